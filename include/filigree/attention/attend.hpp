@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cmath>
+#include <concepts>
+
+#include "filigree/attention/scores.hpp"
+#include "filigree/weigh/dropout.hpp"
+#include "filigree/weigh/softmax.hpp"
+
+namespace filigree {
+
+/// The output of attention and the logsumexp of each row.
+template <Real S>
+struct Attended {
+  using Matrix = Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  using Vector = Eigen::Matrix<S, Eigen::Dynamic, 1>;
+  Matrix out;  // n x dv
+  Vector lse;  // n
+};
+
+namespace detail {
+
+/// Whether softmax normalises the rows, and nothing but dropout follows it.
+template <class Stages>
+inline constexpr bool ends_in_softmax = false;
+template <class... T>
+  requires(sizeof...(T) > 0)
+inline constexpr bool ends_in_softmax<std::tuple<T...>> = [] {
+  constexpr bool soft[] = {std::is_same_v<T, Softmax>...};
+  constexpr bool drops[] = {std::is_same_v<T, Dropout>...};
+  std::size_t last = sizeof...(T) - 1;
+  while (last > 0 && drops[last]) --last;
+  return soft[last];
+}();
+
+}  // namespace detail
+
+/// A * V together with the logsumexp of each row's scores: lse(i) = log(sum over j of exp(s(i, j)) [+ exp(sink)]).
+///
+/// Shapes    A: n x m ending in softmax() (dropout may follow), V: m x dv; out: n x dv, lse: n
+/// Edge case an empty row has out +0 and lse -inf
+/// Throws    Error if V.rows() != A.cols()
+/// Reference Dao et al., arXiv:2205.14135, section 3.1
+template <detail::WeightsExpression A, DenseExpression V>
+auto attend(const A& a, const V& v) {
+  using S = typename A::Scalar;
+  static_assert(detail::ends_in_softmax<typename A::StageTuple>,
+                "filigree: attend(A, V): A must end in softmax(), whose logsumexp it returns");
+  static_assert(std::is_same_v<S, typename V::Scalar>,
+                "filigree: attend(A, V): A and V must have the same scalar; cast one with .cast<>()");
+  detail::require(v.rows() == a.cols(), "attend(A, V): V.rows() = ", v.rows(), " must equal A.cols() = ", a.cols());
+  Attended<S> result{typename Attended<S>::Matrix(a.rows(), v.cols()), typename Attended<S>::Vector(a.rows())};
+  const detail::Session session(a.execution());
+  const detail::Reader<V> reader(v);
+  const detail::ProductSink<S> product{
+      {result.out.data(), a.rows(), v.cols(), v.cols(), 1, detail::Assign::set},
+      a.first_row(),
+      detail::ValueRows<S>::bind(reader, session.values())};
+  a.for_each_row(session, [&](const Row<S>& row, detail::WorkerScratch& scratch) {
+    product(row, scratch);
+    result.lse[row.index - a.first_row()] = row.sum == S(0) ? row.maximum : row.maximum + std::log(row.sum);
+  });
+  return result;
+}
+
+/// The attention over all keys from the attentions over parts of them.
+///
+/// out = sum over parts of exp(lse_part - lse) * out_part, lse = log(sum over parts of exp(lse_part)).
+/// Shapes    all of one shape; the parts must come from disjoint sets of keys (give each its key_at)
+/// Edge case parts with an empty row (lse -inf) count for nothing there; a sink may stand in one part only
+/// Throws    Error if the shapes differ
+template <Real S, std::same_as<Attended<S>>... More>
+Attended<S> merge(const Attended<S>& first, const More&... more) {
+  Attended<S> whole = first;
+  const auto add = [&](const Attended<S>& part) {
+    detail::require(part.out.rows() == whole.out.rows() && part.out.cols() == whole.out.cols() &&
+                        part.lse.size() == whole.lse.size(),
+                    "merge(a, b): b.out is ", part.out.rows(), "x", part.out.cols(), ", it must be ", whole.out.rows(),
+                    "x", whole.out.cols(), " like a.out");
+    for (Index i = 0; i < whole.lse.size(); ++i) {
+      constexpr S none = -std::numeric_limits<S>::infinity();
+      if (part.lse[i] == none) continue;
+      if (whole.lse[i] == none) {
+        whole.out.row(i) = part.out.row(i);
+        whole.lse[i] = part.lse[i];
+        continue;
+      }
+      const S top = std::max(whole.lse[i], part.lse[i]);
+      const S a = std::exp(whole.lse[i] - top), b = std::exp(part.lse[i] - top), sum = a + b;
+      whole.out.row(i) = whole.out.row(i) * (a / sum) + part.out.row(i) * (b / sum);
+      whole.lse[i] = top + std::log(sum);
+    }
+  };
+  (add(more), ...);
+  return whole;
+}
+
+}  // namespace filigree

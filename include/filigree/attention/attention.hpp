@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "filigree/attention/attend.hpp"       // IWYU pragma: export
+#include "filigree/attention/multi_head.hpp"   // IWYU pragma: export
+#include "filigree/attention/packed_keys.hpp"  // IWYU pragma: export
+#include "filigree/attention/scores.hpp"       // IWYU pragma: export
+#include "filigree/attention/selected.hpp"     // IWYU pragma: export

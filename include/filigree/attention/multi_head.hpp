@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <concepts>
+#include <deque>
+#include <utility>
+
+#include "filigree/attention/scores.hpp"
+
+namespace filigree {
+
+/// How many heads: h of queries over hkv of keys and values (0: as many). Query head i uses key head i / (h / hkv).
+struct heads {
+  Index h;
+  Index hkv = 0;
+};
+
+namespace detail {
+
+/// Direct access to the coefficients of any expression: itself where it has that, else its value.
+template <class X>
+decltype(auto) direct(const X& x) {
+  if constexpr (bool(X::Flags & Eigen::DirectAccessBit))
+    return (x);
+  else
+    return Eigen::Matrix<typename X::Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>(x);
+}
+
+/// The stages of head i: those of the pipeline, or of what the function gives for i.
+template <class Head>
+auto head_stages(const Head& head, Index i) {
+  if constexpr (Piped<Head>)
+    return stages_of(head);
+  else
+    return stages_of(head(i));
+}
+
+template <class Q, class K, class V, class Head>
+class MultiHead {
+  template <class X>
+  using Direct = std::remove_cvref_t<decltype(direct(std::declval<const std::remove_cvref_t<X>&>()))>;
+  using QueryBlock = decltype(std::declval<const Direct<Q>&>().middleCols(0, 0));
+  using ValueBlock = decltype(std::declval<const Direct<V>&>().middleCols(0, 0));
+
+ public:
+  using Scalar = typename std::remove_cvref_t<Q>::Scalar;
+
+  using HeadWeights =
+      decltype(make_scores(std::declval<QueryBlock>(), std::declval<PackedKeys<Scalar>>(), {}).then(
+          head_stages(std::declval<const Head&>(), 0)));
+  using Engine = typename HeadWeights::Engine;
+
+  MultiHead(heads count, Operand<Q> q, Operand<K> k, Operand<V> v, Head head)
+      : heads_(count), q_(std::forward<Operand<Q>>(q)), k_(std::forward<Operand<K>>(k)), v_(std::forward<Operand<V>>(v)),
+        head_(std::move(head)) {
+    if (heads_.hkv == 0) heads_.hkv = heads_.h;
+    const auto [h, hkv] = heads_;
+    require(h >= 1, "multi_head(heads{h, hkv}, ...): h must be at least 1, got ", h);
+    require(hkv >= 1 && h % hkv == 0, "multi_head(heads{h, hkv}, ...): hkv must divide h = ", h, ", got ", hkv);
+    require(q_.cols() % h == 0, "multi_head(heads, Q, K, V, ...): Q.cols() = ", q_.cols(), " must be a multiple of h = ", h);
+    require(k_.cols() == q_.cols() / h * hkv, "multi_head(heads, Q, K, V, ...): K.cols() = ", k_.cols(),
+            " must be hkv = ", hkv, " times the ", q_.cols() / h, " columns of a head of Q");
+    require(v_.cols() % hkv == 0, "multi_head(heads, Q, K, V, ...): V.cols() = ", v_.cols(),
+            " must be a multiple of hkv = ", hkv);
+    require(v_.rows() == k_.rows(), "multi_head(heads, Q, K, V, ...): V.rows() = ", v_.rows(),
+            " must equal K.rows() = ", k_.rows());
+    const Grid grid{.n = q_.rows(), .m = k_.rows(), .query_at = k_.rows() - q_.rows(), .key_at = 0};
+    for (Index i = 0; i < h; ++i)
+      std::apply([&](const auto&... stage) { (check(stage, grid), ...); }, head_stages(head_, i));
+  }
+
+  [[nodiscard]] Index rows() const { return q_.rows(); }
+  [[nodiscard]] Index cols() const { return v_.cols() / heads_.hkv * heads_.h; }
+  static constexpr const char* name() { return "multi_head(heads, Q, K, V, head)"; }
+
+  template <Executor E>
+  [[nodiscard]] MultiHead on(E& executor) const {
+    MultiHead copy = *this;
+    copy.execution_.executor = ExecutorRef(executor);
+    return copy;
+  }
+  [[nodiscard]] MultiHead with(Workspace& workspace) const {
+    MultiHead copy = *this;
+    copy.execution_.workspace = &workspace;
+    return copy;
+  }
+
+  [[nodiscard]] bool reads(const void* begin, const void* end) const {
+    bool any = reads_memory(q_, begin, end) || reads_memory(k_, begin, end) || reads_memory(v_, begin, end);
+    for (Index i = 0; i < heads_.h; ++i)
+      std::apply([&](const auto&... stage) { any = (any || ... || detail::reads(stage, begin, end)); }, head_stages(head_, i));
+    return any;
+  }
+
+  void evaluate_to(const Target<Scalar>& to) const {
+    const auto [h, hkv] = heads_;
+    const Session session(execution_);
+    const auto& q = direct(q_);
+    const auto& k = direct(k_);
+    const auto& v = direct(v_);
+    const Index d = q.cols() / h, dv = v.cols() / hkv, m = k.rows(), group = h / hkv;
+
+    // Keys and values of a head are packed once and serve all its queries' heads.
+    const Index lanes = kernel::kernels<Scalar>().lanes, padded = (dv + lanes - 1) / lanes * lanes;
+    const Index panel_size = PackedPanels<Scalar>::size(m, d), row_size = m * padded;
+    Scalar* keys = session.keys().template get<Scalar>(hkv * panel_size);
+    Scalar* rows = session.values().template get<Scalar>(hkv * row_size);
+    std::deque<PackedKeys<Scalar>> packed;
+    std::deque<ValueRows<Scalar>> values;
+    for (Index i = 0; i < hkv; ++i) {
+      const auto block = k.middleCols(i * d, d);
+      packed.emplace_back(pack_panels_to(Reader<std::remove_cvref_t<decltype(block)>>(block), keys + i * panel_size,
+                                         [&](Index tasks, auto&& f) { session.run(tasks, f); }));
+      const ValueBlock value = v.middleCols(i * dv, dv);
+      values.push_back(ValueRows<Scalar>::bind(Reader<std::remove_cvref_t<ValueBlock>>(value), [&](Index) { return rows + i * row_size; }));
+    }
+
+    std::deque<Job> jobs;
+    for (Index i = 0; i < h; ++i) {
+      Target<Scalar> part = to;
+      part.data += i * dv * to.col_stride;
+      part.cols = dv;
+      jobs.emplace_back(make_scores(QueryBlock(q.middleCols(i * d, d)), PackedKeys<Scalar>(packed[at(i / group)]), {}).then(head_stages(head_, i)),
+                        session, ProductSink<Scalar>{part, 0, values[at(i / group)]});
+    }
+    const Index n = q.rows(), height = jobs.front().engine.height(), blocks = (n + height - 1) / height;
+    session.run(h * blocks, [&](Index task, Index worker) {
+      const Job& job = jobs[at(task / blocks)];
+      const Index first = task % blocks * height;
+      job.engine.run(first, std::min(first + height, n), session.scratch(worker), job.sink);
+    });
+  }
+
+ private:
+  static std::size_t at(Index i) { return static_cast<std::size_t>(i); }
+
+  struct Job {
+    Job(HeadWeights w, const Session& session, ProductSink<Scalar> s)
+        : weights(std::move(w)), bound(weights.source(), session),
+          engine(bound, weights.stages(), session, weights.row_count()), sink(s) {}
+    Job(const Job&) = delete;
+    Job& operator=(const Job&) = delete;
+
+    HeadWeights weights;
+    typename HeadWeights::Bound bound;
+    Engine engine;
+    ProductSink<Scalar> sink;
+  };
+
+  heads heads_;
+  Operand<Q> q_;
+  Operand<K> k_;
+  Operand<V> v_;
+  Head head_;
+  Execution execution_;
+};
+
+}  // namespace detail
+
+/// Attention of several heads, which are blocks of columns of Q, K and V, side by side in the result.
+///
+/// Shapes    Q: n x (h d), K: m x (hkv d), V: m x (hkv dv), result: n x (h dv); lazy, an Eigen expression like A * V.
+///           `head` is the pipeline of every head, or a function of the head's number that returns one
+/// Cost      h times that of one head; heads and blocks of queries run in parallel; keys are packed once per key head
+/// Aliasing  safe
+/// Throws    Error if h < 1, hkv does not divide h, or the columns are no multiples
+/// Reference Vaswani et al., arXiv:1706.03762, section 3.2.2; grouped queries: Ainslie et al., arXiv:2305.13245
+template <DenseExpression Q, DenseExpression K, DenseExpression V, class Head>
+auto multi_head(heads count, Q&& q, K&& k, V&& v, Head&& head) {
+  using S = typename std::remove_cvref_t<Q>::Scalar;
+  static_assert(std::is_same_v<S, typename std::remove_cvref_t<K>::Scalar> &&
+                    std::is_same_v<S, typename std::remove_cvref_t<V>::Scalar>,
+                "filigree: multi_head(heads, Q, K, V, head): Q, K and V must have the same scalar");
+  static_assert(detail::Piped<Head> || std::invocable<const std::remove_cvref_t<Head>&, Index>,
+                "filigree: multi_head(heads, Q, K, V, head): head is a pipeline or a function of the head's number");
+  using Impl = detail::MultiHead<Q, K, V, std::remove_cvref_t<Head>>;
+  return LazyDense<Impl>(
+      Impl(count, std::forward<Q>(q), std::forward<K>(k), std::forward<V>(v), std::forward<Head>(head)));
+}
+
+}  // namespace filigree

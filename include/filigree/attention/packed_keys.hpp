@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "filigree/engine/panels.hpp"
+
+namespace filigree {
+
+/// Keys prepared once for many queries; stands for K in scores(Q, K). Owns its memory; shared by copies.
+template <Real S>
+class PackedKeys {
+ public:
+  using Scalar = S;
+
+  template <class K>
+  explicit PackedKeys(const detail::Reader<K>& k) : memory_(std::make_shared<detail::Buffer>()) {
+    S* data = memory_->get<S>(detail::PackedPanels<S>::size(k.rows(), k.cols()));
+    panels_ = detail::pack_panels_to(k, data, [](Index tasks, auto&& f) { serial().run(tasks, f); });
+  }
+  /// Keys that were packed elsewhere, into memory that must outlive these.
+  explicit PackedKeys(const detail::PackedPanels<S>& panels) : panels_(panels) {}
+
+  [[nodiscard]] Index rows() const { return panels_.m; }
+  [[nodiscard]] Index cols() const { return panels_.d; }
+  [[nodiscard]] const detail::PackedPanels<S>& panels() const { return panels_; }
+
+ private:
+  std::shared_ptr<detail::Buffer> memory_;
+  detail::PackedPanels<S> panels_{};
+};
+
+namespace detail {
+template <class T>
+inline constexpr bool is_packed = false;
+template <class S>
+inline constexpr bool is_packed<PackedKeys<S>> = true;
+}  // namespace detail
+
+/// Prepares keys once for many queries.
+///
+/// Shapes  K: m x d, any dense expression; the result stands for K in scores(Q, K)
+/// Cost    m*d copies, and as much memory
+template <DenseExpression K>
+auto pack(const K& k) {
+  static_assert(Real<typename K::Scalar>, "filigree: pack(K): the scalar must be float or double");
+  return PackedKeys<typename K::Scalar>(detail::Reader<K>(k));
+}
+
+}  // namespace filigree

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cmath>
+#include <optional>
+#include <utility>
+
+#include "filigree/attention/packed_keys.hpp"
+#include "filigree/engine/selection.hpp"
+#include "filigree/pipe/product.hpp"
+
+namespace filigree {
+
+/// Options of scores(Q, K, options).
+struct score_options {
+  std::optional<double> scale = {};     ///< factor of the dot products; 1 / sqrt(d) when not given
+  std::optional<Index> query_at = {};   ///< position of the first query; key_at + m - n when not given
+  Index key_at = 0;                     ///< position of the first key
+};
+
+namespace detail {
+
+/// The scores of the rows of Q against the rows of K, as the source of a pipeline.
+template <class Q, class K>
+class ScoreSource {
+ public:
+  using Queries = std::remove_cvref_t<Q>;
+  using Keys = std::remove_cvref_t<K>;
+  using Scalar = typename Queries::Scalar;
+  static_assert(Real<Scalar>, "filigree: scores(Q, K): the scalar must be float or double");
+  static_assert(std::is_same_v<Scalar, typename Keys::Scalar>,
+                "filigree: scores(Q, K): Q and K must have the same scalar; cast one with .cast<>()");
+  static constexpr bool is_scores = true, turned = false;
+  static constexpr const char* name() { return "scores(Q, K) | stages"; }
+
+  ScoreSource(Operand<Q> q, Operand<K> k, const score_options& options)
+      : q_(std::forward<Operand<Q>>(q)), k_(std::forward<Operand<K>>(k)) {
+    require(q_.cols() == k_.cols(), "scores(Q, K): Q.cols() = ", q_.cols(), " must equal K.cols() = ", k_.cols());
+    constexpr Index most = std::numeric_limits<Column>::max() - 1024;
+    require(k_.rows() <= most, "scores(Q, K): K.rows() must be at most ", most, ", got ", k_.rows());
+    const double d = static_cast<double>(q_.cols());
+    scale_ = static_cast<Scalar>(options.scale.value_or(d > 0 ? 1.0 / std::sqrt(d) : 1.0));
+    grid_.n = q_.rows();
+    grid_.m = k_.rows();
+    grid_.key_at = options.key_at;
+    grid_.query_at = options.query_at.value_or(options.key_at + grid_.m - grid_.n);
+  }
+
+  [[nodiscard]] const Grid& grid() const { return grid_; }
+
+  [[nodiscard]] bool reads(const void* begin, const void* end) const {
+    return reads_memory(q_, begin, end) || (!is_packed<Keys> && reads_keys(begin, end));
+  }
+
+  /// Packed keys, readable queries: what an evaluation works on.
+  class Bound {
+   public:
+    using Scalar = ScoreSource::Scalar;
+
+    Bound(const ScoreSource& source, const Session& session)
+        : queries_(source.q_), grid_(source.grid_), scale_(source.scale_), keys_(bind_keys(source.k_, session)) {}
+
+    [[nodiscard]] const Grid& grid() const { return grid_; }
+    [[nodiscard]] const PackedPanels<Scalar>& keys() const { return keys_; }
+    [[nodiscard]] Scalar scale() const { return scale_; }
+    [[nodiscard]] Index d() const { return queries_.cols(); }
+    [[nodiscard]] Index height() const { return kernel::kernels<Scalar>().height; }
+    [[nodiscard]] Index stride() const { return (keys_.panels() + 1) * keys_.width; }
+
+    /// Queries [first, first + count) as groups [.][d][height]; missing rows of the last group are 0.
+    void pack_queries(Index first, Index count, Scalar* out) const {
+      const Index height = this->height();
+      for (Index g = 0; g < count; g += height, out += d() * height)
+        for (Index r = 0; r < height; ++r) {
+          if (g + r < count)
+            queries_.copy_row(first + g + r, out + r, height);
+          else
+            for (Index f = 0; f < d(); ++f) out[f * height + r] = Scalar(0);
+        }
+    }
+
+    /// All scores of the rows.
+    Scalar* fill(Index first, Index count, WorkerScratch& scratch) const {
+      const auto& kernels = kernel::kernels<Scalar>();
+      const Index groups = (count + height() - 1) / height();
+      Scalar* q = scratch.queries.get<Scalar>(groups * height() * d());
+      pack_queries(first, count, q);
+      Scalar* out = scratch.tile.get<Scalar>(groups * height() * stride());
+      for (Index panel = 0; panel < keys_.panels(); ++panel)
+        kernels.score_panel(q, groups, keys_.panel(panel), d(), scale_, out + panel * keys_.width, stride());
+      return out;
+    }
+
+   private:
+    static PackedPanels<Scalar> bind_keys(const Keys& k, const Session& session) {
+      if constexpr (is_packed<Keys>)
+        return k.panels();
+      else
+        return pack_panels(Reader<Keys>(k), session.keys(), session);
+    }
+
+    Reader<Queries> queries_;
+    Grid grid_;
+    Scalar scale_;
+    PackedPanels<Scalar> keys_;
+  };
+
+  template <class Stages>
+  using Engine = std::conditional_t<SelectionForm<Stages>::matches, SelectionEngine<Bound, Stages>,
+                                    GeneralEngine<Bound, Stages, Scalar>>;
+
+ private:
+  bool reads_keys(const void* begin, const void* end) const {
+    if constexpr (is_packed<Keys>)
+      return false;
+    else
+      return reads_memory(k_, begin, end);
+  }
+
+  Operand<Q> q_;
+  Operand<K> k_;
+  Scalar scale_;
+  Grid grid_;
+};
+
+template <class Q, class K>
+auto make_scores(Q&& q, K&& k, const score_options& options) {
+  using Source = ScoreSource<Q, K>;
+  Source source(std::forward<Q>(q), std::forward<K>(k), options);
+  const Index n = source.grid().n;
+  return Weights<Source>(std::move(source), {}, {}, 0, n);
+}
+
+template <class K>
+concept KeysExpression = DenseExpression<K> || is_packed<std::remove_cvref_t<K>>;
+
+}  // namespace detail
+
+/// Scores of all queries against all keys, lazy: s(i, j) = scale * <q_i, k_j>.
+///
+/// Each is one chain of multiply-adds over ascending features in the scalar of Q, times the scale.
+/// Shapes    Q: n x d, K: m x d or pack(K), result: n x m; scale defaults to 1 / sqrt(d)
+/// Edge case d = 0 gives scores of 0
+/// Throws    Error if Q.cols() != K.cols()
+/// Reference Vaswani et al., arXiv:1706.03762, equation 1
+template <DenseExpression Q, detail::KeysExpression K>
+auto scores(Q&& q, K&& k) {
+  return detail::make_scores(std::forward<Q>(q), std::forward<K>(k), {});
+}
+template <DenseExpression Q, detail::KeysExpression K>
+auto scores(Q&& q, K&& k, double scale) {
+  return detail::make_scores(std::forward<Q>(q), std::forward<K>(k), {.scale = scale});
+}
+template <DenseExpression Q, detail::KeysExpression K>
+auto scores(Q&& q, K&& k, const score_options& options) {
+  return detail::make_scores(std::forward<Q>(q), std::forward<K>(k), options);
+}
+
+}  // namespace filigree

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <Eigen/Core>
+#include <concepts>
+#include <type_traits>
+
+namespace filigree {
+
+using Eigen::Index;
+
+/// The scalars that everything is computed in.
+template <class T>
+concept Real = std::same_as<T, float> || std::same_as<T, double>;
+
+/// A dense Eigen expression, matrix or array, of any layout.
+template <class T>
+concept DenseExpression =
+    std::derived_from<std::remove_cvref_t<T>, Eigen::DenseBase<std::remove_cvref_t<T>>>;
+
+namespace detail {
+
+/// How an expression holds what it was given: an lvalue by reference (as Eigen nests it), anything else by value.
+template <class T>
+struct OperandOf {
+  using type = std::remove_cvref_t<T>;
+};
+template <class T>
+  requires std::is_lvalue_reference_v<T> && requires { typename std::remove_cvref_t<T>::Nested; }
+struct OperandOf<T> {
+  using type = typename std::remove_cvref_t<T>::Nested;
+};
+template <class T>
+  requires std::is_lvalue_reference_v<T> && (!requires { typename std::remove_cvref_t<T>::Nested; })
+struct OperandOf<T> {
+  using type = const std::remove_cvref_t<T>&;
+};
+
+}  // namespace detail
+
+template <class T>
+using Operand = typename detail::OperandOf<T>::type;
+
+}  // namespace filigree

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <Eigen/Core>
+#include <Eigen/SparseCore>
+#include <cstdint>
+#include <functional>
+#include <type_traits>
+#include <utility>
+
+#include "filigree/core/check.hpp"
+#include "filigree/core/concepts.hpp"
+
+// The only header that touches Eigen::internal: it makes our lazy matrices assignable to whatever Eigen can hold, and
+// reads whatever Eigen can hold.
+
+namespace filigree {
+
+namespace detail {
+
+enum class Assign { set, add, subtract };
+
+/// Where a lazy matrix goes: memory of the right shape that none of its operands uses.
+template <Real S>
+struct Target {
+  S* data;
+  Index rows, cols, row_stride, col_stride;
+  Assign op;
+
+  void put(Index i, Index j, S value) const {
+    S& to = data[i * row_stride + j * col_stride];
+    if (op == Assign::set)
+      to = value;
+    else if (op == Assign::add)
+      to += value;
+    else
+      to -= value;
+  }
+};
+
+struct LazyShape {};       // evaluator shape of our lazy matrices
+struct LazyAssignment {};  // the way they are assigned
+
+/// The memory [begin, end) of an expression with direct access.
+template <class Xpr>
+std::pair<const void*, const void*> memory(const Xpr& x) {
+  if (x.size() == 0) return {nullptr, nullptr};
+  const auto* low = x.data();
+  const auto* high = low;
+  for (const Index reach : {(x.rows() - 1) * x.rowStride(), (x.cols() - 1) * x.colStride()})
+    (reach < 0 ? low : high) += reach;
+  return {low, high + 1};
+}
+
+/// Whether evaluating the expression may read memory in [begin, end); without direct access it is taken to.
+template <class Xpr>
+bool reads_memory(const Xpr& x, const void* begin, const void* end) {
+  if constexpr (bool(std::remove_cvref_t<Xpr>::Flags & Eigen::DirectAccessBit)) {
+    const auto [first, last] = memory(x);
+    return std::less<>{}(first, end) && std::less<>{}(begin, last);
+  } else {
+    return true;
+  }
+}
+
+/// Reads the coefficients of any dense expression, nested products evaluated once. `one_row`: a vector is one row.
+template <class Xpr, bool one_row = false>
+class Reader {
+ public:
+  using S = typename Xpr::Scalar;
+  static constexpr bool direct = bool(Xpr::Flags & Eigen::DirectAccessBit);
+  static constexpr bool turned = one_row && Xpr::ColsAtCompileTime == 1;
+
+  explicit Reader(const Xpr& x) : rows_(turned ? x.cols() : x.rows()), cols_(turned ? x.rows() : x.cols()), access_(x) {}
+
+  [[nodiscard]] Index rows() const { return rows_; }
+  [[nodiscard]] Index cols() const { return cols_; }
+
+  /// Whether rows lie in memory as they are read.
+  [[nodiscard]] bool contiguous_rows() const {
+    if constexpr (direct)
+      return access_.col_stride == 1 || cols_ <= 1;
+    else
+      return false;
+  }
+  [[nodiscard]] const S* data() const
+    requires direct
+  {
+    return access_.data;
+  }
+  [[nodiscard]] Index row_stride() const
+    requires direct
+  {
+    return access_.row_stride;
+  }
+
+  S operator()(Index i, Index j) const {
+    if constexpr (direct)
+      return access_.data[i * access_.row_stride + j * access_.col_stride];
+    else if constexpr (turned)
+      return access_.coeffs.coeff(j, i);
+    else
+      return access_.coeffs.coeff(i, j);
+  }
+
+  /// Copies row i to to[0], to[step], ...
+  void copy_row(Index i, S* to, Index step = 1) const {
+    for (Index j = 0; j < cols_; ++j) to[j * step] = (*this)(i, j);
+  }
+
+ private:
+  struct Pointer {
+    explicit Pointer(const Xpr& x)
+        : data(x.data()),
+          row_stride(turned ? x.colStride() : x.rowStride()),
+          col_stride(turned ? x.rowStride() : x.colStride()) {}
+    const S* data;
+    Index row_stride, col_stride;
+  };
+  struct Evaluated {
+    explicit Evaluated(const Xpr& x) : coeffs(x) {}
+    Eigen::internal::evaluator<Xpr> coeffs;
+  };
+
+  Index rows_, cols_;
+  std::conditional_t<direct, Pointer, Evaluated> access_;
+};
+
+}  // namespace detail
+
+/// A lazy matrix that converts to dense and sparse matrices and is none itself; Impl derives from it.
+/// Impl has rows(), cols(), evaluate_to(Target), reads(begin, end), to_sparse<Sparse>() and a static name().
+template <class Impl_, Real S>
+class LazyMatrix : public Eigen::EigenBase<LazyMatrix<Impl_, S>> {
+ public:
+  using Impl = Impl_;
+  using Scalar = S;
+  using PlainObject = Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  static constexpr int RowsAtCompileTime = Eigen::Dynamic, ColsAtCompileTime = Eigen::Dynamic,
+                       SizeAtCompileTime = Eigen::Dynamic;
+  const Impl& impl() const { return static_cast<const Impl&>(*this); }
+  Index rows() const { return impl().rows(); }
+  Index cols() const { return impl().cols(); }
+};
+
+/// A lazy matrix that takes part in Eigen expressions; there, a temporary holds its value.
+/// Impl has Scalar, rows(), cols(), evaluate_to(Target), reads(begin, end) and a static name().
+template <class Impl_>
+class LazyDense : public Eigen::MatrixBase<LazyDense<Impl_>> {
+ public:
+  using Impl = Impl_;
+  using Base = Eigen::MatrixBase<LazyDense>;
+  EIGEN_DENSE_PUBLIC_INTERFACE(LazyDense)
+
+  explicit LazyDense(Impl impl) : impl_(std::move(impl)) {}
+  const Impl& impl() const { return impl_; }
+  Index rows() const { return impl_.rows(); }
+  Index cols() const { return impl_.cols(); }
+
+  /// The same, computed by this executor, which must outlive it.
+  template <class E>
+  auto on(E& executor) const {
+    return LazyDense(impl_.on(executor));
+  }
+  /// The same, computed in this memory, which must outlive it.
+  template <class W>
+  auto with(W& workspace) const {
+    return LazyDense(impl_.with(workspace));
+  }
+
+ private:
+  Impl impl_;
+};
+
+}  // namespace filigree
+
+namespace Eigen::internal {
+
+template <class Impl, class S>
+struct traits<filigree::LazyMatrix<Impl, S>> : traits<Matrix<S, Dynamic, Dynamic, RowMajor>> {
+  enum { Flags = 0 };
+};
+template <class Impl>
+struct traits<filigree::LazyDense<Impl>> : traits<Matrix<typename Impl::Scalar, Dynamic, Dynamic, RowMajor>> {
+  using Plain = Matrix<typename Impl::Scalar, Dynamic, Dynamic, RowMajor>;
+  enum { Flags = (int(traits<Plain>::Flags) | EvalBeforeNestingBit) & ~(LvalueBit | DirectAccessBit | NestByRefBit) };
+};
+
+template <class Impl, class S>
+struct evaluator_traits<filigree::LazyMatrix<Impl, S>> {
+  using Kind = IndexBased;
+  using Shape = filigree::detail::LazyShape;
+};
+template <class Impl>
+struct evaluator_traits<filigree::LazyDense<Impl>> {
+  using Kind = IndexBased;
+  using Shape = filigree::detail::LazyShape;
+};
+template <class DstShape>
+struct AssignmentKind<DstShape, filigree::detail::LazyShape> {
+  using Kind = filigree::detail::LazyAssignment;
+};
+
+/// Inside a larger expression a temporary holds the value; it is made before the evaluator that reads it.
+template <class Impl>
+struct filigree_value {
+  using Plain = typename filigree::LazyDense<Impl>::PlainObject;
+  explicit filigree_value(const Impl& impl) : result(impl.rows(), impl.cols()) {
+    impl.evaluate_to({result.data(), result.rows(), result.cols(), result.cols(), 1, filigree::detail::Assign::set});
+  }
+  Plain result;
+};
+template <class Impl>
+struct evaluator<filigree::LazyDense<Impl>> : private filigree_value<Impl>,
+                                              evaluator<typename filigree::LazyDense<Impl>::PlainObject> {
+  using XprType = filigree::LazyDense<Impl>;
+  explicit evaluator(const XprType& x)
+      : filigree_value<Impl>(x.impl()), evaluator<typename XprType::PlainObject>(this->result) {}
+};
+
+template <class Func>
+inline constexpr auto filigree_assign = filigree::detail::Assign::set;
+template <class A, class B>
+inline constexpr auto filigree_assign<add_assign_op<A, B>> = filigree::detail::Assign::add;
+template <class A, class B>
+inline constexpr auto filigree_assign<sub_assign_op<A, B>> = filigree::detail::Assign::subtract;
+template <class A, class B>
+inline constexpr auto filigree_assign<mul_assign_op<A, B>> = nullptr;
+template <class A, class B>
+inline constexpr auto filigree_assign<div_assign_op<A, B>> = nullptr;
+
+/// `to = lazy`, `+=`, `-=`: checks the shape, takes a temporary if an operand uses the target's memory, evaluates.
+template <class To, class From, class Func>
+struct Assignment<To, From, Func, filigree::detail::LazyAssignment, void> {
+  using S = typename From::Scalar;
+  using Impl = typename From::Impl;
+  static constexpr auto op = filigree_assign<Func>;
+  static_assert(!std::is_null_pointer_v<std::remove_const_t<decltype(op)>>,
+                "filigree: only =, += and -= take a lazy matrix");
+  static constexpr bool plain = std::is_base_of_v<PlainObjectBase<To>, To>;
+  static constexpr bool sparse = std::is_base_of_v<SparseMatrixBase<To>, To>;
+  static_assert(std::is_same_v<typename To::Scalar, S>,
+                "filigree: the target must have the scalar of the expression; cast the operands with .cast<>()");
+
+  static void run(To& to, const From& from, const Func&) {
+    if constexpr (sparse)
+      to = from.impl().template to_sparse<To>();
+    else
+      run_dense(to, from.impl());
+  }
+
+ private:
+  static constexpr bool vector = bool(To::IsVectorAtCompileTime);
+
+  // A vector takes a row or a column, as it does in Eigen.
+  static bool same_shape(const To& to, Eigen::Index rows, Eigen::Index cols) {
+    return (to.rows() == rows && to.cols() == cols) || (vector && (rows == 1 || cols == 1) && to.size() == rows * cols);
+  }
+
+  static bool resizable(Eigen::Index rows, Eigen::Index cols) {
+    if constexpr (!plain || op != filigree::detail::Assign::set) return false;
+    const auto fits = [](int fixed, int most, Eigen::Index size) {
+      return (fixed == Dynamic || fixed == size) && (most == Dynamic || size <= most);
+    };
+    if (vector) return (rows == 1 || cols == 1) && fits(To::SizeAtCompileTime, To::MaxSizeAtCompileTime, rows * cols);
+    return fits(To::RowsAtCompileTime, To::MaxRowsAtCompileTime, rows) &&
+           fits(To::ColsAtCompileTime, To::MaxColsAtCompileTime, cols);
+  }
+
+  static void resize(To& to, Eigen::Index rows, Eigen::Index cols) {
+    if constexpr (plain) {
+      if (same_shape(to, rows, cols)) return;
+      if constexpr (vector)
+        to.resize(rows * cols);
+      else
+        to.resize(rows, cols);
+    }
+  }
+
+  static void run_dense(To& to, const Impl& from) {
+    const Eigen::Index rows = from.rows(), cols = from.cols();
+    filigree::detail::require(same_shape(to, rows, cols) || resizable(rows, cols), Impl::name(), ": the target is ",
+                              to.rows(), "x", to.cols(), " and cannot become what it must be, ", rows, "x", cols);
+    if constexpr (bool(To::Flags & DirectAccessBit)) {
+      const auto [begin, end] = filigree::detail::memory(to);
+      if (begin == end || !from.reads(begin, end)) {
+        resize(to, rows, cols);
+        const Eigen::Index step = vector ? to.innerStride() : 0;
+        from.evaluate_to({to.data(), rows, cols, vector ? step : to.rowStride(), vector ? step : to.colStride(), op});
+        return;
+      }
+    }
+    typename From::PlainObject result(rows, cols);
+    from.evaluate_to({result.data(), rows, cols, cols, 1, filigree::detail::Assign::set});
+    resize(to, rows, cols);
+    evaluator<To> coeffs(to);
+    Func assign;
+    for (Eigen::Index i = 0; i < rows; ++i)
+      for (Eigen::Index j = 0; j < cols; ++j)
+        if constexpr (vector)
+          assign.assignCoeff(To::RowsAtCompileTime == 1 ? coeffs.coeffRef(0, i + j) : coeffs.coeffRef(i + j, 0),
+                             result(i, j));
+        else
+          assign.assignCoeff(coeffs.coeffRef(i, j), result(i, j));
+  }
+};
+
+}  // namespace Eigen::internal

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <limits>
+#include <tuple>
+#include <utility>
+
+#include "filigree/engine/panels.hpp"
+#include "filigree/pipe/evaluator.hpp"
+#include "filigree/select/threshold.hpp"
+#include "filigree/select/top_k.hpp"
+
+// The selection engine: scores | patterns and maps | top_k or threshold | anything. Tiles of scores are compared with each
+// row's bound while they are in registers; what exceeds it is appended to the row's candidates. n x m scores never exist.
+
+namespace filigree::detail {
+
+/// Whether a pipeline on scores has the form of the engine, and where its selector stands.
+template <class Stages>
+struct SelectionForm;
+template <class... T>
+struct SelectionForm<std::tuple<T...>> {
+  static constexpr std::size_t size = sizeof...(T);
+  static constexpr std::size_t selector = [] {
+    constexpr bool stream[] = {PatternStage<T> || MapStage<T>..., false};
+    std::size_t at = 0;
+    while (stream[at]) ++at;
+    return at;
+  }();
+  static constexpr bool matches = [] {
+    constexpr bool selects[] = {std::is_same_v<T, TopK> || std::is_same_v<T, Threshold>..., false};
+    return selects[selector] && (RowStage<T> && ...);
+  }();
+  static constexpr bool has_maps = (MapStage<T> || ...);
+};
+
+template <class Bound, class Stages>
+class SelectionEngine {
+  using Form = SelectionForm<Stages>;
+  using S = typename Bound::Scalar;
+  using Selector = std::tuple_element_t<Form::selector, Stages>;
+  static constexpr bool ranked = std::is_same_v<Selector, TopK>;
+  static constexpr S absent = -std::numeric_limits<S>::infinity();
+
+ public:
+  static constexpr bool fused = true;
+
+  /// `count` rows will be asked for in all.
+  SelectionEngine(const Bound& source, const Stages& stages, const Session& session, Index count)
+      : source_(source), stages_(stages), kernels_(kernel::kernels<S>()) {
+    // A block of queries and a panel of keys share the first-level cache; a panel is read once per block.
+    const Index cached = 24 * 1024 / (static_cast<Index>(sizeof(S)) * std::max<Index>(source.d(), 1));
+    height_ = round_up(std::clamp<Index>(cached, 4 * kernels_.height, 96));
+    const Index tasks = 4 * session.concurrency();
+    if (session.concurrency() > 1) height_ = std::min(height_, round_up(std::max<Index>((count + tasks - 1) / tasks, 1)));
+    room_ = kernels_.width + Row<S>::padding;  // one more panel, and a whole vector beyond it
+    if constexpr (ranked) {
+      // Long enough that thinning is rare, short enough that it is cheap: it costs one pass per halving of the spread.
+      k_ = std::min(std::get<Form::selector>(stages).k, source.grid().m);
+      limit_ = std::min(k_ + std::max<Index>(160, k_), source.grid().m);
+    }
+  }
+
+  [[nodiscard]] Index height() const { return height_; }
+
+  template <class Sink>
+  void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
+    const Index rows = last - first, padded = round_up(rows), groups = padded / kernels_.height;
+    S* queries = scratch.queries.get<S>(padded * source_.d());
+    source_.pack_queries(first, rows, queries);
+    kernel::Candidates<S> candidates = start(padded, scratch);
+    plan(first, last, scratch);
+
+    Index next = 0;  // panels before this one are done
+    for (const Range& range : scratch.covers) {
+      const Index begin = source_.grid().column(range.begin) / kernels_.width;
+      const Index end = (source_.grid().column(range.end) + kernels_.width - 1) / kernels_.width;
+      for (Index panel = std::max(begin, next); panel < end; ++panel) {
+        visit(panel, first, rows, groups, queries, candidates, scratch);
+        make_room(candidates, padded, scratch);
+      }
+      next = std::max(next, end);
+    }
+    if constexpr (ranked) kernels_.thin_rows(candidates, rows, k_, 0, k_);
+
+    for (Index r = 0; r < rows; ++r) {
+      Row<S> row = make_row(source_.grid(), first + r, candidates.values + r * candidates.stride,
+                            candidates.columns + r * candidates.stride, Index(candidates.count[r]), scratch);
+      each_stage_after_selector([&](const auto& stage) { apply(stage, row); });
+      sink(row, scratch);
+    }
+  }
+
+ private:
+  [[nodiscard]] Index round_up(Index rows) const {
+    return (rows + kernels_.height - 1) / kernels_.height * kernels_.height;
+  }
+
+  template <class F>
+  void each_stage_before_selector(F&& f) const {
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+      (f(std::get<I>(stages_)), ...);
+    }(std::make_index_sequence<Form::selector>{});
+  }
+  template <class F>
+  void each_stage_after_selector(F&& f) const {
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+      (f(std::get<Form::selector + 1 + I>(stages_)), ...);
+    }(std::make_index_sequence<Form::size - Form::selector - 1>{});
+  }
+
+  kernel::Candidates<S> start(Index padded, WorkerScratch& scratch) const {
+    Index stride = limit_ + room_;
+    if constexpr (!ranked) {
+      const auto held = static_cast<Index>(std::min(scratch.values.bytes() / sizeof(S), scratch.columns.bytes() / sizeof(Column)));
+      stride = std::max<Index>(256 + room_, held / padded);
+    }
+    kernel::Candidates<S> candidates{.values = scratch.values.get<S>(padded * stride),
+                                     .columns = scratch.columns.get<Column>(padded * stride),
+                                     .stride = stride,
+                                     .count = scratch.counts.get<Column>(padded),
+                                     .bound = scratch.bounds.get<S>(padded)};
+    S bound = absent;
+    if constexpr (!ranked) bound = static_cast<S>(std::get<Form::selector>(stages_).t);
+    std::fill_n(candidates.count, padded, Column(0));
+    std::fill_n(candidates.bound, padded, bound);
+    return candidates;
+  }
+
+  /// The keys that any query of the block may keep, and those that all keep.
+  void plan(Index first, Index last, WorkerScratch& scratch) const {
+    const Grid& grid = source_.grid();
+    const Index p0 = grid.query_at + first, p1 = grid.query_at + last;
+    scratch.covers.clear();
+    scratch.contains.clear();
+    if (grid.m > 0) {
+      scratch.covers.add(grid.key_at, grid.key_end());
+      scratch.contains.add(grid.key_at, grid.key_end());
+    }
+    each_stage_before_selector([&](const auto& stage) {
+      if constexpr (PatternStage<decltype(stage)>) {
+        std::size_t middle = scratch.covers.size();
+        covers(stage, p0, p1, grid, scratch.covers);
+        scratch.covers.intersect(0, middle);
+        middle = scratch.contains.size();
+        contains(stage, p0, p1, grid, scratch.contains);
+        scratch.contains.intersect(0, middle);
+      }
+    });
+  }
+
+  /// Appends what one panel of keys gives to all rows.
+  void visit(Index panel, Index first, Index rows, Index groups, const S* queries, kernel::Candidates<S>& candidates,
+             WorkerScratch& scratch) const {
+    const Grid& grid = source_.grid();
+    const Index width = kernels_.width, c0 = panel * width, count = std::min(width, grid.m - c0);
+    bool full = false;
+    for (const Range& range : scratch.contains)
+      full = full || (range.begin <= grid.key_at + c0 && grid.key_at + c0 + count <= range.end);
+    const S* keys = source_.keys().panel(panel);
+    if (full && count == width && !Form::has_maps) {
+      kernels_.append_panel(queries, groups, keys, source_.d(), source_.scale(), static_cast<Column>(c0), candidates);
+      return;
+    }
+    S* tile = scratch.tile.get<S>(groups * kernels_.height * width);
+    kernels_.score_panel(queries, groups, keys, source_.d(), source_.scale(), tile, width);
+    for (Index r = 0; r < rows; ++r) {
+      S* row = tile + r * width;
+      const Index p = grid.query_at + first + r, j0 = grid.key_at + c0;
+      if (full)
+        for (Index c = 0; c < count; ++c) row[c] = streamed<false>(row[c], p, j0 + c);
+      else
+        for (Index c = 0; c < count; ++c) row[c] = streamed<true>(row[c], p, j0 + c);
+      std::fill(row + count, row + width, absent);
+    }
+    kernels_.append_scores(tile, width, rows, static_cast<Column>(c0), 0, candidates);
+  }
+
+  /// One score after the patterns and maps before the selector; `absent` when one of them makes it so.
+  template <bool masked>
+  S streamed(S score, Index p, Index j) const {
+    const Grid& grid = source_.grid();
+    const auto step = [&](const auto& stage) {
+      if constexpr (PatternStage<decltype(stage)>) {
+        if constexpr (masked) return keeps(stage, p, j, grid);
+        return true;
+      } else {
+        score = stage.map(score, p, j, grid);
+        return score != absent;
+      }
+    };
+    const bool stays = [&]<std::size_t... I>(std::index_sequence<I...>) {
+      return score != absent && (step(std::get<I>(stages_)) && ...);
+    }(std::make_index_sequence<Form::selector>{});
+    return stays ? score : absent;
+  }
+
+  /// Ensures that every row can take one more panel.
+  void make_room(kernel::Candidates<S>& candidates, Index rows, WorkerScratch& scratch) const {
+    if constexpr (ranked) {
+      kernels_.thin_rows(candidates, rows, k_, k_ / 4, limit_);
+    } else {
+      const Index longest = *std::max_element(candidates.count, candidates.count + rows);
+      if (longest + room_ <= candidates.stride) return;
+      const Index old = candidates.stride, stride = 2 * old;
+      candidates.values = scratch.values.grow<S>(rows * stride, rows * old);
+      candidates.columns = scratch.columns.grow<Column>(rows * stride, rows * old);
+      candidates.stride = stride;
+      for (Index r = rows - 1; r > 0; --r) {
+        std::copy_backward(candidates.values + r * old, candidates.values + r * old + candidates.count[r],
+                           candidates.values + r * stride + candidates.count[r]);
+        std::copy_backward(candidates.columns + r * old, candidates.columns + r * old + candidates.count[r],
+                           candidates.columns + r * stride + candidates.count[r]);
+      }
+    }
+  }
+
+  const Bound& source_;
+  const Stages& stages_;
+  const kernel::Kernels<S>& kernels_;
+  Index height_, room_;
+  Index k_ = 0, limit_ = 0;
+};
+
+}  // namespace filigree::detail

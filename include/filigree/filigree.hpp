@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Everything that needs Eigen alone.
+
+#include "filigree/attention/attention.hpp"  // IWYU pragma: export
+#include "filigree/core/core.hpp"            // IWYU pragma: export
+#include "filigree/pattern/pattern.hpp"      // IWYU pragma: export
+#include "filigree/pipe/pipe.hpp"            // IWYU pragma: export
+#include "filigree/select/select.hpp"        // IWYU pragma: export
+#include "filigree/weigh/weigh.hpp"          // IWYU pragma: export

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+// One level, one scalar: the whole body, in order. Includes nothing but kernel text.
+
+#include "filigree/kernel/vector.inl"
+#if FILIGREE_LEVEL == 512
+#include "filigree/kernel/lanes_avx512.inl"
+#elif FILIGREE_LEVEL == 2
+#include "filigree/kernel/lanes_avx2.inl"
+#else
+#include "filigree/kernel/lanes_baseline.inl"
+#endif
+#include "filigree/kernel/score_tile.inl"
+//
+#include "filigree/kernel/select.inl"
+//
+#include "filigree/kernel/exponential.inl"
+//
+#include "filigree/kernel/gather.inl"
+//
+#include "filigree/kernel/table.inl"

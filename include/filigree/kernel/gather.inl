@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+// out = sum over the list of weights[i] * v.row(columns[i]): one chain of multiply-adds per output, in list order.
+
+template <int vectors>
+[[gnu::always_inline]] inline void gather_strip(Real* out, const Real* weights, const Column* columns, Index count,
+                                                const Real* v, Index stride) {
+  Vec acc[vectors];
+  FILIGREE_UNROLL
+  for (int c = 0; c < vectors; ++c) acc[c] = Vec{};
+  for (Index i = 0; i < count; ++i) {
+    const Real* row = v + columns[i] * stride;
+    const Vec w = broadcast(weights[i]);
+    FILIGREE_UNROLL
+    for (int c = 0; c < vectors; ++c) acc[c] = acc[c] + w * load(row + c * lanes);
+  }
+  FILIGREE_UNROLL
+  for (int c = 0; c < vectors; ++c) store(out + c * lanes, acc[c]);
+}
+
+// dv is a multiple of lanes.
+inline void gather(Real* out /*[dv]*/, const Real* weights /*[count]*/, const Column* columns /*[count]*/, Index count,
+                   const Real* v /*[m][stride]*/, Index stride, Index dv) {
+  Index f = 0;
+  for (; f + 4 * lanes <= dv; f += 4 * lanes) gather_strip<4>(out + f, weights, columns, count, v + f, stride);
+  for (; f < dv; f += lanes) gather_strip<1>(out + f, weights, columns, count, v + f, stride);
+}

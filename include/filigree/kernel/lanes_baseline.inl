@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// Any machine: lane by lane and without a branch, since which lanes are chosen cannot be predicted.
+
+[[gnu::always_inline]] inline unsigned above(const Vec& v, const Vec& t) {  // bit l: v[l] > t[l] or NaN
+  const Mask le = v <= t;
+#if defined(__SSE2__) && FILIGREE_BITS == 32
+  return 15U & ~static_cast<unsigned>(_mm_movemask_ps((__m128)le));
+#elif defined(__SSE2__)
+  return 3U & ~static_cast<unsigned>(_mm_movemask_pd((__m128d)le));
+#else
+  unsigned mask = 0;
+  FILIGREE_UNROLL
+  for (int l = 0; l < lanes; ++l) mask |= static_cast<unsigned>(1 + le[l]) << l;
+  return mask;
+#endif
+}
+
+[[gnu::always_inline]] inline int population(unsigned mask) {
+  int count = 0;
+  FILIGREE_UNROLL
+  for (int l = 0; l < lanes; ++l) count += static_cast<int>(mask >> l & 1U);
+  return count;
+}
+
+// Writes the lanes of v and columns c whose bit is set side by side; at most a whole vector is stored.
+[[gnu::always_inline]] inline int append(Real* values, Column* columns, const Vec& v, const Columns& c, unsigned mask) {
+  int count = 0;
+  FILIGREE_UNROLL
+  for (int l = 0; l < lanes; ++l) {
+    values[count] = v[l];
+    columns[count] = c[l];
+    count += static_cast<int>(mask >> l & 1U);
+  }
+  return count;
+}

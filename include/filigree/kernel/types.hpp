@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+// Types that every level of the kernels shares. Nothing here depends on the instruction set.
+
+namespace filigree::kernel {
+
+using Index = std::ptrdiff_t;
+using Column = std::int32_t;  // 31 bits of keys: 2^31 keys of one float each would be 8 GiB
+
+/// The candidates of a block of rows: a list of values with ascending columns for each.
+template <class Real>
+struct Candidates {
+  Real* values;     // [rows][stride]
+  Column* columns;  // [rows][stride]
+  Index stride;     // room per row, one panel more than the lists may hold
+  Column* count;    // [rows]
+  Real* bound;      // [rows] only what exceeds it, or NaN, is a candidate
+};
+
+template <class Real>
+struct SoftmaxSums {
+  Real maximum, sum;  // sum of exp(value - maximum)
+};
+
+struct CompressOrder {
+  unsigned char eight[256][8];  // the set bits of the index, ascending
+  unsigned char pairs[16][8];   // the same for lanes of two words
+};
+
+constexpr CompressOrder make_compress_order() {
+  CompressOrder t{};
+  for (unsigned mask = 0; mask < 256; ++mask) {
+    int count = 0;
+    for (unsigned bit = 0; bit < 8; ++bit)
+      if ((mask >> bit & 1U) != 0) t.eight[mask][count++] = static_cast<unsigned char>(bit);
+  }
+  for (unsigned mask = 0; mask < 16; ++mask)
+    for (int i = 0; i < 4; ++i) {
+      t.pairs[mask][2 * i] = static_cast<unsigned char>(2 * t.eight[mask][i]);
+      t.pairs[mask][2 * i + 1] = static_cast<unsigned char>(2 * t.eight[mask][i] + 1);
+    }
+  return t;
+}
+
+inline constexpr CompressOrder compress_order = make_compress_order();
+
+}  // namespace filigree::kernel

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <type_traits>
+#include <utility>
+
+#include "filigree/pipe/ranges.hpp"
+#include "filigree/pipe/stage.hpp"
+
+namespace filigree {
+
+template <Stage... Stages>
+struct Pipeline;
+
+/// Keeps what both patterns keep.
+template <PatternStage A, PatternStage B>
+struct And {
+  using Category = Pattern;
+  A a;
+  B b;
+
+  bool keeps(Index p, Index j, const Grid& grid) const {
+    return detail::keeps(a, p, j, grid) && detail::keeps(b, p, j, grid);
+  }
+  void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
+    const std::size_t mark = out.size();
+    detail::covers(a, p0, p1, grid, out);
+    const std::size_t middle = out.size();
+    detail::covers(b, p0, p1, grid, out);
+    out.intersect(mark, middle);
+  }
+  void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const {
+    const std::size_t mark = out.size();
+    detail::contains(a, p0, p1, grid, out);
+    const std::size_t middle = out.size();
+    detail::contains(b, p0, p1, grid, out);
+    out.intersect(mark, middle);
+  }
+  void check(const Grid& grid) const {
+    detail::check(a, grid);
+    detail::check(b, grid);
+  }
+  bool reads(const void* begin, const void* end) const {
+    return detail::reads(a, begin, end) || detail::reads(b, begin, end);
+  }
+};
+
+/// Keeps what either pattern keeps.
+template <PatternStage A, PatternStage B>
+struct Or {
+  using Category = Pattern;
+  A a;
+  B b;
+
+  bool keeps(Index p, Index j, const Grid& grid) const {
+    return detail::keeps(a, p, j, grid) || detail::keeps(b, p, j, grid);
+  }
+  void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
+    detail::covers(a, p0, p1, grid, out);
+    detail::covers(b, p0, p1, grid, out);
+  }
+  void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const {
+    detail::contains(a, p0, p1, grid, out);
+    detail::contains(b, p0, p1, grid, out);
+  }
+  void check(const Grid& grid) const {
+    detail::check(a, grid);
+    detail::check(b, grid);
+  }
+  bool reads(const void* begin, const void* end) const {
+    return detail::reads(a, begin, end) || detail::reads(b, begin, end);
+  }
+};
+
+/// Keeps what the pattern does not keep.
+template <PatternStage A>
+struct Not {
+  using Category = Pattern;
+  A a;
+
+  bool keeps(Index p, Index j, const Grid& grid) const { return !detail::keeps(a, p, j, grid); }
+  void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
+    const std::size_t mark = out.size();
+    detail::contains(a, p0, p1, grid, out);
+    out.complement(mark, grid);
+  }
+  void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const {
+    const std::size_t mark = out.size();
+    detail::covers(a, p0, p1, grid, out);
+    out.complement(mark, grid);
+  }
+  void check(const Grid& grid) const { detail::check(a, grid); }
+  bool reads(const void* begin, const void* end) const { return detail::reads(a, begin, end); }
+};
+
+namespace detail {
+
+template <class T>
+inline constexpr bool is_word = Stage<T>;
+template <class... S>
+inline constexpr bool is_word<Pipeline<S...>> = true;
+/// A stage of ours or a pipeline.
+template <class T>
+concept Word = is_word<std::remove_cvref_t<T>>;
+
+template <class...>
+inline constexpr bool only_patterns = false;
+
+}  // namespace detail
+
+/// Keeps what both patterns keep.
+template <PatternStage A, PatternStage B>
+And<std::remove_cvref_t<A>, std::remove_cvref_t<B>> operator&&(A&& a, B&& b) {
+  return {std::forward<A>(a), std::forward<B>(b)};
+}
+
+/// Keeps what either pattern keeps.
+template <PatternStage A, PatternStage B>
+Or<std::remove_cvref_t<A>, std::remove_cvref_t<B>> operator||(A&& a, B&& b) {
+  return {std::forward<A>(a), std::forward<B>(b)};
+}
+
+/// Keeps what the pattern does not keep.
+template <PatternStage A>
+Not<std::remove_cvref_t<A>> operator!(A&& a) {
+  return {std::forward<A>(a)};
+}
+
+// Operands that are no patterns: an error in one line instead of a list of candidates.
+
+template <detail::Word A, detail::Word B>
+  requires(!(PatternStage<A> && PatternStage<B>))
+std::remove_cvref_t<A> operator&&(A&& a, B&&) {
+  static_assert(detail::only_patterns<A, B>,
+                "filigree: && and || combine patterns; put every other stage, and pipelines, after |");
+  return std::forward<A>(a);
+}
+
+template <detail::Word A, detail::Word B>
+  requires(!(PatternStage<A> && PatternStage<B>))
+std::remove_cvref_t<A> operator||(A&& a, B&&) {
+  static_assert(detail::only_patterns<A, B>,
+                "filigree: && and || combine patterns; put every other stage, and pipelines, after |");
+  return std::forward<A>(a);
+}
+
+template <detail::Word A>
+  requires(!PatternStage<A>)
+std::remove_cvref_t<A> operator!(A&& a) {
+  static_assert(detail::only_patterns<A>, "filigree: ! negates a pattern, and this is none");
+  return std::forward<A>(a);
+}
+
+}  // namespace filigree

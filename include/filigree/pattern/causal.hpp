@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "filigree/pattern/algebra.hpp"
+
+namespace filigree {
+
+/// What causal() returns.
+struct Causal {
+  using Category = Pattern;
+
+  bool keeps(Index p, Index j) const { return j <= p; }
+  void covers(Index, Index p1, const Grid& grid, Ranges& out) const { out.add(grid.key_at, p1); }
+  void contains(Index p0, Index, const Grid& grid, Ranges& out) const { out.add(grid.key_at, p0 + 1); }
+};
+
+/// Lets a query see no later key: j <= p.
+///
+/// Reference  Vaswani et al., arXiv:1706.03762, section 3.2.3
+inline Causal causal() { return {}; }
+
+}  // namespace filigree

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "filigree/core/check.hpp"
+#include "filigree/pattern/algebra.hpp"
+
+namespace filigree {
+
+/// What first(c) returns.
+struct First {
+  using Category = Pattern;
+  Index c;
+
+  bool keeps(Index, Index j) const { return j < c; }
+  void covers(Index, Index, const Grid& grid, Ranges& out) const { out.add(grid.key_at, c); }
+  void contains(Index, Index, const Grid& grid, Ranges& out) const { out.add(grid.key_at, c); }
+};
+
+/// Lets every query see the first keys, as attention sinks: j < c.
+///
+/// Edge case  counts from position 0, wherever the first column stands
+/// Throws     Error if c is negative
+/// Reference  Xiao et al., arXiv:2309.17453, section 3.2
+inline First first(Index c) {
+  detail::require(c >= 0, "first(c): c must be at least 0, got ", c);
+  return {.c = c};
+}
+
+}  // namespace filigree

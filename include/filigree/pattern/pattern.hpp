@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "filigree/pattern/algebra.hpp"     // IWYU pragma: export
+#include "filigree/pattern/causal.hpp"      // IWYU pragma: export
+#include "filigree/pattern/documents.hpp"   // IWYU pragma: export
+#include "filigree/pattern/first.hpp"       // IWYU pragma: export
+#include "filigree/pattern/given.hpp"       // IWYU pragma: export
+#include "filigree/pattern/global.hpp"      // IWYU pragma: export
+#include "filigree/pattern/same_block.hpp"  // IWYU pragma: export
+#include "filigree/pattern/where.hpp"       // IWYU pragma: export
+#include "filigree/pattern/window.hpp"      // IWYU pragma: export

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "filigree/core/check.hpp"
+#include "filigree/pattern/algebra.hpp"
+
+namespace filigree {
+
+/// What same_block(b) returns.
+struct SameBlock {
+  using Category = Pattern;
+  Index b;
+
+  bool keeps(Index p, Index j) const { return block(p) == block(j); }
+  void covers(Index p0, Index p1, const Grid&, Ranges& out) const {
+    if (p0 < p1) out.add(block(p0) * b, (block(p1 - 1) + 1) * b);
+  }
+  void contains(Index p0, Index p1, const Grid&, Ranges& out) const {
+    if (p0 < p1 && block(p0) == block(p1 - 1)) out.add(block(p0) * b, (block(p0) + 1) * b);
+  }
+
+ private:
+  Index block(Index at) const { return at >= 0 ? at / b : -1 - (-1 - at) / b; }  // rounds down
+};
+
+/// Lets a query see the keys of its own block of b positions: floor(p / b) == floor(j / b).
+///
+/// Throws     Error if b < 1
+/// Reference  Child et al., arXiv:1904.10509, section 4.2
+inline SameBlock same_block(Index b) {
+  detail::require(b >= 1, "same_block(b): b must be at least 1, got ", b);
+  return {.b = b};
+}
+
+}  // namespace filigree

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <type_traits>
+#include <utility>
+
+#include "filigree/pattern/algebra.hpp"
+
+namespace filigree {
+
+/// What where(f) returns.
+template <class F>
+struct Where {
+  using Category = Pattern;
+  F f;
+
+  bool keeps(Index p, Index j) const { return static_cast<bool>(f(p, j)); }
+};
+
+/// Keeps (p, j) where f(p, j) is true. The function is called from several threads at once.
+///
+/// Cost  every pair is asked for: nothing is known of f
+template <class F>
+Where<std::remove_cvref_t<F>> where(F&& f) {
+  static_assert(std::is_invocable_r_v<bool, const std::remove_cvref_t<F>&, Index, Index>,
+                "filigree: where(f): f must be callable as bool f(Eigen::Index p, Eigen::Index j), and const");
+  return {.f = std::forward<F>(f)};
+}
+
+}  // namespace filigree

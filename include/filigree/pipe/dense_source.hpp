@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <limits>
+#include <utility>
+
+#include "filigree/core/lazy.hpp"
+#include "filigree/pipe/evaluator.hpp"
+
+namespace filigree::detail {
+
+/// Any dense Eigen expression as the source of a pipeline. A compile-time vector is one row, whichever way it stands.
+template <class X>
+class DenseSource {
+ public:
+  using Xpr = std::remove_cvref_t<X>;
+  using Scalar = typename Xpr::Scalar;
+  static_assert(Real<Scalar>, "filigree: X | stage: X must have scalars of type float or double");
+  static constexpr bool is_scores = false;
+  static constexpr bool turned = Reader<Xpr, true>::turned;  // a column that is read as one row
+  static constexpr const char* name() { return "X | stages"; }
+
+  explicit DenseSource(Operand<X> x) : x_(std::forward<Operand<X>>(x)) {
+    require(grid().m <= std::numeric_limits<Column>::max(), "X | stages: a row of X must have at most ",
+            std::numeric_limits<Column>::max(), " entries, got ", grid().m);
+  }
+
+  [[nodiscard]] Grid grid() const {
+    const Index n = turned ? x_.cols() : x_.rows(), m = turned ? x_.rows() : x_.cols();
+    return {.n = n, .m = m, .query_at = m - n, .key_at = 0};
+  }
+
+  [[nodiscard]] bool reads(const void* begin, const void* end) const { return reads_memory(x_, begin, end); }
+
+  class Bound {
+   public:
+    Bound(const DenseSource& source, const Session&) : reader_(source.x_), grid_(source.grid()) {}
+
+    [[nodiscard]] const Grid& grid() const { return grid_; }
+    [[nodiscard]] Index height() const { return 16; }
+    [[nodiscard]] Index stride() const { return grid_.m + Row<Scalar>::padding; }
+
+    Scalar* fill(Index first, Index count, WorkerScratch& scratch) const {
+      Scalar* values = scratch.tile.get<Scalar>(count * stride());
+      for (Index r = 0; r < count; ++r) reader_.copy_row(first + r, values + r * stride());
+      return values;
+    }
+
+   private:
+    Reader<Xpr, true> reader_;
+    Grid grid_;
+  };
+
+  template <class Stages>
+  using Engine = GeneralEngine<Bound, Stages, Scalar>;
+
+ private:
+  Operand<X> x_;
+};
+
+}  // namespace filigree::detail

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <tuple>
+
+#include "filigree/pipe/row_list.hpp"
+#include "filigree/pipe/stage.hpp"
+#include "filigree/pipe/workspace.hpp"
+
+// The general evaluator: what every pipeline means. It holds a few whole rows, O(m) memory, and applies the stages in the
+// order in which they were written. The engines are tested against it.
+//
+// A bound source has grid(), height() (rows it likes to produce at once) and fill(first, count, scratch), which returns
+// the values of these rows, stride() apart, with Row::padding to spare. An engine has height() and
+// run(first, last, scratch, sink), which calls sink(row, scratch) for each row in order.
+
+namespace filigree::detail {
+
+template <Real S>
+Row<S> make_row(const Grid& grid, Index index, S* values, Column* columns, Index count, WorkerScratch& scratch) {
+  return {.grid = grid, .index = index, .values = values, .columns = columns, .count = count, .scratch = scratch.row};
+}
+
+/// The entries of a row of values that are present, in place.
+template <Real S>
+Row<S> present(const Grid& grid, Index index, S* values, WorkerScratch& scratch) {
+  Column* columns = scratch.columns.get<Column>(grid.m + Row<S>::padding);
+  for (Index c = 0; c < grid.m; ++c) columns[c] = static_cast<Column>(c);
+  Row<S> row = make_row(grid, index, values, columns, grid.m, scratch);
+  bool all = true;
+  for (Index c = 0; c < grid.m; ++c) all &= values[c] != -std::numeric_limits<S>::infinity();
+  if (!all) row.filter([&](Index i) { return values[i] != -std::numeric_limits<S>::infinity(); });
+  return row;
+}
+
+template <class Bound, class Stages, Real S>
+class RowEngine {
+ public:
+  static constexpr bool fused = false;
+
+  RowEngine(const Bound& source, const Stages& stages, const Session&, Index) : source_(source), stages_(stages) {}
+
+  [[nodiscard]] Index height() const { return source_.height(); }
+
+  template <class Sink>
+  void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
+    for (Index i = first; i < last; i += source_.height()) {
+      const Index count = std::min(source_.height(), last - i);
+      S* values = source_.fill(i, count, scratch);
+      for (Index r = 0; r < count; ++r) {
+        Row<S> row = present(source_.grid(), i + r, values + r * source_.stride(), scratch);
+        std::apply([&](const auto&... stage) { (apply(stage, row), ...); }, stages_);
+        sink(row, scratch);
+      }
+    }
+  }
+
+ private:
+  const Bound& source_;
+  const Stages& stages_;
+};
+
+/// For pipelines with a stage that works on the whole matrix: holds all rows between stages.
+template <class Bound, class Stages, Real S>
+class ListEngine {
+ public:
+  static constexpr bool fused = false;
+
+  ListEngine(const Bound& source, const Stages& stages, const Session& session, Index) : grid_(source.grid()) {
+    WorkerScratch& scratch = session.scratch(0);
+    RowList<S> all{.grid = grid_};
+    const auto append = [](RowList<S>& to, const Row<S>& row) {
+      to.columns.insert(to.columns.end(), row.columns, row.columns + row.count);
+      to.values.insert(to.values.end(), row.values, row.values + row.count);
+      to.start.push_back(to.count());
+    };
+    const std::tuple<> none;
+    RowEngine<Bound, std::tuple<>, S>(source, none, session, grid_.n)
+        .run(0, grid_.n, scratch, [&](const Row<S>& row, WorkerScratch&) { append(all, row); });
+    list_ = std::move(all);
+    const auto step = [&](const auto& stage) {
+      if constexpr (WholeMatrixStage<decltype(stage)>) {
+        stage.apply(list_);
+      } else {
+        RowList<S> next{.grid = grid_};
+        run(0, grid_.n, scratch, [&](Row<S>& row, WorkerScratch&) {
+          apply(stage, row);
+          append(next, row);
+        });
+        list_ = std::move(next);
+      }
+    };
+    std::apply([&](const auto&... stage) { (step(stage), ...); }, stages);
+  }
+
+  [[nodiscard]] Index height() const { return 64; }
+
+  template <class Sink>
+  void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
+    for (Index i = first; i < last; ++i) {
+      const Index begin = list_.start[static_cast<std::size_t>(i)], end = list_.start[static_cast<std::size_t>(i) + 1];
+      S* values = scratch.values.get<S>(end - begin + Row<S>::padding);
+      Column* columns = scratch.columns.get<Column>(end - begin + Row<S>::padding);
+      std::copy_n(list_.values.data() + begin, end - begin, values);
+      std::copy_n(list_.columns.data() + begin, end - begin, columns);
+      Row<S> row = make_row(grid_, i, values, columns, end - begin, scratch);
+      sink(row, scratch);
+    }
+  }
+
+ private:
+  Grid grid_;
+  RowList<S> list_;
+};
+
+template <class Stages>
+inline constexpr bool has_matrix_stage = false;
+template <class... T>
+inline constexpr bool has_matrix_stage<std::tuple<T...>> = (WholeMatrixStage<T> || ...);
+
+template <class Bound, class Stages, Real S>
+using GeneralEngine =
+    std::conditional_t<has_matrix_stage<Stages>, ListEngine<Bound, Stages, S>, RowEngine<Bound, Stages, S>>;
+
+/// Runs the engine over rows [first, first + count) in parallel blocks.
+template <class Engine, class Sink>
+void for_each_row(const Engine& engine, Index first, Index count, const Session& session, Sink&& sink) {
+  const Index height = engine.height(), end = first + count;
+  session.run((count + height - 1) / height, [&](Index task, Index worker) {
+    const Index begin = first + task * height;
+    engine.run(begin, std::min(begin + height, end), session.scratch(worker), sink);
+  });
+}
+
+}  // namespace filigree::detail

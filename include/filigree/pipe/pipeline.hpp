@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "filigree/pipe/stage.hpp"
+
+namespace filigree {
+
+/// Stages without a source: a value that can be applied to any source later, any number of times.
+template <Stage... Stages>
+struct Pipeline {
+  std::tuple<Stages...> stages;
+};
+
+namespace detail {
+
+template <class T>
+inline constexpr bool is_pipeline = false;
+template <class... S>
+inline constexpr bool is_pipeline<Pipeline<S...>> = true;
+
+/// A stage or a pipeline: what may stand on the right of `|`.
+template <class T>
+concept Piped = Stage<T> || is_pipeline<std::remove_cvref_t<T>>;
+
+template <class T>
+auto stages_of(T&& x) {
+  if constexpr (is_pipeline<std::remove_cvref_t<T>>)
+    return std::forward<T>(x).stages;
+  else
+    return std::tuple<std::remove_cvref_t<T>>(std::forward<T>(x));
+}
+
+template <class Tuple>
+inline constexpr std::size_t size_of = std::tuple_size_v<Tuple>;
+
+/// Whether two patterns would stand next to each other: a reader could take `|` between them for "and" or for "or".
+template <class... A, class... B>
+constexpr bool patterns_meet(const std::tuple<A...>*, const std::tuple<B...>*) {
+  if constexpr (sizeof...(A) > 0 && sizeof...(B) > 0)
+    return PatternStage<std::tuple_element_t<sizeof...(A) - 1, std::tuple<A...>>> &&
+           PatternStage<std::tuple_element_t<0, std::tuple<B...>>>;
+  else
+    return false;
+}
+
+template <class A, class B>
+auto join(A&& a, B&& b) {
+  static_assert(!patterns_meet(static_cast<std::remove_cvref_t<A>*>(nullptr), static_cast<std::remove_cvref_t<B>*>(nullptr)),
+                "filigree: two patterns in a row: combine patterns with && or ||, not with |");
+  return std::tuple_cat(std::forward<A>(a), std::forward<B>(b));
+}
+
+template <class... S>
+Pipeline<S...> make_pipeline(std::tuple<S...> stages) {
+  return {std::move(stages)};
+}
+
+}  // namespace detail
+
+/// Composes stages and pipelines from left to right.
+template <detail::Piped A, detail::Piped B>
+auto operator|(A&& a, B&& b) {
+  return detail::make_pipeline(
+      detail::join(detail::stages_of(std::forward<A>(a)), detail::stages_of(std::forward<B>(b))));
+}
+
+}  // namespace filigree

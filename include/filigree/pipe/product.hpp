@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <utility>
+
+#include "filigree/pipe/weights.hpp"
+
+namespace filigree {
+
+namespace detail {
+
+/// A * V.
+template <class A, class V>
+class Product {
+ public:
+  using Left = std::remove_cvref_t<A>;
+  using Right = std::remove_cvref_t<V>;
+  using Scalar = typename Left::Scalar;
+  using Engine = typename Left::Engine;
+  static_assert(std::is_same_v<Scalar, typename Right::Scalar>,
+                "filigree: A * V: A and V must have the same scalar; cast one with .cast<>()");
+
+  Product(Operand<A> a, Operand<V> v) : a_(std::forward<Operand<A>>(a)), v_(std::forward<Operand<V>>(v)) {
+    require(v_.rows() == a_.cols(), "A * V: V.rows() = ", v_.rows(), " must equal A.cols() = ", a_.cols());
+  }
+
+  [[nodiscard]] Index rows() const { return a_.rows(); }
+  [[nodiscard]] Index cols() const { return v_.cols(); }
+  [[nodiscard]] const Left& weights() const { return a_; }
+  [[nodiscard]] const Right& values() const { return v_; }
+  static constexpr const char* name() { return "A * V"; }
+
+  [[nodiscard]] bool reads(const void* begin, const void* end) const {
+    return a_.reads(begin, end) || reads_memory(v_, begin, end);
+  }
+
+  void evaluate_to(const Target<Scalar>& to) const {
+    const Session session(a_.execution());
+    const Reader<Right> reader(v_);
+    a_.for_each_row(session, ProductSink<Scalar>{to, a_.first_row(), ValueRows<Scalar>::bind(reader, session.values())});
+  }
+
+ private:
+  Operand<A> a_;
+  Operand<V> v_;
+};
+
+}  // namespace detail
+
+/// Applies weights to values: row i of the result is the sum of A(i, j) * V.row(j) over the entries that are present.
+///
+/// Shapes    A: n x m, V: m x dv, result: n x dv; lazy, an Eigen expression with its own =, += and -=
+/// Cost      n*k*dv for k entries per row, besides what A costs
+/// Edge case a row without entries gives a row of +0, whatever V holds
+/// Aliasing  safe: `K = A * K` takes a temporary
+/// Throws    Error if V.rows() != A.cols()
+template <detail::WeightsExpression A, DenseExpression V>
+auto operator*(A&& a, V&& v) {
+  static_assert(!std::remove_cvref_t<A>::turned, "filigree: A * V: A is a column vector");
+  return LazyDense<detail::Product<A, V>>(detail::Product<A, V>(std::forward<A>(a), std::forward<V>(v)));
+}
+
+}  // namespace filigree

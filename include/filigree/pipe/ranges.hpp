@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <vector>
+
+#include "filigree/pipe/row.hpp"
+
+namespace filigree {
+
+/// Half-open range of key positions.
+struct Range {
+  Index begin, end;
+  friend bool operator==(const Range&, const Range&) = default;
+};
+
+/// Lists of key ranges, held on a stack so that planning a block after the first allocates nothing.
+///
+/// A pattern adds ranges in any order, overlapping or beyond the keys; whoever asked sorts, joins and clips them.
+class Ranges {
+ public:
+  void add(Index begin, Index end) {
+    if (begin < end) list_.push_back({begin, end});
+  }
+
+  [[nodiscard]] std::size_t size() const { return list_.size(); }
+  [[nodiscard]] const Range* begin() const { return list_.data(); }
+  [[nodiscard]] const Range* end() const { return list_.data() + list_.size(); }
+  void clear() { list_.clear(); }
+
+  /// Sorts, joins and clips what was added since `mark` (a size()) to the keys of the grid.
+  void normalize(std::size_t mark, const Grid& grid) {
+    const auto first = list_.begin() + static_cast<std::ptrdiff_t>(mark);
+    std::sort(first, list_.end(), [](const Range& a, const Range& b) { return a.begin < b.begin; });
+    std::size_t out = mark;
+    for (std::size_t i = mark; i < list_.size(); ++i) {
+      const Range r{std::max(list_[i].begin, grid.key_at), std::min(list_[i].end, grid.key_end())};
+      if (r.begin >= r.end) continue;
+      if (out > mark && list_[out - 1].end >= r.begin)
+        list_[out - 1].end = std::max(list_[out - 1].end, r.end);
+      else
+        list_[out++] = r;
+    }
+    list_.resize(out);
+  }
+
+  /// Replaces the normalised lists [mark, middle) and [middle, size()) by what is in both.
+  void intersect(std::size_t mark, std::size_t middle) {
+    const std::size_t end = list_.size();
+    for (std::size_t a = mark, b = middle; a < middle && b < end;) {
+      const Range r{std::max(list_[a].begin, list_[b].begin), std::min(list_[a].end, list_[b].end)};
+      const bool a_ends = list_[a].end < list_[b].end;
+      if (r.begin < r.end) list_.push_back(r);
+      a_ends ? ++a : ++b;
+    }
+    drop(mark, end);
+  }
+
+  /// Replaces the normalised list since `mark` by the keys of the grid that are not in it.
+  void complement(std::size_t mark, const Grid& grid) {
+    const std::size_t end = list_.size();
+    Index from = grid.key_at;
+    for (std::size_t i = mark; i < end; ++i) {
+      const Range r = list_[i];
+      add(from, r.begin);
+      from = r.end;
+    }
+    add(from, grid.key_end());
+    drop(mark, end);
+  }
+
+ private:
+  void drop(std::size_t first, std::size_t last) {
+    list_.erase(list_.begin() + static_cast<std::ptrdiff_t>(first), list_.begin() + static_cast<std::ptrdiff_t>(last));
+  }
+
+  std::vector<Range> list_;
+};
+
+namespace detail {
+
+/// Adds the keys outside of which queries p0 <= p < p1 keep nothing; everything for a pattern that does not say.
+template <class P>
+void covers(const P& pattern, Index p0, Index p1, const Grid& grid, Ranges& out) {
+  const std::size_t mark = out.size();
+  if constexpr (requires { pattern.covers(p0, p1, grid, out); })
+    pattern.covers(p0, p1, grid, out);
+  else
+    out.add(grid.key_at, grid.key_end());
+  out.normalize(mark, grid);
+}
+
+/// Adds the keys inside which every query p0 <= p < p1 keeps everything; nothing for a pattern that does not say.
+template <class P>
+void contains(const P& pattern, Index p0, Index p1, const Grid& grid, Ranges& out) {
+  const std::size_t mark = out.size();
+  if constexpr (requires { pattern.contains(p0, p1, grid, out); }) pattern.contains(p0, p1, grid, out);
+  out.normalize(mark, grid);
+}
+
+}  // namespace detail
+}  // namespace filigree

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "filigree/core/lazy.hpp"
+#include "filigree/pipe/evaluator.hpp"
+
+// Where rows go after their last stage. A sink is called for different rows at the same time.
+
+namespace filigree::detail {
+
+/// Into a dense target: absent entries are 0.
+template <Real S>
+struct DenseSink {
+  Target<S> to;
+  Index first;  // row of the matrix that is row 0 of the target
+
+  void operator()(const Row<S>& row, WorkerScratch&) const {
+    const Index i = row.index - first;
+    if (to.op == Assign::set)
+      for (Index c = 0; c < row.grid.m; ++c) to.put(i, c, S(0));
+    for (Index e = 0; e < row.count; ++e) to.put(i, row.columns[e], row.values[e]);
+  }
+};
+
+/// Into lists, one for each block of rows, from which a sparse matrix is put together.
+template <Real S>
+class SparseSink {
+ public:
+  SparseSink(Index first, Index count, Index height)
+      : first_(first), height_(height), counts_(static_cast<std::size_t>(count)),
+        blocks_(static_cast<std::size_t>((count + height - 1) / height)) {}
+
+  void operator()(const Row<S>& row, WorkerScratch&) {
+    const Index i = row.index - first_;
+    Block& block = blocks_[static_cast<std::size_t>(i / height_)];
+    counts_[static_cast<std::size_t>(i)] = row.count;
+    block.columns.insert(block.columns.end(), row.columns, row.columns + row.count);
+    block.values.insert(block.values.end(), row.values, row.values + row.count);
+  }
+
+  /// `turned`: the one row becomes a column.
+  template <class Sparse>
+  Sparse matrix(Index cols, bool turned) const {
+    using StorageIndex = typename Sparse::StorageIndex;
+    const auto rows = static_cast<Index>(counts_.size());
+    Index stored = 0;
+    for (const Index count : counts_) stored += count;
+    const auto most = static_cast<Index>(
+        std::min<unsigned long long>(std::numeric_limits<StorageIndex>::max(), std::numeric_limits<Index>::max()));
+    require(stored <= most && rows <= most && cols <= most, "Sparse = A: the StorageIndex of the target must hold ",
+            std::max({stored, rows, cols}), ", its largest value is ", most);
+    Sparse result(turned ? cols : rows, turned ? rows : cols);
+    result.resizeNonZeros(stored);
+    StorageIndex* outer = result.outerIndexPtr();
+    std::fill_n(outer, result.outerSize() + 1, StorageIndex(0));
+    const bool by_column = bool(Sparse::IsRowMajor) == turned;  // outer vectors run along our columns
+    for_each([&](Index i, Column c, S) { ++outer[(by_column ? Index(c) : i) + 1]; });
+    for (Index o = 0; o < result.outerSize(); ++o) outer[o + 1] = static_cast<StorageIndex>(outer[o + 1] + outer[o]);
+    std::vector<StorageIndex> next(outer, outer + result.outerSize());
+    for_each([&](Index i, Column c, S value) {  // ascending rows and columns: inner indices come out sorted
+      const auto at = next[static_cast<std::size_t>(by_column ? Index(c) : i)]++;
+      result.innerIndexPtr()[at] = static_cast<StorageIndex>(by_column ? i : Index(c));
+      result.valuePtr()[at] = value;
+    });
+    return result;
+  }
+
+ private:
+  struct Block {
+    std::vector<Column> columns;
+    std::vector<S> values;
+  };
+
+  template <class F>
+  void for_each(F&& f) const {
+    std::size_t e = 0;
+    for (std::size_t i = 0; i < counts_.size(); ++i) {
+      const std::size_t b = i / static_cast<std::size_t>(height_);
+      if (i % static_cast<std::size_t>(height_) == 0) e = 0;
+      for (Index k = 0; k < counts_[i]; ++k, ++e) f(static_cast<Index>(i), blocks_[b].columns[e], blocks_[b].values[e]);
+    }
+  }
+
+  Index first_, height_;
+  std::vector<Index> counts_;
+  std::vector<Block> blocks_;
+};
+
+/// The rows of V, as the gather kernel reads them: `stride` apart and padded to whole vectors.
+template <Real S>
+struct ValueRows {
+  const S* data;
+  Index stride, dv, padded;
+
+  /// V where it lies if its rows can be read as they are, else packed into the buffer.
+  template <class V>
+  static ValueRows bind(const Reader<V>& v, Buffer& buffer) {
+    return bind(v, [&](Index count) { return buffer.get<S>(count); });
+  }
+
+  /// The same, with memory from room(count).
+  template <class V, class Room>
+  static ValueRows bind(const Reader<V>& v, Room&& room) {
+    const Index lanes = kernel::kernels<S>().lanes, padded = (v.cols() + lanes - 1) / lanes * lanes;
+    if constexpr (Reader<V>::direct)
+      if (v.contiguous_rows() && padded == v.cols()) return {v.data(), v.row_stride(), v.cols(), padded};
+    S* packed = room(v.rows() * padded);
+    for (Index i = 0; i < v.rows(); ++i) {
+      v.copy_row(i, packed + i * padded);
+      std::fill(packed + i * padded + v.cols(), packed + (i + 1) * padded, S(0));
+    }
+    return {packed, padded, v.cols(), padded};
+  }
+};
+
+/// Into a product with V: row i of the target is the sum of values[e] * V.row(columns[e]), in ascending columns.
+template <Real S>
+struct ProductSink {
+  Target<S> to;
+  Index first;
+  ValueRows<S> v;
+
+  void operator()(const Row<S>& row, WorkerScratch& scratch) const {
+    const Index i = row.index - first;
+    const auto gather = kernel::kernels<S>().gather;
+    if (to.op == Assign::set && to.col_stride == 1 && v.padded == v.dv) {
+      gather(to.data + i * to.row_stride, row.values, row.columns, row.count, v.data, v.stride, v.dv);
+      return;
+    }
+    S* out = scratch.out.get<S>(v.padded);
+    gather(out, row.values, row.columns, row.count, v.data, v.stride, v.padded);
+    for (Index f = 0; f < v.dv; ++f) to.put(i, f, out[f]);
+  }
+};
+
+}  // namespace filigree::detail

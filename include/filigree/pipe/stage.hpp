@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <concepts>
+#include <type_traits>
+#include <utility>
+
+#include "filigree/pipe/row.hpp"
+
+namespace filigree {
+
+// A stage is a small value type with a member type `Category`, one of the following tags, which says what it does to a
+// row, and the function that its tag asks for. All of them may have `void check(const Grid&) const`, which throws an Error
+// before anything is computed when the stage does not fit the matrix, and `bool reads(const void* begin, const void* end)
+// const`, which says whether it reads memory in that range (so that a target there gets a temporary).
+
+/// Makes entries absent by position: `bool keeps(Index p, Index j) const` or `keeps(p, j, grid)`.
+/// May also have `void covers(Index p0, Index p1, const Grid&, Ranges&) const` (outside these keys, queries p0 <= p < p1
+/// keep nothing) and `contains` (inside these keys, every one of them keeps everything).
+struct Pattern {};
+/// Changes the value of each present entry: `S map(S value, Index p, Index j, const Grid&) const`.
+struct Map {};
+/// Makes entries absent by value: `void apply(Row<S>&) const`, which keeps NaN.
+struct Selector {};
+/// Changes the values of a row together: `void apply(Row<S>&) const`.
+struct Normaliser {};
+/// Works on all rows at once: `void apply(RowList<S>&) const`. Only on a dense source.
+struct MatrixStage {};
+
+template <class T>
+concept Stage = requires { typename std::remove_cvref_t<T>::Category; };
+template <class T, class Tag>
+concept StageOf = Stage<T> && std::same_as<typename std::remove_cvref_t<T>::Category, Tag>;
+template <class T>
+concept PatternStage = StageOf<T, Pattern>;
+template <class T>
+concept MapStage = StageOf<T, Map>;
+template <class T>
+concept SelectorStage = StageOf<T, Selector>;
+template <class T>
+concept NormaliserStage = StageOf<T, Normaliser>;
+template <class T>
+concept WholeMatrixStage = StageOf<T, MatrixStage>;
+/// Everything that works on one row at a time.
+template <class T>
+concept RowStage = Stage<T> && !WholeMatrixStage<T>;
+
+namespace detail {
+
+template <PatternStage P>
+bool keeps(const P& pattern, Index p, Index j, const Grid& grid) {
+  if constexpr (requires { pattern.keeps(p, j, grid); })
+    return pattern.keeps(p, j, grid);
+  else
+    return pattern.keeps(p, j);
+}
+
+template <Stage T>
+void check(const T& stage, const Grid& grid) {
+  if constexpr (requires { stage.check(grid); }) stage.check(grid);
+}
+
+template <Stage T>
+bool reads(const T& stage, const void* begin, const void* end) {
+  if constexpr (requires { stage.reads(begin, end); })
+    return stage.reads(begin, end);
+  else
+    return false;
+}
+
+/// Applies one stage to one row: what the stage means, whoever evaluates it.
+template <RowStage T, Real S>
+void apply(const T& stage, Row<S>& row) {
+  const Index p = row.position();
+  if constexpr (PatternStage<T>) {
+    row.filter([&](Index i) { return keeps(stage, p, row.position_of(i), row.grid); });
+  } else if constexpr (MapStage<T>) {
+    for (Index i = 0; i < row.count; ++i) row.values[i] = stage.map(row.values[i], p, row.position_of(i), row.grid);
+    row.filter([&](Index i) { return row.values[i] != -std::numeric_limits<S>::infinity(); });
+  } else {
+    stage.apply(row);
+  }
+}
+
+}  // namespace detail
+}  // namespace filigree

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "filigree/core/lazy.hpp"
+#include "filigree/pipe/dense_source.hpp"
+#include "filigree/pipe/pipeline.hpp"
+#include "filigree/pipe/sinks.hpp"
+
+namespace filigree {
+
+template <class Source, Stage... Stages>
+class Weights;
+
+namespace detail {
+
+template <class T>
+inline constexpr bool is_weights = false;
+template <class Source, class... S>
+inline constexpr bool is_weights<Weights<Source, S...>> = true;
+template <class T>
+concept WeightsExpression = is_weights<std::remove_cvref_t<T>>;
+
+
+/// Makes Stages... deducible from a tuple.
+template <class Source, class Tuple>
+struct WeightsOf;
+template <class Source, class... S>
+struct WeightsOf<Source, std::tuple<S...>> {
+  using type = Weights<Source, S...>;
+};
+
+}  // namespace detail
+
+/// A lazy matrix: a source and the stages that its rows go through. Nothing is computed until it is assigned to a dense
+/// or sparse matrix or multiplied by values.
+///
+/// It is no Eigen expression: what would silently compute n x m numbers, or mean something else, does not compile.
+/// Aliasing  safe: a target that shares memory with an operand gets a temporary
+/// Throws    Error when a stage does not fit the shape, or the target has another one, before anything is written
+template <class Source, Stage... Stages>
+class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::Scalar> {
+ public:
+  using Scalar = typename Source::Scalar;
+  using StageTuple = std::tuple<Stages...>;
+  using Engine = typename Source::template Engine<StageTuple>;
+  using Bound = typename Source::Bound;
+  static constexpr bool turned = Source::turned;  // a column vector that is read as one row
+
+  Weights(Source source, StageTuple stages, detail::Execution execution, Index first, Index count)
+      : source_(std::move(source)), stages_(std::move(stages)), execution_(execution), first_(first), count_(count) {
+    const Grid grid = source_.grid();
+    std::apply([&](const auto&... stage) { (detail::check(stage, grid), ...); }, stages_);
+  }
+
+  [[nodiscard]] Index rows() const { return turned ? source_.grid().m : count_; }
+  [[nodiscard]] Index cols() const { return turned ? count_ : source_.grid().m; }
+
+  /// The same weights, computed by this executor, which must outlive them.
+  template <Executor E>
+  [[nodiscard]] Weights on(E& executor) const {
+    Weights copy = *this;
+    copy.execution_.executor = ExecutorRef(executor);
+    return copy;
+  }
+
+  /// The same weights, computed in this memory, which must outlive them.
+  [[nodiscard]] Weights with(Workspace& workspace) const {
+    Weights copy = *this;
+    copy.execution_.workspace = &workspace;
+    return copy;
+  }
+
+  /// Rows first, ..., first + count - 1; only they are computed.
+  [[nodiscard]] Weights middleRows(Index first, Index count) const {
+    static_assert(!turned, "filigree: A.middleRows(first, count): a column vector is one row");
+    detail::require(first >= 0 && count >= 0 && first <= count_ - count, "A.middleRows(first, count): rows ", first,
+                    " to ", first + count, " must lie within the ", count_, " rows of A");
+    Weights copy = *this;
+    copy.first_ = first_ + first;
+    copy.count_ = count;
+    return copy;
+  }
+
+  template <class S, int R, int C, int O, int MaxR, int MaxC>
+  operator Eigen::Matrix<S, R, C, O, MaxR, MaxC>() const {
+    Eigen::Matrix<S, R, C, O, MaxR, MaxC> result;
+    result = static_cast<const LazyMatrix<Weights, Scalar>&>(*this);
+    return result;
+  }
+  template <class S, int O, class I>
+  operator Eigen::SparseMatrix<S, O, I>() const {
+    static_assert(std::is_same_v<S, Scalar>, "filigree: the target must have the scalar of the expression");
+    return to_sparse<Eigen::SparseMatrix<S, O, I>>();
+  }
+
+  void transpose() const = delete;  // assign to a matrix first
+  void adjoint() const = delete;
+
+  [[nodiscard]] const Source& source() const { return source_; }
+  [[nodiscard]] const StageTuple& stages() const { return stages_; }
+  [[nodiscard]] const detail::Execution& execution() const { return execution_; }
+  [[nodiscard]] Index first_row() const { return first_; }
+  [[nodiscard]] Index row_count() const { return count_; }
+
+  /// The source and its first stages followed by others: what `A | stages` is.
+  template <class... More>
+  [[nodiscard]] auto then(std::tuple<More...> more) const {
+    auto stages = detail::join(stages_, std::move(more));
+    return typename detail::WeightsOf<Source, decltype(stages)>::type(source_, std::move(stages), execution_, first_,
+                                                                      count_);
+  }
+
+  /// Calls sink(row, scratch) for each row after its last stage, for different rows at the same time.
+  template <class Sink>
+  void for_each_row(const detail::Session& session, Sink&& sink) const {
+    const Bound bound(source_, session);
+    const Engine engine(bound, stages_, session, count_);
+    detail::for_each_row(engine, first_, count_, session, sink);
+  }
+
+  static constexpr const char* name() { return Source::name(); }
+
+  [[nodiscard]] bool reads(const void* begin, const void* end) const {
+    return source_.reads(begin, end) ||
+           std::apply([&](const auto&... stage) { return (detail::reads(stage, begin, end) || ...); }, stages_);
+  }
+
+  void evaluate_to(detail::Target<Scalar> to) const {
+    if (turned) std::swap(to.row_stride, to.col_stride);
+    const detail::Session session(execution_);
+    for_each_row(session, detail::DenseSink<Scalar>{to, first_});
+  }
+
+  template <class Sparse>
+  Sparse to_sparse() const {
+    const detail::Session session(execution_);
+    const Bound bound(source_, session);
+    const Engine engine(bound, stages_, session, count_);
+    detail::SparseSink<Scalar> sink(first_, count_, engine.height());
+    detail::for_each_row(engine, first_, count_, session, sink);
+    return sink.template matrix<Sparse>(source_.grid().m, turned);
+  }
+
+ private:
+  static_assert(!Source::is_scores || !detail::has_matrix_stage<StageTuple>,
+                "filigree: this stage works on a whole matrix (winner_take_all, prune_magnitude, batch_top_k): use it on a "
+                "dense source, not on scores");
+
+  Source source_;
+  StageTuple stages_;
+  detail::Execution execution_;
+  Index first_, count_;
+};
+
+/// Whether an expression runs in a fused engine, which never holds n x m numbers, and not in the general evaluator.
+template <class T>
+inline constexpr bool is_fused = std::remove_cvref_t<T>::Engine::fused;
+template <class Impl>
+inline constexpr bool is_fused<LazyDense<Impl>> = Impl::Engine::fused;
+
+/// Lets the rows of any dense expression, or of weights, go through a stage or a pipeline.
+///
+/// Cost  nothing now; O(m) memory per row when it is evaluated
+template <DenseExpression X, detail::Piped Next>
+auto operator|(X&& x, Next&& next) {
+  using Source = detail::DenseSource<X>;
+  Source source(std::forward<X>(x));
+  auto stages = detail::stages_of(std::forward<Next>(next));
+  const Index n = source.grid().n;
+  return typename detail::WeightsOf<Source, decltype(stages)>::type(std::move(source), std::move(stages), {}, 0, n);
+}
+template <detail::WeightsExpression A, detail::Piped Next>
+auto operator|(A&& a, Next&& next) {
+  return std::forward<A>(a).then(detail::stages_of(std::forward<Next>(next)));
+}
+
+template <class Number, class Source, class... S>
+  requires std::is_arithmetic_v<Number>
+void operator*(const Number&, const Weights<Source, S...>&) {
+  static_assert(!sizeof(Number), "filigree: 2 * A: weights are not scaled; use map(f) before the normaliser, or 2 * (A * V)");
+}
+
+}  // namespace filigree

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <vector>
+
+#include "filigree/core/check.hpp"
+#include "filigree/core/executor.hpp"
+#include "filigree/pipe/ranges.hpp"
+#include "filigree/pipe/row.hpp"
+
+namespace filigree {
+
+namespace detail {
+
+/// What one worker needs while it evaluates a block of rows.
+struct WorkerScratch {
+  Buffer queries, tile, values, columns, counts, bounds, out;
+  RowScratch row;
+  Ranges covers, contains;
+};
+
+class Session;
+
+}  // namespace detail
+
+/// Memory that evaluations may reuse: after the first of a size, the hot path allocates nothing.
+///
+/// Used by one evaluation at a time; grows to the largest and keeps what it has.
+/// Throws  Error when a second evaluation starts while one is running
+class Workspace {
+ public:
+  Workspace() = default;
+  Workspace(const Workspace&) = delete;
+  Workspace& operator=(const Workspace&) = delete;
+
+ private:
+  friend class detail::Session;
+  detail::Buffer keys_, values_;
+  std::vector<detail::WorkerScratch> workers_;
+  std::atomic<bool> busy_{false};
+};
+
+namespace detail {
+
+/// Who computes, and in whose memory.
+struct Execution {
+  ExecutorRef executor;
+  Workspace* workspace = nullptr;
+};
+
+/// One evaluation: holds the caller's workspace, or one of its own, until it is done.
+class Session {
+ public:
+  explicit Session(const Execution& execution)
+      : executor_(execution.executor), workspace_(execution.workspace != nullptr ? *execution.workspace : own_) {
+    require(!workspace_.busy_.exchange(true, std::memory_order_acquire),
+            "A.with(workspace): the workspace is in use by another evaluation; give each its own");
+    const auto workers = static_cast<std::size_t>(executor_.concurrency());
+    if (workspace_.workers_.size() < workers) workspace_.workers_.resize(workers);
+  }
+  ~Session() { workspace_.busy_.store(false, std::memory_order_release); }
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  [[nodiscard]] Index concurrency() const { return executor_.concurrency(); }
+  void run(Index tasks, TaskRef f) const { executor_.run(tasks, f); }
+
+  [[nodiscard]] Buffer& keys() const { return workspace_.keys_; }
+  [[nodiscard]] Buffer& values() const { return workspace_.values_; }
+  [[nodiscard]] WorkerScratch& scratch(Index worker) const {
+    return workspace_.workers_[static_cast<std::size_t>(worker)];
+  }
+
+ private:
+  ExecutorRef executor_;
+  Workspace own_;
+  Workspace& workspace_;
+};
+
+}  // namespace detail
+}  // namespace filigree

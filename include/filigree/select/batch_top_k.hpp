@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "filigree/core/check.hpp"
+#include "filigree/pipe/stage.hpp"
+#include "filigree/select/keep_best.hpp"
+
+namespace filigree {
+
+/// What batch_top_k(k) returns.
+struct BatchTopK {
+  using Category = MatrixStage;
+  Index k;
+
+  template <Real S>
+  void apply(RowList<S>& list) const {
+    const Index n = list.grid.n;
+    if (n == 0 || k >= (list.count() + n - 1) / n) return;  // k * n might overflow
+    detail::keep_best(list, k * n, [](S x) { return x; });
+  }
+};
+
+/// Keeps the k * N largest values of N rows together, so that rows may have more or fewer than k.
+///
+/// Cost       O(entries)
+/// Edge case  ties go to the lowest row, then the lowest column; NaN ranks highest; too few entries are all kept
+/// Throws     Error if k < 1
+/// Reference  Bussmann et al., arXiv:2412.06410, section 3
+inline BatchTopK batch_top_k(Index k) {
+  detail::require(k >= 1, "batch_top_k(k): k must be at least 1, got ", k);
+  return {.k = k};
+}
+
+}  // namespace filigree

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cmath>
+
+#include "filigree/core/check.hpp"
+#include "filigree/pipe/stage.hpp"
+
+namespace filigree {
+
+/// What hard_threshold(t) returns.
+struct HardThreshold {
+  using Category = Selector;
+  double t;
+
+  template <Real S>
+  void apply(Row<S>& row) const {
+    const S bound = static_cast<S>(t);
+    row.filter([&](Index i) { return !(std::abs(row.values[i]) <= bound); });
+  }
+};
+
+/// Keeps what is larger than t in magnitude: abs(x) > t.
+///
+/// Edge case  t is rounded to the scalar of the scores; NaN is kept
+/// Throws     Error if t is negative or NaN
+/// Reference  Blumensath and Davies, J. Fourier Anal. Appl. 14, 2008
+inline HardThreshold hard_threshold(double t) {
+  detail::require(t >= 0, "hard_threshold(t): t must be at least 0, got ", t);
+  return {.t = t};
+}
+
+}  // namespace filigree

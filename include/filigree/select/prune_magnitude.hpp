@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cmath>
+
+#include "filigree/core/check.hpp"
+#include "filigree/pipe/stage.hpp"
+#include "filigree/select/keep_best.hpp"
+
+namespace filigree {
+
+/// What prune_magnitude(fraction) returns.
+struct PruneMagnitude {
+  using Category = MatrixStage;
+  double fraction;
+
+  template <Real S>
+  void apply(RowList<S>& list) const {
+    const auto dropped = static_cast<Index>(std::floor(fraction * static_cast<double>(list.count())));
+    if (dropped >= list.count())
+      return list.filter([&](Index e) { return std::isnan(list.values[static_cast<std::size_t>(e)]); });
+    detail::keep_best(list, list.count() - dropped, [](S x) { return std::abs(x); });
+  }
+};
+
+/// Drops the smallest magnitudes of a whole matrix: floor(fraction * count) of the count entries that are there.
+///
+/// Cost       O(entries)
+/// Edge case  among equals the first in row-major order stay; NaN ranks highest, and stays when everything else goes
+/// Throws     Error unless 0 <= fraction <= 1
+/// Reference  Han et al., arXiv:1506.02626, section 3
+inline PruneMagnitude prune_magnitude(double fraction) {
+  detail::require(fraction >= 0 && fraction <= 1, "prune_magnitude(fraction): fraction must be within 0 and 1, got ",
+                  fraction);
+  return {.fraction = fraction};
+}
+
+}  // namespace filigree

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cmath>
+
+#include "filigree/core/check.hpp"
+#include "filigree/pipe/stage.hpp"
+
+namespace filigree {
+
+/// What soft_threshold(t) returns.
+struct SoftThreshold {
+  using Category = Selector;
+  double t;
+
+  template <Real S>
+  void apply(Row<S>& row) const {
+    const S bound = static_cast<S>(t);
+    row.filter([&](Index i) { return !(std::abs(row.values[i]) <= bound); });
+    for (Index i = 0; i < row.count; ++i) row.values[i] -= std::copysign(bound, row.values[i]);
+  }
+};
+
+/// Keeps what is larger than t in magnitude, brought t closer to 0: sign(x) * (abs(x) - t).
+///
+/// Edge case  t is rounded to the scalar of the scores; NaN is kept
+/// Throws     Error if t is negative or NaN
+/// Reference  Donoho, IEEE Trans. Inf. Theory 41, 1995
+inline SoftThreshold soft_threshold(double t) {
+  detail::require(t >= 0, "soft_threshold(t): t must be at least 0, got ", t);
+  return {.t = t};
+}
+
+}  // namespace filigree

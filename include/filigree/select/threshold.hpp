@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "filigree/core/check.hpp"
+#include "filigree/pipe/stage.hpp"
+
+namespace filigree {
+
+/// What threshold(t) and relu() return.
+struct Threshold {
+  using Category = Selector;
+  double t;
+
+  template <Real S>
+  void apply(Row<S>& row) const {
+    const S bound = static_cast<S>(t);
+    row.filter([&](Index i) { return !(row.values[i] <= bound); });
+  }
+};
+
+/// Keeps what is larger than t: [0.9 0.1 0.8 0.6 0.2 0.3] | threshold(0.5) is [0.9 0 0.8 0.6 0 0].
+///
+/// Edge case  t is rounded to the scalar of the scores; NaN is kept
+/// Throws     Error if t is NaN
+inline Threshold threshold(double t) {
+  detail::require(t == t, "threshold(t): t must be a number, got ", t);
+  return {.t = t};
+}
+
+/// Keeps what is positive: threshold(0).
+inline Threshold relu() { return {.t = 0}; }
+
+}  // namespace filigree

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "filigree/core/check.hpp"
+#include "filigree/kernel/kernels.hpp"
+#include "filigree/pipe/stage.hpp"
+
+namespace filigree {
+
+/// What top_k(k) returns.
+struct TopK {
+  using Category = Selector;
+  Index k;
+
+  template <Real S>
+  void apply(Row<S>& row) const {
+    S bound{};
+    row.count = kernel::kernels<S>().thin(row.values, row.columns, row.count, k, 0, &bound);
+  }
+};
+
+/// Keeps the k largest scores of each row.
+///
+/// Cost       O(m) per row, O(k) memory when fused
+/// Edge case  k above the number of allowed keys keeps them all; ties go to the lowest key; NaN ranks first
+/// Throws     Error if k < 1
+/// Reference  Gupta et al., arXiv:2106.06899, section 3
+inline TopK top_k(Index k) {
+  detail::require(k >= 1, "top_k(k): k must be at least 1, got ", k);
+  return {.k = k};
+}
+
+}  // namespace filigree

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cmath>
+
+#include "filigree/core/check.hpp"
+#include "filigree/pipe/stage.hpp"
+
+namespace filigree {
+
+/// What alibi(slope) returns.
+struct Alibi {
+  using Category = Map;
+  double slope;
+
+  template <Real S>
+  S map(S s, Index p, Index j, const Grid&) const {
+    const S penalty = static_cast<S>(slope) * static_cast<S>(p < j ? j - p : p - j);
+    return s - penalty;
+  }
+};
+
+/// Lowers scores in proportion to the distance: s - slope * abs(p - j).
+///
+/// Throws     Error unless slope is finite
+/// Reference  Press et al., arXiv:2108.12409, section 3
+inline Alibi alibi(double slope) {
+  detail::require(std::isfinite(slope), "alibi(slope): slope must be finite, got ", slope);
+  return {.slope = slope};
+}
+
+}  // namespace filigree

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <type_traits>
+#include <utility>
+
+#include "filigree/core/check.hpp"
+#include "filigree/core/lazy.hpp"
+#include "filigree/pipe/stage.hpp"
+#include "filigree/weigh/held_dense.hpp"
+
+namespace filigree {
+
+/// What bias(B) returns.
+template <class Held>
+struct Bias {
+  using Category = Map;
+  Held b;
+
+  template <Real S>
+  S map(S s, Index p, Index j, const Grid& grid) const {
+    static_assert(std::is_same_v<S, typename std::remove_cvref_t<Held>::Scalar>,
+                  "filigree: bias(B): B must have the scalar of the scores; use B.cast<...>()");
+    return s + b.coeff(grid.row(p), grid.column(j));
+  }
+  void check(const Grid& grid) const {
+    detail::require(b.rows() == grid.n && b.cols() == grid.m, "bias(B): B is ", b.rows(), "x", b.cols(),
+                    " and must have the shape of the scores, ", grid.n, "x", grid.m);
+  }
+  bool reads(const void* begin, const void* end) const { return detail::reads_memory(b, begin, end); }
+};
+
+/// Adds a matrix to the scores: s + B(i, c) in row i and column c, whatever their positions.
+///
+/// Shapes     B: n x m, any dense Eigen expression with the scalar of the scores
+/// Edge case  an entry of -inf makes the score absent
+/// Aliasing   an lvalue is held by reference; an expression that does not lie in memory is evaluated here, once
+/// Throws     Error later, if B does not have the shape of the scores
+template <DenseExpression B>
+Bias<detail::HeldDense<B>> bias(B&& b) {
+  return {.b = std::forward<B>(b)};
+}
+
+}  // namespace filigree

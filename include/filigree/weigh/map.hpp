@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <type_traits>
+#include <utility>
+
+#include "filigree/pipe/stage.hpp"
+
+namespace filigree {
+
+/// What map(f) returns.
+template <class F>
+struct MapWith {
+  using Category = Map;
+  F f;
+
+  template <Real S>
+  S map(S s, Index p, Index j, const Grid&) const {
+    static_assert(std::is_invocable_r_v<S, const F&, S, Index, Index>,
+                  "filigree: map(f): f must be callable as s = f(s, Eigen::Index p, Eigen::Index j), and const");
+    return static_cast<S>(f(s, p, j));
+  }
+};
+
+/// Replaces each score by f(s, p, j), cast to the scalar of the scores. The function is called from several threads at
+/// once.
+///
+/// Edge case  a result of -inf makes the score absent
+template <class F>
+MapWith<std::remove_cvref_t<F>> map(F&& f) {
+  return {.f = std::forward<F>(f)};
+}
+
+}  // namespace filigree

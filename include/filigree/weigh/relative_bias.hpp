@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <type_traits>
+#include <utility>
+
+#include "filigree/core/check.hpp"
+#include "filigree/core/lazy.hpp"
+#include "filigree/pipe/stage.hpp"
+#include "filigree/weigh/held_dense.hpp"
+
+namespace filigree {
+
+/// What relative_bias(table) returns.
+template <class Held>
+struct RelativeBias {
+  using Category = Map;
+  Held table;
+
+  template <Real S>
+  S map(S s, Index p, Index j, const Grid&) const {
+    static_assert(std::is_same_v<S, typename std::remove_cvref_t<Held>::Scalar>,
+                  "filigree: relative_bias(table): the table must have the scalar of the scores; use table.cast<...>()");
+    const Index r = table.size() / 2;
+    return s + table.coeff(std::clamp<Index>(j - p + r, 0, 2 * r));
+  }
+  void check(const Grid&) const {
+    detail::require(table.size() % 2 == 1, "relative_bias(table): the table must have an odd size 2r+1, got ",
+                    table.size());
+  }
+  bool reads(const void* begin, const void* end) const { return detail::reads_memory(table, begin, end); }
+};
+
+/// Adds to each score what a table says of the distance: s + table[clamp(j - p + r, 0, 2r)].
+///
+/// Shapes     table: a vector of 2r+1 numbers, for j - p = -r, ..., r; farther keys take the last one on their side
+/// Aliasing   an lvalue is held by reference; an expression that does not lie in memory is evaluated here, once
+/// Throws     Error if the size of the table is even
+/// Reference  Shaw et al., arXiv:1803.02155, section 3.2; Raffel et al., arXiv:1910.10683, section 2.1
+template <DenseExpression Table>
+RelativeBias<detail::HeldDense<Table>> relative_bias(Table&& table) {
+  static_assert(bool(std::remove_cvref_t<Table>::IsVectorAtCompileTime),
+                "filigree: relative_bias(table): the table must be a vector at compile time");
+  RelativeBias<detail::HeldDense<Table>> result{.table = std::forward<Table>(table)};
+  result.check({});
+  return result;
+}
+
+}  // namespace filigree

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+
+#include "filigree/pipe/row.hpp"
+
+// What sparsemax and entmax share: only scores close to the row's maximum can get a weight.
+
+namespace filigree::detail {
+
+struct Falling {
+  const double* values;  // [count] scale * (score - highest), from 0 down
+  Index count;
+  double highest;
+};
+
+/// The scores of a row that lie less than reach below its maximum, after scaling, in falling order. A row with NaN or +inf
+/// becomes NaN, and the list is empty.
+///
+/// Differences from the maximum keep sums finite, and lose nothing where they are small.
+template <Real S>
+Falling falling(Row<S>& row, double scale, double reach) {
+  S highest = -std::numeric_limits<S>::infinity();
+  bool broken = false;
+  for (Index i = 0; i < row.count; ++i) {
+    highest = row.values[i] > highest ? row.values[i] : highest;
+    broken |= !(row.values[i] <= std::numeric_limits<S>::max());
+  }
+  if (broken) {
+    row.fill(std::numeric_limits<S>::quiet_NaN());
+    return {nullptr, 0, 0};
+  }
+  double* near = row.scratch.values.template get<double>(row.count);
+  Index count = 0;
+  for (Index i = 0; i < row.count; ++i) {
+    near[count] = scale * (static_cast<double>(row.values[i]) - static_cast<double>(highest));
+    count += near[count] > -reach ? 1 : 0;
+  }
+  std::sort(near, near + count, std::greater<>());
+  return {near, count, static_cast<double>(highest)};
+}
+
+}  // namespace filigree::detail

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cmath>
+#include <limits>
+
+#include "filigree/core/check.hpp"
+#include "filigree/pipe/stage.hpp"
+
+namespace filigree {
+
+/// What softcap(c) returns.
+struct Softcap {
+  using Category = Map;
+  double c;
+
+  template <Real S>
+  S map(S s, Index, Index, const Grid&) const {
+    const S cap = static_cast<S>(c);
+    return cap * std::tanh(s / cap);
+  }
+};
+
+/// Keeps scores within (-c, c), smoothly: c * tanh(s / c).
+///
+/// Throws     Error unless c is positive and finite
+/// Reference  Gemma Team, arXiv:2408.00118, section 2
+inline Softcap softcap(double c) {
+  detail::require(c > 0 && c <= std::numeric_limits<double>::max(), "softcap(c): c must be positive and finite, got ", c);
+  return {.c = c};
+}
+
+}  // namespace filigree

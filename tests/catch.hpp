@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+// Catch2 versions 2 and 3 under one set of names: Approx, contains.
+#pragma once
+
+#include <string>
+
+#if __has_include(<catch2/catch_all.hpp>)
+#include <catch2/catch_all.hpp>
+using Catch::Approx;
+inline auto contains(const std::string& part) { return Catch::Matchers::ContainsSubstring(part); }
+#else
+#include <catch2/catch.hpp>
+inline auto contains(const std::string& part) { return Catch::Matchers::Contains(part); }
+#endif

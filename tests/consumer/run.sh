@@ -1,0 +1,141 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#   run.sh case
+# CTest sets: BUILD (our build folder), SCRATCH, CMAKE, GENERATOR, CXX, LAUNCHER (ccache or nothing), EIGEN.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+include=$(cd "$here/../../include" && pwd)
+options=(-std=c++20 "-I$include" "-isystem$EIGEN")
+
+skip() { echo "skipped: $*"; exit 77; }
+
+# compile object source [flag...]: with ccache, where there is one.
+compile() { $LAUNCHER "$CXX" "${options[@]}" "${@:3}" -c "$2" -o "$1"; }
+
+# The headers that filigree.hpp reaches, as filigree/folder/name.hpp.
+reached_headers() {
+  echo '#include <filigree/filigree.hpp>' >everything.cpp
+  "$CXX" "${options[@]}" -MM everything.cpp | tr -s ' \\' '\n' | sed -n "s|^$include/\(filigree/.*\.hpp\)$|\1|p" | sort -u
+}
+
+install_here() { "$CMAKE" --install "$BUILD" --prefix "$PWD/prefix"; }
+
+build_project() {
+  "$CMAKE" -G "$GENERATOR" -S "$here/project" -B build -DCMAKE_CXX_COMPILER="$CXX" \
+    -DCMAKE_CXX_COMPILER_LAUNCHER="$LAUNCHER" -DEigen3_DIR="$(eigen_dir)" "$@"
+  "$CMAKE" --build build
+  build/consumer 2
+}
+
+eigen_dir() { sed -n 's/^Eigen3_DIR:PATH=//p' "$BUILD/CMakeCache.txt"; }
+
+# find_package after an install; the installed headers are the only ones in reach.
+find_package() {
+  install_here
+  build_project -DCMAKE_PREFIX_PATH="$PWD/prefix" -DCMAKE_BUILD_TYPE=Release
+}
+
+add_subdirectory() { build_project -DFILIGREE_SOURCE="$here/../.."; }
+
+pkg_config() {
+  command -v pkg-config || skip "no pkg-config"
+  install_here
+  PKG_CONFIG_PATH=$PWD/prefix/share/pkgconfig${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}
+  export PKG_CONFIG_PATH
+  pkg-config --exists eigen3 || skip "no eigen3.pc"
+  # shellcheck disable=SC2046
+  "$CXX" -std=c++20 "$here"/{main,unit}.cpp $(pkg-config --cflags --libs filigree) -o program
+  ./program
+}
+
+# One command, nothing but -I; a program of two units that include everything.
+plain() {
+  cp "$here/unit.cpp" other.cpp
+  "$CXX" -std=c++20 -O2 -I "$include" -I "$EIGEN" -I "$here" "$here"/{main,unit}.cpp other.cpp -o program
+  ./program 2
+}
+
+# With and without NDEBUG, and both in one program.
+ndebug() {
+  compile with.o "$here/unit.cpp" -DNDEBUG
+  compile without.o "$here/unit.cpp"
+  compile main.o "$here/main.cpp"
+  "$CXX" main.o with.o without.o -o program -pthread
+  ./program 2
+}
+
+# min and max are macros, as after windows.h: standard and Eigen headers first, then the macros, then ours.
+min_max() {
+  {
+    reached_headers | sed "s|^|$include/|" | xargs sed -nE 's/^ *# *include *<([^>]+)>.*/\1/p' | sort -u |
+      sed 's|.*|#if __has_include(<&>)\n#include <&>\n#endif|'
+    echo '#include <Eigen/Dense>'
+    echo '#include <Eigen/Sparse>'
+    echo '#define min(a, b) (((a) < (b)) ? (a) : (b))'
+    echo '#define max(a, b) (((a) > (b)) ? (a) : (b))'
+    echo '#include <filigree/filigree.hpp>'
+    echo '#include "unit.cpp"'
+  } >min_max.cpp
+  "$CXX" "${options[@]}" "-I$here" -fsyntax-only min_max.cpp
+}
+
+# Each header that filigree.hpp reaches compiles alone; any other must be there for another library's sake.
+headers() {
+  local reached header failures=0
+  reached=$(reached_headers)
+  [[ $reached ]] || { echo "filigree.hpp reaches nothing"; exit 1; }
+  check() {
+    printf '#include <%s>\n' "$1" "$1" |
+      "$CXX" "${options[@]}" -Wall -Wextra -Werror -fsyntax-only -x c++ - || { echo "$1 does not compile alone"; exit 1; }
+  }
+  export -f check
+  export CXX
+  xargs -P 2 -I {} bash -c "options=(${options[*]@Q}); check {}" <<<"$reached"
+  while read -r header; do
+    grep -qE '^# *include <([^>]*\.(h|hpp)|[a-z]+/[^>]*)>' "$include/$header" || {
+      echo "$header: filigree.hpp does not reach it, though it includes no other library"
+      failures=1
+    }
+  done < <(cd "$include" && find filigree -name '*.hpp' | sort | comm -23 - <(echo "$reached"))
+  return $failures
+}
+
+# Units with different -m flags link and run right, whichever of them comes first.
+flags() {
+  grep -qw avx2 /proc/cpuinfo && grep -qw fma /proc/cpuinfo || skip "this processor has no AVX2"
+  compile main.o "$here/main.cpp" -O2
+  compile none.o "$here/unit.cpp" -O2
+  compile avx2.o "$here/unit.cpp" -O2 -mavx2 -mfma
+  compile native.o "$here/unit.cpp" -O2 -march=native
+  "$CXX" main.o none.o avx2.o native.o -o rising -pthread
+  "$CXX" main.o native.o avx2.o none.o -o falling -pthread
+  ./rising 3
+  ./falling 3
+}
+
+# Built without -m flags, AVX code lives in our level namespaces and nowhere else.
+disassembly() {
+  command -v objdump || skip "no objdump"
+  "$CXX" "${options[@]}" -O2 "$here"/{main,unit}.cpp -o program -pthread
+  objdump -d -C --no-show-raw-insn program >listing
+  grep -q 'file format elf64-x86-64' listing || skip "not x86-64"
+  awk -F '\t' '
+    /^[0-9a-f]+ <.*>:$/ { name = $0; sub(/^[0-9a-f]+ </, "", name); sub(/>:$/, "", name); next }
+    $2 ~ /^v[a-z]|%[yz]mm|%k[0-7]/ {
+      if (name ~ /filigree::kernel::([A-Za-z0-9_]+::)*avx512::/) wide += $2 ~ /%zmm/
+      else if (name ~ /filigree::kernel::([A-Za-z0-9_]+::)*avx2::/) half += $2 ~ /%ymm/
+      else if (!stray[name]++) print "AVX outside the level namespaces: " name ": " $2
+    }
+    END {
+      for (name in stray) exit 1
+      print wide + 0 " zmm instructions in avx512, " half + 0 " ymm instructions in avx2"
+      exit !(wide && half)
+    }
+  ' listing
+}
+
+rm -rf "$SCRATCH"
+mkdir -p "$SCRATCH"
+cd "$SCRATCH"
+"$1"
