@@ -38,8 +38,8 @@ struct Target {
   }
 };
 
-struct LazyShape {};       // evaluator shape of our lazy matrices
-struct LazyAssignment {};  // the way they are assigned
+struct LazyShape {};       // evaluator shape of LazyMatrix
+struct LazyAssignment {};  // the way it is assigned
 
 /// The memory [begin, end) of an expression with direct access.
 template <class Xpr>
@@ -191,11 +191,6 @@ struct evaluator_traits<filigree::LazyMatrix<Impl, S>> {
   using Kind = IndexBased;
   using Shape = filigree::detail::LazyShape;
 };
-template <class Impl>
-struct evaluator_traits<filigree::LazyDense<Impl>> {
-  using Kind = IndexBased;
-  using Shape = filigree::detail::LazyShape;
-};
 template <class DstShape>
 struct AssignmentKind<DstShape, filigree::detail::LazyShape> {
   using Kind = filigree::detail::LazyAssignment;
@@ -231,7 +226,7 @@ inline constexpr auto filigree_assign<div_assign_op<A, B>> = nullptr;
 
 /// `to = lazy`, `+=`, `-=`: checks the shape, takes a temporary if an operand uses the target's memory, evaluates.
 template <class To, class From, class Func>
-struct Assignment<To, From, Func, filigree::detail::LazyAssignment, void> {
+struct filigree_assignment {
   using S = typename From::Scalar;
   using Impl = typename From::Impl;
   static constexpr auto op = filigree_assign<Func>;
@@ -304,5 +299,11 @@ struct Assignment<To, From, Func, filigree::detail::LazyAssignment, void> {
           assign.assignCoeff(coeffs.coeffRef(i, j), result(i, j));
   }
 };
+
+template <class To, class From, class Func>
+struct Assignment<To, From, Func, filigree::detail::LazyAssignment, void> : filigree_assignment<To, From, Func> {};
+template <class To, class Impl, class Func>
+struct Assignment<To, filigree::LazyDense<Impl>, Func, Dense2Dense, void>
+    : filigree_assignment<To, filigree::LazyDense<Impl>, Func> {};
 
 }  // namespace Eigen::internal

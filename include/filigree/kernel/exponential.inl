@@ -51,8 +51,7 @@ inline SoftmaxSums<Real> softmax(Real* w, Index count, Real sink) {
     const Vec v = load(w + i);
     high = v > high ? v : high;  // NaN never wins; it comes back through the sum
   }
-  Real maximum = high[0];
-  for (int l = 1; l < lanes; ++l) maximum = high[l] > maximum ? high[l] : maximum;
+  const Real maximum = largest(high);
   const Vec top = broadcast(maximum);
   Vec partial{};
   for (Index i = 0; i < padded; i += lanes) {

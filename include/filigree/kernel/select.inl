@@ -39,7 +39,83 @@ inline void append_scores(const Real* scores /*[count][stride]*/, Index stride, 
   }
 }
 
-// How many of values[0, padded) are above t; padded is a multiple of lanes.
+// Floats in order of value as integers in the same order, and back (the map is its own inverse).
+[[gnu::always_inline]] inline Bits flip(Bits b) { return b ^ ((b >> (8 * sizeof(Bits) - 1)) & ~sign_bit); }
+[[gnu::always_inline]] inline Bits rank(Real x) { return flip(__builtin_bit_cast(Bits, x)); }
+[[gnu::always_inline]] inline Real from_rank(Bits r) { return __builtin_bit_cast(Real, flip(r)); }
+
+// log2, within 0.09: the exponent, and the mantissa as if it were linear.
+[[gnu::always_inline]] inline float rough_log2(Index x) {
+  return static_cast<float>(__builtin_bit_cast(std::int32_t, static_cast<float>(x))) * 0x1p-23F - 127.0F;
+}
+
+// Least and largest number of values[0, count), padded with -inf to whole vectors, and whether any is NaN. The chains are
+// independent, for their latency.
+struct Extent {
+  Real least, largest;
+  bool nan;
+};
+[[gnu::always_inline]] inline Extent extent(const Real* values, Index count) {
+  constexpr int chains = 4;
+  const Vec all = broadcast(infinity);
+  Vec low[chains], high[chains];
+  FILIGREE_UNROLL
+  for (int c = 0; c < chains; ++c) {
+    low[c] = all;
+    high[c] = -all;
+  }
+  unsigned nan = 0;
+  Index i = 0;
+  for (; i + chains * lanes <= count; i += chains * lanes) {
+    FILIGREE_UNROLL
+    for (int c = 0; c < chains; ++c) {
+      const Vec v = load(values + i + c * lanes);
+      low[c] = v < low[c] ? v : low[c];
+      high[c] = v > high[c] ? v : high[c];
+      nan |= above(v, all);
+    }
+  }
+  for (; i < count; i += lanes) {
+    const Vec v = load(values + i);
+    const Vec present = v == -all ? all : v;
+    low[0] = present < low[0] ? present : low[0];
+    high[0] = v > high[0] ? v : high[0];
+    nan |= above(v, all);
+  }
+  FILIGREE_UNROLL
+  for (int c = 1; c < chains; ++c) {
+    low[0] = low[c] < low[0] ? low[c] : low[0];
+    high[0] = high[c] > high[0] ? high[c] : high[0];
+  }
+  return {-largest(-low[0]), largest(high[0]), nan != 0};
+}
+
+// Three bounds inside (lo, hi): at first around a guess, then at the quarters, and when values are too close or too far
+// apart for that, halfway in rank among all floats.
+[[gnu::always_inline]] inline void place(Real lo, Real hi, int step, Real guess, Real* at /*[3]*/) {
+  const Real spread = hi - lo;
+  at[0] = lo + spread * (step == 0 ? guess * Real(0.8) : Real(0.25));
+  at[1] = lo + spread * (step == 0 ? guess : Real(0.5));
+  at[2] = lo + spread * (step == 0 ? guess * Real(1.25) : Real(0.75));
+  if (step < 12 && lo < at[0] && at[0] < at[1] && at[1] < at[2] && at[2] < hi) return;
+  const Bits x = rank(lo), y = rank(hi);
+  at[0] = at[1] = at[2] = from_rank((x & y) + ((x ^ y) >> 1));  // the floor of the mean, without overflow
+}
+
+// A search for the k best of a list: fewer than k of its values exceed hi, at least k exceed lo.
+struct Search {
+  Real* values;
+  Column* columns;
+  Real* bound;
+  Index count;
+  Real lo, hi, least, guess;
+  Index above_lo, above_hi;
+};
+
+[[gnu::always_inline]] inline bool open(const Search& s, Index most) {
+  return s.above_lo > most && s.hi > s.least && rank(s.lo) + 1 < rank(s.hi);
+}
+
 [[gnu::always_inline]] inline Index count_above(const Real* values, Index padded, Real t) {
   const Vec bound = broadcast(t);
   Index count = 0;
@@ -47,84 +123,130 @@ inline void append_scores(const Real* scores /*[count][stride]*/, Index stride, 
   return count;
 }
 
-// Floats in order of value as integers in the same order, and back (the map is its own inverse).
-[[gnu::always_inline]] inline Bits flip(Bits b) { return b ^ ((b >> (8 * sizeof(Bits) - 1)) & ~sign_bit); }
-[[gnu::always_inline]] inline Bits rank(Real x) { return flip(__builtin_bit_cast(Bits, x)); }
-[[gnu::always_inline]] inline Real from_rank(Bits r) { return __builtin_bit_cast(Real, flip(r)); }
-
-// Halfway between lo and hi: by value for the first steps, then by rank, which ends after as many steps as a Real has bits.
-[[gnu::always_inline]] inline Real midpoint(Real lo, Real hi, int step) {
-  const Real mid = lo + (hi - lo) / 2;
-  if (step < 12 && lo < mid && mid < hi) return mid;
-  const Bits a = rank(lo), b = rank(hi);
-  return from_rank((a & b) + ((a ^ b) >> 1));  // the floor of the mean, without overflow
+[[gnu::always_inline]] inline void begin(Search& s, Index padded, Index k, float tail) {
+  for (Index i = s.count; i < padded; ++i) s.values[i] = -infinity;
+  const Extent range = extent(s.values, padded);
+  const bool bounded = *s.bound > -infinity;
+  s.lo = bounded ? *s.bound : from_rank(rank(range.least) - 1);
+  s.guess = static_cast<Real>(bounded ? tail : 0.5F + 0.5F * tail);  // beyond a bound, or beyond the median
+  s.hi = range.largest;
+  s.least = range.least;
+  s.above_lo = s.count;
+  s.above_hi = range.nan ? count_above(s.values, padded, infinity) : 0;
+  if (s.above_hi >= k) {  // nothing but NaN has a place any more
+    s.lo = s.hi = infinity;
+    s.above_hi = 0;
+  }
 }
 
-// Thins candidates (columns ascending, no -inf among them) to the k best: lowest columns first among equals, NaN above
-// all; up to `slack` more may stay. Returns how many stay, in order; `bound` is raised to what later ones must exceed.
-// Bisects for a value that k candidates exceed: about log2(spread / gap) counting passes, no sort, one pass of moves.
-// The buffers are readable and writable for one vector beyond `count`.
-inline Index thin(Real* values, Column* columns, Index count, Index k, Index slack, Real* bound) {
-  if (count <= k) return count;
-  const Index padded = (count + lanes - 1) / lanes * lanes;
-  for (Index i = count; i < padded; ++i) values[i] = -infinity;
-  Vec low = broadcast(infinity), high = broadcast(-infinity);
+// One pass: where three bounds stand. One bound per pass would spend most of its time waiting for the count; which of
+// the four parts holds the answer is looked up, because no branch could predict it.
+[[gnu::always_inline]] inline void narrow(Search& s, Index padded, Index k, int step) {
+  Real at[5];
+  at[0] = s.lo;
+  place(s.lo, s.hi, step, s.guess, at + 1);
+  at[4] = s.hi;
+  const Vec t0 = broadcast(at[1]), t1 = broadcast(at[2]), t2 = broadcast(at[3]);
+  Index n0 = 0, n1 = 0, n2 = 0;
   for (Index i = 0; i < padded; i += lanes) {
-    const Vec v = load(values + i);
-    const Vec present = v > broadcast(-infinity) ? v : broadcast(infinity);
-    low = present < low ? present : low;
-    high = v > high ? v : high;
+    const Vec v = load(s.values + i);
+    n0 += population(above(v, t0));
+    n1 += population(above(v, t1));
+    n2 += population(above(v, t2));
   }
-  Real least = infinity, hi = -infinity;
-  for (int l = 0; l < lanes; ++l) {
-    least = low[l] < least ? low[l] : least;
-    hi = high[l] > hi ? high[l] : hi;
-  }
-  // Invariant: fewer than k candidates exceed hi, at least k exceed lo.
-  Real lo = from_rank(rank(least) - 1);
-  Index above_hi = count_above(values, padded, infinity);  // NaN
-  bool found = false;
-  if (above_hi >= k) {
-    lo = infinity;
-    above_hi = 0;
-  } else {
-    for (int step = 0; hi > least && rank(lo) + 1 < rank(hi); ++step) {
-      const Real mid = midpoint(lo, hi, step);
-      const Index above_mid = count_above(values, padded, mid);
-      if (above_mid >= k) {
-        lo = mid;
-        if ((found = above_mid <= k + slack)) break;
-      } else {
-        hi = mid;
-        above_hi = above_mid;
-      }
-    }
-  }
-  // Keep what exceeds lo; unless lo was found to be right, only the first few of those that do not exceed hi, all equal.
-  *bound = found || lo == infinity ? lo : hi;
-  const Vec vlo = broadcast(lo), vhi = broadcast(hi);
+  const Index counts[5] = {s.above_lo, n0, n1, n2, s.above_hi};
+  const int part = (n0 >= k) + (n1 >= k) + (n2 >= k);
+  s.lo = at[part];
+  s.hi = at[part + 1];
+  s.above_lo = counts[part];
+  s.above_hi = counts[part + 1];
+}
+
+// Moves what stays to the front. What exceeds lo stays; if that is still more than `most`, only the first few of those
+// that do not exceed hi, which are all equal.
+[[gnu::always_inline]] inline Index compact(const Search& s, Index padded, Index k, Index most) {
+  const Vec vlo = broadcast(s.lo);
   Index out = 0;
-  int quota = static_cast<int>(k - above_hi);
-  const bool ties = !found, nan_only = lo == infinity;
-  for (Index i = 0; i < padded; i += lanes) {
-    const Vec v = load(values + i);
-    unsigned keep = above(v, vlo);
-    if (ties) {
-      const unsigned certain = nan_only ? 0U : above(v, vhi);
-      unsigned equal = keep & ~certain;
-      while (population(equal) > quota) equal &= ~(1U << (31 - __builtin_clz(equal)));
-      quota -= population(equal);
-      keep = certain | equal;
+  if (s.above_lo <= most) {
+    *s.bound = s.lo;
+    for (Index i = 0; i < padded; i += lanes) {
+      const Vec v = load(s.values + i);
+      out += append(s.values + out, s.columns + out, v, load_columns(s.columns + i), above(v, vlo));
     }
-    out += append(values + out, columns + out, v, load_columns(columns + i), keep);
+    return out;
+  }
+  const bool nan_only = s.lo == infinity;
+  *s.bound = s.hi;
+  const Vec vhi = broadcast(s.hi);
+  Index quota = k - s.above_hi;
+  for (Index i = 0; i < padded; i += lanes) {
+    const Vec v = load(s.values + i);
+    const unsigned certain = nan_only ? 0U : above(v, vhi);
+    unsigned equal = above(v, vlo) & ~certain;
+    while (population(equal) > quota) equal &= ~(1U << (31 - __builtin_clz(equal)));
+    quota -= population(equal);
+    out += append(s.values + out, s.columns + out, v, load_columns(s.columns + i), certain | equal);
   }
   return out;
 }
 
+// Thins lists (columns ascending, no -inf among them, more than k each) to their k best: lowest columns first among
+// equals, NaN above all; up to `slack` more may stay. Leaves the new count in each; `bound` is raised to what later
+// candidates must exceed. No sort; two bits of the answer per pass, one pass of moves. The lists go through each pass
+// together: a pass is shorter than the wait for its result, which the next list fills.
+// The buffers are readable and writable up to the longest list of the group, in whole vectors.
+inline void thin_group(Search* lists, int size, Index k, Index slack) {
+  Index longest = 0;
+  for (int i = 0; i < size; ++i) longest = lists[i].count > longest ? lists[i].count : longest;
+  const Index padded = (longest + lanes - 1) / lanes * lanes, most = k + slack;
+  // If values fall off exponentially, the k-th best of n lies this far on the way from the bound to the best.
+  const float tail = 1.0F - rough_log2(k) / rough_log2(longest);
+  int active[group], left = 0;
+  for (int i = 0; i < size; ++i) {
+    begin(lists[i], padded, k, tail);
+    active[left] = i;
+    left += open(lists[i], most) ? 1 : 0;
+  }
+  for (int step = 0; left > 0; ++step) {
+    int still = 0;
+    for (int a = 0; a < left; ++a) {
+      const int i = active[a];
+      narrow(lists[i], padded, k, step);
+      active[still] = i;
+      still += open(lists[i], most) ? 1 : 0;
+    }
+    left = still;
+  }
+  for (int i = 0; i < size; ++i) lists[i].count = compact(lists[i], padded, k, most);
+}
+
+// Thins one list; returns how many stay.
+inline Index thin(Real* values, Column* columns, Index count, Index k, Index slack, Real* bound) {
+  if (count <= k) return count;
+  Search list{};
+  list.values = values;
+  list.columns = columns;
+  list.bound = bound;
+  list.count = count;
+  thin_group(&list, 1, k, slack);
+  return list.count;
+}
+
 // Thins every row that has more than `limit` candidates.
 inline void thin_rows(Candidates<Real> rows, Index count, Index k, Index slack, Index limit) {
-  for (Index r = 0; r < count; ++r)
-    if (rows.count[r] > limit)
-      rows.count[r] = static_cast<Column>(thin(rows.values + r * rows.stride, rows.columns + r * rows.stride,
-                                               rows.count[r], k, slack, rows.bound + r));
+  Search lists[group];
+  Index row[group];
+  int size = 0;
+  for (Index r = 0; r < count; ++r) {
+    row[size] = r;
+    lists[size].values = rows.values + r * rows.stride;
+    lists[size].columns = rows.columns + r * rows.stride;
+    lists[size].bound = rows.bound + r;
+    lists[size].count = rows.count[r];
+    size += rows.count[r] > limit ? 1 : 0;
+    if (size < group && (r + 1 < count || size == 0)) continue;
+    thin_group(lists, size, k, slack);
+    for (int i = 0; i < size; ++i) rows.count[row[i]] = static_cast<Column>(lists[i].count);
+    size = 0;
+  }
 }

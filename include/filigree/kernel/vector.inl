@@ -3,6 +3,7 @@
 // `height` queries by `width` keys.
 
 inline constexpr int width = lanes * cols;
+inline constexpr int group = 8;  // lists that are thinned together
 
 typedef Real Vec __attribute__((vector_size(sizeof(Real) * lanes)));
 typedef Bits Mask __attribute__((vector_size(sizeof(Real) * lanes)));
@@ -28,4 +29,19 @@ inline constexpr Real infinity = static_cast<Real>(__builtin_inf());
   FILIGREE_UNROLL
   for (int l = 0; l < lanes; ++l) v[l] = l;
   return v;
+}
+
+// The largest lane; NaN counts for nothing. Lanes meet their neighbours at distance 1, 2, 4, ...
+template <int distance, int... I>
+[[gnu::always_inline]] inline Vec exchanged(const Vec& v, std::integer_sequence<int, I...>) {
+  return __builtin_shufflevector(v, v, (I ^ distance)...);
+}
+template <int distance = 1>
+[[gnu::always_inline]] inline Real largest(const Vec& v) {
+  if constexpr (distance < lanes) {
+    const Vec other = exchanged<distance>(v, std::make_integer_sequence<int, lanes>{});
+    return largest<2 * distance>(other > v ? other : v);
+  } else {
+    return v[0];
+  }
 }

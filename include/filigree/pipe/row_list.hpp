@@ -11,9 +11,9 @@ namespace filigree {
 template <Real S>
 struct RowList {
   Grid grid;
-  std::vector<Index> start{0};
-  std::vector<Column> columns;
-  std::vector<S> values;
+  std::vector<Index> start = {0};
+  std::vector<Column> columns{};
+  std::vector<S> values{};
 
   [[nodiscard]] Index count() const { return static_cast<Index>(values.size()); }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <limits>
 
 #include "filigree/core/check.hpp"
 #include "filigree/kernel/kernels.hpp"
@@ -18,7 +19,7 @@ struct DropLowest {
   void apply(Row<S>& row) const {
     const auto dropped = static_cast<Index>(std::floor(fraction * static_cast<double>(row.count)));
     if (dropped >= row.count) return row.filter([&](Index i) { return row.values[i] != row.values[i]; });
-    S bound{};
+    S bound = -std::numeric_limits<S>::infinity();
     row.count = kernel::kernels<S>().thin(row.values, row.columns, row.count, row.count - dropped, 0, &bound);
   }
 };

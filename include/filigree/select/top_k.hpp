@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <limits>
+
 #include "filigree/core/check.hpp"
 #include "filigree/kernel/kernels.hpp"
 #include "filigree/pipe/stage.hpp"
@@ -14,7 +16,7 @@ struct TopK {
 
   template <Real S>
   void apply(Row<S>& row) const {
-    S bound{};
+    S bound = -std::numeric_limits<S>::infinity();
     row.count = kernel::kernels<S>().thin(row.values, row.columns, row.count, k, 0, &bound);
   }
 };

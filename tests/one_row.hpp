@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+// Rows and matrices for tests of single stages, without a pipeline around them.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <vector>
+
+#include "filigree/core/random.hpp"
+#include "filigree/pipe/row_list.hpp"
+#include "filigree/pipe/stage.hpp"
+
+template <class S>
+inline constexpr S absent = -std::numeric_limits<S>::infinity();
+template <class S>
+inline constexpr S nan_of = std::numeric_limits<S>::quiet_NaN();
+template <class S>
+inline constexpr S infinity_of = std::numeric_limits<S>::infinity();
+
+/// Equal numbers of the same sign, or NaN on both sides.
+template <class S>
+bool same(S a, S b) {
+  return std::isnan(a) ? std::isnan(b) : a == b && std::signbit(a) == std::signbit(b);
+}
+template <class S>
+bool same(const std::vector<S>& a, const std::vector<S>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](S x, S y) { return same(x, y); });
+}
+
+/// One row of values, -inf where absent; what lies beyond its entries is NaN, which nobody may take for data.
+template <class S>
+class OneRow {
+ public:
+  explicit OneRow(const std::vector<S>& all, filigree::Grid grid, Eigen::Index index = 0)
+      : grid_(grid), index_(index), values_(all.size() + padding, nan_of<S>), columns_(all.size() + padding, -7) {
+    for (std::size_t c = 0; c < all.size(); ++c) {
+      if (all[c] == absent<S>) continue;
+      values_[static_cast<std::size_t>(count_)] = all[c];
+      columns_[static_cast<std::size_t>(count_++)] = static_cast<filigree::Column>(c);
+    }
+  }
+  explicit OneRow(const std::vector<S>& all)
+      : OneRow(all, {.n = 1,
+                     .m = static_cast<Eigen::Index>(all.size()),
+                     .query_at = static_cast<Eigen::Index>(all.size()) - 1}) {}
+
+  template <class Stage>
+  OneRow& apply(const Stage& stage) {
+    filigree::Row<S> row{.grid = grid_,
+                         .index = index_,
+                         .values = values_.data(),
+                         .columns = columns_.data(),
+                         .count = count_,
+                         .scratch = scratch_};
+    filigree::detail::apply(stage, row);
+    count_ = row.count;
+    maximum = row.maximum;
+    sum = row.sum;
+    return *this;
+  }
+
+  [[nodiscard]] std::vector<S> dense() const {
+    std::vector<S> all(static_cast<std::size_t>(grid_.m), absent<S>);
+    for (std::size_t i = 0; i < static_cast<std::size_t>(count_); ++i)
+      all[static_cast<std::size_t>(columns_[i])] = values_[i];
+    return all;
+  }
+  [[nodiscard]] bool ascends() const {
+    return std::is_sorted(columns_.begin(), columns_.begin() + count_, std::less_equal<>());
+  }
+  [[nodiscard]] Eigen::Index count() const { return count_; }
+
+  S maximum = 0, sum = 0;
+
+ private:
+  static constexpr std::size_t padding = static_cast<std::size_t>(filigree::Row<S>::padding);
+  filigree::Grid grid_;
+  Eigen::Index index_;
+  Eigen::Index count_ = 0;
+  std::vector<S> values_;
+  std::vector<filigree::Column> columns_;
+  filigree::RowScratch scratch_;
+};
+
+template <class S, class Stage>
+std::vector<S> after(const Stage& stage, const std::vector<S>& all) {
+  return OneRow<S>(all).apply(stage).dense();
+}
+
+template <class S, class Stage>
+std::vector<std::vector<S>> matrix_after(const Stage& stage, const std::vector<std::vector<S>>& rows) {
+  filigree::RowList<S> list;
+  list.grid.n = static_cast<Eigen::Index>(rows.size());
+  list.grid.m = rows.empty() ? 0 : static_cast<Eigen::Index>(rows[0].size());
+  for (const auto& row : rows) {
+    for (std::size_t c = 0; c < row.size(); ++c) {
+      if (row[c] == absent<S>) continue;
+      list.values.push_back(row[c]);
+      list.columns.push_back(static_cast<filigree::Column>(c));
+    }
+    list.start.push_back(list.count());
+  }
+  stage.apply(list);
+  std::vector<std::vector<S>> result(rows.size(),
+                                     std::vector<S>(static_cast<std::size_t>(list.grid.m), absent<S>));
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    for (auto e = static_cast<std::size_t>(list.start[i]); e < static_cast<std::size_t>(list.start[i + 1]); ++e)
+      result[i][static_cast<std::size_t>(list.columns[e])] = list.values[e];
+  return result;
+}
+
+/// What selectors are tried on: normal, heavy-tailed, few distinct values, constant; with holes, and NaN, infinities, both
+/// zeros and denormals strewn in when `wild`.
+template <class S>
+std::vector<S> random_row(filigree::Generator& g, Eigen::Index m, bool wild) {
+  std::vector<S> row(static_cast<std::size_t>(m));
+  const Eigen::Index kind = g.below(4), holes = g.below(3);
+  const bool strew = wild && g.below(2) == 0;
+  for (S& x : row) {
+    const double z = g.normal();
+    x = static_cast<S>(kind == 0 ? z : kind == 1 ? z * z * z * std::exp(3 * g.normal()) : kind == 2 ? std::round(z) : 0.25);
+    if (strew && g.below(8) == 0) {
+      const S special[] = {nan_of<S>, infinity_of<S>, S(0), -S(0), std::numeric_limits<S>::denorm_min(),
+                           -std::numeric_limits<S>::denorm_min(), std::numeric_limits<S>::lowest()};
+      x = special[g.below(7)];
+    }
+    if (holes > 0 && g.below(2 * holes) == 0) x = absent<S>;
+  }
+  return row;
+}
+
+/// The indices of what is present, best first: NaN, then larger values, the lowest index among equals.
+template <class S>
+std::vector<std::size_t> ranking(const std::vector<S>& all) {
+  std::vector<std::size_t> order;
+  for (std::size_t c = 0; c < all.size(); ++c)
+    if (all[c] != absent<S>) order.push_back(c);
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return std::isnan(all[a]) ? !std::isnan(all[b]) : all[a] > all[b];
+  });
+  return order;
+}
+
+/// `all` with everything absent but the first `keep` of an order.
+template <class S>
+std::vector<S> only(const std::vector<S>& all, const std::vector<std::size_t>& order, std::size_t keep) {
+  std::vector<S> kept(all.size(), absent<S>);
+  for (std::size_t r = 0; r < std::min(keep, order.size()); ++r) kept[order[r]] = all[order[r]];
+  return kept;
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+// top_k and drop_lowest, which rank alike, against a stable sort.
+#include "filigree/select/top_k.hpp"
+
+#include <cmath>
+#include <cstddef>
+#include <vector>
+
+#include "catch.hpp"
+#include "filigree/select/drop_lowest.hpp"
+#include "one_row.hpp"
+
+namespace fg = filigree;
+using Eigen::Index;
+
+TEMPLATE_TEST_CASE("top_k and drop_lowest keep the first of a stable sort", "", float, double) {
+  using S = TestType;
+  const std::uint64_t seed = 71;
+  CAPTURE(seed);
+  fg::Generator g(seed);
+  for (int trial = 0; trial < 3000; ++trial) {
+    const std::vector<S> row = random_row<S>(g, g.below(trial % 20 == 0 ? 1000 : 50), true);
+    const auto order = ranking(row);
+    const Index k = 1 + g.below(static_cast<Index>(row.size()) + 3);
+    OneRow<S> one(row);
+    one.apply(fg::top_k(k));
+    CAPTURE(trial, k);
+    REQUIRE(same(one.dense(), only(row, order, static_cast<std::size_t>(k))));
+    REQUIRE(one.ascends());
+
+    const double fraction = g.below(4) == 0 ? static_cast<double>(g.below(10)) / 10 : g.uniform();
+    const auto dropped = static_cast<std::size_t>(std::floor(fraction * static_cast<double>(order.size())));
+    CAPTURE(fraction);
+    REQUIRE(same(after(fg::drop_lowest(fraction), row), only(row, order, order.size() - dropped)));
+  }
+}
+
+TEMPLATE_TEST_CASE("ties, zeros, NaN and more than there is", "", float, double) {
+  using S = TestType;
+  using Row = std::vector<S>;
+  const S no = absent<S>, nan = nan_of<S>;
+  CHECK(same(after(fg::top_k(2), Row{S(1), S(3), S(3), S(3)}), {no, S(3), S(3), no}));
+  CHECK(same(after(fg::top_k(1), Row{S(-0.0), S(0)}), {S(-0.0), no}));
+  CHECK(same(after(fg::top_k(2), Row{S(5), nan, infinity_of<S>, S(7)}), {no, nan, infinity_of<S>, no}));
+  CHECK(same(after(fg::top_k(1), Row{S(5), nan, nan}), {no, nan, no}));
+  CHECK(same(after(fg::top_k(9), Row{S(1), no, S(2)}), {S(1), no, S(2)}));
+  CHECK(OneRow<S>({}).apply(fg::top_k(3)).count() == 0);
+  CHECK(OneRow<S>({no, no}).apply(fg::top_k(3)).count() == 0);
+}
+
+TEMPLATE_TEST_CASE("drop_lowest counts in double, among what is present", "", float, double) {
+  using S = TestType;
+  using Row = std::vector<S>;
+  const S no = absent<S>, nan = nan_of<S>;
+  const auto left = [](double fraction, std::size_t of) {
+    return OneRow<S>(Row(of, S(1))).apply(fg::drop_lowest(fraction)).count();
+  };
+  CHECK(left(0.7, 10) == 3);
+  CHECK(left(0.29, 100) == 72);  // 0.29 * 100 = 28.999999999999996
+  CHECK(left(0.5, 5) == 3);
+  CHECK(left(0, 5) == 5);
+  CHECK(left(1, 5) == 0);
+  CHECK(left(1, 0) == 0);
+  CHECK(same(after(fg::drop_lowest(0.5), Row{S(1), S(1), no, S(1), S(1)}), {S(1), S(1), no, no, no}));
+  CHECK(same(after(fg::drop_lowest(1), Row{S(1), nan, S(2)}), {no, nan, no}));
+  CHECK(same(after(fg::drop_lowest(0.7), Row{S(1), nan, S(2)}), {no, nan, no}));
+}
+
+TEST_CASE("k and fractions that cannot work") {
+  CHECK_THROWS_WITH(fg::top_k(0), "filigree: top_k(k): k must be at least 1, got 0");
+  CHECK_THROWS_AS(fg::top_k(-5), fg::Error);
+  CHECK_THROWS_WITH(fg::drop_lowest(1.5), "filigree: drop_lowest(fraction): fraction must be within 0 and 1, got 1.5");
+  CHECK_THROWS_AS(fg::drop_lowest(-0.1), fg::Error);
+  CHECK_THROWS_AS(fg::drop_lowest(nan_of<double>), fg::Error);
+}

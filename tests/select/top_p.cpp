@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+#include "filigree/select/top_p.hpp"
+
+#include <cmath>
+#include <cstddef>
+#include <vector>
+
+#include "catch.hpp"
+#include "one_row.hpp"
+
+namespace fg = filigree;
+using Truth = long double;
+
+TEMPLATE_TEST_CASE("top_p keeps the fewest whose probabilities reach p", "", float, double) {
+  using S = TestType;
+  const std::uint64_t seed = 81;
+  CAPTURE(seed);
+  fg::Generator g(seed);
+  int decided = 0;
+  for (int trial = 0; trial < 2000; ++trial) {
+    const std::vector<S> row = random_row<S>(g, g.below(60), false);
+    const auto order = ranking(row);
+    const double p = g.below(10) == 0 ? 1 : g.uniform() * 0.999 + 0.0005;
+    Truth total = 0;
+    for (const std::size_t c : order) total += std::exp(static_cast<Truth>(row[c]) - static_cast<Truth>(row[order[0]]));
+    std::size_t kept = 0;
+    bool close = false;
+    for (Truth sum = 0; kept < order.size() && (kept == 0 || sum < p * total); ++kept) {
+      sum += std::exp(static_cast<Truth>(row[order[kept]]) - static_cast<Truth>(row[order[0]]));
+      close |= p < 1 && std::abs(sum - p * total) < 1e-12L * total;
+    }
+    if (close) continue;
+    ++decided;
+    if (p == 1) kept = order.size();
+    OneRow<S> one(row);
+    one.apply(fg::top_p(p));
+    CAPTURE(trial, p, kept);
+    REQUIRE(same(one.dense(), only(row, order, kept)));
+    REQUIRE(one.ascends());
+  }
+  CHECK(decided > 1500);
+}
+
+TEMPLATE_TEST_CASE("ties, ends, NaN and infinity", "", float, double) {
+  using S = TestType;
+  using Row = std::vector<S>;
+  const S no = absent<S>, nan = nan_of<S>, inf = infinity_of<S>;
+  CHECK(same(after(fg::top_p(0.5), Row{S(2), S(2), no, S(2), S(2)}), {S(2), S(2), no, no, no}));
+  CHECK(same(after(fg::top_p(0.51), Row{S(2), S(2), no, S(2), S(2)}), {S(2), S(2), no, S(2), no}));
+  CHECK(same(after(fg::top_p(1e-300), Row{S(1), S(2)}), {no, S(2)}));
+  CHECK(same(after(fg::top_p(1), Row{S(0), S(-1000)}), {S(0), S(-1000)}));
+  CHECK(same(after(fg::top_p(0.999), Row{S(0), S(-1000)}), {S(0), no}));
+  CHECK(same(after(fg::top_p(0.1), Row{S(1), nan, S(3), nan}), {no, nan, no, nan}));
+  CHECK(same(after(fg::top_p(0.4), Row{inf, S(1), inf}), {inf, no, no}));
+  CHECK(same(after(fg::top_p(0.6), Row{inf, S(1), inf}), {inf, no, inf}));
+  CHECK(OneRow<S>({no, no}).apply(fg::top_p(0.5)).count() == 0);
+  CHECK(OneRow<S>({}).apply(fg::top_p(0.5)).count() == 0);
+}
+
+TEST_CASE("p above 0 and at most 1") {
+  CHECK_THROWS_WITH(fg::top_p(0), "filigree: top_p(p): p must be above 0 and at most 1, got 0");
+  CHECK_THROWS_AS(fg::top_p(1.01), fg::Error);
+  CHECK_THROWS_AS(fg::top_p(nan_of<double>), fg::Error);
+}
