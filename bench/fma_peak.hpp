@@ -44,7 +44,7 @@ BENCH_TARGET_END
 
 struct FmaPeak {
   int lanes;
-  float (*chains_of)(long steps, float factor, float term);
+  float (*run)(long steps, float factor, float term);
 
   [[nodiscard]] double flop(long steps) const { return 2.0 * chains * lanes * static_cast<double>(steps); }
 };

@@ -1,34 +1,50 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <filigree/filigree.hpp>
-
 #include <algorithm>
 #include <cmath>
-#include <vector>
+#include <filigree/filigree.hpp>
+#include <type_traits>
+
+#include "data.hpp"
 
 namespace bench {
 
-namespace fg = filigree;
-using fg::Index;
-using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-
-inline Matrix normal(Index rows, Index cols, std::uint64_t stream) {
-  fg::Generator generator(20261, stream);
-  Matrix result(rows, cols);
-  fg::fill_normal(result, generator);
-  return result;
-}
-
-/// The bare score product, the floor of top-k attention: Q and K are packed and every score is computed by the kernel of
-/// the library, in the blocks and in the order of its selection engine, and then overwritten by the next tile.
+/// The bare score product, the floor of top-k attention: Q and K are packed, every score is computed by the kernel of the
+/// library, in the blocks and in the order of its selection engine, and the next tile overwrites it.
 class ScoreProduct {
  public:
   ScoreProduct(const Matrix& q, const Matrix& k) : q_(q), k_(k) {}
 
-  [[nodiscard]] double flop() const { return 2.0 * double(q_.rows()) * double(k_.rows()) * double(q_.cols()); }
+  [[nodiscard]] double flop() const {
+    return 2.0 * static_cast<double>(q_.rows()) * static_cast<double>(k_.rows()) * static_cast<double>(q_.cols());
+  }
 
-  /// visit(tile, first query, queries, first key, keys); the tile is row-major, kernel width apart.
+  void run() {
+    run([](const float* tile, auto...) { keep(tile); });
+  }
+
+  /// Whether the scores of every 67th query are right.
+  [[nodiscard]] bool is_right() {
+    const double scale = 1 / std::sqrt(static_cast<double>(q_.cols()));
+    Index seen = 0;
+    bool good = true;
+    run([&](const float* tile, Index first, Index rows, Index key, Index keys) {
+      for (Index r = 0; r < rows; ++r) {
+        if ((first + r) % 67 != 0) continue;
+        const Eigen::RowVectorXd query = q_.row(first + r).cast<double>() * scale;
+        for (Index c = 0; c < keys; ++c, ++seen) {
+          const Eigen::RowVectorXd terms = query.cwiseProduct(k_.row(key + c).cast<double>());
+          const float got = tile[r * fg::kernel::kernels<float>().width + c];
+          good = good && is_dot_product(got, terms.sum(), terms.cwiseAbs().sum(), q_.cols());
+        }
+      }
+    });
+    return good && seen == (q_.rows() + 66) / 67 * k_.rows();
+  }
+
+ private:
+  /// visit(tile, first query, queries, first key, keys); the rows of the tile are one panel apart.
   template <class Visit>
   void run(Visit&& visit) {
     const auto attention = (fg::scores(q_, k_) | fg::top_k(32)).with(workspace_);
@@ -43,9 +59,8 @@ class ScoreProduct {
     float* queries = scratch.queries.get<float>(block * d);
     float* tile = scratch.tile.get<float>(block * width);
     for (Index first = 0; first < n; first += block) {
-      const Index rows = std::min(block, n - first);
+      const Index rows = std::min(block, n - first), groups = (rows + kernels.height - 1) / kernels.height;
       bound.pack_queries(first, rows, queries);
-      const Index groups = (rows + kernels.height - 1) / kernels.height;
       for (Index panel = 0; panel < bound.keys().panels(); ++panel) {
         kernels.score_panel(queries, groups, bound.keys().panel(panel), d, bound.scale(), tile, width);
         visit(tile, first, rows, panel * width, std::min(width, m - panel * width));
@@ -53,36 +68,6 @@ class ScoreProduct {
     }
   }
 
-  void run() {
-    run([](const float* tile, auto...) { asm volatile("" : : "r"(tile) : "memory"); });
-  }
-
-  /// Whether the scores of every 67th query are those that double precision finds, within the bound of a chain of d
-  /// rounded multiply-adds.
-  [[nodiscard]] bool correct() {
-    const auto d = static_cast<double>(q_.cols());
-    const double scale = 1 / std::sqrt(d), eps = std::numeric_limits<float>::epsilon();
-    Index seen = 0;
-    bool good = true;
-    run([&](const float* tile, Index first, Index rows, Index key, Index keys) {
-      for (Index r = 0; r < rows; ++r) {
-        if ((first + r) % 67 != 0) continue;
-        for (Index c = 0; c < keys; ++c, ++seen) {
-          double sum = 0, size = 0;
-          for (Index f = 0; f < q_.cols(); ++f) {
-            const double term = double(q_(first + r, f)) * double(k_(key + c, f)) * scale;
-            sum += term;
-            size += std::abs(term);
-          }
-          const auto got = double(tile[r * fg::kernel::kernels<float>().width + c]);
-          good &= std::abs(got - sum) <= (d + 2) * eps * size;
-        }
-      }
-    });
-    return good && seen == (q_.rows() + 66) / 67 * k_.rows();
-  }
-
- private:
   const Matrix& q_;
   const Matrix& k_;
   fg::Workspace workspace_;

@@ -3,22 +3,22 @@
 //
 // Five tokens of four features are queries, keys and values at once; the scale is 1/sqrt(4) = 1/2.
 //
-//   token   features    scores against tokens 0 to 4     kept              divided by their sum
-//   0       2 0 1 0     2.5  1.0  0.5  1.0  2.0          0: 2.5  4: 2.0    0: 0.556  4: 0.444
-//   1       0 2 2 0     1.0  4.0  1.0  2.0  0.0          1: 4.0  3: 2.0    1: 0.667  3: 0.333
-//   2       0 0 1 3     0.5  1.0  5.0  2.0  1.5          2: 5.0  3: 2.0    2: 0.714  3: 0.286
-//   3       0 1 1 1     1.0  2.0  2.0  1.5  0.5          1: 2.0  2: 2.0    1: 0.500  2: 0.500
-//   4       2 0 0 1     2.0  0.0  1.5  0.5  2.5          0: 2.0  4: 2.5    0: 0.444  4: 0.556
+//   token   features   scores against tokens 0 to 4   kept              divided by their sum
+//   0       2 0 1 0    2.5  1.0  0.5  1.5  2.0        0: 2.5  4: 2.0    0: 0.556  4: 0.444
+//   1       0 2 2 0    1.0  4.0  1.0  2.0  0.0        1: 4.0  3: 2.0    1: 0.667  3: 0.333
+//   2       0 0 1 3    0.5  1.0  5.0  2.0  1.5        2: 5.0  3: 2.0    2: 0.714  3: 0.286
+//   3       1 1 1 1    1.5  2.0  2.0  2.0  1.5        1: 2.0  2: 2.0    1: 0.500  2: 0.500
+//   4       2 0 0 1    2.0  0.0  1.5  1.5  2.5        0: 2.0  4: 2.5    0: 0.444  4: 0.556
 //
-// Row 3 ends in a tie for both places; it is no tie for the third. Row 0 of the output is 0.556 token 0 + 0.444 token 4.
-// The recipe needs scores that are positive: where they cancel to a sum of 0, normalize_sum() leaves the row empty.
+// Row 3 has three equal scores for two places: the lowest tokens win. Row 0 of the output is 0.556 times token 0 plus 0.444
+// times token 4. Scores may have any sign, so their sum may be 0: normalize_sum() leaves such a row empty.
 #include <filigree/filigree.hpp>
 #include <iostream>
 
 namespace fg = filigree;
 
 int main() {
-  const Eigen::MatrixXf X{{2, 0, 1, 0}, {0, 2, 2, 0}, {0, 0, 1, 3}, {0, 1, 1, 1}, {2, 0, 0, 1}};
+  const Eigen::MatrixXf X{{2, 0, 1, 0}, {0, 2, 2, 0}, {0, 0, 1, 3}, {1, 1, 1, 1}, {2, 0, 0, 1}};
 
   auto A = fg::scores(X, X) | fg::top_k(2) | fg::normalize_sum();
   const Eigen::MatrixXf weights = A, output = A * X;

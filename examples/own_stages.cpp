@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // How does a program add a score map and a selector of its own?
+#include <cmath>
 #include <filigree/filigree.hpp>
 #include <iostream>
+#include <limits>
 
 namespace fg = filigree;
 using fg::Index;
@@ -32,7 +34,7 @@ struct Within {
 
 int main() {
   const Eigen::MatrixXd keys{{1, 0}, {0, 1}, {1, 1}, {1, 0}, {2, 1}}, queries = keys;
-  auto A = fg::scores(queries, keys) | fg::causal() | Forgetting{.rate = 0.5} | Within{.margin = 0.6} | fg::softmax();
+  auto A = fg::scores(queries, keys) | fg::causal() | Forgetting{.rate = 0.5} | Within{.margin = 1.0} | fg::softmax();
   const Eigen::MatrixXd weights = A;
   const Eigen::IOFormat rows(2, 0, "  ", "\n", "  ");
   std::cout << std::fixed << weights.format(rows) << "\n";

@@ -13,12 +13,12 @@ int main() {
   const Eigen::VectorXf shrunk = x | fg::soft_threshold(0.5);
   const Eigen::VectorXf best = x | fg::top_k(2);
   const Eigen::VectorXf pruned = x | fg::prune_n_m(1, 2);
-  const Eigen::SparseVector<float> stored = (x | fg::threshold(0.5)).to_sparse<Eigen::SparseMatrix<float>>().col(0);
+  const Eigen::SparseMatrix<float> stored = x | fg::threshold(0.5);
 
   std::cout << "x                          " << x.format(brackets)
             << "x | threshold(0.5)         " << kept.format(brackets)
             << "x | soft_threshold(0.5)    " << shrunk.format(brackets)
             << "x | top_k(2)               " << best.format(brackets)
             << "x | prune_n_m(1, 2)        " << pruned.format(brackets)
-            << stored.nonZeros() << " entries pass the threshold\n";
+            << stored.nonZeros() << " of 6 entries pass the threshold\n";
 }

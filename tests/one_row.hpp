@@ -103,16 +103,15 @@ std::vector<std::vector<S>> matrix_after(const Stage& stage, const std::vector<s
     list.start.push_back(list.count());
   }
   stage.apply(list);
-  std::vector<std::vector<S>> result(rows.size(),
-                                     std::vector<S>(static_cast<std::size_t>(list.grid.m), absent<S>));
+  std::vector<std::vector<S>> result(rows.size(), std::vector<S>(static_cast<std::size_t>(list.grid.m), absent<S>));
   for (std::size_t i = 0; i < rows.size(); ++i)
     for (auto e = static_cast<std::size_t>(list.start[i]); e < static_cast<std::size_t>(list.start[i + 1]); ++e)
       result[i][static_cast<std::size_t>(list.columns[e])] = list.values[e];
   return result;
 }
 
-/// What selectors are tried on: normal, heavy-tailed, few distinct values, constant; with holes, and NaN, infinities, both
-/// zeros and denormals strewn in when `wild`.
+/// What selectors are tried on: normal, heavy-tailed, few distinct values, constant; with holes, and NaN, infinities,
+/// both zeros and denormals strewn in when `wild`.
 template <class S>
 std::vector<S> random_row(filigree::Generator& g, Eigen::Index m, bool wild) {
   std::vector<S> row(static_cast<std::size_t>(m));
@@ -120,10 +119,18 @@ std::vector<S> random_row(filigree::Generator& g, Eigen::Index m, bool wild) {
   const bool strew = wild && g.below(2) == 0;
   for (S& x : row) {
     const double z = g.normal();
-    x = static_cast<S>(kind == 0 ? z : kind == 1 ? z * z * z * std::exp(3 * g.normal()) : kind == 2 ? std::round(z) : 0.25);
+    x = static_cast<S>(kind == 0   ? z
+                       : kind == 1 ? z * z * z * std::exp(3 * g.normal())
+                       : kind == 2 ? std::round(z)
+                                   : 0.25);
     if (strew && g.below(8) == 0) {
-      const S special[] = {nan_of<S>, infinity_of<S>, S(0), -S(0), std::numeric_limits<S>::denorm_min(),
-                           -std::numeric_limits<S>::denorm_min(), std::numeric_limits<S>::lowest()};
+      const S special[] = {nan_of<S>,
+                           infinity_of<S>,
+                           S(0),
+                           -S(0),
+                           std::numeric_limits<S>::denorm_min(),
+                           -std::numeric_limits<S>::denorm_min(),
+                           std::numeric_limits<S>::lowest()};
       x = special[g.below(7)];
     }
     if (holes > 0 && g.below(2 * holes) == 0) x = absent<S>;

@@ -18,7 +18,8 @@ namespace {
 constexpr Index most = std::numeric_limits<Index>::max();
 
 template <class P, class Formula>
-void agrees(const P& pattern, const Formula& formula, const Grid& grid = {.n = 9, .m = 7, .query_at = -2, .key_at = 0}) {
+void agrees(const P& pattern, const Formula& formula,
+            const Grid& grid = {.n = 9, .m = 7, .query_at = -2, .key_at = 0}) {
   for (Index p = grid.query_at; p < grid.query_at + grid.n; ++p)
     for (Index j = grid.key_at; j < grid.key_end(); ++j) {
       CAPTURE(p, j);
@@ -29,19 +30,27 @@ void agrees(const P& pattern, const Formula& formula, const Grid& grid = {.n = 9
 }  // namespace
 
 TEST_CASE("causal, window, first, same_block and where") {
-  for (const Grid grid : {Grid{9, 7, -2, 0}, Grid{5, 5, 0, 0}, Grid{6, 9, -20, -14}, Grid{1, 8, 7, 0}, Grid{4, 4, 50, 48}}) {
-    agrees(fg::causal(), [](Index p, Index j) { return j <= p; }, grid);
+  for (const Grid grid :
+       {Grid{9, 7, -2, 0}, Grid{5, 5, 0, 0}, Grid{6, 9, -20, -14}, Grid{1, 8, 7, 0}, Grid{4, 4, 50, 48}}) {
+    agrees(
+        fg::causal(), [](Index p, Index j) { return j <= p; }, grid);
     for (const Index l : {0, 1, 3})
       for (const Index r : {0, 2, 100})
-        agrees(fg::window(l, r), [=](Index p, Index j) { return p - l <= j && j <= p + r; }, grid);
-    agrees(fg::window(2), [](Index p, Index j) { return std::abs(p - j) <= 2; }, grid);
-    for (const Index c : {0, 1, 50}) agrees(fg::first(c), [=](Index, Index j) { return j < c; }, grid);
+        agrees(
+            fg::window(l, r), [=](Index p, Index j) { return p - l <= j && j <= p + r; }, grid);
+    agrees(
+        fg::window(2), [](Index p, Index j) { return std::abs(p - j) <= 2; }, grid);
+    for (const Index c : {0, 1, 50})
+      agrees(
+          fg::first(c), [=](Index, Index j) { return j < c; }, grid);
     for (const Index b : {1, 2, 5, 1000}) {
       const auto block = [=](Index x) { return std::floor(static_cast<double>(x) / static_cast<double>(b)); };
-      agrees(fg::same_block(b), [=](Index p, Index j) { return block(p) == block(j); }, grid);
+      agrees(
+          fg::same_block(b), [=](Index p, Index j) { return block(p) == block(j); }, grid);
     }
-    agrees(fg::where([](Index p, Index j) { return (p + 2 * j) % 3 == 0; }),
-           [](Index p, Index j) { return (p + 2 * j) % 3 == 0; }, grid);
+    agrees(
+        fg::where([](Index p, Index j) { return (p + 2 * j) % 3 == 0; }),
+        [](Index p, Index j) { return (p + 2 * j) % 3 == 0; }, grid);
   }
 }
 
@@ -49,7 +58,8 @@ TEST_CASE("windows and blocks as large as an Index can say") {
   const Grid grid{.n = 9, .m = 7, .query_at = -20, .key_at = -12};
   const auto all = [](Index, Index) { return true; };
   agrees(fg::window(most), all, grid);
-  agrees(fg::window(most, 0), [](Index p, Index j) { return j <= p; }, grid);
+  agrees(
+      fg::window(most, 0), [](Index p, Index j) { return j <= p; }, grid);
   agrees(fg::first(most), all, grid);
   agrees(fg::same_block(most), all, grid);
   for (const Index p : {-20, -14}) {
@@ -65,12 +75,19 @@ TEST_CASE("windows and blocks as large as an Index can say") {
 
 TEST_CASE("global sees and is seen, and counts negative ids from the end of the keys") {
   const Grid grid{.n = 9, .m = 7, .query_at = 2, .key_at = 4};  // keys 4..10
-  agrees(fg::global({5, -1}), [](Index p, Index j) { return p == 5 || j == 5 || p == 10 || j == 10; }, grid);
-  agrees(fg::global({0, -7, 1000}), [](Index p, Index j) { return p == 4 || j == 4; }, grid);
-  agrees(fg::global({-9, -8}), [](Index p, Index) { return p == 2 || p == 3; }, grid);  // before the keys, among the queries
-  agrees(fg::global({}), [](Index, Index) { return false; }, grid);
-  const Grid before{.n = 4, .m = 3, .query_at = -2, .key_at = -6};  // keys -6..-4: negative ids still count from the end
-  agrees(fg::global({-1, 0}), [](Index p, Index j) { return p == 0 || j == -4; }, before);
+  agrees(
+      fg::global({5, -1}), [](Index p, Index j) { return p == 5 || j == 5 || p == 10 || j == 10; }, grid);
+  agrees(
+      fg::global({0, -7, 1000}), [](Index p, Index j) { return p == 4 || j == 4; }, grid);
+  agrees(
+      fg::global({-9, -8}), [](Index p, Index) { return p == 2 || p == 3; },
+      grid);  // before the keys, among the queries
+  agrees(
+      fg::global({}), [](Index, Index) { return false; }, grid);
+  const Grid before{
+      .n = 4, .m = 3, .query_at = -2, .key_at = -6};  // keys -6..-4: negative ids still count from the end
+  agrees(
+      fg::global({-1, 0}), [](Index p, Index j) { return p == 0 || j == -4; }, before);
 
   const auto formula = [](Index p, Index j) { return p == 3 || j == 3 || p == 6 || j == 6; };
   const Grid plain{.n = 9, .m = 9};
@@ -99,7 +116,8 @@ TEST_CASE("documents keeps equal ids, and nothing outside them") {
   agrees(fg::documents(eigen), formula, grid);
   agrees(fg::documents(eigen.transpose()), formula, grid);
   agrees(fg::documents(3 * eigen.array()), formula, grid);
-  agrees(fg::documents(std::vector<unsigned>{}), [](Index, Index) { return false; }, grid);
+  agrees(
+      fg::documents(std::vector<unsigned>{}), [](Index, Index) { return false; }, grid);
 }
 
 TEST_CASE("documents holds an lvalue by reference and a temporary by value") {
@@ -178,11 +196,12 @@ TEST_CASE("given wants the shape of the scores and ascending indices") {
   int outer[] = {0, 2}, inner[] = {3, 1};
   float values[] = {1, 2};
   const Eigen::Map<const Eigen::SparseMatrix<float, Eigen::RowMajor>> unsorted(1, 4, 2, outer, inner, values);
-  CHECK_THROWS_WITH(fg::given(unsorted), "filigree: given(S): the inner indices of S must ascend in each row (or column); "
-                                         "transposing S twice sorts them");
+  CHECK_THROWS_WITH(fg::given(unsorted),
+                    "filigree: given(S): the inner indices of S must ascend in each row (or column); "
+                    "transposing S twice sorts them");
   const Eigen::SparseMatrix<float> turned = unsorted;
-  agrees(fg::given(Eigen::SparseMatrix<float, Eigen::RowMajor>(turned)), [](Index, Index j) { return j == 1 || j == 3; },
-         {.n = 1, .m = 4});
+  agrees(fg::given(Eigen::SparseMatrix<float, Eigen::RowMajor>(turned)),
+         [](Index, Index j) { return j == 1 || j == 3; }, {.n = 1, .m = 4});
 }
 
 TEST_CASE("arguments that cannot work are errors that name them") {

@@ -101,7 +101,8 @@ TEMPLATE_TEST_CASE("prune_magnitude and batch_top_k rank all entries together", 
     const auto dropped = static_cast<std::size_t>(std::floor(fraction * static_cast<double>(by_size.size())));
     const Index k = 1 + g.below(5);
     CAPTURE(trial, fraction, k);
-    REQUIRE(same(flat(matrix_after(fg::prune_magnitude(fraction), rows)), only(all, by_size, by_size.size() - dropped)));
+    REQUIRE(
+        same(flat(matrix_after(fg::prune_magnitude(fraction), rows)), only(all, by_size, by_size.size() - dropped)));
     REQUIRE(same(flat(matrix_after(fg::batch_top_k(k), rows)),
                  only(all, by_value, static_cast<std::size_t>(k) * rows.size())));
   }

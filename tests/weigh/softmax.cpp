@@ -78,7 +78,7 @@ TEMPLATE_TEST_CASE("softmax of an empty row is none, with a sink too", "", float
 TEMPLATE_TEST_CASE("NaN and +inf make the whole row NaN", "", float, double) {
   using S = TestType;
   for (const S bad : {nan_of<S>, infinity_of<S>})
-    for (const std::size_t at : {0, 5, 16, 32}) {
+    for (const std::size_t at : {0U, 5U, 16U, 32U}) {
       std::vector<S> row(33, S(0.5));
       row[2] = absent<S>;
       row[at] = bad;

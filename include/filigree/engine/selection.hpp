@@ -66,18 +66,18 @@ class SelectionEngine {
 
   template <class Sink>
   void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
-    const Index rows = last - first, padded = round_up(rows), groups = padded / kernels_.height;
+    const Index rows = last - first, padded = round_up(rows);
     S* queries = scratch.queries.get<S>(padded * source_.d());
     source_.pack_queries(first, rows, queries);
     kernel::Candidates<S> candidates = start(padded, scratch);
-    plan(first, last, scratch);
+    plan(first, last, scratch.covers, scratch.contains);
 
     Index next = 0;  // panels before this one are done
     for (const Range& range : scratch.covers) {
       const Index begin = source_.grid().column(range.begin) / kernels_.width;
       const Index end = (source_.grid().column(range.end) + kernels_.width - 1) / kernels_.width;
       for (Index panel = std::max(begin, next); panel < end; ++panel) {
-        visit(panel, first, rows, groups, queries, candidates, scratch);
+        visit(panel, first, rows, queries, candidates, scratch);
         make_room(candidates, padded, scratch);
       }
       next = std::max(next, end);
@@ -128,38 +128,69 @@ class SelectionEngine {
     return candidates;
   }
 
-  /// The keys that any query of the block may keep, and those that all keep.
-  void plan(Index first, Index last, WorkerScratch& scratch) const {
+  /// The keys that any of these queries may keep, and those that all keep.
+  void plan(Index first, Index last, Ranges& may, Ranges& all) const {
     const Grid& grid = source_.grid();
     const Index p0 = grid.query_at + first, p1 = grid.query_at + last;
-    scratch.covers.clear();
-    scratch.contains.clear();
-    if (grid.m > 0) {
-      scratch.covers.add(grid.key_at, grid.key_end());
-      scratch.contains.add(grid.key_at, grid.key_end());
+    for (Ranges* ranges : {&may, &all}) {
+      ranges->clear();
+      ranges->add(grid.key_at, grid.key_end());
     }
     each_stage_before_selector([&](const auto& stage) {
       if constexpr (PatternStage<decltype(stage)>) {
-        std::size_t middle = scratch.covers.size();
-        covers(stage, p0, p1, grid, scratch.covers);
-        scratch.covers.intersect(0, middle);
-        middle = scratch.contains.size();
-        contains(stage, p0, p1, grid, scratch.contains);
-        scratch.contains.intersect(0, middle);
+        std::size_t middle = may.size();
+        covers(stage, p0, p1, grid, may);
+        may.intersect(0, middle);
+        middle = all.size();
+        contains(stage, p0, p1, grid, all);
+        all.intersect(0, middle);
       }
     });
   }
 
-  /// Appends what one panel of keys gives to all rows.
-  void visit(Index panel, Index first, Index rows, Index groups, const S* queries, kernel::Candidates<S>& candidates,
+  enum class Coverage { none, some, all };
+
+  /// How much of the keys [c0, c1) queries with these ranges keep.
+  Coverage coverage(const Ranges& may, const Ranges& all, Index c0, Index c1) const {
+    const Index j0 = source_.grid().key_at + c0, j1 = source_.grid().key_at + c1;
+    for (const Range& range : all)
+      if (range.begin <= j0 && j1 <= range.end) return Coverage::all;
+    for (const Range& range : may)
+      if (range.begin < j1 && j0 < range.end) return Coverage::some;
+    return Coverage::none;
+  }
+
+  /// Appends what one panel of keys gives to all rows. Where only some queries keep some keys, group by group.
+  void visit(Index panel, Index first, Index rows, const S* queries, const kernel::Candidates<S>& candidates,
              WorkerScratch& scratch) const {
+    const Index c0 = panel * kernels_.width, c1 = std::min(c0 + kernels_.width, source_.grid().m);
+    const Coverage block = coverage(scratch.covers, scratch.contains, c0, c1);
+    if (block == Coverage::all) {
+      append<false>(panel, first, rows, queries, candidates, scratch);
+      return;
+    }
+    for (Index r = 0; r < rows; r += kernels_.height) {
+      const Index count = std::min<Index>(kernels_.height, rows - r);
+      plan(first + r, first + r + count, scratch.group_covers, scratch.group_contains);
+      const Coverage group = coverage(scratch.group_covers, scratch.group_contains, c0, c1);
+      const S* q = queries + r * source_.d();
+      if (group == Coverage::all)
+        append<false>(panel, first + r, count, q, candidates.from(r), scratch);
+      else if (group == Coverage::some)
+        append<true>(panel, first + r, count, q, candidates.from(r), scratch);
+    }
+  }
+
+  /// Appends what one panel of keys gives to some rows: from the registers if nothing stands between score and bound,
+  /// else by way of a tile in memory.
+  template <bool masked>
+  void append(Index panel, Index first, Index rows, const S* queries, const kernel::Candidates<S>& candidates,
+              WorkerScratch& scratch) const {
     const Grid& grid = source_.grid();
-    const Index width = kernels_.width, c0 = panel * width, count = std::min(width, grid.m - c0);
-    bool full = false;
-    for (const Range& range : scratch.contains)
-      full = full || (range.begin <= grid.key_at + c0 && grid.key_at + c0 + count <= range.end);
+    const Index width = kernels_.width, groups = round_up(rows) / kernels_.height;
+    const Index c0 = panel * width, count = std::min(width, grid.m - c0);
     const S* keys = source_.keys().panel(panel);
-    if (full && count == width && !Form::has_maps) {
+    if (!masked && !Form::has_maps && count == width) {
       kernels_.append_panel(queries, groups, keys, source_.d(), source_.scale(), static_cast<Column>(c0), candidates);
       return;
     }
@@ -168,13 +199,10 @@ class SelectionEngine {
     for (Index r = 0; r < rows; ++r) {
       S* row = tile + r * width;
       const Index p = grid.query_at + first + r, j0 = grid.key_at + c0;
-      if (full)
-        for (Index c = 0; c < count; ++c) row[c] = streamed<false>(row[c], p, j0 + c);
-      else
-        for (Index c = 0; c < count; ++c) row[c] = streamed<true>(row[c], p, j0 + c);
+      for (Index c = 0; c < count; ++c) row[c] = streamed<masked>(row[c], p, j0 + c);
       std::fill(row + count, row + width, absent);
     }
-    kernels_.append_scores(tile, width, rows, static_cast<Column>(c0), 0, candidates);
+    kernels_.append_scores(tile, width, rows, static_cast<Column>(c0), candidates);
   }
 
   /// One score after the patterns and maps before the selector; `absent` when one of them makes it so.
@@ -199,7 +227,7 @@ class SelectionEngine {
   /// Ensures that every row can take one more panel.
   void make_room(kernel::Candidates<S>& candidates, Index rows, WorkerScratch& scratch) const {
     if constexpr (ranked) {
-      kernels_.thin_rows(candidates, rows, k_, k_ / 4, limit_);
+      kernels_.thin_rows(candidates, rows, k_, k_ / 2, limit_);
     } else {
       const Index longest = *std::max_element(candidates.count, candidates.count + rows);
       if (longest + room_ <= candidates.stride) return;

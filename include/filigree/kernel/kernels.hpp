@@ -70,7 +70,7 @@ struct Kernels {
   void (*score_panel)(const Real* q, Index groups, const Real* k, Index d, Real scale, Real* out, Index stride);
   void (*append_panel)(const Real* q, Index groups, const Real* k, Index d, Real scale, Column first,
                        Candidates<Real> rows);
-  void (*append_scores)(const Real* scores, Index stride, Index count, Column first, Index row0, Candidates<Real> rows);
+  void (*append_scores)(const Real* scores, Index stride, Index count, Column first, Candidates<Real> rows);
   Index (*thin)(Real* values, Column* columns, Index count, Index k, Index slack, Real* bound);
   void (*thin_rows)(Candidates<Real> rows, Index count, Index k, Index slack, Index limit);
   SoftmaxSums<Real> (*softmax)(Real* w, Index count, Real sink);

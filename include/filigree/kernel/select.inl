@@ -25,10 +25,9 @@ inline void append_panel(const Real* q /*[groups][d][height]*/, Index groups, co
 }
 
 // The same from scores in memory: tiles that went through a mask or a map, where absent is -inf.
-inline void append_scores(const Real* scores /*[count][stride]*/, Index stride, Index count, Column first, Index row0,
+inline void append_scores(const Real* scores /*[count][stride]*/, Index stride, Index count, Column first,
                           Candidates<Real> rows) {
-  for (Index i = 0; i < count; ++i, scores += stride) {
-    const Index row = row0 + i;
+  for (Index row = 0; row < count; ++row, scores += stride) {
     const Vec bound = broadcast(rows.bound[row]);
     Index at = row * rows.stride + rows.count[row];
     for (int c = 0; c < cols; ++c) {
@@ -232,8 +231,21 @@ inline Index thin(Real* values, Column* columns, Index count, Index k, Index sla
   return list.count;
 }
 
+// Whether any of count[0, rows) exceeds the limit.
+[[gnu::always_inline]] inline bool any_above(const Column* count, Index rows, Index limit) {
+  Columns spare{};  // negative where a count exceeds the limit
+  const Columns most = Columns{} + static_cast<Column>(limit);
+  Index r = 0;
+  for (; r + lanes <= rows; r += lanes) spare |= most - load_columns(count + r);
+  bool any = false;
+  for (; r < rows; ++r) any = any || count[r] > limit;
+  for (int l = 0; l < lanes; ++l) any = any || spare[l] < 0;
+  return any;
+}
+
 // Thins every row that has more than `limit` candidates.
 inline void thin_rows(Candidates<Real> rows, Index count, Index k, Index slack, Index limit) {
+  if (!any_above(rows.count, count, limit)) return;
   Search lists[group];
   Index row[group];
   int size = 0;

@@ -19,6 +19,11 @@ struct Candidates {
   Index stride;     // room per row, one panel more than the lists may hold
   Column* count;    // [rows]
   Real* bound;      // [rows] only what exceeds it, or NaN, is a candidate
+
+  /// The candidates from a row on.
+  [[nodiscard]] Candidates from(Index row) const {
+    return {values + row * stride, columns + row * stride, stride, count + row, bound + row};
+  }
 };
 
 template <class Real>

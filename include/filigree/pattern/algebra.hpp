@@ -103,6 +103,11 @@ inline constexpr bool is_word<Pipeline<S...>> = true;
 template <class T>
 concept Word = is_word<std::remove_cvref_t<T>>;
 
+template <class T>
+concept NoPattern = Word<T> && !PatternStage<T>;
+template <class B, class A>
+concept NoPatternBeside = (NoPattern<A> && Word<B>) || (Word<A> && NoPattern<B>);
+
 template <class...>
 inline constexpr bool only_patterns = false;
 
@@ -128,24 +133,24 @@ Not<std::remove_cvref_t<A>> operator!(A&& a) {
 
 // Operands that are no patterns: an error in one line instead of a list of candidates.
 
-template <detail::Word A, detail::Word B>
-  requires(!(PatternStage<A> && PatternStage<B>))
+/// Does not compile: both operands must be patterns.
+template <class A, detail::NoPatternBeside<A> B>
 std::remove_cvref_t<A> operator&&(A&& a, B&&) {
   static_assert(detail::only_patterns<A, B>,
                 "filigree: && and || combine patterns; put every other stage, and pipelines, after |");
   return std::forward<A>(a);
 }
 
-template <detail::Word A, detail::Word B>
-  requires(!(PatternStage<A> && PatternStage<B>))
+/// Does not compile: both operands must be patterns.
+template <class A, detail::NoPatternBeside<A> B>
 std::remove_cvref_t<A> operator||(A&& a, B&&) {
   static_assert(detail::only_patterns<A, B>,
                 "filigree: && and || combine patterns; put every other stage, and pipelines, after |");
   return std::forward<A>(a);
 }
 
-template <detail::Word A>
-  requires(!PatternStage<A>)
+/// Does not compile: the operand must be a pattern.
+template <detail::NoPattern A>
 std::remove_cvref_t<A> operator!(A&& a) {
   static_assert(detail::only_patterns<A>, "filigree: ! negates a pattern, and this is none");
   return std::forward<A>(a);

@@ -70,18 +70,17 @@ struct HeldIds {
   using type = Operand<Ids>;
 };
 template <class Ids>
-  requires DenseExpression<Ids> && (!(std::remove_cvref_t<Ids>::Flags & Eigen::DirectAccessBit))
-struct HeldIds<Ids> {
-  using type = typename std::remove_cvref_t<Ids>::PlainObject;
-};
-template <class T, std::size_t extent>
-struct HeldIds<std::span<T, extent>&> {
-  using type = std::span<T, extent>;
-};
-template <class T, std::size_t extent>
-struct HeldIds<const std::span<T, extent>&> {
-  using type = std::span<T, extent>;
-};
+  requires DenseExpression<Ids> &&(!(std::remove_cvref_t<Ids>::Flags & Eigen::DirectAccessBit)) struct HeldIds<Ids> {
+    using type = typename std::remove_cvref_t<Ids>::PlainObject;
+  };
+  template <class T, std::size_t extent>
+  struct HeldIds<std::span<T, extent>&> {
+    using type = std::span<T, extent>;
+  };
+  template <class T, std::size_t extent>
+  struct HeldIds<const std::span<T, extent>&> {
+    using type = std::span<T, extent>;
+  };
 
 }  // namespace detail
 

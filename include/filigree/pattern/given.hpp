@@ -91,8 +91,7 @@ struct Given {
 namespace detail {
 
 template <class T>
-concept SparseExpression =
-    std::derived_from<std::remove_cvref_t<T>, Eigen::SparseMatrixBase<std::remove_cvref_t<T>>>;
+concept SparseExpression = std::derived_from<std::remove_cvref_t<T>, Eigen::SparseMatrixBase<std::remove_cvref_t<T>>>;
 
 template <class T>
 struct HeldSparse {
@@ -111,14 +110,16 @@ struct HeldSparse<T> {
 /// Shapes     S: n x m, row i for query i and column c for key c, whatever their positions
 /// Cost       a row-major S is planned in O(entries); a column-major one is searched for every pair
 /// Aliasing   an lvalue is held by reference: its entries must stay where they are
-/// Throws     Error if the inner indices of a row (or column) of S do not ascend; later, if S does not have the shape of
+/// Throws     Error if the inner indices of a row (or column) of S do not ascend; later, if S does not have the shape
+/// of
 ///            the scores
 template <detail::SparseExpression Sparse>
 auto given(Sparse&& s) {
   using Held = typename detail::HeldSparse<Sparse>::type;
   Given<Held> result{.s = std::forward<Sparse>(s)};
-  detail::require(result.ascends(), "given(S): the inner indices of S must ascend in each row (or column); "
-                                    "transposing S twice sorts them");
+  detail::require(result.ascends(),
+                  "given(S): the inner indices of S must ascend in each row (or column); "
+                  "transposing S twice sorts them");
   return result;
 }
 

@@ -85,7 +85,9 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
     return copy;
   }
 
+  /// A matrix that takes any shape is made by Eigen's constructor from EigenBase, which would only assert that others fit.
   template <class S, int R, int C, int O, int MaxR, int MaxC>
+    requires(R != Eigen::Dynamic || MaxR != Eigen::Dynamic || (turned ? C != 1 : MaxC != Eigen::Dynamic))
   operator Eigen::Matrix<S, R, C, O, MaxR, MaxC>() const {
     Eigen::Matrix<S, R, C, O, MaxR, MaxC> result;
     result = static_cast<const LazyMatrix<Weights, Scalar>&>(*this);
@@ -176,6 +178,17 @@ auto operator|(X&& x, Next&& next) {
 template <detail::WeightsExpression A, detail::Piped Next>
 auto operator|(A&& a, Next&& next) {
   return std::forward<A>(a).then(detail::stages_of(std::forward<Next>(next)));
+}
+
+template <detail::WeightsExpression A, detail::Piped B>
+std::remove_cvref_t<A> operator&&(A&& a, B&&) {
+  static_assert(!sizeof(A), "filigree: A | a && b means (A | a) && b: write A | (a && b)");
+  return std::forward<A>(a);
+}
+template <detail::WeightsExpression A, detail::Piped B>
+std::remove_cvref_t<A> operator||(A&& a, B&&) {
+  static_assert(!sizeof(A), "filigree: A | a || b means (A | a) || b: write A | (a || b)");
+  return std::forward<A>(a);
 }
 
 template <class Number, class Source, class... S>

@@ -18,7 +18,8 @@ namespace detail {
 struct WorkerScratch {
   Buffer queries, tile, values, columns, counts, bounds, out;
   RowScratch row;
-  Ranges covers, contains;
+  Ranges covers, contains;              // of a block of queries
+  Ranges group_covers, group_contains;  // of a few of them
 };
 
 class Session;

@@ -27,11 +27,13 @@ struct DropLowest {
 /// Drops the lowest scores of each row: floor(fraction * count) of the count that are there.
 ///
 /// Cost       O(m) per row
-/// Edge case  the product is that of doubles, so 0.7 of 10 is 7 and 0.29 of 100 is 28; among equals the lowest keys stay;
+/// Edge case  the product is that of doubles, so 0.7 of 10 is 7 and 0.29 of 100 is 28; among equals the lowest keys
+/// stay;
 ///            NaN ranks highest, and stays when everything else goes
 /// Throws     Error unless 0 <= fraction <= 1
 inline DropLowest drop_lowest(double fraction) {
-  detail::require(fraction >= 0 && fraction <= 1, "drop_lowest(fraction): fraction must be within 0 and 1, got ", fraction);
+  detail::require(fraction >= 0 && fraction <= 1, "drop_lowest(fraction): fraction must be within 0 and 1, got ",
+                  fraction);
   return {.fraction = fraction};
 }
 

@@ -15,7 +15,8 @@ void keep_best(RowList<S>& list, Index keep, Value value) {
   if (keep >= list.count()) return;
   std::vector<Index> order(list.values.size());
   std::iota(order.begin(), order.end(), Index(0));
-  best_first(order.data(), list.count(), keep, [&](Index e) { return value(list.values[static_cast<std::size_t>(e)]); });
+  best_first(order.data(), list.count(), keep,
+             [&](Index e) { return value(list.values[static_cast<std::size_t>(e)]); });
   auto next = order.begin();
   const auto end = order.begin() + keep;
   list.filter([&](Index e) { return next != end && *next == e && (++next, true); });

@@ -42,8 +42,8 @@ struct TopP {
   }
 };
 
-/// Keeps the largest scores of each row whose softmax probabilities together reach p, as few as that takes, at least one.
-/// The scores themselves stay as they are.
+/// Keeps the largest scores of each row whose softmax probabilities together reach p, as few as that takes, at least
+/// one. The scores themselves stay as they are.
 ///
 /// Cost       O(m log m) per row; probabilities and their sum in double
 /// Edge case  ties go to the lowest key; p = 1 keeps all; NaN, where there is any, is all that is kept

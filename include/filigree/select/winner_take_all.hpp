@@ -19,7 +19,8 @@ struct WinnerTakeAll {
 
   template <Real S>
   void apply(RowList<S>& list) const {
-    const auto winners = std::max<Index>(1, static_cast<Index>(std::floor(fraction * static_cast<double>(list.grid.n))));
+    const auto winners =
+        std::max<Index>(1, static_cast<Index>(std::floor(fraction * static_cast<double>(list.grid.n))));
     // Entries by column, ascending rows within one.
     std::vector<Index> start(static_cast<std::size_t>(list.grid.m) + 1);
     for (const Column c : list.columns) ++start[static_cast<std::size_t>(c) + 1];
@@ -46,8 +47,8 @@ struct WinnerTakeAll {
 /// Throws     Error unless 0 < fraction <= 1
 /// Reference  Makhzani and Frey, arXiv:1409.2752, section 2.1 (lifetime sparsity)
 inline WinnerTakeAll winner_take_all(double fraction) {
-  detail::require(fraction > 0 && fraction <= 1, "winner_take_all(fraction): fraction must be above 0 and at most 1, got ",
-                  fraction);
+  detail::require(fraction > 0 && fraction <= 1,
+                  "winner_take_all(fraction): fraction must be above 0 and at most 1, got ", fraction);
   return {.fraction = fraction};
 }
 

@@ -20,8 +20,9 @@ struct RelativeBias {
 
   template <Real S>
   S map(S s, Index p, Index j, const Grid&) const {
-    static_assert(std::is_same_v<S, typename std::remove_cvref_t<Held>::Scalar>,
-                  "filigree: relative_bias(table): the table must have the scalar of the scores; use table.cast<...>()");
+    static_assert(
+        std::is_same_v<S, typename std::remove_cvref_t<Held>::Scalar>,
+        "filigree: relative_bias(table): the table must have the scalar of the scores; use table.cast<...>()");
     const Index r = table.size() / 2;
     return s + table.coeff(std::clamp<Index>(j - p + r, 0, 2 * r));
   }

@@ -17,8 +17,8 @@ struct Falling {
   double highest;
 };
 
-/// The scores of a row that lie less than reach below its maximum, after scaling, in falling order. A row with NaN or +inf
-/// becomes NaN, and the list is empty.
+/// The scores of a row that lie less than reach below its maximum, after scaling, in falling order. A row with NaN or
+/// +inf becomes NaN, and the list is empty.
 ///
 /// Differences from the maximum keep sums finite, and lose nothing where they are small.
 template <Real S>

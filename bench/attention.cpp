@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+// Top-k attention, its floors and what one would write without it. Sizes stand in the names: n/m/d, n/d/k, n/d/k/threads.
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "cases.hpp"
+#include "context.hpp"
+#include "dense.hpp"
+#include "score_product.hpp"
+#include "top_k_attention.hpp"
+
+namespace {
+
+using namespace bench;
+
+constexpr Index d = 64;
+
+/// The matrices of one size and order, shared by all cases.
+const Problem& problem(Index n, Order order = Order::random) {
+  static std::map<std::pair<Index, Order>, std::unique_ptr<Problem>> problems;
+  auto& found = problems[{n, order}];
+  if (!found) found = std::make_unique<Problem>(make_problem(n, d, order));
+  return *found;
+}
+
+template <class... Sizes>
+std::string name(const char* base, Sizes... sizes) {
+  return (std::string(base) + ... + ("/" + std::to_string(sizes)));
+}
+
+void add_products() {
+  add_fma_peak();
+  for (const Index n : {4096, 16384}) {
+    add(name("ScoreProduct", n, n, d), [=] { return std::make_unique<ScoreProduct>(problem(n).q, problem(n).k); });
+    add(name("EigenScoreProduct", n, n, d),
+        [=] { return std::make_unique<EigenScoreProduct>(problem(n).q, problem(n).k); });
+  }
+}
+
+auto* add_attention(const std::string& name, Index n, Index k, Order order, TopKAttention::Options options = {}) {
+  return add(name, [=] { return std::make_unique<TopKAttention>(problem(n, order), k, options); });
+}
+
+void add_attention() {
+  for (const auto& [n, k] : {std::pair<Index, Index>{4096, 32}, {4096, 64}, {16384, 32}})
+    add_attention(name("TopKAttention", n, d, k), n, k, Order::random);
+  for (const Index n : {4096, 16384})
+    add_attention(name("TopKAttentionCausal", n, d, 32), n, 32, Order::random, {.causal = true});
+  for (const Index threads : {1, 2})
+    add_attention(name("TopKAttentionThreads", 16384, d, 32, threads), 16384, 32, Order::random, {.threads = threads})
+        ->UseRealTime();
+  add_attention(name("TopKAttentionRising", 4096, d, 32), 4096, 32, Order::rising);
+  add_attention(name("TopKAttentionEqual", 4096, d, 32), 4096, 32, Order::equal);
+  add_attention(name("TopKAttentionConstantRows", 4096, d, 32), 4096, 32, Order::constant_rows);
+  add_attention(name("TopKAttentionNearTies", 4096, d, 32), 4096, 32, Order::near_ties);
+  for (const Index n : {4096, 16384})
+    add(name("NaiveTopKAttention", n, d, 32), [=] { return std::make_unique<NaiveTopKAttention>(problem(n), 32); });
+}
+
+void add_dense() {
+  using Kind = DenseCase::Kind;
+  constexpr Index n = 1024, m = 4096, k = 32;
+  add(name("DenseCopy", n, m), [=] { return std::make_unique<DenseCase>(Kind::copy, n, m); });
+  add(name("ThresholdDense", n, m), [=] { return std::make_unique<DenseCase>(Kind::threshold, n, m); });
+  add(name("TopKDense", n, m, k), [=] { return std::make_unique<DenseCase>(Kind::top_k, n, m, k); });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  add_products();
+  add_attention();
+  add_dense();
+  return run_benchmarks(argc, argv);
+}

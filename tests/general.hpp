@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+// The general evaluator on any weights, also where they would run in a fused engine.
+#pragma once
+
+#include <filigree/pipe/pipe.hpp>
+
+#include "inputs.hpp"
+
+namespace test {
+
+template <class A, class Sink>
+void general_rows(const A& a, Sink&& sink) {
+  using Engine = filigree::detail::GeneralEngine<typename A::Bound, typename A::StageTuple, typename A::Scalar>;
+  const filigree::detail::Session session(a.execution());
+  const typename A::Bound bound(a.source(), session);
+  const Engine engine(bound, a.stages(), session, a.row_count());
+  filigree::detail::for_each_row(engine, a.first_row(), a.row_count(), session, sink);
+}
+
+template <class A>
+auto general_sparse(const A& a) {
+  using Engine = filigree::detail::GeneralEngine<typename A::Bound, typename A::StageTuple, typename A::Scalar>;
+  using S = typename A::Scalar;
+  const filigree::detail::Session session(a.execution());
+  const typename A::Bound bound(a.source(), session);
+  const Engine engine(bound, a.stages(), session, a.row_count());
+  filigree::detail::SparseSink<S> sink(a.first_row(), a.row_count(), engine.height());
+  filigree::detail::for_each_row(engine, a.first_row(), a.row_count(), session, sink);
+  return sink.template matrix<Eigen::SparseMatrix<S, Eigen::RowMajor>>(a.source().grid().m, A::turned);
+}
+
+template <class A, class V>
+auto general_product(const A& a, const V& v) {
+  using S = typename A::Scalar;
+  Matrix<S> result(a.rows(), v.cols());
+  filigree::detail::Buffer buffer;
+  const filigree::detail::Reader<V> reader(v);
+  general_rows(a, filigree::detail::ProductSink<S>{
+                      {result.data(), a.rows(), v.cols(), v.cols(), 1, filigree::detail::Assign::set},
+                      a.first_row(),
+                      filigree::detail::ValueRows<S>::bind(reader, buffer)});
+  return result;
+}
+
+}  // namespace test

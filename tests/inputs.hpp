@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+// Random shapes and numbers from one printed seed, and matrices that lie in memory in every way Eigen can describe.
+#pragma once
+
+#include <Eigen/Core>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <initializer_list>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+namespace test {
+
+using Eigen::Dynamic;
+using Eigen::Index;
+
+template <class S>
+using Matrix = Eigen::Matrix<S, Dynamic, Dynamic, Eigen::RowMajor>;
+template <class S>
+using ColMatrix = Eigen::Matrix<S, Dynamic, Dynamic, Eigen::ColMajor>;
+
+/// FILIGREE_TEST_SEED, or 1; printed once.
+inline std::uint64_t seed() {
+  static const std::uint64_t value = [] {
+    const char* text = std::getenv("FILIGREE_TEST_SEED");
+    const std::uint64_t chosen = text != nullptr ? std::strtoull(text, nullptr, 10) : 1;
+    std::printf("FILIGREE_TEST_SEED=%llu\n", static_cast<unsigned long long>(chosen));
+    return chosen;
+  }();
+  return value;
+}
+
+class Random {
+ public:
+  explicit Random(std::uint64_t stream) : engine_(seed() * 0x9E3779B97F4A7C15U + stream) {}
+
+  Index between(Index lo, Index hi) { return lo + static_cast<Index>(engine_() % static_cast<std::uint64_t>(hi - lo + 1)); }
+  double uniform(double lo = 0, double hi = 1) { return lo + (hi - lo) * static_cast<double>(engine_() >> 11) * 0x1p-53; }
+  double normal() { return normal_(engine_); }
+  bool chance(double p) { return uniform() < p; }
+  std::uint64_t bits() { return engine_(); }
+  template <class T>
+  T pick(std::initializer_list<T> list) {
+    return *(list.begin() + between(0, static_cast<Index>(list.size()) - 1));
+  }
+
+ private:
+  std::mt19937_64 engine_;
+  std::normal_distribution<double> normal_;
+};
+
+/// Sizes that are multiples of nothing, next to those of tiles, and 0.
+inline Index any_size(Random& random, Index most = 140) {
+  if (random.chance(0.5)) return std::min(most, random.pick<Index>({0, 1, 1, 2, 3, 31, 63, 64, 65, 127, 128, 129}));
+  return random.between(1, most);
+}
+
+enum class Kind { normal, heavy_tailed, constant, near_tie, low_rank, integers, zero };
+inline Kind any_kind(Random& random) {
+  return random.pick({Kind::normal, Kind::normal, Kind::normal, Kind::heavy_tailed, Kind::constant, Kind::near_tie,
+                      Kind::low_rank, Kind::integers, Kind::integers, Kind::zero});
+}
+
+template <class S>
+Matrix<S> numbers(Random& random, Index rows, Index cols, Kind kind) {
+  Matrix<S> x(rows, cols);
+  const double base = random.normal();
+  std::vector<double> left(static_cast<std::size_t>(rows)), right(static_cast<std::size_t>(cols));
+  for (double& v : left) v = random.normal();
+  for (double& v : right) v = random.normal();
+  for (Index i = 0; i < rows; ++i)
+    for (Index j = 0; j < cols; ++j) {
+      double v = 0;
+      switch (kind) {
+        case Kind::normal: v = random.normal(); break;
+        case Kind::heavy_tailed: v = random.normal() * std::exp(2 * random.normal()); break;
+        case Kind::constant: v = base; break;
+        case Kind::near_tie:
+          v = base * (1 + static_cast<double>(random.between(-2, 2)) * static_cast<double>(std::numeric_limits<S>::epsilon()));
+          break;
+        case Kind::low_rank: v = left[static_cast<std::size_t>(i)] * right[static_cast<std::size_t>(j)]; break;
+        case Kind::integers: v = static_cast<double>(random.between(-2, 2)); break;
+        case Kind::zero: v = random.chance(0.5) ? 0.0 : -0.0; break;
+      }
+      x(i, j) = static_cast<S>(v);
+    }
+  return x;
+}
+template <class S>
+Matrix<S> normal(Random& random, Index rows, Index cols) {
+  return numbers<S>(random, rows, cols, Kind::normal);
+}
+
+/// A matrix in memory of its own with any strides and any alignment; what lies between its entries is NaN.
+template <class S>
+class Placed {
+ public:
+  using Map = Eigen::Map<ColMatrix<S>, Eigen::Unaligned, Eigen::Stride<Dynamic, Dynamic>>;
+  using ConstMap = Eigen::Map<const ColMatrix<S>, Eigen::Unaligned, Eigen::Stride<Dynamic, Dynamic>>;
+
+  Placed(Random& random, const Matrix<S>& x) : rows_(x.rows()), cols_(x.cols()) {
+    const Index step = random.pick<Index>({1, 1, 1, 2, 3}), slack = random.pick<Index>({0, 0, 1, 5});
+    const bool by_row = random.chance(0.6);
+    inner_ = by_row ? std::max<Index>(cols_ * step + slack, 1) : step;
+    outer_ = by_row ? step : std::max<Index>(rows_ * step + slack, 1);
+    offset_ = random.between(0, 3);
+    memory_.assign(static_cast<std::size_t>(offset_ + 1 + rows_ * inner_ + cols_ * outer_),
+                   std::numeric_limits<S>::quiet_NaN());
+    map() = x;
+  }
+  Map map() { return Map(memory_.data() + offset_, rows_, cols_, {outer_, inner_}); }
+  ConstMap map() const { return ConstMap(memory_.data() + offset_, rows_, cols_, {outer_, inner_}); }
+
+  /// Whether everything between the entries is still NaN.
+  bool untouched_between() const {
+    std::vector<char> own(memory_.size());
+    for (Index i = 0; i < rows_; ++i)
+      for (Index j = 0; j < cols_; ++j) own[static_cast<std::size_t>(offset_ + i * inner_ + j * outer_)] = 1;
+    for (std::size_t e = 0; e < own.size(); ++e)
+      if (own[e] == 0 && memory_[e] == memory_[e]) return false;
+    return true;
+  }
+
+ private:
+  Index rows_, cols_, inner_, outer_, offset_;
+  std::vector<S> memory_;
+};
+
+/// Equal bit for bit; two NaN are equal whatever their bits.
+template <class S>
+bool same_bits(S a, S b) {
+  return (a != a && b != b) || std::memcmp(&a, &b, sizeof a) == 0;
+}
+template <class A, class B>
+bool same(const A& a, const B& b) {
+  if (a.rows() != b.rows() || a.cols() != b.cols()) return false;
+  for (Index i = 0; i < a.rows(); ++i)
+    for (Index j = 0; j < a.cols(); ++j)
+      if (!same_bits(a(i, j), b(i, j))) return false;
+  return true;
+}
+template <class A>
+bool same_sparse(const A& a, const A& b) {
+  if (a.rows() != b.rows() || a.cols() != b.cols() || a.nonZeros() != b.nonZeros()) return false;
+  for (Index o = 0; o < a.outerSize(); ++o) {
+    typename A::InnerIterator x(a, o), y(b, o);
+    for (; x && y; ++x, ++y)
+      if (x.index() != y.index() || !same_bits(x.value(), y.value())) return false;
+    if (x || y) return false;
+  }
+  return true;
+}
+
+}  // namespace test

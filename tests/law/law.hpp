@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: MIT
+// The law of the library, for one type of pipeline and many random cases: what is fused keeps exactly what the general
+// evaluator keeps, bit for bit, and both agree with the oracle.
+#pragma once
+
+#include <optional>
+
+#include "catch.hpp"
+#include "general.hpp"
+#include "twin.hpp"
+
+namespace test {
+
+struct Count {
+  long compositions = 0, rows = 0, open_rows = 0, fused = 0;
+  ~Count() {
+    std::printf("%ld compositions (%ld fused), %ld rows, %ld of them open\n", compositions, fused, rows, open_rows);
+  }
+};
+inline Count count;
+
+/// Whether scores are chains of fused multiply-adds.
+inline bool fused_multiply_add() {
+#if defined(__FMA__)
+  return true;
+#else
+  return fg::instruction_set() != fg::InstructionSet::baseline;
+#endif
+}
+
+/// The computed score, as the semantics define it.
+template <class S, class Q, class K>
+S computed_score(const Q& q, const K& k, Index i, Index c, S scale) {
+  S sum = 0;
+  if (fused_multiply_add()) {
+    for (Index f = 0; f < q.cols(); ++f) sum = std::fma(q(i, f), k(c, f), sum);
+  } else {
+    for (Index f = 0; f < q.cols(); ++f) sum = sum + q(i, f) * k(c, f);
+  }
+  return sum * scale;
+}
+
+/// The table of scores; false if one of them is beyond the rounding bound of its chain.
+template <class S, class Q, class K>
+bool fill_scores(oracle::Table& t, const Q& q, const K& k, S scale) {
+  bool within = true;
+  for (Index i = 0; i < t.n; ++i)
+    for (Index c = 0; c < t.m; ++c) {
+      const S s = computed_score<S>(q, k, i, c, scale);
+      oracle::Real exact = 0, sizes = 0;
+      for (Index f = 0; f < q.cols(); ++f) {
+        exact += oracle::Real(q(i, f)) * k(c, f);
+        sizes += std::abs(oracle::Real(q(i, f)) * k(c, f));
+      }
+      const oracle::Real bound = (static_cast<oracle::Real>(q.cols()) + 2) * t.eps() * sizes * std::abs(oracle::Real(scale)) +
+                                 static_cast<oracle::Real>(2 * q.cols() + 2) * t.tiny();
+      within = within && std::abs(s - exact * oracle::Real(scale)) <= bound;
+      t.at(i, c).value = s;
+      if (s == -std::numeric_limits<S>::infinity()) oracle::drop(t, i, c);
+    }
+  return within;
+}
+
+/// What is wrong with the weights; nothing when they agree with the oracle.
+template <class S>
+std::optional<std::string> differs(const oracle::Table& t, const Eigen::SparseMatrix<S, Eigen::RowMajor>& w) {
+  if (w.rows() != t.n || w.cols() != t.m) return "the shape";
+  for (Index i = 0; i < t.n; ++i) {
+    if (t.open[oracle::Table::size(i)] != 0) continue;
+    std::vector<std::optional<S>> row(static_cast<std::size_t>(t.m));
+    for (typename Eigen::SparseMatrix<S, Eigen::RowMajor>::InnerIterator e(w, i); e; ++e) row[static_cast<std::size_t>(e.col())] = e.value();
+    for (Index c = 0; c < t.m; ++c) {
+      const oracle::Entry& e = t.at(i, c);
+      const auto& got = row[static_cast<std::size_t>(c)];
+      const std::string place = "(" + std::to_string(i) + ", " + std::to_string(c) + ") ";
+      if (got.has_value() && e.presence == oracle::absent) return place + "must be absent and is " + std::to_string(*got);
+      if (!got.has_value() && e.presence == oracle::present) return place + "is absent and must be " + std::to_string(e.value);
+      const oracle::Real value = got.has_value() ? oracle::Real(*got) : 0;
+      if (!(std::abs(value - e.value) <= e.error))
+        return place + "is " + std::to_string(value) + ", must be " + std::to_string(e.value) + ", off by " +
+               std::to_string(static_cast<double>(std::abs(value - e.value) / (e.error > 0 ? e.error : 1))) + " bounds";
+    }
+  }
+  return std::nullopt;
+}
+
+/// The same for A * V.
+template <class S, class V>
+std::optional<std::string> product_differs(const oracle::Table& t, const V& v, const Matrix<S>& out) {
+  for (Index i = 0; i < t.n; ++i) {
+    if (t.open[oracle::Table::size(i)] != 0) continue;
+    const auto columns = oracle::columns(t, i);
+    for (Index f = 0; f < v.cols(); ++f) {
+      oracle::Real sum = 0, bound = 0;
+      for (const Index c : columns) {
+        const oracle::Entry& e = t.at(i, c);
+        sum += e.value * oracle::Real(v(c, f));
+        bound += (e.error + static_cast<oracle::Real>(columns.size() + 2) * t.eps() * std::abs(e.value)) * std::abs(oracle::Real(v(c, f))) + t.tiny();
+      }
+      if (columns.empty() && !same_bits(out(i, f), S(0))) return "row " + std::to_string(i) + " of A * V must be +0";
+      if (!(std::abs(out(i, f) - sum) <= bound)) return "A * V at (" + std::to_string(i) + ", " + std::to_string(f) + ")";
+    }
+  }
+  return std::nullopt;
+}
+
+/// Dense targets show the sparse ones, and 0 where nothing is stored.
+template <class S, class D>
+bool shows(const D& dense, const Eigen::SparseMatrix<S, Eigen::RowMajor>& w) {
+  Matrix<S> expected = Matrix<S>::Zero(w.rows(), w.cols());
+  for (Index i = 0; i < w.rows(); ++i)
+    for (typename Eigen::SparseMatrix<S, Eigen::RowMajor>::InnerIterator e(w, i); e; ++e) expected(i, e.col()) = e.value();
+  return same(dense, expected);
+}
+
+/// Serial or on a pool, chosen at run time.
+struct EitherExecutor {
+  fg::ThreadPool* pool;
+  void run(Index tasks, fg::TaskRef f) const { pool != nullptr ? pool->run(tasks, f) : fg::serial().run(tasks, f); }
+  Index concurrency() const { return pool != nullptr ? pool->concurrency() : 1; }
+};
+
+inline Shape any_shape(Random& random) {
+  Shape shape;
+  shape.n = any_size(random, random.chance(0.2) ? 220 : 40);
+  shape.m = any_size(random, random.chance(0.2) ? 300 : 140);
+  shape.d = random.chance(0.1) ? 0 : random.pick<Index>({1, 2, 3, 4, 7, 8, 16, 17, 33});
+  shape.dv = random.pick<Index>({0, 1, 2, 3, 8, 15, 16, 17, 40, 64, 70});
+  shape.key_at = random.chance(0.6) ? 0 : random.between(-20, 40);
+  shape.query_at = random.chance(0.7) ? shape.key_at + shape.m - shape.n : random.between(-30, 80);
+  return shape;
+}
+
+/// Weights against the general evaluator, every kind of target, and the oracle's table after all stages.
+template <class S, class A>
+void check_weights(const A& a, const oracle::Table& table, Random& random, Index dv) {
+  using Sparse = Eigen::SparseMatrix<S, Eigen::RowMajor>;
+  const Sparse w = a;
+  REQUIRE(same_sparse(w, Sparse(general_sparse(a))));
+  const auto wrong = differs<S>(table, w);
+  if (wrong) FAIL(*wrong);
+
+  Placed<S> dense(random, Matrix<S>(Matrix<S>::Constant(a.rows(), a.cols(), S(7))));
+  dense.map() = a;
+  REQUIRE(shows<S>(dense.map(), w));
+  REQUIRE(dense.untouched_between());
+
+  const Placed<S> v(random, numbers<S>(random, a.cols(), dv, any_kind(random)));
+  const auto values = v.map();
+  const Matrix<S> expected = general_product(a, values);
+  Placed<S> out(random, Matrix<S>(Matrix<S>::Constant(a.rows(), dv, S(3))));
+  switch (random.between(0, 2)) {
+    case 0:
+      out.map() = a * values;
+      REQUIRE(same(out.map(), expected));
+      break;
+    case 1:
+      out.map() += a * values;
+      REQUIRE(same(out.map(), Matrix<S>(expected.array() + S(3))));
+      break;
+    default:
+      out.map() -= a * values;
+      REQUIRE(same(out.map(), Matrix<S>(S(3) - expected.array())));
+      break;
+  }
+  REQUIRE(out.untouched_between());
+  const auto wrong_product = product_differs<S>(table, values, expected);
+  if (wrong_product) FAIL(*wrong_product);
+
+  ++count.compositions;
+  count.fused += fg::is_fused<A> ? 1 : 0;
+  count.rows += table.n;
+  for (const char open : table.open) count.open_rows += open;
+}
+
+/// `cases` random cases of scores(Q, K) | make(words).
+template <class S, class Make>
+void law(std::uint64_t stream, int cases, Make make) {
+  static fg::thread_pool pool(3);
+  static fg::Workspace reused;
+  for (int number = 0; number < cases; ++number) {
+    Random random(stream * 1'000'000 + static_cast<std::uint64_t>(number) + (std::is_same_v<S, float> ? 0 : 500'000));
+    const Shape shape = any_shape(random);
+    const auto twin = as_twin(make(Words<S>{random, shape}));
+    const Placed<S> q(random, numbers<S>(random, shape.n, shape.d, any_kind(random)));
+    const Placed<S> k(random, numbers<S>(random, shape.m, shape.d, any_kind(random)));
+    const double scale = random.chance(0.5) ? (shape.d > 0 ? 1 / std::sqrt(double(shape.d)) : 1.0) : random.pick({1.0, -0.5, 0.1, 0.0});
+    const auto queries = q.map(), keys = k.map();
+    INFO("stream " << stream << ", case " << number << ", " << (sizeof(S) == 4 ? "float" : "double") << ", n " << shape.n
+                   << ", m " << shape.m << ", d " << shape.d << ", query_at " << shape.query_at << ", key_at "
+                   << shape.key_at << ", scale " << scale << ": " << twin.text);
+    fg::Workspace fresh;
+    const EitherExecutor executor{random.chance(0.2) ? &pool : nullptr};
+    const auto scores = fg::scores(queries, keys, {.scale = scale, .query_at = shape.query_at, .key_at = shape.key_at});
+    const auto a = (scores | twin.word).with(random.chance(0.3) ? reused : fresh).on(executor);
+
+    oracle::Table table(shape.n, shape.m, shape.query_at, shape.key_at, sizeof(S) == 4);
+    REQUIRE(fill_scores<S>(table, queries, keys, static_cast<S>(scale)));
+    twin.step(table);
+    check_weights<S>(a, table, random, shape.dv);
+  }
+}
+
+/// The same on a dense source.
+template <class S, class Make>
+void dense_law(std::uint64_t stream, int cases, Make make) {
+  for (int number = 0; number < cases; ++number) {
+    Random random(stream * 1'000'000 + static_cast<std::uint64_t>(number) + (std::is_same_v<S, float> ? 0 : 500'000));
+    Shape shape = any_shape(random);
+    shape.n = std::min<Index>(shape.n, 64);
+    shape.key_at = 0;
+    shape.query_at = shape.m - shape.n;
+    const auto twin = as_twin(make(Words<S>{random, shape}));
+    const Placed<S> x(random, numbers<S>(random, shape.n, shape.m, any_kind(random)));
+    const auto source = x.map();
+    INFO("stream " << stream << ", case " << number << ", " << (sizeof(S) == 4 ? "float" : "double") << ", dense " << shape.n
+                   << " x " << shape.m << ": " << twin.text);
+    const auto a = source | twin.word;
+    oracle::Table table(shape.n, shape.m, shape.query_at, 0, sizeof(S) == 4);
+    for (Index i = 0; i < shape.n; ++i)
+      for (Index c = 0; c < shape.m; ++c) table.at(i, c).value = source(i, c);
+    twin.step(table);
+    check_weights<S>(a, table, random, shape.dv);
+  }
+}
+
+/// In both scalars.
+template <class Make>
+void law_of_both(std::uint64_t stream, int cases, Make make) {
+  law<float>(stream, cases, [&](auto words) { return make(words); });
+  law<double>(stream, cases, [&](auto words) { return make(words); });
+}
+template <class Make>
+void dense_law_of_both(std::uint64_t stream, int cases, Make make) {
+  dense_law<float>(stream, cases, [&](auto words) { return make(words); });
+  dense_law<double>(stream, cases, [&](auto words) { return make(words); });
+}
+
+}  // namespace test
