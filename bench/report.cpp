@@ -1,1 +1,193 @@
-int main(){}
+// SPDX-License-Identifier: MIT
+// bench_report folder...: reads the results that run.sh left there, prints the table of ratios and writes bench.json,
+// which holds the table, the medians and where they come from.
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace {
+
+using nlohmann::json;
+
+struct Case {
+  std::vector<double> seconds, rate;
+  std::string label;
+};
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+/// The repetitions of one or more runs of a benchmark, by the names of the cases. Times are those of the processor, which
+/// a neighbour disturbs less, except where threads are compared.
+struct Results {
+  std::map<std::string, Case> cases;
+  json contexts = json::array();
+  bool failed = false;
+
+  void read(const std::filesystem::path& path) {
+    std::ifstream file(path);
+    const json run = json::parse(file);
+    contexts.push_back(run.at("context"));
+    for (const json& b : run.at("benchmarks")) {
+      if (b.at("run_type") != "iteration") continue;
+      std::string name = b.at("run_name");
+      if (b.value("error_occurred", false)) {
+        std::printf("%s: %s\n", name.c_str(), b.at("error_message").get<std::string>().c_str());
+        failed = true;
+        continue;
+      }
+      const bool wall = name.ends_with("/real_time");
+      if (wall) name.erase(name.rfind('/'));
+      const std::string unit = b.at("time_unit");
+      const double scale = unit == "ns" ? 1e-9 : unit == "us" ? 1e-6 : unit == "ms" ? 1e-3 : 1;
+      Case& c = cases[name];
+      c.seconds.push_back(b.at(wall ? "real_time" : "cpu_time").get<double>() * scale);
+      c.label = b.value("label", "");
+      for (const char* rate : {"FLOP/s", "B/s"})
+        if (b.contains(rate)) c.rate.push_back(b.at(rate));
+    }
+  }
+
+  [[nodiscard]] std::optional<double> seconds(const std::string& name) const {
+    const auto found = cases.find(name);
+    return found == cases.end() ? std::nullopt : std::optional(median(found->second.seconds));
+  }
+  [[nodiscard]] std::optional<double> rate(const std::string& name) const {
+    const auto found = cases.find(name);
+    return found == cases.end() || found->second.rate.empty() ? std::nullopt : std::optional(median(found->second.rate));
+  }
+
+  [[nodiscard]] json medians() const {
+    json result;
+    for (const auto& [name, c] : cases) {
+      result[name] = {{"seconds", median(c.seconds)}, {"repetitions", c.seconds.size()}};
+      if (!c.rate.empty()) result[name]["rate"] = median(c.rate);
+      if (!c.label.empty()) result[name]["label"] = c.label;
+    }
+    return result;
+  }
+};
+
+using Number = std::optional<double>;
+
+Number divide(Number a, Number b) { return a && b ? Number(*a / *b) : std::nullopt; }
+
+class Table {
+ public:
+  enum class Wish { none, at_most, at_least };
+
+  Table() { std::printf("\n%-58s %7s  %7s  %7s  %s\n", "case", "ratio", "must", "stretch", "ok?"); }
+
+  void row(const std::string& what, Number ratio, Wish wish = Wish::none, double must = 0, Number stretch = {}) {
+    if (!ratio) return;
+    std::printf("%-58s %7.3f", what.c_str(), *ratio);
+    json entry{{"case", what}, {"ratio", *ratio}};
+    if (wish != Wish::none) {
+      const char* sign = wish == Wish::at_most ? "<=" : ">=";
+      const auto meets = [&](double bound) { return wish == Wish::at_most ? *ratio <= bound : *ratio >= bound; };
+      std::printf("  %s %.2f", sign, must);
+      if (stretch) std::printf("  %s %.2f", sign, *stretch);
+      else std::printf("  %7s", "");
+      std::printf("  %s", !meets(must) ? "NO" : stretch && meets(*stretch) ? "stretch" : "yes");
+      entry["must"] = must;
+      entry["ok"] = meets(must);
+      if (stretch) entry["stretch"] = *stretch;
+    }
+    std::printf("\n");
+    rows_.push_back(std::move(entry));
+  }
+
+  [[nodiscard]] const json& rows() const { return rows_; }
+
+ private:
+  json rows_ = json::array();
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) return 2;
+  const std::filesystem::path folder = argv[1];
+  std::map<std::string, Results> groups;  // 4096.json is the group "4096", one_file.3.json is one more run of "one_file"
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    if (entry.path().extension() == ".json" && entry.path().filename() != "bench.json") files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  bool failed = false;
+  for (const auto& path : files) {
+    const std::string name = path.filename().string();
+    Results& group = groups[name.substr(0, name.find('.'))];
+    group.read(path);
+    failed = failed || group.failed;
+  }
+  // one_file.txt: lines "compiler seconds"
+  Results& alone = groups["one_file"];
+  std::ifstream lines(folder / "one_file.txt");
+  double seconds = 0;
+  for (std::string compiler; lines >> compiler >> seconds;) alone.cases[compiler].seconds.push_back(seconds);
+
+  std::printf("\n%-46s %12s  %s\n", "medians", "ms", "GFLOP/s or GB/s");
+  for (const auto& [group, results] : groups)
+    for (const auto& [name, c] : results.cases)
+      std::printf("%-46s %12.3f  %7.1f %s\n", (group + ": " + name).c_str(), 1e3 * median(c.seconds),
+                  c.rate.empty() ? 0.0 : median(c.rate) / 1e9, c.label.c_str());
+
+  using enum Table::Wish;
+  Table table;
+  const Results &small = groups["4096"], &large = groups["16384"], &avx2 = groups["avx2"], &others = groups["others"],
+                &orders = groups["orders"], &native = groups["native"], &dense = groups["dense"],
+                &threads = groups["threads"];
+  const std::string product = "ScoreProduct/4096/4096/64";
+  const Number bare = small.seconds(product);
+  table.row("bare score product / FMA peak", divide(small.rate(product), small.rate("FmaPeak")), at_least, 0.70, 0.85);
+  table.row("top_k(32), n = m = 4096, over the bare product", divide(small.seconds("TopKAttention/4096/64/32"), bare),
+            at_most, 1.35, 1.20);
+  table.row("top_k(32), n = m = 16384",
+            divide(large.seconds("TopKAttention/16384/64/32"), large.seconds("ScoreProduct/16384/16384/64")), at_most,
+            1.25, 1.15);
+  table.row("top_k(64), n = m = 4096", divide(small.seconds("TopKAttention/4096/64/64"), bare), at_most, 1.45, 1.30);
+  const Number half = bare ? Number(*bare / 2) : std::nullopt;
+  table.row("top_k(32), 4096, causal, over half the bare product",
+            divide(small.seconds("TopKAttentionCausal/4096/64/32"), half), at_most, 1.5, 1.3);
+  table.row("two threads over one, n = 16384",
+            divide(threads.seconds("TopKAttentionThreads/16384/64/32/1"),
+                   threads.seconds("TopKAttentionThreads/16384/64/32/2")),
+            at_least, 1.8, 1.95);
+  table.row("lowered to AVX2: product / AVX2 FMA peak", divide(avx2.rate(product), avx2.rate("FmaPeak")), at_least, 0.80,
+            0.92);
+  for (const char* compiler : {"g++", "clang++"})
+    table.row(std::string("one file, ") + compiler + " -O2 and -I: product, over the bench's",
+              divide(alone.seconds(product), alone.seconds(compiler)), at_least, 0.90, 0.97);
+  for (const char* order : {"Rising", "Equal", "ConstantRows", "NearTies"})
+    table.row(std::string("keys against the selection: ") + order + ", over random",
+              divide(orders.seconds(std::string("TopKAttention") + order + "/4096/64/32"),
+                     orders.seconds("TopKAttention/4096/64/32")),
+              at_most, 2.5);
+  table.row("Eigen's product, these flags, over the bare product's time",
+            divide(others.seconds("EigenScoreProduct/4096/4096/64"), others.seconds(product)));
+  table.row("Eigen's product, -march=native, likewise",
+            divide(native.seconds("EigenScoreProduct/4096/4096/64"), native.seconds(product)));
+  for (const std::string n : {"4096", "16384"})
+    table.row("naive top-k attention, n = " + n + ", over ours",
+              divide(others.seconds("NaiveTopKAttention/" + n + "/64/32"), others.seconds("TopKAttention/" + n + "/64/32")));
+  table.row("threshold of a dense matrix, over a copy",
+            divide(dense.seconds("ThresholdDense/1024/4096"), dense.seconds("DenseCopy/1024/4096")));
+  table.row("top_k(32) of a dense matrix, over a copy",
+            divide(dense.seconds("TopKDense/1024/4096/32"), dense.seconds("DenseCopy/1024/4096")));
+
+  json all{{"ratios", table.rows()}};
+  for (const auto& [group, results] : groups)
+    all["groups"][group] = {{"medians", results.medians()}, {"contexts", results.contexts}};
+  std::ofstream(folder / "bench.json") << all.dump(2) << '\n';
+  return failed ? 1 : 0;
+}

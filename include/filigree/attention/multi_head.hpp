@@ -45,19 +45,22 @@ class MultiHead {
  public:
   using Scalar = typename std::remove_cvref_t<Q>::Scalar;
 
-  using HeadWeights =
-      decltype(make_scores(std::declval<QueryBlock>(), std::declval<PackedKeys<Scalar>>(), {}).then(
-          head_stages(std::declval<const Head&>(), 0)));
+  using HeadWeights = decltype(make_scores(std::declval<QueryBlock>(), std::declval<PackedKeys<Scalar>>(), {})
+                                   .then(head_stages(std::declval<const Head&>(), 0)));
   using Engine = typename HeadWeights::Engine;
 
   MultiHead(heads count, Operand<Q> q, Operand<K> k, Operand<V> v, Head head)
-      : heads_(count), q_(std::forward<Operand<Q>>(q)), k_(std::forward<Operand<K>>(k)), v_(std::forward<Operand<V>>(v)),
+      : heads_(count),
+        q_(std::forward<Operand<Q>>(q)),
+        k_(std::forward<Operand<K>>(k)),
+        v_(std::forward<Operand<V>>(v)),
         head_(std::move(head)) {
     if (heads_.hkv == 0) heads_.hkv = heads_.h;
     const auto [h, hkv] = heads_;
     require(h >= 1, "multi_head(heads{h, hkv}, ...): h must be at least 1, got ", h);
     require(hkv >= 1 && h % hkv == 0, "multi_head(heads{h, hkv}, ...): hkv must divide h = ", h, ", got ", hkv);
-    require(q_.cols() % h == 0, "multi_head(heads, Q, K, V, ...): Q.cols() = ", q_.cols(), " must be a multiple of h = ", h);
+    require(q_.cols() % h == 0, "multi_head(heads, Q, K, V, ...): Q.cols() = ", q_.cols(),
+            " must be a multiple of h = ", h);
     require(k_.cols() == q_.cols() / h * hkv, "multi_head(heads, Q, K, V, ...): K.cols() = ", k_.cols(),
             " must be hkv = ", hkv, " times the ", q_.cols() / h, " columns of a head of Q");
     require(v_.cols() % hkv == 0, "multi_head(heads, Q, K, V, ...): V.cols() = ", v_.cols(),
@@ -88,7 +91,8 @@ class MultiHead {
   [[nodiscard]] bool reads(const void* begin, const void* end) const {
     bool any = reads_memory(q_, begin, end) || reads_memory(k_, begin, end) || reads_memory(v_, begin, end);
     for (Index i = 0; i < heads_.h; ++i)
-      std::apply([&](const auto&... stage) { any = (any || ... || detail::reads(stage, begin, end)); }, head_stages(head_, i));
+      std::apply([&](const auto&... stage) { any = (any || ... || detail::reads(stage, begin, end)); },
+                 head_stages(head_, i));
     return any;
   }
 
@@ -112,7 +116,8 @@ class MultiHead {
       packed.emplace_back(pack_panels_to(Reader<std::remove_cvref_t<decltype(block)>>(block), keys + i * panel_size,
                                          [&](Index tasks, auto&& f) { session.run(tasks, f); }));
       const ValueBlock value = v.middleCols(i * dv, dv);
-      values.push_back(ValueRows<Scalar>::bind(Reader<std::remove_cvref_t<ValueBlock>>(value), [&](Index) { return rows + i * row_size; }));
+      values.push_back(ValueRows<Scalar>::bind(Reader<std::remove_cvref_t<ValueBlock>>(value),
+                                               [&](Index) { return rows + i * row_size; }));
     }
 
     std::deque<Job> jobs;
@@ -120,7 +125,8 @@ class MultiHead {
       Target<Scalar> part = to;
       part.data += i * dv * to.col_stride;
       part.cols = dv;
-      jobs.emplace_back(make_scores(QueryBlock(q.middleCols(i * d, d)), PackedKeys<Scalar>(packed[at(i / group)]), {}).then(head_stages(head_, i)),
+      jobs.emplace_back(make_scores(QueryBlock(q.middleCols(i * d, d)), PackedKeys<Scalar>(packed[at(i / group)]), {})
+                            .then(head_stages(head_, i)),
                         session, ProductSink<Scalar>{part, 0, values[at(i / group)]});
     }
     const Index n = q.rows(), height = jobs.front().engine.height(), blocks = (n + height - 1) / height;
@@ -136,8 +142,10 @@ class MultiHead {
 
   struct Job {
     Job(HeadWeights w, const Session& session, ProductSink<Scalar> s)
-        : weights(std::move(w)), bound(weights.source(), session),
-          engine(bound, weights.stages(), session, weights.row_count()), sink(s) {}
+        : weights(std::move(w)),
+          bound(weights.source(), session),
+          engine(bound, weights.stages(), session, weights.row_count()),
+          sink(s) {}
     Job(const Job&) = delete;
     Job& operator=(const Job&) = delete;
 

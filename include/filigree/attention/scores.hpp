@@ -13,9 +13,9 @@ namespace filigree {
 
 /// Options of scores(Q, K, options).
 struct score_options {
-  std::optional<double> scale = {};     ///< factor of the dot products; 1 / sqrt(d) when not given
-  std::optional<Index> query_at = {};   ///< position of the first query; key_at + m - n when not given
-  Index key_at = 0;                     ///< position of the first key
+  std::optional<double> scale = {};    ///< factor of the dot products; 1 / sqrt(d) when not given
+  std::optional<Index> query_at = {};  ///< position of the first query; key_at + m - n when not given
+  Index key_at = 0;                    ///< position of the first key
 };
 
 namespace detail {

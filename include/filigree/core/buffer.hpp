@@ -27,7 +27,7 @@ class Buffer {
     const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(T);
     if (bytes > bytes_) {
       const std::size_t room = bytes > 2 * bytes_ || kept == 0 ? bytes : 2 * bytes_;
-      Memory next(static_cast<std::byte*>(::operator new(room, std::align_val_t{alignment})));
+      Memory next(static_cast<std::byte*>(::operator new (room, std::align_val_t{alignment})));
       if (kept > 0) {
         const std::byte* from = memory_.get();
         for (std::size_t i = 0; i < static_cast<std::size_t>(kept) * sizeof(T); ++i) next[i] = from[i];
@@ -42,7 +42,7 @@ class Buffer {
 
  private:
   struct Free {
-    void operator()(std::byte* p) const noexcept { ::operator delete(p, std::align_val_t{alignment}); }
+    void operator()(std::byte* p) const noexcept { ::operator delete (p, std::align_val_t{alignment}); }
   };
   using Memory = std::unique_ptr<std::byte[], Free>;
 

@@ -15,8 +15,7 @@ concept Real = std::same_as<T, float> || std::same_as<T, double>;
 
 /// A dense Eigen expression, matrix or array, of any layout.
 template <class T>
-concept DenseExpression =
-    std::derived_from<std::remove_cvref_t<T>, Eigen::DenseBase<std::remove_cvref_t<T>>>;
+concept DenseExpression = std::derived_from<std::remove_cvref_t<T>, Eigen::DenseBase<std::remove_cvref_t<T>>>;
 
 namespace detail {
 
@@ -31,10 +30,10 @@ struct OperandOf<T> {
   using type = typename std::remove_cvref_t<T>::Nested;
 };
 template <class T>
-  requires std::is_lvalue_reference_v<T> && (!requires { typename std::remove_cvref_t<T>::Nested; })
-struct OperandOf<T> {
-  using type = const std::remove_cvref_t<T>&;
-};
+  requires std::is_lvalue_reference_v<T> &&
+      (!requires { typename std::remove_cvref_t<T>::Nested; }) struct OperandOf<T> {
+    using type = const std::remove_cvref_t<T>&;
+  };
 
 }  // namespace detail
 

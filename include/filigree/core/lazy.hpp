@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "filigree/core/buffer.hpp"
 #include "filigree/core/check.hpp"
 #include "filigree/core/concepts.hpp"
 
@@ -71,7 +72,8 @@ class Reader {
   static constexpr bool direct = bool(Xpr::Flags & Eigen::DirectAccessBit);
   static constexpr bool turned = one_row && Xpr::ColsAtCompileTime == 1;
 
-  explicit Reader(const Xpr& x) : rows_(turned ? x.cols() : x.rows()), cols_(turned ? x.rows() : x.cols()), access_(x) {}
+  explicit Reader(const Xpr& x)
+      : rows_(turned ? x.cols() : x.rows()), cols_(turned ? x.rows() : x.cols()), access_(x) {}
 
   [[nodiscard]] Index rows() const { return rows_; }
   [[nodiscard]] Index cols() const { return cols_; }
@@ -83,16 +85,8 @@ class Reader {
     else
       return false;
   }
-  [[nodiscard]] const S* data() const
-    requires direct
-  {
-    return access_.data;
-  }
-  [[nodiscard]] Index row_stride() const
-    requires direct
-  {
-    return access_.row_stride;
-  }
+  [[nodiscard]] const S* data() const requires direct { return access_.data; }
+  [[nodiscard]] Index row_stride() const requires direct { return access_.row_stride; }
 
   S operator()(Index i, Index j) const {
     if constexpr (direct)
@@ -285,8 +279,9 @@ struct filigree_assignment {
         return;
       }
     }
-    typename From::PlainObject result(rows, cols);
-    from.evaluate_to({result.data(), rows, cols, cols, 1, filigree::detail::Assign::set});
+    filigree::detail::Buffer memory;
+    S* result = memory.get<S>(rows * cols);
+    from.evaluate_to({result, rows, cols, cols, 1, filigree::detail::Assign::set});
     resize(to, rows, cols);
     evaluator<To> coeffs(to);
     Func assign;
@@ -294,9 +289,9 @@ struct filigree_assignment {
       for (Eigen::Index j = 0; j < cols; ++j)
         if constexpr (vector)
           assign.assignCoeff(To::RowsAtCompileTime == 1 ? coeffs.coeffRef(0, i + j) : coeffs.coeffRef(i + j, 0),
-                             result(i, j));
+                             result[i * cols + j]);
         else
-          assign.assignCoeff(coeffs.coeffRef(i, j), result(i, j));
+          assign.assignCoeff(coeffs.coeffRef(i, j), result[i * cols + j]);
   }
 };
 

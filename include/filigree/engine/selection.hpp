@@ -11,8 +11,9 @@
 #include "filigree/select/threshold.hpp"
 #include "filigree/select/top_k.hpp"
 
-// The selection engine: scores | patterns and maps | top_k or threshold | anything. Tiles of scores are compared with each
-// row's bound while they are in registers; what exceeds it is appended to the row's candidates. n x m scores never exist.
+// The selection engine: scores | patterns and maps | top_k or threshold | anything. Tiles of scores are compared with
+// each row's bound while they are in registers; what exceeds it is appended to the row's candidates. n x m scores never
+// exist.
 
 namespace filigree::detail {
 
@@ -53,7 +54,8 @@ class SelectionEngine {
     const Index cached = 24 * 1024 / (static_cast<Index>(sizeof(S)) * std::max<Index>(source.d(), 1));
     height_ = round_up(std::clamp<Index>(cached, 4 * kernels_.height, 96));
     const Index tasks = 4 * session.concurrency();
-    if (session.concurrency() > 1) height_ = std::min(height_, round_up(std::max<Index>((count + tasks - 1) / tasks, 1)));
+    if (session.concurrency() > 1)
+      height_ = std::min(height_, round_up(std::max<Index>((count + tasks - 1) / tasks, 1)));
     room_ = kernels_.width + Row<S>::padding;  // one more panel, and a whole vector beyond it
     if constexpr (ranked) {
       // Long enough that thinning is rare, short enough that it is cheap: it costs one pass per halving of the spread.
@@ -99,21 +101,20 @@ class SelectionEngine {
 
   template <class F>
   void each_stage_before_selector(F&& f) const {
-    [&]<std::size_t... I>(std::index_sequence<I...>) {
-      (f(std::get<I>(stages_)), ...);
-    }(std::make_index_sequence<Form::selector>{});
+    [&]<std::size_t... I>(std::index_sequence<I...>) { (f(std::get<I>(stages_)), ...); }
+    (std::make_index_sequence<Form::selector>{});
   }
   template <class F>
   void each_stage_after_selector(F&& f) const {
-    [&]<std::size_t... I>(std::index_sequence<I...>) {
-      (f(std::get<Form::selector + 1 + I>(stages_)), ...);
-    }(std::make_index_sequence<Form::size - Form::selector - 1>{});
+    [&]<std::size_t... I>(std::index_sequence<I...>) { (f(std::get<Form::selector + 1 + I>(stages_)), ...); }
+    (std::make_index_sequence<Form::size - Form::selector - 1>{});
   }
 
   kernel::Candidates<S> start(Index padded, WorkerScratch& scratch) const {
     Index stride = limit_ + room_;
     if constexpr (!ranked) {
-      const auto held = static_cast<Index>(std::min(scratch.values.bytes() / sizeof(S), scratch.columns.bytes() / sizeof(Column)));
+      const auto held =
+          static_cast<Index>(std::min(scratch.values.bytes() / sizeof(S), scratch.columns.bytes() / sizeof(Column)));
       stride = std::max<Index>(256 + room_, held / padded);
     }
     kernel::Candidates<S> candidates{.values = scratch.values.get<S>(padded * stride),
@@ -220,7 +221,8 @@ class SelectionEngine {
     };
     const bool stays = [&]<std::size_t... I>(std::index_sequence<I...>) {
       return score != absent && (step(std::get<I>(stages_)) && ...);
-    }(std::make_index_sequence<Form::selector>{});
+    }
+    (std::make_index_sequence<Form::selector>{});
     return stays ? score : absent;
   }
 

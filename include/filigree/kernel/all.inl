@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // One level, one scalar: the whole body, in order. Includes nothing but kernel text.
 
+// clang-format off: the order matters
 #include "filigree/kernel/vector.inl"
 #if FILIGREE_LEVEL == 512
 #include "filigree/kernel/lanes_avx512.inl"
@@ -9,12 +10,9 @@
 #else
 #include "filigree/kernel/lanes_baseline.inl"
 #endif
-#include "filigree/kernel/score_tile.inl"
-//
-#include "filigree/kernel/select.inl"
-//
 #include "filigree/kernel/exponential.inl"
-//
 #include "filigree/kernel/gather.inl"
-//
+#include "filigree/kernel/score_tile.inl"
+#include "filigree/kernel/select.inl"
 #include "filigree/kernel/table.inl"
+// clang-format on

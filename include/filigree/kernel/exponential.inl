@@ -6,7 +6,8 @@
 // x = n ln 2 + r with |r| <= ln(2)/2, exp(x) = 2^n exp(r); ln 2 in two parts keeps r exact.
 [[gnu::always_inline]] inline Vec exponential(const Vec& x) {
   constexpr bool single = sizeof(Real) == 4;
-  constexpr Real magic = single ? Real(12582912.0) : Real(6755399441055744.0);  // 1.5 * 2^23, 1.5 * 2^52: rounds to integer
+  constexpr Real magic =
+      single ? Real(12582912.0) : Real(6755399441055744.0);  // 1.5 * 2^23, 1.5 * 2^52: rounds to integer
   constexpr Real log2e = Real(1.4426950408889634074);
   constexpr Real ln2_high = single ? Real(0.693359375) : Real(6.93145751953125e-1);
   constexpr Real ln2_low = single ? Real(-2.12194440e-4) : Real(1.42860682030941723212e-6);
@@ -19,20 +20,9 @@
   r = r - n * broadcast(ln2_low);
   // Taylor coefficients of exp(r): the first term left out is below an eighth of an ulp.
   constexpr int terms = single ? 8 : 14;
-  constexpr double inverse_factorial[] = {1.0,
-                                          1.0,
-                                          1.0 / 2,
-                                          1.0 / 6,
-                                          1.0 / 24,
-                                          1.0 / 120,
-                                          1.0 / 720,
-                                          1.0 / 5040,
-                                          1.0 / 40320,
-                                          1.0 / 362880,
-                                          1.0 / 3628800,
-                                          1.0 / 39916800,
-                                          1.0 / 479001600,
-                                          1.0 / 6227020800};
+  constexpr double inverse_factorial[] = {
+      1.0,        1.0,         1.0 / 2,      1.0 / 6,       1.0 / 24,       1.0 / 120,       1.0 / 720,
+      1.0 / 5040, 1.0 / 40320, 1.0 / 362880, 1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800};
   Vec p = broadcast(static_cast<Real>(inverse_factorial[terms - 1]));
   FILIGREE_UNROLL
   for (int i = terms - 2; i >= 0; --i) p = p * r + broadcast(static_cast<Real>(inverse_factorial[i]));
@@ -41,8 +31,8 @@
   return x < broadcast(least) ? Vec{} : result;
 }
 
-// w[i] = exp(w[i] - maximum) / (sum + exp(sink - maximum)); NaN anywhere makes every w NaN. The sum runs over lanes of the
-// list, then over the lanes in order. `w` is readable and writable up to a multiple of lanes. sink = -inf: none.
+// w[i] = exp(w[i] - maximum) / (sum + exp(sink - maximum)); NaN anywhere makes every w NaN. The sum runs over lanes of
+// the list, then over the lanes in order. `w` is readable and writable up to a multiple of lanes. sink = -inf: none.
 inline SoftmaxSums<Real> softmax(Real* w, Index count, Real sink) {
   const Index padded = (count + lanes - 1) / lanes * lanes;
   for (Index i = count; i < padded; ++i) w[i] = -infinity;

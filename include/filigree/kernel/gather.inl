@@ -11,7 +11,7 @@ template <int vectors>
     const Real* row = v + columns[i] * stride;
     const Vec w = broadcast(weights[i]);
     FILIGREE_UNROLL
-    for (int c = 0; c < vectors; ++c) acc[c] = acc[c] + w * load(row + c * lanes);
+    for (int c = 0; c < vectors; ++c) acc[c] = multiply_add(w, load(row + c * lanes), acc[c]);
   }
   FILIGREE_UNROLL
   for (int c = 0; c < vectors; ++c) store(out + c * lanes, acc[c]);

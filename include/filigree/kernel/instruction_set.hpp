@@ -46,8 +46,8 @@ inline InstructionSet choose_instruction_set() {
 
 /// The instruction set whose kernels this program runs; chosen once, at the first call.
 ///
-/// The best one that the processor has. The environment variable FILIGREE_INSTRUCTION_SET (`baseline`, `avx2`, `avx512`)
-/// lowers it and never raises it; any other value is ignored.
+/// The best one that the processor has. The environment variable FILIGREE_INSTRUCTION_SET (`baseline`, `avx2`,
+/// `avx512`) lowers it and never raises it; any other value is ignored.
 inline InstructionSet instruction_set() {
   static const InstructionSet chosen = detail::choose_instruction_set();
   return chosen;

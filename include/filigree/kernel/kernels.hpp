@@ -51,7 +51,8 @@
 
 #if defined(__clang__)
 #define FILIGREE_UNROLL _Pragma("unroll")
-#define FILIGREE_TARGET_BEGIN(set) FILIGREE_PRAGMA(clang attribute push(__attribute__((target(set))), apply_to = function))
+#define FILIGREE_TARGET_BEGIN(set) \
+  FILIGREE_PRAGMA(clang attribute push(__attribute__((target(set))), apply_to = function))
 #define FILIGREE_TARGET_END _Pragma("clang attribute pop")
 #else
 #define FILIGREE_UNROLL _Pragma("GCC unroll 16")
@@ -147,8 +148,10 @@ const Kernels<Real>& kernels() {
   static_assert(std::is_same_v<Real, float> || std::is_same_v<Real, double>);
   constexpr bool single = std::is_same_v<Real, float>;
   const auto pick = [](const auto& f32, const auto& f64) -> const Kernels<Real>& {
-    if constexpr (single) return f32;
-    else return f64;
+    if constexpr (single)
+      return f32;
+    else
+      return f64;
   };
 #if defined(__x86_64__)
   switch (instruction_set()) {

@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: MIT
 // AVX2 has no compression: a permutation looked up by the mask moves the chosen lanes to the front.
 
+// a * b + c, rounded once whatever the compiler's level of optimisation.
+[[gnu::always_inline]] inline Vec multiply_add(const Vec& a, const Vec& b, const Vec& c) {
+#if FILIGREE_BITS == 32
+  return (Vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+  return (Vec)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#endif
+}
+
 [[gnu::always_inline]] inline unsigned above(const Vec& v, const Vec& t) {  // bit l: v[l] > t[l] or NaN
 #if FILIGREE_BITS == 32
   return static_cast<unsigned>(_mm256_movemask_ps(_mm256_cmp_ps((__m256)v, (__m256)t, _CMP_NLE_UQ)));

@@ -1,7 +1,17 @@
 // SPDX-License-Identifier: MIT
 // AVX-512 forms of what vector extensions cannot say: a comparison as a bit mask, and compression under a mask.
 // Only the zero-masking intrinsics are used: g++ 12's others start from an undefined register and warn.
-// The register form of vpcompress with a full store takes 2 + 1 micro-operations; the form with a memory operand is slower.
+// The register form of vpcompress with a full store takes 2 + 1 micro-operations; the form with a memory operand is
+// slower.
+
+// a * b + c, rounded once whatever the compiler's level of optimisation.
+[[gnu::always_inline]] inline Vec multiply_add(const Vec& a, const Vec& b, const Vec& c) {
+#if FILIGREE_BITS == 32
+  return (Vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#else
+  return (Vec)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#endif
+}
 
 [[gnu::always_inline]] inline unsigned above(const Vec& v, const Vec& t) {  // bit l: v[l] > t[l] or NaN
 #if FILIGREE_BITS == 32

@@ -1,6 +1,17 @@
 // SPDX-License-Identifier: MIT
 // Any machine: lane by lane and without a branch, since which lanes are chosen cannot be predicted.
 
+// a * b + c, rounded once where the program may use the instruction for it.
+[[gnu::always_inline]] inline Vec multiply_add(const Vec& a, const Vec& b, const Vec& c) {
+#if !defined(__FMA__)
+  return c + a * b;
+#elif FILIGREE_BITS == 32
+  return (Vec)_mm_fmadd_ps((__m128)a, (__m128)b, (__m128)c);
+#else
+  return (Vec)_mm_fmadd_pd((__m128d)a, (__m128d)b, (__m128d)c);
+#endif
+}
+
 [[gnu::always_inline]] inline unsigned above(const Vec& v, const Vec& t) {  // bit l: v[l] > t[l] or NaN
   const Mask le = v <= t;
 #if defined(__SSE2__) && FILIGREE_BITS == 32

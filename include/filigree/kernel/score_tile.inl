@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Scores of `height` queries against `width` = cols * lanes keys, kept in registers until they are final.
 //
-// Each score is one chain of multiply-adds over ascending features, then times the scale: the number that semantics call
-// the computed score. A register holds `lanes` keys of one query, so every lane runs the same chain whatever the tile is.
-// Machine: 2 FMA ports x 4 cycles of latency want at least 8 chains; 6 x 4 = 24 accumulators + 4 keys + 1 broadcast fill
-// the 32 registers of AVX-512, and one step does 24 FMAs for 10 loads.
+// Each score is one chain of multiply-adds over ascending features, then times the scale: the number that semantics
+// call the computed score. A register holds `lanes` keys of one query, so every lane runs the same chain whatever the
+// tile is. Machine: 2 FMA ports x 4 cycles of latency want at least 8 chains; 6 x 4 = 24 accumulators + 4 keys + 1
+// broadcast fill the 32 registers of AVX-512, and one step does 24 FMAs for 10 loads.
 
 template <int rows>
 struct Tile {
@@ -28,7 +28,7 @@ template <int rows>
     for (int r = 0; r < rows; ++r) {
       const Vec query = broadcast(q[r]);
       FILIGREE_UNROLL
-      for (int c = 0; c < cols; ++c) acc[r][c] = acc[r][c] + query * key[c];
+      for (int c = 0; c < cols; ++c) acc[r][c] = multiply_add(query, key[c], acc[r][c]);
     }
   }
   const Vec factor = broadcast(scale);

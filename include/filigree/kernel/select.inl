@@ -48,8 +48,8 @@ inline void append_scores(const Real* scores /*[count][stride]*/, Index stride, 
   return static_cast<float>(__builtin_bit_cast(std::int32_t, static_cast<float>(x))) * 0x1p-23F - 127.0F;
 }
 
-// Least and largest number of values[0, count), padded with -inf to whole vectors, and whether any is NaN. The chains are
-// independent, for their latency.
+// Least and largest number of values[0, count), padded with -inf to whole vectors, and whether any is NaN. The chains
+// are independent, for their latency.
 struct Extent {
   Real least, largest;
   bool nan;

@@ -8,8 +8,8 @@
 #include "filigree/pipe/stage.hpp"
 #include "filigree/pipe/workspace.hpp"
 
-// The general evaluator: what every pipeline means. It holds a few whole rows, O(m) memory, and applies the stages in the
-// order in which they were written. The engines are tested against it.
+// The general evaluator: what every pipeline means. It holds a few whole rows, O(m) memory, and applies the stages in
+// the order in which they were written. The engines are tested against it.
 //
 // A bound source has grid(), height() (rows it likes to produce at once) and fill(first, count, scratch), which returns
 // the values of these rows, stride() apart, with Row::padding to spare. An engine has height() and

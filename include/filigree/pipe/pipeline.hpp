@@ -49,8 +49,9 @@ constexpr bool patterns_meet(const std::tuple<A...>*, const std::tuple<B...>*) {
 
 template <class A, class B>
 auto join(A&& a, B&& b) {
-  static_assert(!patterns_meet(static_cast<std::remove_cvref_t<A>*>(nullptr), static_cast<std::remove_cvref_t<B>*>(nullptr)),
-                "filigree: two patterns in a row: combine patterns with && or ||, not with |");
+  static_assert(
+      !patterns_meet(static_cast<std::remove_cvref_t<A>*>(nullptr), static_cast<std::remove_cvref_t<B>*>(nullptr)),
+      "filigree: two patterns in a row: combine patterns with && or ||, not with |");
   return std::tuple_cat(std::forward<A>(a), std::forward<B>(b));
 }
 

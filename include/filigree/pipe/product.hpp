@@ -37,7 +37,8 @@ class Product {
   void evaluate_to(const Target<Scalar>& to) const {
     const Session session(a_.execution());
     const Reader<Right> reader(v_);
-    a_.for_each_row(session, ProductSink<Scalar>{to, a_.first_row(), ValueRows<Scalar>::bind(reader, session.values())});
+    a_.for_each_row(session,
+                    ProductSink<Scalar>{to, a_.first_row(), ValueRows<Scalar>::bind(reader, session.values())});
   }
 
  private:

@@ -11,7 +11,8 @@ namespace filigree {
 
 using kernel::Column;
 
-/// The n x m matrix that a pipeline runs on, and where it stands: row i at position query_at + i, column c at key_at + c.
+/// The n x m matrix that a pipeline runs on, and where it stands: row i at position query_at + i, column c at key_at +
+/// c.
 struct Grid {
   Index n = 0, m = 0;
   Index query_at = 0, key_at = 0;
@@ -36,9 +37,9 @@ struct Row {
   static constexpr Index padding = 16;
 
   const Grid& grid;
-  Index index;        // number of the row in the matrix
-  S* values;          // [count + padding]
-  Column* columns;    // [count + padding]
+  Index index;      // number of the row in the matrix
+  S* values;        // [count + padding]
+  Column* columns;  // [count + padding]
   Index count;
   RowScratch& scratch;
   S maximum = -std::numeric_limits<S>::infinity();  // softmax leaves the parts of its logsumexp here

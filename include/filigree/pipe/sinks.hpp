@@ -31,7 +31,9 @@ template <Real S>
 class SparseSink {
  public:
   SparseSink(Index first, Index count, Index height)
-      : first_(first), height_(height), counts_(static_cast<std::size_t>(count)),
+      : first_(first),
+        height_(height),
+        counts_(static_cast<std::size_t>(count)),
         blocks_(static_cast<std::size_t>((count + height - 1) / height)) {}
 
   void operator()(const Row<S>& row, WorkerScratch&) {

@@ -10,13 +10,13 @@
 namespace filigree {
 
 // A stage is a small value type with a member type `Category`, one of the following tags, which says what it does to a
-// row, and the function that its tag asks for. All of them may have `void check(const Grid&) const`, which throws an Error
-// before anything is computed when the stage does not fit the matrix, and `bool reads(const void* begin, const void* end)
-// const`, which says whether it reads memory in that range (so that a target there gets a temporary).
+// row, and the function that its tag asks for. All of them may have `void check(const Grid&) const`, which throws an
+// Error before anything is computed when the stage does not fit the matrix, and `bool reads(const void* begin, const
+// void* end) const`, which says whether it reads memory in that range (so that a target there gets a temporary).
 
 /// Makes entries absent by position: `bool keeps(Index p, Index j) const` or `keeps(p, j, grid)`.
-/// May also have `void covers(Index p0, Index p1, const Grid&, Ranges&) const` (outside these keys, queries p0 <= p < p1
-/// keep nothing) and `contains` (inside these keys, every one of them keeps everything).
+/// May also have `void covers(Index p0, Index p1, const Grid&, Ranges&) const` (outside these keys, queries p0 <= p <
+/// p1 keep nothing) and `contains` (inside these keys, every one of them keeps everything).
 struct Pattern {};
 /// Changes the value of each present entry: `S map(S value, Index p, Index j, const Grid&) const`.
 struct Map {};
@@ -28,7 +28,9 @@ struct Normaliser {};
 struct MatrixStage {};
 
 template <class T>
-concept Stage = requires { typename std::remove_cvref_t<T>::Category; };
+concept Stage = requires {
+  typename std::remove_cvref_t<T>::Category;
+};
 template <class T, class Tag>
 concept StageOf = Stage<T> && std::same_as<typename std::remove_cvref_t<T>::Category, Tag>;
 template <class T>

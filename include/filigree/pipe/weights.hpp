@@ -24,7 +24,6 @@ inline constexpr bool is_weights<Weights<Source, S...>> = true;
 template <class T>
 concept WeightsExpression = is_weights<std::remove_cvref_t<T>>;
 
-
 /// Makes Stages... deducible from a tuple.
 template <class Source, class Tuple>
 struct WeightsOf;
@@ -61,17 +60,20 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
 
   /// The same weights, computed by this executor, which must outlive them.
   template <Executor E>
-  [[nodiscard]] Weights on(E& executor) const {
-    Weights copy = *this;
-    copy.execution_.executor = ExecutorRef(executor);
-    return copy;
+  [[nodiscard]] Weights on(E& executor) const& {
+    return Weights(*this).on(executor);
+  }
+  template <Executor E>
+  [[nodiscard]] Weights on(E& executor) && {
+    execution_.executor = ExecutorRef(executor);
+    return std::move(*this);
   }
 
   /// The same weights, computed in this memory, which must outlive them.
-  [[nodiscard]] Weights with(Workspace& workspace) const {
-    Weights copy = *this;
-    copy.execution_.workspace = &workspace;
-    return copy;
+  [[nodiscard]] Weights with(Workspace& workspace) const& { return Weights(*this).with(workspace); }
+  [[nodiscard]] Weights with(Workspace& workspace) && {
+    execution_.workspace = &workspace;
+    return std::move(*this);
   }
 
   /// Rows first, ..., first + count - 1; only they are computed.
@@ -85,7 +87,8 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
     return copy;
   }
 
-  /// A matrix that takes any shape is made by Eigen's constructor from EigenBase, which would only assert that others fit.
+  /// A matrix that takes any shape is made by Eigen's constructor from EigenBase, which would only assert that others
+  /// fit.
   template <class S, int R, int C, int O, int MaxR, int MaxC>
     requires(R != Eigen::Dynamic || MaxR != Eigen::Dynamic || (turned ? C != 1 : MaxC != Eigen::Dynamic))
   operator Eigen::Matrix<S, R, C, O, MaxR, MaxC>() const {
@@ -108,12 +111,16 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
   [[nodiscard]] Index first_row() const { return first_; }
   [[nodiscard]] Index row_count() const { return count_; }
 
-  /// The source and its first stages followed by others: what `A | stages` is.
+  /// The same source with more stages after these: what `A | stages` is.
   template <class... More>
-  [[nodiscard]] auto then(std::tuple<More...> more) const {
-    auto stages = detail::join(stages_, std::move(more));
-    return typename detail::WeightsOf<Source, decltype(stages)>::type(source_, std::move(stages), execution_, first_,
-                                                                      count_);
+  [[nodiscard]] auto then(std::tuple<More...> more) const& {
+    return Weights(*this).then(std::move(more));
+  }
+  template <class... More>
+  [[nodiscard]] auto then(std::tuple<More...> more) && {
+    auto stages = detail::join(std::move(stages_), std::move(more));
+    return typename detail::WeightsOf<Source, decltype(stages)>::type(std::move(source_), std::move(stages), execution_,
+                                                                      first_, count_);
   }
 
   /// Calls sink(row, scratch) for each row after its last stage, for different rows at the same time.
@@ -148,9 +155,10 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
   }
 
  private:
-  static_assert(!Source::is_scores || !detail::has_matrix_stage<StageTuple>,
-                "filigree: this stage works on a whole matrix (winner_take_all, prune_magnitude, batch_top_k): use it on a "
-                "dense source, not on scores");
+  static_assert(
+      !Source::is_scores || !detail::has_matrix_stage<StageTuple>,
+      "filigree: this stage works on a whole matrix (winner_take_all, prune_magnitude, batch_top_k): use it on a "
+      "dense source, not on scores");
 
   Source source_;
   StageTuple stages_;
@@ -194,7 +202,8 @@ std::remove_cvref_t<A> operator||(A&& a, B&&) {
 template <class Number, class Source, class... S>
   requires std::is_arithmetic_v<Number>
 void operator*(const Number&, const Weights<Source, S...>&) {
-  static_assert(!sizeof(Number), "filigree: 2 * A: weights are not scaled; use map(f) before the normaliser, or 2 * (A * V)");
+  static_assert(!sizeof(Number),
+                "filigree: 2 * A: weights are not scaled; use map(f) before the normaliser, or 2 * (A * V)");
 }
 
 }  // namespace filigree

@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# bench/run.sh [--quick]: builds the benchmarks as a user would, without -m flags, runs them, prints the table of ratios.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+repetitions=15
+min_time=0.1
+large=1 # with n = 16384 everywhere
+case ${1-} in
+  "") ;;
+  --quick) repetitions=5 min_time=0.05 large=0 ;;
+  *) echo "usage: bench/run.sh [--quick]" >&2; exit 2 ;;
+esac
+
+build=build/measure
+results=$build/results
+cmake=${CMAKE:-cmake}
+"$cmake" --preset default -B "$build" -DFILIGREE_BUILD_TESTS=OFF -DFILIGREE_BUILD_EXAMPLES=OFF -DFILIGREE_BUILD_BENCHMARKS=ON
+"$cmake" --build "$build" --target bench_attention bench_eigen_native bench_report
+rm -rf "$results"
+mkdir -p "$results"
+
+# measure group filter repetitions [program]: repetitions of the cases in random order, so that they share the weather.
+measure() {
+  echo
+  "$build/bench/${4-bench_attention}" --benchmark_filter="$2" --benchmark_repetitions="$3" \
+    --benchmark_enable_random_interleaving=true --benchmark_min_time="$min_time" \
+    --benchmark_display_aggregates_only=true --benchmark_out="$results/$1.json" --benchmark_out_format=json
+}
+
+product='^ScoreProduct/4096/4096/64$'
+measure 4096 "^FmaPeak|$product|^TopKAttention(Causal)?/4096/" "$repetitions"
+measure orders '^TopKAttention(Rising|Equal|ConstantRows|NearTies)?/4096/64/32$' "$repetitions"
+measure 16384 '^(Score|TopKAttention/)(Product/)?16384/' $((repetitions / 2 + 3))
+measure threads '^TopKAttentionThreads' $((repetitions / 2 + 3))
+FILIGREE_INSTRUCTION_SET=avx2 measure avx2 "^FmaPeak|$product" "$repetitions"
+measure dense 'Dense' "$repetitions"
+if ((large)); then
+  measure others "$product|^EigenScoreProduct/4096|^(Naive)?TopKAttention/(4096|16384)/64/32$" 5
+else
+  measure others "$product|^EigenScoreProduct/4096|^(Naive)?TopKAttention/4096/64/32$" 5
+fi
+
+# Different programs take turns.
+echo
+include=(-Iinclude $(<"$build/bench/include_flags"))
+compilers=()
+for compiler in g++ clang++; do
+  command -v "$compiler" >/dev/null || continue
+  "$compiler" -O2 -std=c++20 "${include[@]}" bench/one_file.cpp -o "$build/one_file.$compiler"
+  compilers+=("$compiler")
+done
+for ((r = 0; r < repetitions; ++r)); do
+  measure "one_file.$r" "$product" 1 >/dev/null 2>&1
+  for compiler in "${compilers[@]}"; do
+    echo "$compiler $("$build/one_file.$compiler")" >>"$results/one_file.txt"
+  done
+  measure "native.$r" '^EigenScoreProduct' 1 bench_eigen_native >/dev/null 2>&1
+done
+
+"$build/bench/bench_report" "$results"
+echo "All figures: $results/bench.json"

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+// The softmax kernel against long double.
+#include <cmath>
+#include <filigree/kernel/kernels.hpp>
+#include <vector>
+
+#include "catch.hpp"
+#include "inputs.hpp"
+
+using test::Index;
+using test::Random;
+
+namespace {
+
+constexpr double none = -std::numeric_limits<double>::infinity();
+
+template <class S>
+filigree::kernel::SoftmaxSums<S> softmax(std::vector<S>& w, double sink = none) {
+  const Index count = static_cast<Index>(w.size());
+  w.resize(w.size() + 32, S(99));
+  const auto sums = filigree::kernel::kernels<S>().softmax(w.data(), count, static_cast<S>(sink));
+  w.resize(static_cast<std::size_t>(count));
+  return sums;
+}
+
+/// exp(x) for x <= 0 as the kernel computes it: a softmax over x with a sink that is so far above that nothing else counts
+/// would divide; so a lone x under the maximum 0, times the sum.
+template <class S>
+S kernel_exp(S x) {
+  std::vector<S> w{S(0), x};
+  const S sum = softmax(w).sum;
+  return w[1] * sum;
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("the exponential is within a few ulp over its range", "", float, double) {
+  using S = TestType;
+  const S least = sizeof(S) == 4 ? S(-87.3365) : S(-708.396);
+  long double worst = 0;
+  for (int i = 0; i <= 200000; ++i) {
+    const S x = least * static_cast<S>(i) / S(200000);
+    const long double exact = std::exp(static_cast<long double>(x));
+    const long double off = std::abs(kernel_exp(x) - exact) / exact / std::numeric_limits<S>::epsilon();
+    worst = std::max(worst, off);
+  }
+  INFO("worst " << static_cast<double>(worst) << " eps");
+  CHECK(worst < 3.5L);  // 2 ulp of the exponential, half of one each for the division and the product here
+}
+
+TEMPLATE_TEST_CASE("edges of the exponential", "", float, double) {
+  using S = TestType;
+  using Limits = std::numeric_limits<S>;
+  CHECK(kernel_exp(S(0)) == S(1));
+  CHECK(kernel_exp(S(-0.0)) == S(1));
+  CHECK(kernel_exp(-Limits::denorm_min()) == S(1));
+  CHECK(kernel_exp(-Limits::min()) == S(1));
+  for (const S x : {S(-1000), Limits::lowest(), -Limits::infinity(), S(-87.5) * (sizeof(S) == 4 ? 1 : 10)}) {
+    INFO(x);
+    CHECK(test::same_bits(kernel_exp(x), S(0)));  // never a denormal
+  }
+  CHECK(std::isnan(kernel_exp(Limits::quiet_NaN())));
+}
+
+TEMPLATE_TEST_CASE("softmax sums to 1 and agrees with long double", "", float, double) {
+  using S = TestType;
+  Random random(111);
+  for (int number = 0; number < 1500; ++number) {
+    const Index count = random.between(1, random.chance(0.1) ? 3000 : 100);
+    const double size = random.pick({0.0, 1e-6, 1.0, 10.0, 300.0, 1e6}), at = random.pick({0.0, 0.0, -1e4, 1e4});
+    const double sink = random.chance(0.3) ? at + size * random.normal() : none;
+    std::vector<S> w(static_cast<std::size_t>(count));
+    for (S& x : w) x = static_cast<S>(at + size * random.normal());
+    const std::vector<S> in = w;
+    const auto sums = softmax(w, sink);
+
+    long double top = static_cast<S>(sink), total = 0;
+    for (const S x : in) top = std::max<long double>(top, x);
+    for (const S x : in) total += std::exp(x - top);
+    total += std::exp(static_cast<S>(sink) - top);
+    CHECK(sums.maximum == static_cast<S>(top));
+    const long double eps = std::numeric_limits<S>::epsilon();
+    REQUIRE(std::abs(sums.sum - total) <= total * eps * (static_cast<long double>(count) + 4));
+    for (std::size_t i = 0; i < in.size(); ++i) {
+      const long double exact = std::exp(in[i] - top) / total;
+      REQUIRE(std::abs(w[i] - exact) <= exact * eps * (static_cast<long double>(top - in[i]) + static_cast<long double>(count) + 6) +
+                                            2 * static_cast<long double>(std::numeric_limits<S>::min()));
+    }
+  }
+}
+
+TEMPLATE_TEST_CASE("special values in softmax", "", float, double) {
+  using S = TestType;
+  using Limits = std::numeric_limits<S>;
+  for (const std::size_t count : {1U, 2U, 7U, 16U, 33U})
+    for (std::size_t place = 0; place < count; ++place) {
+      for (const S bad : {Limits::quiet_NaN(), -Limits::quiet_NaN(), Limits::infinity()}) {
+        std::vector<S> w(count, S(0.5));
+        w[place] = bad;
+        softmax(w);
+        for (const S x : w) REQUIRE(std::isnan(x));
+      }
+      std::vector<S> w(count, S(-3));
+      w[place] = Limits::lowest();
+      softmax(w);
+      REQUIRE(test::same_bits(w[place], count == 1 ? S(1) : S(0)));
+    }
+  std::vector<S> huge{Limits::max(), Limits::max()};
+  softmax(huge);
+  CHECK(huge[0] == S(0.5));
+  std::vector<S> sunk{S(0), S(0)};
+  softmax(sunk, 0.0);
+  CHECK(sunk[1] == S(1) / S(3));
+  std::vector<S> empty;
+  CHECK(softmax(empty).sum == S(0));
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT
+// The selection kernels against a stable sort.
+#include <algorithm>
+#include <filigree/kernel/kernels.hpp>
+#include <numeric>
+#include <vector>
+
+#include "catch.hpp"
+#include "inputs.hpp"
+
+using filigree::kernel::Column;
+using test::Index;
+using test::Random;
+
+namespace {
+
+template <class S>
+struct List {
+  std::vector<S> values;
+  std::vector<Column> columns;
+};
+
+/// The k best: NaN first, then larger values, the lowest column among equals; in ascending columns.
+template <class S>
+List<S> best(const List<S>& from, Index k) {
+  std::vector<std::size_t> order(from.values.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    const S x = from.values[a], y = from.values[b];
+    if ((x != x) != (y != y)) return x != x;
+    return x > y;
+  });
+  order.resize(std::min(order.size(), static_cast<std::size_t>(k)));
+  std::sort(order.begin(), order.end());
+  List<S> result;
+  for (const std::size_t i : order) {
+    result.values.push_back(from.values[i]);
+    result.columns.push_back(from.columns[i]);
+  }
+  return result;
+}
+
+template <class S>
+bool same_list(const List<S>& a, const List<S>& b) {
+  if (a.columns != b.columns) return false;
+  for (std::size_t i = 0; i < a.values.size(); ++i)
+    if (!test::same_bits(a.values[i], b.values[i])) return false;
+  return true;
+}
+
+template <class S>
+S any_value(Random& random, int kind) {
+  using Limits = std::numeric_limits<S>;
+  switch (kind) {
+    case 0: return static_cast<S>(random.normal());
+    case 1: return random.pick({S(0), S(-0.0)});
+    case 2: return static_cast<S>(random.between(-3, 3));
+    case 3: return S(4.25);
+    case 4: return random.pick({Limits::denorm_min(), -Limits::denorm_min(), Limits::min(), S(0), S(-0.0), 3 * Limits::denorm_min()});
+    case 5: return random.pick({Limits::max(), Limits::lowest(), Limits::infinity(), S(1), S(-1), Limits::min()});
+    case 6: return random.chance(0.3) ? Limits::quiet_NaN() : static_cast<S>(random.normal());
+    case 7: return Limits::quiet_NaN();
+    case 8: return random.chance(0.5) ? Limits::infinity() : Limits::quiet_NaN();
+    case 9: return S(1) + static_cast<S>(random.between(-2, 2)) * Limits::epsilon();
+    case 10: return static_cast<S>(random.normal() * std::pow(10.0, random.uniform(-30, 30)));
+    case 11: return static_cast<S>(-std::abs(random.normal()));
+    default: return random.chance(0.9) ? S(-2) : static_cast<S>(random.normal());
+  }
+}
+
+template <class S>
+List<S> any_list(Random& random, Index count) {
+  const int kind = static_cast<int>(random.between(0, 12));
+  List<S> list;
+  Column column = 0;
+  for (Index i = 0; i < count; ++i) {
+    list.values.push_back(any_value<S>(random, kind));
+    list.columns.push_back(column += static_cast<Column>(random.between(1, 4)));
+  }
+  if (random.chance(0.2)) std::sort(list.values.begin(), list.values.end(), [](S a, S b) { return a < b; });
+  return list;
+}
+
+template <class S>
+List<S> padded(const List<S>& list) {
+  List<S> copy = list;
+  copy.values.resize(list.values.size() + 64, S(123));
+  copy.columns.resize(list.columns.size() + 64, -7);
+  return copy;
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("thin keeps what a stable sort keeps", "", float, double) {
+  using S = TestType;
+  const auto& kernels = filigree::kernel::kernels<S>();
+  Random random(101);
+  for (int number = 0; number < 6000; ++number) {
+    const Index count = random.between(0, random.chance(0.1) ? 600 : 70);
+    const Index k = random.between(1, count + 3);
+    const List<S> list = any_list<S>(random, count), expected = best(list, k);
+    List<S> got = padded(list);
+    S bound = -std::numeric_limits<S>::infinity();
+    const Index kept = kernels.thin(got.values.data(), got.columns.data(), count, k, 0, &bound);
+    got.values.resize(static_cast<std::size_t>(kept));
+    got.columns.resize(static_cast<std::size_t>(kept));
+    INFO("case " << number << ", count " << count << ", k " << k);
+    REQUIRE(same_list(got, expected));
+  }
+}
+
+TEMPLATE_TEST_CASE("thin with slack keeps the k best and at most slack more, and its bound loses none of them", "", float, double) {
+  using S = TestType;
+  const auto& kernels = filigree::kernel::kernels<S>();
+  Random random(102);
+  for (int number = 0; number < 4000; ++number) {
+    const Index count = random.between(1, 200), k = random.between(1, count), slack = random.between(0, k);
+    const List<S> list = any_list<S>(random, count), expected = best(list, k);
+    List<S> got = padded(list);
+    S bound = -std::numeric_limits<S>::infinity();
+    const Index kept = kernels.thin(got.values.data(), got.columns.data(), count, k, slack, &bound);
+    got.values.resize(static_cast<std::size_t>(kept));
+    got.columns.resize(static_cast<std::size_t>(kept));
+    INFO("case " << number << ", count " << count << ", k " << k << ", slack " << slack);
+    REQUIRE(kept <= std::max(k + slack, std::min(count, k)));
+    REQUIRE(same_list(best(got, k), expected));
+    // Whatever comes later and does not exceed the bound is beaten by k that were there first.
+    if (count > k)
+      REQUIRE(std::count_if(got.values.begin(), got.values.end(), [&](S v) { return !(v < bound); }) >= k);
+  }
+}
+
+TEMPLATE_TEST_CASE("candidates that stream in and are thinned on the way end as the k best of all", "", float, double) {
+  using S = TestType;
+  const auto& kernels = filigree::kernel::kernels<S>();
+  Random random(103);
+  for (int number = 0; number < 1500; ++number) {
+    const Index width = kernels.width, panels = random.between(1, 12), k = random.between(1, 40);
+    const Index rows = random.between(1, 20), slack = random.between(0, k), limit = k + random.between(0, 60);
+    const Index stride = limit + 1 + slack + width + 64;
+    std::vector<S> values(static_cast<std::size_t>(rows * stride)), bound(static_cast<std::size_t>(rows), -std::numeric_limits<S>::infinity());
+    std::vector<Column> columns(static_cast<std::size_t>(rows * stride)), count(static_cast<std::size_t>(rows), 0);
+    const filigree::kernel::Candidates<S> candidates{values.data(), columns.data(), stride, count.data(), bound.data()};
+    std::vector<List<S>> all;
+    for (Index r = 0; r < rows; ++r) {
+      all.push_back(any_list<S>(random, panels * width));
+      for (std::size_t c = 0; c < all.back().columns.size(); ++c) all.back().columns[c] = static_cast<Column>(c);
+    }
+    for (Index p = 0; p < panels; ++p) {
+      std::vector<S> tile(static_cast<std::size_t>(rows * width));
+      for (Index r = 0; r < rows; ++r)
+        std::copy_n(all[static_cast<std::size_t>(r)].values.begin() + p * width, width, tile.begin() + r * width);
+      kernels.append_scores(tile.data(), width, rows, static_cast<Column>(p * width), 0, candidates);
+      kernels.thin_rows(candidates, rows, k, slack, limit);
+    }
+    kernels.thin_rows(candidates, rows, k, 0, k);
+    INFO("case " << number << ", panels " << panels << ", rows " << rows << ", k " << k << ", slack " << slack << ", limit " << limit);
+    for (Index r = 0; r < rows; ++r) {
+      List<S> got;
+      got.values.assign(values.begin() + r * stride, values.begin() + r * stride + count[static_cast<std::size_t>(r)]);
+      got.columns.assign(columns.begin() + r * stride, columns.begin() + r * stride + count[static_cast<std::size_t>(r)]);
+      REQUIRE(same_list(got, best(all[static_cast<std::size_t>(r)], k)));
+    }
+  }
+}
+
+TEMPLATE_TEST_CASE("append keeps what exceeds the bound, and NaN, in order", "", float, double) {
+  using S = TestType;
+  const auto& kernels = filigree::kernel::kernels<S>();
+  Random random(104);
+  for (int number = 0; number < 500; ++number) {
+    const Index width = kernels.width, rows = random.between(1, 7);
+    const int kind = static_cast<int>(random.between(0, 12));
+    std::vector<S> tile(static_cast<std::size_t>(rows * width)), values(static_cast<std::size_t>(rows * (width + 64)));
+    std::vector<Column> columns(values.size()), count(static_cast<std::size_t>(rows), 0);
+    std::vector<S> bound(static_cast<std::size_t>(rows));
+    for (S& v : tile) v = random.chance(0.1) ? -std::numeric_limits<S>::infinity() : any_value<S>(random, kind);
+    for (S& v : bound) v = random.pick({S(-1), S(0), S(-0.0), S(4.25), -std::numeric_limits<S>::infinity()});
+    kernels.append_scores(tile.data(), width, rows, 1000, 0, {values.data(), columns.data(), width + 64, count.data(), bound.data()});
+    for (Index r = 0; r < rows; ++r) {
+      Index at = 0;
+      for (Index c = 0; c < width; ++c) {
+        const S v = tile[static_cast<std::size_t>(r * width + c)];
+        if (v <= bound[static_cast<std::size_t>(r)]) continue;
+        REQUIRE(at < count[static_cast<std::size_t>(r)]);
+        REQUIRE(test::same_bits(values[static_cast<std::size_t>(r * (width + 64) + at)], v));
+        REQUIRE(columns[static_cast<std::size_t>(r * (width + 64) + at)] == 1000 + c);
+        ++at;
+      }
+      REQUIRE(at == count[static_cast<std::size_t>(r)]);
+    }
+  }
+}
