@@ -176,7 +176,7 @@ int main(int argc, char** argv) {
   table.row("Eigen's product, these flags, over the bare product's time",
             divide(others.seconds("EigenScoreProduct/4096/4096/64"), others.seconds(product)));
   table.row("Eigen's product, -march=native, likewise",
-            divide(native.seconds("EigenScoreProduct/4096/4096/64"), native.seconds(product)));
+            divide(native.seconds("EigenScoreProduct/4096/4096/64"), alone.seconds(product)));
   for (const std::string n : {"4096", "16384"})
     table.row("naive top-k attention, n = " + n + ", over ours",
               divide(others.seconds("NaiveTopKAttention/" + n + "/64/32"), others.seconds("TopKAttention/" + n + "/64/32")));

@@ -9,6 +9,13 @@
 
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
+/// The column of the largest number in row i.
+inline Eigen::Index likeliest(const Matrix& votes, Eigen::Index i) {
+  Eigen::Index best = 0;
+  votes.row(i).maxCoeff(&best);
+  return best;
+}
+
 /// Handwritten digits, one per row.
 struct Digits {
   Matrix pixels;  // n x 64, from 0 (paper) to 16 (ink)
@@ -16,22 +23,16 @@ struct Digits {
 
   [[nodiscard]] Eigen::Index count() const { return pixels.rows(); }
   [[nodiscard]] Eigen::Index label(Eigen::Index i) const { return likeliest(labels, i); }
-
-  /// The column of the largest number of a row.
-  static Eigen::Index likeliest(const Matrix& votes, Eigen::Index i) {
-    Eigen::Index best = 0;
-    votes.row(i).maxCoeff(&best);
-    return best;
-  }
 };
 
 /// Reads lines of 64 pixels and a label, separated by commas.
 inline Digits read_digits(const std::string& path) {
   std::ifstream file(path);
   std::vector<float> numbers;
-  for (float number; file >> number; file.ignore(1, ',')) numbers.push_back(number);
+  for (float number = 0; file >> number; file.ignore(1)) numbers.push_back(number);
   const auto n = static_cast<Eigen::Index>(numbers.size() / 65);
-  if (n == 0 || numbers.size() % 65 != 0) throw std::runtime_error("no digits in " + path);
+  if (n == 0 || !file.eof() || numbers.size() % 65 != 0)
+    throw std::runtime_error(path + ": this is no table of 64 pixels and a label per line");
   const Eigen::Map<const Matrix> table(numbers.data(), n, 65);
   Digits digits{.pixels = table.leftCols(64), .labels = Matrix::Zero(n, 10)};
   for (Eigen::Index i = 0; i < n; ++i) digits.labels(i, static_cast<Eigen::Index>(table(i, 64))) = 1;

@@ -102,8 +102,14 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
     return to_sparse<Eigen::SparseMatrix<S, O, I>>();
   }
 
-  void transpose() const = delete;  // assign to a matrix first
-  void adjoint() const = delete;
+  template <bool never = false>
+  void transpose() const {
+    static_assert(never, "filigree: A.transpose(): weights are lazy rows; assign them to a matrix and transpose that");
+  }
+  template <bool never = false>
+  void adjoint() const {
+    static_assert(never, "filigree: A.adjoint(): weights are lazy rows; assign them to a matrix and transpose that");
+  }
 
   [[nodiscard]] const Source& source() const { return source_; }
   [[nodiscard]] const StageTuple& stages() const { return stages_; }
