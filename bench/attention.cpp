@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Top-k attention, its floors and what one would write without it. Sizes stand in the names: n/m/d, n/d/k, n/d/k/threads.
+// Top-k attention, its floors and what one would write without it. Sizes stand in the names: n/m/d, n/d/k,
+// n/d/k/threads.
 
 #include <map>
 #include <memory>

@@ -32,7 +32,9 @@ auto* add(const std::string& name, Make make) {
     }
     if (!kept->right) state.SkipWithError("the result is wrong");
     for (auto _ : state) kept->subject->run();
-    const auto rate = [](double work) { return benchmark::Counter(work, benchmark::Counter::kIsIterationInvariantRate); };
+    const auto rate = [](double work) {
+      return benchmark::Counter(work, benchmark::Counter::kIsIterationInvariantRate);
+    };
     if constexpr (requires { kept->subject->flop(); }) state.counters["FLOP/s"] = rate(kept->subject->flop());
     if constexpr (requires { kept->subject->bytes(); }) state.counters["B/s"] = rate(kept->subject->bytes());
     if constexpr (requires { kept->subject->label(); }) state.SetLabel(kept->subject->label());

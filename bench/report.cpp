@@ -27,8 +27,8 @@ double median(std::vector<double> values) {
   return *middle;
 }
 
-/// The repetitions of one or more runs of a benchmark, by the names of the cases. Times are those of the processor, which
-/// a neighbour disturbs less, except where threads are compared.
+/// The repetitions of one or more runs of a benchmark, by the names of the cases. Times are those of the processor,
+/// which a neighbour disturbs less, except where threads are compared.
 struct Results {
   std::map<std::string, Case> cases;
   json contexts = json::array();
@@ -64,7 +64,8 @@ struct Results {
   }
   [[nodiscard]] std::optional<double> rate(const std::string& name) const {
     const auto found = cases.find(name);
-    return found == cases.end() || found->second.rate.empty() ? std::nullopt : std::optional(median(found->second.rate));
+    return found == cases.end() || found->second.rate.empty() ? std::nullopt
+                                                              : std::optional(median(found->second.rate));
   }
 
   [[nodiscard]] json medians() const {
@@ -96,8 +97,10 @@ class Table {
       const char* sign = wish == Wish::at_most ? "<=" : ">=";
       const auto meets = [&](double bound) { return wish == Wish::at_most ? *ratio <= bound : *ratio >= bound; };
       std::printf("  %s %.2f", sign, must);
-      if (stretch) std::printf("  %s %.2f", sign, *stretch);
-      else std::printf("  %7s", "");
+      if (stretch)
+        std::printf("  %s %.2f", sign, *stretch);
+      else
+        std::printf("  %7s", "");
       std::printf("  %s", !meets(must) ? "NO" : stretch && meets(*stretch) ? "stretch" : "yes");
       entry["must"] = must;
       entry["ok"] = meets(must);
@@ -118,7 +121,8 @@ class Table {
 int main(int argc, char** argv) {
   if (argc != 2) return 2;
   const std::filesystem::path folder = argv[1];
-  std::map<std::string, Results> groups;  // 4096.json is the group "4096", one_file.3.json is one more run of "one_file"
+  std::map<std::string, Results>
+      groups;  // 4096.json is the group "4096", one_file.3.json is one more run of "one_file"
   std::vector<std::filesystem::path> files;
   for (const auto& entry : std::filesystem::directory_iterator(folder))
     if (entry.path().extension() == ".json" && entry.path().filename() != "bench.json") files.push_back(entry.path());
@@ -163,8 +167,8 @@ int main(int argc, char** argv) {
             divide(threads.seconds("TopKAttentionThreads/16384/64/32/1"),
                    threads.seconds("TopKAttentionThreads/16384/64/32/2")),
             at_least, 1.8, 1.95);
-  table.row("lowered to AVX2: product / AVX2 FMA peak", divide(avx2.rate(product), avx2.rate("FmaPeak")), at_least, 0.80,
-            0.92);
+  table.row("lowered to AVX2: product / AVX2 FMA peak", divide(avx2.rate(product), avx2.rate("FmaPeak")), at_least,
+            0.80, 0.92);
   for (const char* compiler : {"g++", "clang++"})
     table.row(std::string("one file, ") + compiler + " -O2 and -I: product, over the bench's",
               divide(alone.seconds(product), alone.seconds(compiler)), at_least, 0.90, 0.97);
@@ -178,8 +182,9 @@ int main(int argc, char** argv) {
   table.row("Eigen's product, -march=native, likewise",
             divide(native.seconds("EigenScoreProduct/4096/4096/64"), alone.seconds(product)));
   for (const std::string n : {"4096", "16384"})
-    table.row("naive top-k attention, n = " + n + ", over ours",
-              divide(others.seconds("NaiveTopKAttention/" + n + "/64/32"), others.seconds("TopKAttention/" + n + "/64/32")));
+    table.row(
+        "naive top-k attention, n = " + n + ", over ours",
+        divide(others.seconds("NaiveTopKAttention/" + n + "/64/32"), others.seconds("TopKAttention/" + n + "/64/32")));
   table.row("threshold of a dense matrix, over a copy",
             divide(dense.seconds("ThresholdDense/1024/4096"), dense.seconds("DenseCopy/1024/4096")));
   table.row("top_k(32) of a dense matrix, over a copy",

@@ -10,8 +10,8 @@
 
 namespace bench {
 
-/// The bare score product, the floor of top-k attention: Q and K are packed, every score is computed by the kernel of the
-/// library, in the blocks and in the order of its selection engine, and the next tile overwrites it.
+/// The bare score product, the floor of top-k attention: Q and K are packed, every score is computed by the kernel of
+/// the library, in the blocks and in the order of its selection engine, and the next tile overwrites it.
 class ScoreProduct {
  public:
   ScoreProduct(const Matrix& q, const Matrix& k) : q_(q), k_(k) {}

@@ -50,8 +50,8 @@ inline float promised_score(const float* q, const float* k, Index d) {
   return sum * static_cast<float>(1 / std::sqrt(static_cast<double>(d)));
 }
 
-/// Whether some 60 rows of `out` are top-k attention. `exact`: of the promised scores, ties going to the lowest key; else
-/// rows in which rounding may decide about a key do not count.
+/// Whether some 60 rows of `out` are top-k attention. `exact`: of the promised scores, ties going to the lowest key;
+/// else rows in which rounding may decide about a key do not count.
 inline bool is_top_k_attention(const Matrix& out, const Problem& p, Index kept, bool causal, bool exact) {
   const Index n = p.q.rows(), m = p.k.rows(), d = p.q.cols();
   const double eps = std::numeric_limits<float>::epsilon();
@@ -141,7 +141,8 @@ class NaiveTopKAttention {
     for (Index i = 0; i < scores_.rows(); ++i) {
       const float* s = scores_.row(i).data();
       std::iota(order_.begin(), order_.end(), 0);
-      std::nth_element(order_.begin(), order_.begin() + k_ - 1, order_.end(), [s](int a, int b) { return s[a] > s[b]; });
+      std::nth_element(order_.begin(), order_.begin() + k_ - 1, order_.end(),
+                       [s](int a, int b) { return s[a] > s[b]; });
       float high = s[order_[0]], sum = 0;
       for (Index e = 1; e < k_; ++e) high = std::max(high, s[order_[size(e)]]);
       out_.row(i).setZero();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How do the words of the language go together? What stands between the lines "clang-format off" and "on" is all of it.
+// How do the words of the language go together? They are between the lines "clang-format off" and "on"; the rest
+// prepares and prints.
 #include <filigree/filigree.hpp>
 #include <iostream>
 namespace fg = filigree;
@@ -68,7 +69,8 @@ void heads(const Matrix& Q, const Matrix& K, const Matrix& V) {
   // clang-format off
   Matrix H2 = fg::multi_head(fg::heads{8}, Q, K, V, [](auto h) { return fg::alibi(1.0 / (1 << h)) | fg::softmax(); });
   // clang-format on
-  const auto last = (fg::scores(Q.rightCols(8), K.rightCols(8)) | fg::alibi(1.0 / 128) | fg::softmax()) * V.rightCols(8);
+  const auto last =
+      (fg::scores(Q.rightCols(8), K.rightCols(8)) | fg::alibi(1.0 / 128) | fg::softmax()) * V.rightCols(8);
   std::cout << "head 7 of 8 is attention on columns 56 to 63: " << same(H2.rightCols(8), last) << "\n";
 }
 

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Can attention read? Every handwritten digit attends to the k others that look most like it, and their labels vote:
-// queries and keys are the images, values the labels. Nothing is trained. (Every writer drew many of the digits, so a digit
-// may find its own writer's hand; a stranger's would be harder.)
+// queries and keys are the images, values the labels. Nothing is trained. (Every writer drew many of the digits, so a
+// digit may find its own writer's hand; a stranger's would be harder.)
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <filigree/filigree.hpp>
 #include <iostream>
 #include <limits>
+#include <map>
 
 #include "digits_data.hpp"
 #define STB_IMAGE_WRITE_IMPLEMENTATION
@@ -51,15 +53,15 @@ template <class Selection>
 void try_out(const std::string& name, Index kept, const Digits& digits, const Matrix& X, fg::thread_pool& pool,
              const Selection& selection) {
   const auto n = static_cast<double>(digits.count());
-  std::printf("%5s %15.2f %%  ", name.c_str(), 100 * static_cast<double>(kept) / (n - 1));
+  std::printf("%5s %13.2f %%", name.c_str(), 100 * static_cast<double>(kept) / (n - 1));
   double time = 0;
   for (const double sharpness : {1.0, 10.0, 100.0}) {
     const auto A = fg::scores(X, X, sharpness) | selection | fg::softmax();
     Matrix votes;
     time = time_of([&] { votes = A.on(pool) * digits.labels; });
-    std::printf("%8.1f %%", accuracy(digits, votes));
+    std::printf("%9.1f %%", accuracy(digits, votes));
   }
-  std::printf("  │%6.1f ms%8.0f\n", time, n * n / time / 1e3);
+  std::printf("  │%6.1f ms %5.0f M\n", time, n * n / time / 1e3);
 }
 
 void run(const std::string& data, const std::string& png, Index threads) {
@@ -72,51 +74,52 @@ void run(const std::string& data, const std::string& png, Index threads) {
   X.rowwise().normalize();
   const auto others = !fg::window(0);
 
-  std::printf("%d handwritten digits: each attends to the k others most like it, and they vote on what it is.\n\n"
-              "                          read rightly if weights are\n"
-              "           share of       softmax(s * correlation)        │ %d thread%s, %s\n"
-              "    k   weights kept       s = 1    s = 10   s = 100   │   time  million keys/s\n",
-              static_cast<int>(n), static_cast<int>(threads), threads == 1 ? "" : "s",
-              std::string(fg::to_string(fg::instruction_set())).c_str());
+  std::printf(
+      "%d handwritten digits. Each attends to the k others most like it, with the weights\n"
+      "softmax(s * correlation), and they vote on what it is. Read rightly:\n\n"
+      "    k    weights kept      s = 1     s = 10    s = 100  │     time   keys/s  (%s kernels, threads: %d)\n",
+      static_cast<int>(n), fg::to_string(fg::instruction_set()).data(), static_cast<int>(threads));
   for (const Index k : {1, 3, 10, 30, 100, 300}) try_out(std::to_string(k), k, digits, X, pool, others | fg::top_k(k));
   try_out("all", n - 1, digits, X, pool, others);
+  std::printf("\nUnder a flat softmax (small s) the crowd drowns the few that know; a sharp one hears only those.\n");
 
   const auto A = fg::scores(X, X, 10.0) | others | fg::top_k(10) | fg::softmax();
   const Matrix votes = A * digits.labels;
   const auto most = fg::selected(A);
-  std::vector<Index> first(10, -1), wrong;
+  std::vector<Index> right(10, -1), wrong;  // the first of each label, the first mistakes
   for (Index i = 0; i < n; ++i) {
-    if (likeliest(votes, i) != digits.label(i))
-      wrong.push_back(i);
-    else if (Index& place = first[static_cast<std::size_t>(digits.label(i))]; place < 0)
-      place = i;
+    Index& first = right[static_cast<std::size_t>(digits.label(i))];
+    if (likeliest(votes, i) != digits.label(i)) {
+      if (wrong.size() < right.size()) wrong.push_back(i);
+    } else if (first < 0) {
+      first = i;
+    }
   }
-  print_neighbours(digits, first[3], most);
-  std::printf("\nOf the digits that it gets wrong:\n");
-  print_neighbours(digits, wrong[0], most);
+  std::erase(right, -1);
 
-  wrong.resize(std::min(wrong.size(), first.size()));
-  draw_neighbours(digits, first, wrong, most, png);
-  std::printf("\n%s: the digits 0 to 9 and ten mistakes, each with the ten digits that it attends to.\n",
-              std::filesystem::absolute(png).c_str());
+  if (right.size() > 3) print_neighbours(digits, right[3], most);
+  if (!wrong.empty()) print_neighbours(digits, wrong[0], most);
+  draw_neighbours(digits, right, wrong, most, png);
+  std::printf("\n%s\n  shows one of each digit and some mistakes, each with the ten digits that it attends to.\n",
+              std::filesystem::absolute(png).lexically_normal().c_str());
 }
 
 }  // namespace
 
-int main(int count, char** argument) try {
-  std::string data = FILIGREE_DIGITS, png = "digits.png";
-  Index threads = 1;
-  for (int i = 1; i < count; ++i) {
-    const std::string option = argument[i];
-    if (option == "--help") return std::cout << usage, 0;
-    if (i + 1 == count) return std::cerr << usage, 2;
-    const std::string value = argument[++i];
-    if (option == "--png") png = value;
-    else if (option == "--data") data = value;
-    else if (option == "--threads") threads = std::stoi(value);
-    else return std::cerr << usage, 2;
+int main(int count, char** arguments) try {
+  const std::vector<std::string> words(arguments + 1, arguments + count);
+  std::string data = FILIGREE_DIGITS, png = "digits.png", threads = "1";
+  const std::map<std::string, std::string*> options{{"--png", &png}, {"--data", &data}, {"--threads", &threads}};
+  for (std::size_t i = 0; i < words.size(); i += 2) {
+    const auto option = options.find(words[i]);
+    if (option == options.end() || i + 1 == words.size()) {
+      const bool asked = words[i] == "--help" || words[i] == "-h";
+      (asked ? std::cout : std::cerr) << usage;
+      return asked ? 0 : 2;
+    }
+    *option->second = words[i + 1];
   }
-  run(data, png, threads);
+  run(data, png, std::atoi(threads.c_str()));
 } catch (const std::exception& error) {
   std::cerr << error.what() << "\n";
   return 1;

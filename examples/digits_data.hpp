@@ -31,7 +31,7 @@ inline Digits read_digits(const std::string& path) {
   std::vector<float> numbers;
   for (float number = 0; file >> number; file.ignore(1)) numbers.push_back(number);
   const auto n = static_cast<Eigen::Index>(numbers.size() / 65);
-  if (n == 0 || !file.eof() || numbers.size() % 65 != 0)
+  if (n < 12 || !file.eof() || numbers.size() % 65 != 0)
     throw std::runtime_error(path + ": this is no table of 64 pixels and a label per line");
   const Eigen::Map<const Matrix> table(numbers.data(), n, 65);
   Digits digits{.pixels = table.leftCols(64), .labels = Matrix::Zero(n, 10)};

@@ -42,7 +42,8 @@ class Canvas {
  public:
   using Colour = std::array<unsigned char, 3>;
 
-  Canvas(int width, int height) : width_(width), height_(height), bytes_(static_cast<std::size_t>(3 * width * height), 245) {}
+  Canvas(int width, int height)
+      : width_(width), height_(height), bytes_(static_cast<std::size_t>(3 * width * height), 245) {}
 
   void fill(int x0, int y0, int width, int height, Colour colour) {
     for (int y = y0; y < y0 + height; ++y)
@@ -60,8 +61,8 @@ class Canvas {
   std::vector<unsigned char> bytes_;
 };
 
-/// A page of digits in two columns, each with a row of those that it attends to. The bars are the weights: green under the
-/// same label, red under another.
+/// A page of digits in two columns, each with a row of those that it attends to. The bars are the weights: teal under
+/// the same label, orange under another.
 inline void draw_neighbours(const Digits& digits, const std::vector<Eigen::Index>& left,
                             const std::vector<Eigen::Index>& right, const filigree::Selected<float>& most,
                             const std::string& path) {
@@ -84,7 +85,7 @@ inline void draw_neighbours(const Digits& digits, const std::vector<Eigen::Index
       const int at = x + (e + 1) * cell + 12, bar = static_cast<int>(most.weights(i, e) / most.weights(i, 0) * side);
       image(at, y, j);
       canvas.fill(at, y + side + 2, bar, 5,
-                  digits.label(j) == digits.label(i) ? Canvas::Colour{50, 160, 90} : Canvas::Colour{215, 60, 50});
+                  digits.label(j) == digits.label(i) ? Canvas::Colour{0, 140, 130} : Canvas::Colour{235, 95, 40});
     }
   };
   for (std::size_t r = 0; r < left.size(); ++r) row(margin, margin + static_cast<int>(r) * (cell + 4), left[r]);

@@ -15,10 +15,8 @@ int main() {
   const Eigen::VectorXf pruned = x | fg::prune_n_m(1, 2);
   const Eigen::SparseMatrix<float> stored = x | fg::threshold(0.5);
 
-  std::cout << "x                          " << x.format(brackets)
-            << "x | threshold(0.5)         " << kept.format(brackets)
-            << "x | soft_threshold(0.5)    " << shrunk.format(brackets)
-            << "x | top_k(2)               " << best.format(brackets)
-            << "x | prune_n_m(1, 2)        " << pruned.format(brackets)
-            << stored.nonZeros() << " of 6 entries pass the threshold\n";
+  std::cout << "x                          " << x.format(brackets) << "x | threshold(0.5)         "
+            << kept.format(brackets) << "x | soft_threshold(0.5)    " << shrunk.format(brackets)
+            << "x | top_k(2)               " << best.format(brackets) << "x | prune_n_m(1, 2)        "
+            << pruned.format(brackets) << stored.nonZeros() << " of 6 entries pass the threshold\n";
 }

@@ -183,7 +183,7 @@ struct Words {
     std::vector<Index> ids;
     std::string text = "global{";
     for (Index count = random.between(0, 3); count > 0; --count) {
-      ids.push_back(random.between(-shape.m - 1, shape.key_at + shape.m + 1));
+      ids.push_back(random.between(-shape.m - 1, std::max<Index>(shape.key_at, 0) + shape.m + 1));
       text += std::to_string(ids.back()) + " ";
     }
     return PatternTwin<fg::Global>{fg::global(ids), oracle::global(ids), text + "}"};

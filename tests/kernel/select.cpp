@@ -150,7 +150,7 @@ TEMPLATE_TEST_CASE("candidates that stream in and are thinned on the way end as 
       std::vector<S> tile(static_cast<std::size_t>(rows * width));
       for (Index r = 0; r < rows; ++r)
         std::copy_n(all[static_cast<std::size_t>(r)].values.begin() + p * width, width, tile.begin() + r * width);
-      kernels.append_scores(tile.data(), width, rows, static_cast<Column>(p * width), 0, candidates);
+      kernels.append_scores(tile.data(), width, rows, static_cast<Column>(p * width), candidates);
       kernels.thin_rows(candidates, rows, k, slack, limit);
     }
     kernels.thin_rows(candidates, rows, k, 0, k);
@@ -176,7 +176,7 @@ TEMPLATE_TEST_CASE("append keeps what exceeds the bound, and NaN, in order", "",
     std::vector<S> bound(static_cast<std::size_t>(rows));
     for (S& v : tile) v = random.chance(0.1) ? -std::numeric_limits<S>::infinity() : any_value<S>(random, kind);
     for (S& v : bound) v = random.pick({S(-1), S(0), S(-0.0), S(4.25), -std::numeric_limits<S>::infinity()});
-    kernels.append_scores(tile.data(), width, rows, 1000, 0, {values.data(), columns.data(), width + 64, count.data(), bound.data()});
+    kernels.append_scores(tile.data(), width, rows, 1000, {values.data(), columns.data(), width + 64, count.data(), bound.data()});
     for (Index r = 0; r < rows; ++r) {
       Index at = 0;
       for (Index c = 0; c < width; ++c) {

@@ -85,7 +85,7 @@ Attended<S> merge(const Attended<S>& first, const More&... more) {
         whole.lse[i] = part.lse[i];
         continue;
       }
-      const S top = std::max(whole.lse[i], part.lse[i]);
+      const S top = (std::max)(whole.lse[i], part.lse[i]);
       const S a = std::exp(whole.lse[i] - top), b = std::exp(part.lse[i] - top), sum = a + b;
       whole.out.row(i) = whole.out.row(i) * (a / sum) + part.out.row(i) * (b / sum);
       whole.lse[i] = top + std::log(sum);

@@ -133,7 +133,7 @@ class MultiHead {
     session.run(h * blocks, [&](Index task, Index worker) {
       const Job& job = jobs[at(task / blocks)];
       const Index first = task % blocks * height;
-      job.engine.run(first, std::min(first + height, n), session.scratch(worker), job.sink);
+      job.engine.run(first, (std::min)(first + height, n), session.scratch(worker), job.sink);
     });
   }
 

@@ -36,7 +36,7 @@ class ScoreSource {
   ScoreSource(Operand<Q> q, Operand<K> k, const score_options& options)
       : q_(std::forward<Operand<Q>>(q)), k_(std::forward<Operand<K>>(k)) {
     require(q_.cols() == k_.cols(), "scores(Q, K): Q.cols() = ", q_.cols(), " must equal K.cols() = ", k_.cols());
-    constexpr Index most = std::numeric_limits<Column>::max() - 1024;
+    constexpr Index most = (std::numeric_limits<Column>::max)() - 1024;
     require(k_.rows() <= most, "scores(Q, K): K.rows() must be at most ", most, ", got ", k_.rows());
     const double d = static_cast<double>(q_.cols());
     scale_ = static_cast<Scalar>(options.scale.value_or(d > 0 ? 1.0 / std::sqrt(d) : 1.0));
@@ -147,10 +147,12 @@ template <DenseExpression Q, detail::KeysExpression K>
 auto scores(Q&& q, K&& k) {
   return detail::make_scores(std::forward<Q>(q), std::forward<K>(k), {});
 }
+/// The same with a factor of its own.
 template <DenseExpression Q, detail::KeysExpression K>
 auto scores(Q&& q, K&& k, double scale) {
   return detail::make_scores(std::forward<Q>(q), std::forward<K>(k), {.scale = scale});
 }
+/// The same with a factor and positions of its own: scores(Q, K, {.scale = 0.125, .query_at = 7, .key_at = 0}).
 template <DenseExpression Q, detail::KeysExpression K>
 auto scores(Q&& q, K&& k, const score_options& options) {
   return detail::make_scores(std::forward<Q>(q), std::forward<K>(k), options);

@@ -38,10 +38,10 @@ auto selected(const A& a) {
     });
   });
   std::size_t k = 0;
-  for (const auto& list : rows) k = std::max(k, list.size());
+  for (const auto& list : rows) k = (std::max)(k, list.size());
   const auto at_most = [&](const auto& stage) {
     if constexpr (std::is_same_v<std::remove_cvref_t<decltype(stage)>, TopK>)
-      k = static_cast<std::size_t>(std::min(stage.k, a.cols()));
+      k = static_cast<std::size_t>((std::min)(stage.k, a.cols()));
   };
   std::apply([&](const auto&... stage) { (at_most(stage), ...); }, a.stages());
   Selected<S> result;

@@ -37,6 +37,7 @@ template <class T>
 
 }  // namespace detail
 
+/// How an expression holds an operand of type T&&: a reference to an lvalue, the value itself of anything else.
 template <class T>
 using Operand = typename detail::OperandOf<T>::type;
 

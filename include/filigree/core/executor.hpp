@@ -135,7 +135,7 @@ class Batch {
   TaskRef f_;
   std::atomic<Eigen::Index> next_{0};
   std::mutex mutex_;
-  Eigen::Index failed_ = std::numeric_limits<Eigen::Index>::max();
+  Eigen::Index failed_ = (std::numeric_limits<Eigen::Index>::max)();
   std::exception_ptr error_;
 };
 
@@ -169,7 +169,7 @@ class ExecutorRef {
 class OpenMpExecutor {
  public:
   void run(Eigen::Index tasks, TaskRef f) const {
-    const auto team = static_cast<int>(std::min(tasks, concurrency()));
+    const auto team = static_cast<int>((std::min)(tasks, concurrency()));
     if (team <= 1) return serial().run(tasks, f);
     detail::Batch batch(tasks, f);
 #pragma omp parallel num_threads(team)

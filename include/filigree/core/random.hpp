@@ -76,8 +76,8 @@ class Generator {
 
   explicit constexpr Generator(std::uint64_t seed, std::uint64_t stream = 0) : seed_(seed), stream_(stream) {}
 
-  static constexpr result_type min() { return 0; }
-  static constexpr result_type max() { return std::numeric_limits<result_type>::max(); }
+  static constexpr result_type(min)() { return 0; }
+  static constexpr result_type(max)() { return (std::numeric_limits<result_type>::max)(); }
 
   /// The next 64 bits.
   constexpr std::uint64_t bits64() {
@@ -95,7 +95,7 @@ class Generator {
   ///
   /// Throws  Error unless lo <= hi and hi - lo is finite
   double uniform(double lo, double hi) {
-    detail::require(lo <= hi && hi - lo <= std::numeric_limits<double>::max(),
+    detail::require(lo <= hi && hi - lo <= (std::numeric_limits<double>::max)(),
                     "Generator::uniform(lo, hi): needs lo <= hi and a finite hi - lo, got ", lo, " and ", hi);
     const double x = std::fma(uniform(), hi - lo, lo);
     return x < hi || lo == hi ? x : std::nextafter(hi, lo);  // rounding may have reached hi

@@ -26,7 +26,7 @@ PackedPanels<S> pack_panels_to(const Reader<K>& k, S* data, Run&& run) {
   const PackedPanels<S> packed{data, k.rows(), k.cols(), kernel::kernels<S>().width};
   constexpr Index batch = 16;
   run((packed.panels() + batch - 1) / batch, [&](Index task, Index) {
-    const Index end = std::min((task + 1) * batch, packed.panels());
+    const Index end = (std::min)((task + 1) * batch, packed.panels());
     for (Index p = task * batch; p < end; ++p) {
       S* to = data + p * packed.d * packed.width;
       for (Index c = 0; c < packed.width; ++c) {

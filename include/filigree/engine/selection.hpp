@@ -55,12 +55,12 @@ class SelectionEngine {
     height_ = round_up(std::clamp<Index>(cached, 4 * kernels_.height, 96));
     const Index tasks = 4 * session.concurrency();
     if (session.concurrency() > 1)
-      height_ = std::min(height_, round_up(std::max<Index>((count + tasks - 1) / tasks, 1)));
+      height_ = (std::min)(height_, round_up(std::max<Index>((count + tasks - 1) / tasks, 1)));
     room_ = kernels_.width + Row<S>::padding;  // one more panel, and a whole vector beyond it
     if constexpr (ranked) {
       // Long enough that thinning is rare, short enough that it is cheap: it costs one pass per halving of the spread.
-      k_ = std::min(std::get<Form::selector>(stages).k, source.grid().m);
-      limit_ = std::min(k_ + std::max<Index>(160, k_), source.grid().m);
+      k_ = (std::min)(std::get<Form::selector>(stages).k, source.grid().m);
+      limit_ = (std::min)(k_ + std::max<Index>(160, k_), source.grid().m);
     }
   }
 
@@ -78,11 +78,11 @@ class SelectionEngine {
     for (const Range& range : scratch.covers) {
       const Index begin = source_.grid().column(range.begin) / kernels_.width;
       const Index end = (source_.grid().column(range.end) + kernels_.width - 1) / kernels_.width;
-      for (Index panel = std::max(begin, next); panel < end; ++panel) {
+      for (Index panel = (std::max)(begin, next); panel < end; ++panel) {
         visit(panel, first, rows, queries, candidates, scratch);
         make_room(candidates, padded, scratch);
       }
-      next = std::max(next, end);
+      next = (std::max)(next, end);
     }
     if constexpr (ranked) kernels_.thin_rows(candidates, rows, k_, 0, k_);
 
@@ -114,7 +114,7 @@ class SelectionEngine {
     Index stride = limit_ + room_;
     if constexpr (!ranked) {
       const auto held =
-          static_cast<Index>(std::min(scratch.values.bytes() / sizeof(S), scratch.columns.bytes() / sizeof(Column)));
+          static_cast<Index>((std::min)(scratch.values.bytes() / sizeof(S), scratch.columns.bytes() / sizeof(Column)));
       stride = std::max<Index>(256 + room_, held / padded);
     }
     kernel::Candidates<S> candidates{.values = scratch.values.get<S>(padded * stride),
@@ -164,7 +164,7 @@ class SelectionEngine {
   /// Appends what one panel of keys gives to all rows. Where only some queries keep some keys, group by group.
   void visit(Index panel, Index first, Index rows, const S* queries, const kernel::Candidates<S>& candidates,
              WorkerScratch& scratch) const {
-    const Index c0 = panel * kernels_.width, c1 = std::min(c0 + kernels_.width, source_.grid().m);
+    const Index c0 = panel * kernels_.width, c1 = (std::min)(c0 + kernels_.width, source_.grid().m);
     const Coverage block = coverage(scratch.covers, scratch.contains, c0, c1);
     if (block == Coverage::all) {
       append<false>(panel, first, rows, queries, candidates, scratch);
@@ -189,7 +189,7 @@ class SelectionEngine {
               WorkerScratch& scratch) const {
     const Grid& grid = source_.grid();
     const Index width = kernels_.width, groups = round_up(rows) / kernels_.height;
-    const Index c0 = panel * width, count = std::min(width, grid.m - c0);
+    const Index c0 = panel * width, count = (std::min)(width, grid.m - c0);
     const S* keys = source_.keys().panel(panel);
     if (!masked && !Form::has_maps && count == width) {
       kernels_.append_panel(queries, groups, keys, source_.d(), source_.scale(), static_cast<Column>(c0), candidates);

@@ -124,9 +124,11 @@ struct Search {
 
 [[gnu::always_inline]] inline void begin(Search& s, Index padded, Index k, float tail) {
   for (Index i = s.count; i < padded; ++i) s.values[i] = -infinity;
-  const Extent range = extent(s.values, padded);
+  const Extent range = extent(s.values, s.count);
   const bool bounded = *s.bound > -infinity;
-  s.lo = bounded ? *s.bound : from_rank(rank(range.least) - 1);
+  // Among the candidates may be some that equal the bound: those that were kept when it was raised. Zeros are equal.
+  s.lo =
+      bounded && *s.bound < range.least ? *s.bound : from_rank((range.least == 0 ? Bits(-1) : rank(range.least)) - 1);
   s.guess = static_cast<Real>(bounded ? tail : 0.5F + 0.5F * tail);  // beyond a bound, or beyond the median
   s.hi = range.largest;
   s.least = range.least;

@@ -22,7 +22,7 @@ struct Documents {
   void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
     if (!sorted) return out.add(grid.key_at, grid.key_end());
     p0 = std::max<Index>(p0, 0);
-    p1 = std::min(p1, size());
+    p1 = (std::min)(p1, size());
     if (p0 < p1) out.add(first_of(id(p0)), first_beyond(id(p1 - 1)));
   }
   void contains(Index p0, Index p1, const Grid&, Ranges& out) const {

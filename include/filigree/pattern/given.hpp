@@ -29,9 +29,9 @@ struct Given {
 
   void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
     if constexpr (by_row) {
-      const Index end = std::min(p1, grid.query_at + grid.n);
+      const Index end = (std::min)(p1, grid.query_at + grid.n);
       // Entries of one row that share a tile are not worth a range each.
-      for (Index p = std::max(p0, grid.query_at); p < end; ++p) add_runs(p, 64, grid, out);
+      for (Index p = (std::max)(p0, grid.query_at); p < end; ++p) add_runs(p, 64, grid, out);
     } else {
       out.add(grid.key_at, grid.key_end());
     }

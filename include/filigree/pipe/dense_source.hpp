@@ -21,8 +21,8 @@ class DenseSource {
   static constexpr const char* name() { return "X | stages"; }
 
   explicit DenseSource(Operand<X> x) : x_(std::forward<Operand<X>>(x)) {
-    require(grid().m <= std::numeric_limits<Column>::max(), "X | stages: a row of X must have at most ",
-            std::numeric_limits<Column>::max(), " entries, got ", grid().m);
+    require(grid().m <= (std::numeric_limits<Column>::max)(), "X | stages: a row of X must have at most ",
+            (std::numeric_limits<Column>::max)(), " entries, got ", grid().m);
   }
 
   [[nodiscard]] Grid grid() const {

@@ -46,7 +46,7 @@ class RowEngine {
   template <class Sink>
   void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
     for (Index i = first; i < last; i += source_.height()) {
-      const Index count = std::min(source_.height(), last - i);
+      const Index count = (std::min)(source_.height(), last - i);
       S* values = source_.fill(i, count, scratch);
       for (Index r = 0; r < count; ++r) {
         Row<S> row = present(source_.grid(), i + r, values + r * source_.stride(), scratch);
@@ -129,7 +129,7 @@ void for_each_row(const Engine& engine, Index first, Index count, const Session&
   const Index height = engine.height(), end = first + count;
   session.run((count + height - 1) / height, [&](Index task, Index worker) {
     const Index begin = first + task * height;
-    engine.run(begin, std::min(begin + height, end), session.scratch(worker), sink);
+    engine.run(begin, (std::min)(begin + height, end), session.scratch(worker), sink);
   });
 }
 

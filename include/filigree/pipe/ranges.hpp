@@ -35,10 +35,10 @@ class Ranges {
     std::sort(first, list_.end(), [](const Range& a, const Range& b) { return a.begin < b.begin; });
     std::size_t out = mark;
     for (std::size_t i = mark; i < list_.size(); ++i) {
-      const Range r{std::max(list_[i].begin, grid.key_at), std::min(list_[i].end, grid.key_end())};
+      const Range r{(std::max)(list_[i].begin, grid.key_at), (std::min)(list_[i].end, grid.key_end())};
       if (r.begin >= r.end) continue;
       if (out > mark && list_[out - 1].end >= r.begin)
-        list_[out - 1].end = std::max(list_[out - 1].end, r.end);
+        list_[out - 1].end = (std::max)(list_[out - 1].end, r.end);
       else
         list_[out++] = r;
     }
@@ -49,7 +49,7 @@ class Ranges {
   void intersect(std::size_t mark, std::size_t middle) {
     const std::size_t end = list_.size();
     for (std::size_t a = mark, b = middle; a < middle && b < end;) {
-      const Range r{std::max(list_[a].begin, list_[b].begin), std::min(list_[a].end, list_[b].end)};
+      const Range r{(std::max)(list_[a].begin, list_[b].begin), (std::min)(list_[a].end, list_[b].end)};
       const bool a_ends = list_[a].end < list_[b].end;
       if (r.begin < r.end) list_.push_back(r);
       a_ends ? ++a : ++b;

@@ -52,9 +52,9 @@ class SparseSink {
     Index stored = 0;
     for (const Index count : counts_) stored += count;
     const auto most = static_cast<Index>(
-        std::min<unsigned long long>(std::numeric_limits<StorageIndex>::max(), std::numeric_limits<Index>::max()));
+        std::min<unsigned long long>((std::numeric_limits<StorageIndex>::max)(), (std::numeric_limits<Index>::max)()));
     require(stored <= most && rows <= most && cols <= most, "Sparse = A: the StorageIndex of the target must hold ",
-            std::max({stored, rows, cols}), ", its largest value is ", most);
+            (std::max)({stored, rows, cols}), ", its largest value is ", most);
     Sparse result(turned ? cols : rows, turned ? rows : cols);
     result.resizeNonZeros(stored);
     StorageIndex* outer = result.outerIndexPtr();

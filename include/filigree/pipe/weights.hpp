@@ -175,6 +175,7 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
 /// Whether an expression runs in a fused engine, which never holds n x m numbers, and not in the general evaluator.
 template <class T>
 inline constexpr bool is_fused = std::remove_cvref_t<T>::Engine::fused;
+/// The same for a product with values.
 template <class Impl>
 inline constexpr bool is_fused<LazyDense<Impl>> = Impl::Engine::fused;
 
@@ -189,6 +190,7 @@ auto operator|(X&& x, Next&& next) {
   const Index n = source.grid().n;
   return typename detail::WeightsOf<Source, decltype(stages)>::type(std::move(source), std::move(stages), {}, 0, n);
 }
+/// Appends a stage or a pipeline to weights.
 template <detail::WeightsExpression A, detail::Piped Next>
 auto operator|(A&& a, Next&& next) {
   return std::forward<A>(a).then(detail::stages_of(std::forward<Next>(next)));
@@ -205,6 +207,7 @@ std::remove_cvref_t<A> operator||(A&& a, B&&) {
   return std::forward<A>(a);
 }
 
+/// Does not compile: softmax(2 * s) and 2 * softmax(s) are too easily mistaken for each other.
 template <class Number, class Source, class... S>
   requires std::is_arithmetic_v<Number>
 void operator*(const Number&, const Weights<Source, S...>&) {

@@ -24,7 +24,7 @@ struct PruneNM {
         order[end - begin] = static_cast<Column>(end);
         ++end;
       }
-      const Index kept = std::min(n, end - begin);
+      const Index kept = (std::min)(n, end - begin);
       detail::best_first(order, end - begin, kept, [&](Column i) { return std::abs(row.values[i]); });
       for (Index i = 0; i < kept; ++i, ++out) {
         row.values[out] = row.values[order[i]];

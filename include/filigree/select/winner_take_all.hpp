@@ -31,7 +31,7 @@ struct WinnerTakeAll {
 
     std::vector<char> wins(entries.size());
     for (std::size_t c = 0; c + 1 < start.size(); ++c) {
-      const Index count = start[c + 1] - start[c], keep = std::min(winners, count);
+      const Index count = start[c + 1] - start[c], keep = (std::min)(winners, count);
       Index* column = entries.data() + start[c];
       detail::best_first(column, count, keep, [&](Index e) { return list.values[static_cast<std::size_t>(e)]; });
       for (Index i = 0; i < keep; ++i) wins[static_cast<std::size_t>(column[i])] = 1;

@@ -17,7 +17,7 @@ struct NormalizeSum {
     for (Index i = 0; i < row.count; ++i) sum += static_cast<double>(row.values[i]);
     if (sum == 0) {
       row.count = 0;
-    } else if (!(sum <= std::numeric_limits<double>::max() && sum >= std::numeric_limits<double>::lowest())) {
+    } else if (!(sum <= (std::numeric_limits<double>::max)() && sum >= std::numeric_limits<double>::lowest())) {
       row.fill(std::numeric_limits<S>::quiet_NaN());
     } else {
       for (Index i = 0; i < row.count; ++i) row.values[i] = static_cast<S>(static_cast<double>(row.values[i]) / sum);

@@ -27,7 +27,7 @@ Falling falling(Row<S>& row, double scale, double reach) {
   bool broken = false;
   for (Index i = 0; i < row.count; ++i) {
     highest = row.values[i] > highest ? row.values[i] : highest;
-    broken |= !(row.values[i] <= std::numeric_limits<S>::max());
+    broken |= !(row.values[i] <= (std::numeric_limits<S>::max)());
   }
   if (broken) {
     row.fill(std::numeric_limits<S>::quiet_NaN());

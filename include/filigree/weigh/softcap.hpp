@@ -26,7 +26,7 @@ struct Softcap {
 /// Throws     Error unless c is positive and finite
 /// Reference  Gemma Team, arXiv:2408.00118, section 2
 inline Softcap softcap(double c) {
-  detail::require(c > 0 && c <= std::numeric_limits<double>::max(), "softcap(c): c must be positive and finite, got ",
+  detail::require(c > 0 && c <= (std::numeric_limits<double>::max)(), "softcap(c): c must be positive and finite, got ",
                   c);
   return {.c = c};
 }

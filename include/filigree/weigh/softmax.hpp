@@ -36,7 +36,7 @@ struct Softmax {
 /// Throws     Error if the sink is NaN or +inf
 /// Reference  Vaswani et al., arXiv:1706.03762, equation 1; the sink: Xiao et al., arXiv:2309.17453, section 3.3
 inline Softmax softmax(const softmax_options& options = {}) {
-  detail::require(options.sink <= std::numeric_limits<double>::max(),
+  detail::require(options.sink <= (std::numeric_limits<double>::max)(),
                   "softmax({.sink = b}): b must be finite, or -inf for none, got ", options.sink);
   return {.sink = options.sink};
 }

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# bench/peers/run.sh [--threads n] [--repetitions n] [--sizes n...]: the same attention by NumPy, PyTorch, faiss and us.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+build=build/peers
+cmake=${CMAKE:-cmake}
+"$cmake" -S bench/peers -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release
+"$cmake" --build "$build"
+
+venv=$build/venv
+if [[ ! -e $venv/ready ]]; then
+  python3 -m venv "$venv"
+  "$venv/bin/pip" install --quiet numpy torch==2.13.0 faiss-cpu
+  touch "$venv/ready"
+fi
+exec "$venv/bin/python" bench/peers/peers.py --program "$build/filigree_peer" --folder "$build/data" "$@"
