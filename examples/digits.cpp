@@ -76,7 +76,7 @@ void run(const std::string& data, const std::string& png, Index threads) {
 
   std::printf(
       "%d handwritten digits. Each attends to the k others most like it, with the weights\n"
-      "softmax(s * correlation), and they vote on what it is. Read rightly:\n\n"
+      "softmax(s * correlation), and they vote on what it is. So many are read rightly:\n\n"
       "    k    weights kept      s = 1     s = 10    s = 100  │     time   keys/s  (%s kernels, threads: %d)\n",
       static_cast<int>(n), fg::to_string(fg::instruction_set()).data(), static_cast<int>(threads));
   for (const Index k : {1, 3, 10, 30, 100, 300}) try_out(std::to_string(k), k, digits, X, pool, others | fg::top_k(k));

@@ -113,7 +113,8 @@ TEMPLATE_TEST_CASE("a compile-time vector is one row, whichever way it stands", 
   y << S(0.9), 0, S(0.8), S(0.6), 0, 0;
   const Eigen::Matrix<S, Eigen::Dynamic, 1> column = x | fg::threshold(0.5);
   CHECK(test::same(column, y));
-  const Eigen::Matrix<S, 1, Eigen::Dynamic> row = x.transpose() | fg::threshold(0.5);
+  Eigen::Matrix<S, 1, Eigen::Dynamic> row;
+  row = x.transpose() | fg::threshold(0.5);
   CHECK(test::same(row, y.transpose()));
   const Eigen::Matrix<S, Eigen::Dynamic, 1> best = x | fg::top_k(1);
   CHECK(best.sum() == S(0.9));

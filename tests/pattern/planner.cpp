@@ -205,4 +205,11 @@ TEST_CASE("a sparse matrix is planned around its gaps") {
   Ranges beyond;
   fg::detail::covers(fg::given(s), -4, 6, grid, beyond);  // rows that pad a block
   CHECK(beyond.size() == 3);
+  const Eigen::SparseMatrix<float, Eigen::RowMajor> full = Eigen::MatrixXf::Ones(2, 1000).sparseView();
+  Ranges all, none;
+  fg::detail::contains(fg::given(full), 0, 2, grid, all);
+  fg::detail::contains(fg::given(full), -1, 2, grid, none);
+  fg::detail::contains(fg::given(full), 1, 3, grid, none);
+  CHECK(all.size() == 1);
+  CHECK(none.size() == 0);
 }

@@ -84,6 +84,9 @@ TEST_CASE("global sees and is seen, and counts negative ids from the end of the 
       grid);  // before the keys, among the queries
   agrees(
       fg::global({}), [](Index, Index) { return false; }, grid);
+  const Grid after{.n = 9, .m = 3, .query_at = 0, .key_at = 0};  // queries beyond the keys
+  agrees(
+      fg::global({1, -2}), [](Index p, Index j) { return p == 1 || j == 1; }, after);
   const Grid before{
       .n = 4, .m = 3, .query_at = -2, .key_at = -6};  // keys -6..-4: negative ids still count from the end
   agrees(

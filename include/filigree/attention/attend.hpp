@@ -72,7 +72,7 @@ auto attend(const A& a, const V& v) {
 template <Real S, std::same_as<Attended<S>>... More>
 Attended<S> merge(const Attended<S>& first, const More&... more) {
   Attended<S> whole = first;
-  const auto add = [&](const Attended<S>& part) {
+  [[maybe_unused]] const auto add = [&](const Attended<S>& part) {
     detail::require(part.out.rows() == whole.out.rows() && part.out.cols() == whole.out.cols() &&
                         part.lse.size() == whole.lse.size(),
                     "merge(a, b): b.out is ", part.out.rows(), "x", part.out.cols(), ", it must be ", whole.out.rows(),

@@ -128,6 +128,7 @@ class ThreadPool {
   std::vector<std::thread> threads_;
 };
 
+/// As programs write it: fg::thread_pool pool(4);
 using thread_pool = ThreadPool;
 
 }  // namespace filigree

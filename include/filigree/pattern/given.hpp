@@ -58,7 +58,7 @@ struct Given {
   [[nodiscard]] bool ascends() const {
     for (Index o = 0; o < s.outerSize(); ++o) {
       const auto [begin, end] = inner(o);
-      if (std::adjacent_find(begin, end, std::greater_equal<>()) != end) return false;
+      if (!std::is_sorted(begin, end)) return false;
     }
     return true;
   }

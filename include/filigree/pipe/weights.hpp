@@ -172,12 +172,19 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
   Index first_, count_;
 };
 
-/// Whether an expression runs in a fused engine, which never holds n x m numbers, and not in the general evaluator.
+namespace detail {
+
 template <class T>
-inline constexpr bool is_fused = std::remove_cvref_t<T>::Engine::fused;
-/// The same for a product with values.
+inline constexpr bool runs_fused = T::Engine::fused;
 template <class Impl>
-inline constexpr bool is_fused<LazyDense<Impl>> = Impl::Engine::fused;
+inline constexpr bool runs_fused<LazyDense<Impl>> = Impl::Engine::fused;
+
+}  // namespace detail
+
+/// Whether an expression, weights or a product with values, runs in a fused engine, which never holds n x m numbers, and
+/// not in the general evaluator.
+template <class T>
+inline constexpr bool is_fused = detail::runs_fused<std::remove_cvref_t<T>>;
 
 /// Lets the rows of any dense expression, or of weights, go through a stage or a pipeline.
 ///

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+// The hot path with a reused workspace and a target of the right size allocates nothing, by operator new or malloc.
+#include <cstddef>
+#include <cstdlib>
+#include <filigree/filigree.hpp>
+#include <new>
+
+#include "catch.hpp"
+#include "inputs.hpp"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define COUNTS 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define COUNTS 0
+#endif
+#endif
+#if !defined(COUNTS) && defined(__GLIBC__)
+#define COUNTS 1
+#endif
+
+#if COUNTS
+namespace {
+std::atomic<long> allocations{0};
+}
+// operator new ends here too.
+extern "C" {
+void* __libc_malloc(std::size_t);
+void* __libc_calloc(std::size_t, std::size_t);
+void* __libc_realloc(void*, std::size_t);
+void* __libc_memalign(std::size_t, std::size_t);
+
+void* malloc(std::size_t size) {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  return __libc_malloc(size);
+}
+void* calloc(std::size_t count, std::size_t size) {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  return __libc_calloc(count, size);
+}
+void* realloc(void* p, std::size_t size) {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  return __libc_realloc(p, size);
+}
+void* aligned_alloc(std::size_t alignment, std::size_t size) {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  return __libc_memalign(alignment, size);
+}
+int posix_memalign(void** p, std::size_t alignment, std::size_t size) {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  *p = __libc_memalign(alignment, size);
+  return *p == nullptr ? 12 : 0;
+}
+}
+
+namespace fg = filigree;
+using test::Index;
+using test::Matrix;
+using test::Random;
+
+namespace {
+
+template <class F>
+long allocated_by(F&& f) {
+  const long before = allocations.load();
+  f();
+  return allocations.load() - before;
+}
+
+}  // namespace
+
+TEST_CASE("the counter counts") {
+  CHECK(allocated_by([] { delete new int; }) == 1);
+  CHECK(allocated_by([] { std::free(std::malloc(3)); }) == 1);
+  CHECK(allocated_by([] { Matrix<float> x(9, 9); }) == 1);
+  CHECK(allocated_by([] { fg::detail::Buffer buffer; (void)buffer.get<float>(9); }) == 1);
+}
+
+TEMPLATE_TEST_CASE("the second evaluation allocates nothing", "", float, double) {
+  using S = TestType;
+  Random random(531);
+  const Matrix<S> q = test::normal<S>(random, 300, 32), k = test::normal<S>(random, 700, 32);
+  const Matrix<S> v = test::normal<S>(random, 700, 48), narrow = test::normal<S>(random, 700, 5);
+  const Eigen::SparseMatrix<S, Eigen::RowMajor> given = fg::scores(q, k) | fg::top_k(100);
+  const Matrix<S> b = test::normal<S>(random, 300, 700);
+  const std::vector<int> ids(700, 1);
+  fg::thread_pool pool(3);
+
+  const auto check = [&](const char* what, const auto& pipeline) {
+    INFO(what);
+    const auto a = fg::scores(q, k) | pipeline;
+    {
+      fg::Workspace workspace;
+      Matrix<S> out(300, 48), small(300, 5);
+      out = a.with(workspace) * v;
+      small = a.with(workspace) * narrow;
+      CHECK(allocated_by([&] { out = a.with(workspace) * v; }) == 0);
+      CHECK(allocated_by([&] { out += a.with(workspace) * v; }) == 0);
+      CHECK(allocated_by([&] { small = a.with(workspace) * narrow; }) == 0);
+      CHECK(allocated_by([&] { out.topRows(100) = a.with(workspace).middleRows(50, 100) * v; }) == 0);
+    }
+    {
+      fg::Workspace workspace;
+      Matrix<S> out(300, 48);
+      // Which worker meets which rows is left to chance, so each may see its largest need late.
+      for (int i = 0; i < 30; ++i) out = a.on(pool).with(workspace) * v;
+      long least = 1000;
+      for (int i = 0; i < 10; ++i) least = std::min(least, allocated_by([&] { out = a.on(pool).with(workspace) * v; }));
+      CHECK(least == 0);
+    }
+  };
+  check("top_k", fg::top_k(32) | fg::softmax());
+  check("causal and window", (fg::causal() && fg::window(100)) | fg::top_k(16) | fg::softmax());
+  check("patterns", (fg::documents(ids) && (fg::given(given) || fg::first(3) || !fg::same_block(7))) | fg::top_k(16) | fg::entmax15());
+  check("global", (fg::causal() || fg::global(ids)) | fg::top_k(16) | fg::sparsemax());
+  check("maps", fg::causal() | fg::softcap(5) | fg::bias(b) | fg::alibi(0.1) | fg::top_k(9) | fg::normalize_sum() | fg::dropout(0.1, 1));
+  check("threshold", fg::threshold(0.7) | fg::softmax());
+  check("threshold that keeps all", fg::threshold(-1e30) | fg::softmax({.sink = 1}));
+  check("no selector", fg::causal() | fg::softmax());
+  check("top_p", fg::top_p(0.5) | fg::softmax());
+}
+
+TEMPLATE_TEST_CASE("packed keys and sizes that shrink allocate nothing", "", float, double) {
+  using S = TestType;
+  Random random(532);
+  fg::Workspace workspace;
+  const Matrix<S> q = test::normal<S>(random, 100, 16), k = test::normal<S>(random, 500, 16), v = test::normal<S>(random, 500, 16);
+  const auto packed = fg::pack(k);
+  Matrix<S> out(100, 16);
+  const auto pipeline = fg::causal() | fg::top_k(9) | fg::softmax();
+  out = (fg::scores(q, k) | pipeline).with(workspace) * v;
+  CHECK(allocated_by([&] { out = (fg::scores(q, packed) | pipeline).with(workspace) * v; }) == 0);
+  CHECK(allocated_by([&] { out = (fg::scores(q, k.topRows(77)) | pipeline).with(workspace) * v.topRows(77); }) == 0);
+  CHECK(allocated_by([&] { out.row(3) = (fg::scores(q.row(3), k) | pipeline).with(workspace) * v; }) == 0);
+}
+#else
+TEST_CASE("allocations are counted where malloc is ours to replace") { SUCCEED(); }
+#endif
