@@ -126,8 +126,8 @@ TEST_CASE("targets that cannot become what they must be stay as they were") {
   check("X | stages", "2x2", "5x4", Eigen::Ref<M>(small), [&](auto&& to) { to = q | fg::relu(); });
   check("multi_head(heads, Q, K, V, head)", "2x2", "5x3", Eigen::Ref<M>(small),
         [&](auto&& to) { to = fg::multi_head(fg::heads{1}, q, k, v, fg::softmax()); });
-  CHECK(message([&] { const Eigen::Matrix<float, 4, 4> wrong = a * v; }) ==
-        "filigree: A * V: the target is 4x4 and cannot become what it must be, 5x3");
+  CHECK(message([&] { (void)a.operator Eigen::Matrix<float, 4, 4>(); }) ==
+        "filigree: scores(Q, K) | stages: the target is 4x4 and cannot become what it must be, 5x6");
 }
 
 TEST_CASE("a workspace serves one evaluation at a time") {

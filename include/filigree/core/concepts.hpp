@@ -13,9 +13,20 @@ using Eigen::Index;
 template <class T>
 concept Real = std::same_as<T, float> || std::same_as<T, double>;
 
+namespace detail {
+
+template <class D>
+void takes_dense(const Eigen::MatrixBase<D>&);
+template <class D>
+void takes_dense(const Eigen::ArrayBase<D>&);
+
+}  // namespace detail
+
 /// A dense Eigen expression, matrix or array, of any layout.
 template <class T>
-concept DenseExpression = std::derived_from<std::remove_cvref_t<T>, Eigen::DenseBase<std::remove_cvref_t<T>>>;
+concept DenseExpression = requires(const std::remove_cvref_t<T>& x) {
+  detail::takes_dense(x);
+};
 
 namespace detail {
 

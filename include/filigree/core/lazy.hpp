@@ -112,8 +112,8 @@ class Reader {
     Index row_stride, col_stride;
   };
   struct Evaluated {
-    explicit Evaluated(const Xpr& x) : coeffs(x) {}
-    Eigen::internal::evaluator<Xpr> coeffs;
+    explicit Evaluated(const Xpr& x) : coeffs(x.derived()) {}
+    Eigen::internal::evaluator<std::remove_cvref_t<decltype(std::declval<const Xpr&>().derived())>> coeffs;
   };
 
   Index rows_, cols_;
@@ -122,16 +122,15 @@ class Reader {
 
 }  // namespace detail
 
-/// A lazy matrix that converts to dense and sparse matrices and is none itself; Impl derives from it.
-/// Impl has rows(), cols(), evaluate_to(Target), reads(begin, end), to_sparse<Sparse>() and a static name().
+/// A lazy matrix that can be assigned to dense and sparse matrices and takes no part in expressions; Impl derives from
+/// it. Impl has rows(), cols(), evaluate_to(Target), reads(begin, end), to_sparse<Sparse>() and a static name(). (It is
+/// a DenseBase and not an EigenBase, because Eigen resizes the target of the latter before anyone looks whether an
+/// operand lives there.)
 template <class Impl_, Real S>
-class LazyMatrix : public Eigen::EigenBase<LazyMatrix<Impl_, S>> {
+class LazyMatrix : public Eigen::DenseBase<LazyMatrix<Impl_, S>> {
  public:
   using Impl = Impl_;
   using Scalar = S;
-  using PlainObject = Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-  static constexpr int RowsAtCompileTime = Eigen::Dynamic, ColsAtCompileTime = Eigen::Dynamic,
-                       SizeAtCompileTime = Eigen::Dynamic;
   const Impl& impl() const { return static_cast<const Impl&>(*this); }
   Index rows() const { return impl().rows(); }
   Index cols() const { return impl().cols(); }
@@ -190,6 +189,16 @@ struct AssignmentKind<DstShape, filigree::detail::LazyShape> {
   using Kind = filigree::detail::LazyAssignment;
 };
 
+/// Eigen asks for these when it looks at what might be assigned; as part of an expression there is no such thing.
+template <class Impl, class S>
+struct evaluator<filigree::LazyMatrix<Impl, S>> {
+  enum { CoeffReadCost = HugeCost, Flags = 0, Alignment = 0 };
+  template <bool never = false>
+  explicit evaluator(const filigree::LazyMatrix<Impl, S>&) {
+    static_assert(never, "filigree: A is no matrix but lazy rows: assign it to a matrix and go on with that");
+  }
+};
+
 /// Inside a larger expression a temporary holds the value; it is made before the evaluator that reads it.
 template <class Impl>
 struct filigree_value {
@@ -246,14 +255,20 @@ struct filigree_assignment {
     return (to.rows() == rows && to.cols() == cols) || (vector && (rows == 1 || cols == 1) && to.size() == rows * cols);
   }
 
-  static bool resizable(Eigen::Index rows, Eigen::Index cols) {
-    if constexpr (!plain || op != filigree::detail::Assign::set) return false;
-    const auto fits = [](int fixed, int most, Eigen::Index size) {
-      return (fixed == Dynamic || fixed == size) && (most == Dynamic || size <= most);
-    };
-    if (vector) return (rows == 1 || cols == 1) && fits(To::SizeAtCompileTime, To::MaxSizeAtCompileTime, rows * cols);
-    return fits(To::RowsAtCompileTime, To::MaxRowsAtCompileTime, rows) &&
-           fits(To::ColsAtCompileTime, To::MaxColsAtCompileTime, cols);
+  // Whether memory of a fixed or bounded size could hold it. Eigen may have set the size already, without looking.
+  static bool fits([[maybe_unused]] Eigen::Index rows, [[maybe_unused]] Eigen::Index cols) {
+    if constexpr (plain) {
+      const auto holds = [](int fixed, int most, Eigen::Index size) {
+        return (fixed == Dynamic || fixed == size) && (most == Dynamic || size <= most);
+      };
+      if constexpr (vector)
+        return (rows == 1 || cols == 1) && holds(To::SizeAtCompileTime, To::MaxSizeAtCompileTime, rows * cols);
+      else
+        return holds(To::RowsAtCompileTime, To::MaxRowsAtCompileTime, rows) &&
+               holds(To::ColsAtCompileTime, To::MaxColsAtCompileTime, cols);
+    } else {
+      return true;
+    }
   }
 
   static void resize(To& to, Eigen::Index rows, Eigen::Index cols) {
@@ -268,8 +283,10 @@ struct filigree_assignment {
 
   static void run_dense(To& to, const Impl& from) {
     const Eigen::Index rows = from.rows(), cols = from.cols();
-    filigree::detail::require(same_shape(to, rows, cols) || resizable(rows, cols), Impl::name(), ": the target is ",
-                              to.rows(), "x", to.cols(), " and cannot become what it must be, ", rows, "x", cols);
+    constexpr bool resizes = plain && op == filigree::detail::Assign::set;
+    filigree::detail::require((resizes || same_shape(to, rows, cols)) && fits(rows, cols), Impl::name(),
+                              ": the target is ", to.rows(), "x", to.cols(), " and cannot become what it must be, ",
+                              rows, "x", cols);
     if constexpr (bool(To::Flags & DirectAccessBit)) {
       const auto [begin, end] = filigree::detail::memory(to);
       if (begin == end || !from.reads(begin, end)) {
@@ -302,3 +319,13 @@ struct Assignment<To, filigree::LazyDense<Impl>, Func, Dense2Dense, void>
     : filigree_assignment<To, filigree::LazyDense<Impl>, Func> {};
 
 }  // namespace Eigen::internal
+
+namespace filigree::detail {
+
+/// `to = lazy` without Eigen's own resizing, which only asserts that a target fits.
+template <class To, class From>
+void assign(To& to, const From& lazy) {
+  Eigen::internal::call_assignment(to, lazy);
+}
+
+}  // namespace filigree::detail

@@ -93,7 +93,7 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
     requires(R != Eigen::Dynamic || MaxR != Eigen::Dynamic || (turned ? C != 1 : MaxC != Eigen::Dynamic))
   operator Eigen::Matrix<S, R, C, O, MaxR, MaxC>() const {
     Eigen::Matrix<S, R, C, O, MaxR, MaxC> result;
-    result = static_cast<const LazyMatrix<Weights, Scalar>&>(*this);
+    detail::assign(result, static_cast<const LazyMatrix<Weights, Scalar>&>(*this));
     return result;
   }
   template <class S, int O, class I>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Empty rows and sizes of 0.
+// Rows in which nothing is present.
 #include <filigree/filigree.hpp>
 
 #include "catch.hpp"
@@ -64,54 +64,4 @@ TEMPLATE_TEST_CASE("nothing survives a selector", "", float, double) {
   CHECK(fg::selected(fg::scores(q, k) | fg::threshold(1e30)).columns.cols() == 0);
   const Matrix<S> zeros = Matrix<S>::Zero(70, 5);  // a sum of 0 leaves a row empty
   CHECK(Eigen::SparseMatrix<S>(fg::scores(q, zeros) | fg::top_k(3) | fg::normalize_sum()).nonZeros() == 0);
-}
-
-TEMPLATE_TEST_CASE("sizes of 0", "", float, double) {
-  using S = TestType;
-  Random random(313);
-  for (const Index n : {0, 1, 3})
-    for (const Index m : {0, 1, 5, 70})
-      for (const Index d : {0, 2})
-        for (const Index dv : {0, 1, 4}) {
-          INFO("n " << n << ", m " << m << ", d " << d << ", dv " << dv);
-          const Matrix<S> q = test::normal<S>(random, n, d), k = test::normal<S>(random, m, d), v = test::normal<S>(random, m, dv);
-          const auto check = [&](const auto& a) {
-            const Matrix<S> out = a * v, weights = a;
-            REQUIRE(out.rows() == n);
-            REQUIRE(out.cols() == dv);
-            REQUIRE(weights.cols() == m);
-            if (m == 0) REQUIRE(positive_zero(out));
-            REQUIRE(Eigen::SparseMatrix<S>(a).rows() == n);
-            REQUIRE(fg::selected(a).columns.rows() == n);
-          };
-          check(fg::scores(q, k) | fg::top_k(2) | fg::softmax());
-          check(fg::scores(q, k) | fg::causal() | fg::threshold(-1) | fg::softmax());
-          check(fg::scores(q, fg::pack(k)) | fg::softmax());
-          check(fg::scores(q, k));
-          const auto [out, lse] = fg::attend(fg::scores(q, k) | fg::top_k(2) | fg::softmax(), v);
-          REQUIRE(out.rows() == n);
-          REQUIRE(lse.size() == n);
-          if (m == 0) REQUIRE((lse.array() == -std::numeric_limits<S>::infinity()).all());
-          const Matrix<S> heads = fg::multi_head(fg::heads{2}, test::normal<S>(random, n, 2 * d), test::normal<S>(random, m, 2 * d),
-                                                 test::normal<S>(random, m, 2 * dv), fg::top_k(2) | fg::softmax());
-          REQUIRE(heads.rows() == n);
-          REQUIRE(heads.cols() == 2 * dv);
-        }
-}
-
-TEMPLATE_TEST_CASE("without features all scores are 0: ties, which the lowest keys win", "", float, double) {
-  using S = TestType;
-  const Matrix<S> q(3, 0), k(100, 0);
-  const auto kept = fg::selected(fg::scores(q, k) | fg::top_k(3) | fg::softmax());
-  for (Index i = 0; i < 3; ++i)
-    for (Index e = 0; e < 3; ++e) {
-      CHECK(kept.columns(i, e) == e);
-      CHECK(kept.weights(i, e) == S(1) / S(3));
-    }
-  const Matrix<S> empty_x(0, 4), narrow_x(4, 0);
-  CHECK(Matrix<S>(empty_x | fg::top_k(2)).rows() == 0);
-  CHECK(Matrix<S>(narrow_x | fg::softmax()).rows() == 4);
-  CHECK(Eigen::SparseMatrix<S>(narrow_x | fg::batch_top_k(2)).nonZeros() == 0);
-  CHECK(Eigen::SparseMatrix<S>(empty_x | fg::winner_take_all(0.5)).nonZeros() == 0);
-  CHECK(Eigen::SparseMatrix<S>(empty_x | fg::prune_magnitude(0.5)).nonZeros() == 0);
 }
