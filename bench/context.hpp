@@ -5,7 +5,6 @@
 
 #include <Eigen/Core>
 #include <filigree/kernel/instruction_set.hpp>
-#include <iostream>
 #include <string>
 #include <thread>
 
@@ -13,10 +12,7 @@ namespace bench {
 
 /// Says what is measured, on the screen and in the JSON, and runs the benchmarks that the arguments ask for.
 inline int run_benchmarks(int argc, char** argv) {
-  const auto add = [](const char* what, const std::string& value) {
-    std::cerr << what << ": " << value << '\n';
-    benchmark::AddCustomContext(what, value);
-  };
+  const auto add = [](const char* what, const std::string& value) { benchmark::AddCustomContext(what, value); };
   add("eigen", std::to_string(EIGEN_WORLD_VERSION) + "." + std::to_string(EIGEN_MAJOR_VERSION) + "." +
                    std::to_string(EIGEN_MINOR_VERSION) + ", " + Eigen::SimdInstructionSetsInUse());
 #if defined(__clang__)

@@ -142,9 +142,11 @@ int main(int argc, char** argv) {
 
   std::printf("\n%-46s %12s  %s\n", "medians", "ms", "GFLOP/s or GB/s");
   for (const auto& [group, results] : groups)
-    for (const auto& [name, c] : results.cases)
-      std::printf("%-46s %12.3f  %7.1f %s\n", (group + ": " + name).c_str(), 1e3 * median(c.seconds),
-                  c.rate.empty() ? 0.0 : median(c.rate) / 1e9, c.label.c_str());
+    for (const auto& [name, c] : results.cases) {
+      std::printf("%-46s %12.3f", (group + ": " + name).c_str(), 1e3 * median(c.seconds));
+      if (!c.rate.empty()) std::printf("  %7.1f %s", median(c.rate) / 1e9, c.label.c_str());
+      std::printf("\n");
+    }
 
   using enum Table::Wish;
   Table table;

@@ -221,5 +221,18 @@ void operator*(const Number&, const Weights<Source, S...>&) {
   static_assert(!sizeof(Number),
                 "filigree: 2 * A: weights are not scaled; use map(f) before the normaliser, or 2 * (A * V)");
 }
+template <class Number, class Source, class... S>
+  requires std::is_arithmetic_v<Number>
+void operator*(const Weights<Source, S...>&, const Number&) {
+  static_assert(!sizeof(Number),
+                "filigree: A * 2: weights are not scaled; use map(f) before the normaliser, or 2 * (A * V)");
+}
+
+/// Does not compile: a source stands on the left of its stages.
+template <detail::Piped A, class B>
+  requires(detail::WeightsExpression<B> || DenseExpression<B>)
+void operator|(A&&, B&&) {
+  static_assert(!sizeof(B), "filigree: stages | source: the source stands on the left: scores(Q, K) | stages");
+}
 
 }  // namespace filigree

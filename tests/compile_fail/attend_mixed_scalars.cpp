@@ -1,0 +1,13 @@
+// expect: filigree: attend\(A, V\): A and V must have the same scalar
+// SPDX-License-Identifier: MIT
+#include <filigree/filigree.hpp>
+namespace fg = filigree;
+
+void run(Eigen::MatrixXf& q, Eigen::MatrixXf& k, Eigen::MatrixXf& v, Eigen::MatrixXd& d) {
+  (void)q, (void)k, (void)v, (void)d;
+#ifndef FILIGREE_MUST_FAIL
+  (void)fg::attend(fg::scores(q, k) | fg::softmax(), v);
+#else
+  (void)fg::attend(fg::scores(q, k) | fg::softmax(), d);
+#endif
+}

@@ -1,0 +1,13 @@
+// expect: filigree: A \* 2: weights are not scaled
+// SPDX-License-Identifier: MIT
+#include <filigree/filigree.hpp>
+namespace fg = filigree;
+
+void run(Eigen::MatrixXf& q, Eigen::MatrixXf& k, Eigen::MatrixXf& v, Eigen::MatrixXd& d) {
+  (void)q, (void)k, (void)v, (void)d;
+#ifndef FILIGREE_MUST_FAIL
+  v = (fg::scores(q, k) | fg::softmax()) * v;
+#else
+  v = (fg::scores(q, k) | fg::softmax()) * 2;
+#endif
+}
