@@ -39,8 +39,12 @@ class Random {
  public:
   explicit Random(std::uint64_t stream) : engine_(seed() * 0x9E3779B97F4A7C15U + stream) {}
 
-  Index between(Index lo, Index hi) { return lo + static_cast<Index>(engine_() % static_cast<std::uint64_t>(hi - lo + 1)); }
-  double uniform(double lo = 0, double hi = 1) { return lo + (hi - lo) * static_cast<double>(engine_() >> 11) * 0x1p-53; }
+  Index between(Index lo, Index hi) {
+    return lo + static_cast<Index>(engine_() % static_cast<std::uint64_t>(hi - lo + 1));
+  }
+  double uniform(double lo = 0, double hi = 1) {
+    return lo + (hi - lo) * static_cast<double>(engine_() >> 11) * 0x1p-53;
+  }
   double normal() { return normal_(engine_); }
   bool chance(double p) { return uniform() < p; }
   std::uint64_t bits() { return engine_(); }
@@ -81,7 +85,8 @@ Matrix<S> numbers(Random& random, Index rows, Index cols, Kind kind) {
         case Kind::heavy_tailed: v = random.normal() * std::exp(2 * random.normal()); break;
         case Kind::constant: v = base; break;
         case Kind::near_tie:
-          v = base * (1 + static_cast<double>(random.between(-2, 2)) * static_cast<double>(std::numeric_limits<S>::epsilon()));
+          v = base *
+              (1 + static_cast<double>(random.between(-2, 2)) * static_cast<double>(std::numeric_limits<S>::epsilon()));
           break;
         case Kind::low_rank: v = left[static_cast<std::size_t>(i)] * right[static_cast<std::size_t>(j)]; break;
         case Kind::integers: v = static_cast<double>(random.between(-2, 2)); break;

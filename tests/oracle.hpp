@@ -2,8 +2,9 @@
 // What every word means, slowly: the whole n x m matrix in long double with a flag for what is present, one stage after
 // another, each formula written here and nothing taken from the library.
 //
-// Numbers are exactly those of the scalar until a normaliser makes them inexact; from then on each carries a bound of how
-// far a correct evaluation in that scalar may be off. A selection that falls within these bounds leaves its row open.
+// Numbers are exactly those of the scalar until a normaliser makes them inexact; from then on each carries a bound of
+// how far a correct evaluation in that scalar may be off. A selection that falls within these bounds leaves its row
+// open.
 #pragma once
 
 #include <Eigen/Core>
@@ -50,14 +51,17 @@ struct Table {
   /// f(x) with x in the scalar.
   template <class F>
   Real in_scalar(F&& f, Real x) const {
-    return single ? Real(static_cast<float>(f(static_cast<float>(x)))) : Real(static_cast<double>(f(static_cast<double>(x))));
+    return single ? Real(static_cast<float>(f(static_cast<float>(x))))
+                  : Real(static_cast<double>(f(static_cast<double>(x))));
   }
 };
 
 using Step = std::function<void(Table&)>;
 using Predicate = std::function<bool(const Table&, Index p, Index j)>;
 
-inline Index floor_div(Index a, Index b) { return static_cast<Index>(std::floor(static_cast<double>(a) / static_cast<double>(b))); }
+inline Index floor_div(Index a, Index b) {
+  return static_cast<Index>(std::floor(static_cast<double>(a) / static_cast<double>(b)));
+}
 
 /// The columns of row i that may be present.
 inline std::vector<Index> columns(const Table& t, Index i) {
@@ -111,9 +115,8 @@ inline Predicate documents(std::vector<int> ids) {
   };
 }
 inline Predicate given(std::vector<char> stored) {  // n x m, by row
-  return [=](const Table& t, Index p, Index j) {
-    return stored[Table::size((p - t.query_at) * t.m + j - t.key_at)] != 0;
-  };
+  return
+      [=](const Table& t, Index p, Index j) { return stored[Table::size((p - t.query_at) * t.m + j - t.key_at)] != 0; };
 }
 
 // Maps: in the scalar while numbers are exact; `slope` bounds the derivative.
@@ -128,7 +131,8 @@ Step map(F f, Real slope = 1) {
         const Index p = t.query_at + i, j = t.key_at + c;
         const Real before = e.value, error = e.error;
         e.value = t.in_scalar([&](auto s) { return f(t, s, p, j); }, before);
-        if (error > 0) e.error = slope * (error + t.eps() * std::abs(before)) + 4 * t.eps() * (std::abs(before) + std::abs(e.value));
+        if (error > 0)
+          e.error = slope * (error + t.eps() * std::abs(before)) + 4 * t.eps() * (std::abs(before) + std::abs(e.value));
         if (e.value == -infinity) drop(t, i, c);
       }
   };
@@ -209,7 +213,8 @@ inline Step keep_above(double bound, Real (*key)(Real), bool shrink = false) {
       if (!(key(e.value) > b)) {
         drop(t, i, cell.second);
       } else if (shrink) {
-        e.value = t.in_scalar([&](auto x) { return x > 0 ? x - static_cast<decltype(x)>(b) : x + static_cast<decltype(x)>(b); }, e.value);
+        e.value = t.in_scalar(
+            [&](auto x) { return x > 0 ? x - static_cast<decltype(x)>(b) : x + static_cast<decltype(x)>(b); }, e.value);
         if (e.error > 0) e.error += t.eps() * (std::abs(e.value) + b);
       }
     }
@@ -233,7 +238,8 @@ inline Step prune_n_m(Index n, Index m) {
 inline Step top_p(double p) {
   return by_row([=](Table& t, Index i, auto cells) {
     if (cells.empty() || p == 1) return;
-    std::stable_sort(cells.begin(), cells.end(), [&](auto a, auto b) { return t.at(i, a.second).value > t.at(i, b.second).value; });
+    std::stable_sort(cells.begin(), cells.end(),
+                     [&](auto a, auto b) { return t.at(i, a.second).value > t.at(i, b.second).value; });
     // Fractions are counted in double.
     const auto top = static_cast<double>(t.at(i, cells[0].second).value);
     std::vector<double> weights;
@@ -248,7 +254,8 @@ inline Step top_p(double p) {
     double sum = 0;
     while (keep < static_cast<Index>(cells.size()) && sum < p * total) sum += weights[Table::size(keep++)];
     const Real margin = error > 0 ? total * std::expm1(2 * error) + 1e-12 : 0;
-    if (error > 0 && (std::abs(sum - p * total) <= margin || std::abs(sum - weights[Table::size(keep - 1)] - p * total) <= margin))
+    if (error > 0 &&
+        (std::abs(sum - p * total) <= margin || std::abs(sum - weights[Table::size(keep - 1)] - p * total) <= margin))
       t.open[Table::size(i)] = 1;
     std::sort(cells.begin(), cells.end());
     keep_best(t, cells, keep, plain);
@@ -321,12 +328,14 @@ inline Step simplex(Real scale, int power) {
     }
     const auto mass = [&](Real tau) {
       Real sum = 0;
-      for (const auto& cell : cells) sum += std::pow(std::max<Real>(scale * (t.at(i, cell.second).value - top) - tau, 0), power);
+      for (const auto& cell : cells)
+        sum += std::pow(std::max<Real>(scale * (t.at(i, cell.second).value - top) - tau, 0), power);
       return sum;
     };
     Real lo = -1, hi = 0;  // mass(-1) >= 1, mass(0) = 0: bisection, the plainest way
     for (int step = 0; step < 80; ++step) (mass((lo + hi) / 2) >= 1 ? lo : hi) = (lo + hi) / 2;
-    const Real off = scale * error + (power == 1 ? 8 * eps * count : 4 * std::sqrt(eps * count) * eps + 32 * eps * count);
+    const Real off =
+        scale * error + (power == 1 ? 8 * eps * count : 4 * std::sqrt(eps * count) * eps + 32 * eps * count);
     for (const auto& cell : cells) {
       Entry& e = t.at(i, cell.second);
       const Real above = scale * (e.value - top) - lo;
@@ -336,7 +345,8 @@ inline Step simplex(Real scale, int power) {
       }
       e.presence = above <= off + 1e-18L ? maybe : e.presence;
       e.value = above > 0 ? std::pow(above, power) : 0;
-      e.error = std::pow(std::abs(above) + off, power) - std::pow(std::abs(above), power) + 2 * t.eps() * e.value + 2 * t.tiny();
+      e.error = std::pow(std::abs(above) + off, power) - std::pow(std::abs(above), power) + 2 * t.eps() * e.value +
+                2 * t.tiny();
     }
   });
 }
@@ -364,7 +374,8 @@ inline Step normalize_sum() {
     for (const auto& cell : cells) {
       Entry& e = t.at(i, cell.second);
       const Real w = e.value / sum;
-      e.error = 2 * (e.error / std::abs(sum) + std::abs(w) * off / std::abs(sum)) + std::abs(w) * 2 * t.eps() + t.tiny();
+      e.error =
+          2 * (e.error / std::abs(sum) + std::abs(w) * off / std::abs(sum)) + std::abs(w) * 2 * t.eps() + t.tiny();
       e.value = w;
     }
   });

@@ -57,7 +57,8 @@ auto operator|(const A& x, const B& y) {
   const auto a = as_twin(x);
   const auto b = as_twin(y);
   auto word = a.word | b.word;
-  return Twin<decltype(word)>{word, [f = a.step, g = b.step](oracle::Table& t) { f(t), g(t); }, a.text + " | " + b.text};
+  return Twin<decltype(word)>{word, [f = a.step, g = b.step](oracle::Table& t) { f(t), g(t); },
+                              a.text + " | " + b.text};
 }
 template <class A, class B>
 auto operator&&(const PatternTwin<A>& a, const PatternTwin<B>& b) {
@@ -112,8 +113,12 @@ class AnyPattern {
   struct Holds : Face {
     explicit Holds(P pattern) : held(std::move(pattern)) {}
     bool keeps(Index p, Index j, const fg::Grid& g) const override { return fg::detail::keeps(held, p, j, g); }
-    void covers(Index a, Index b, const fg::Grid& g, fg::Ranges& r) const override { fg::detail::covers(held, a, b, g, r); }
-    void contains(Index a, Index b, const fg::Grid& g, fg::Ranges& r) const override { fg::detail::contains(held, a, b, g, r); }
+    void covers(Index a, Index b, const fg::Grid& g, fg::Ranges& r) const override {
+      fg::detail::covers(held, a, b, g, r);
+    }
+    void contains(Index a, Index b, const fg::Grid& g, fg::Ranges& r) const override {
+      fg::detail::contains(held, a, b, g, r);
+    }
     void check(const fg::Grid& g) const override { fg::detail::check(held, g); }
     P held;
   };
@@ -173,11 +178,13 @@ struct Words {
   auto window() {
     const Index left = length(), right = random.chance(0.5) ? left : length();
     const std::string text = call("window", {double(left), double(right)});
-    return PatternTwin<fg::Window>{left == right ? fg::window(left) : fg::window(left, right), oracle::window(left, right), text};
+    return PatternTwin<fg::Window>{left == right ? fg::window(left) : fg::window(left, right),
+                                   oracle::window(left, right), text};
   }
   auto first() {
     const Index c = length() + (random.chance(0.5) ? shape.key_at : 0);
-    return PatternTwin<fg::First>{fg::first(std::max<Index>(c, 0)), oracle::first(std::max<Index>(c, 0)), call("first", {double(c)})};
+    return PatternTwin<fg::First>{fg::first(std::max<Index>(c, 0)), oracle::first(std::max<Index>(c, 0)),
+                                  call("first", {double(c)})};
   }
   auto global() {
     std::vector<Index> ids;
@@ -194,7 +201,8 @@ struct Words {
     int id = 0;
     for (int& x : ids) x = ascending ? (id += random.chance(0.1) ? 1 : 0) : static_cast<int>(random.between(0, 3));
     auto word = fg::documents(std::vector<int>(ids));
-    return PatternTwin<decltype(word)>{word, oracle::documents(ids), ascending ? "documents(ascending)" : "documents(mixed)"};
+    return PatternTwin<decltype(word)>{word, oracle::documents(ids),
+                                       ascending ? "documents(ascending)" : "documents(mixed)"};
   }
   auto same_block() {
     const Index b = random.between(1, random.chance(0.5) ? 7 : 100);
@@ -279,8 +287,9 @@ struct Words {
       return (p + 3 * j) % 11 == a ? -std::numeric_limits<S>::infinity() : (j + p) % 3 == 0 ? s / 2 : -s;
     };
     auto word = fg::map(f);
-    return Twin<decltype(word)>{word, oracle::map([f](const oracle::Table&, auto s, Index p, Index j) { return f(static_cast<S>(s), p, j); }),
-                                call("map", {double(a)})};
+    return Twin<decltype(word)>{
+        word, oracle::map([f](const oracle::Table&, auto s, Index p, Index j) { return f(static_cast<S>(s), p, j); }),
+        call("map", {double(a)})};
   }
   Twin<AnyMap<S>> any_map() {
     const auto any = [](const auto& t) { return Twin<AnyMap<S>>{AnyMap<S>::of(t.word), t.step, t.text}; };
@@ -342,7 +351,9 @@ struct Words {
   }
   auto sparsemax() { return Twin<fg::Sparsemax>{fg::sparsemax(), oracle::sparsemax(), "sparsemax()"}; }
   auto entmax15() { return Twin<fg::Entmax15>{fg::entmax15(), oracle::entmax15(), "entmax15()"}; }
-  auto normalize_sum() { return Twin<fg::NormalizeSum>{fg::normalize_sum(), oracle::normalize_sum(), "normalize_sum()"}; }
+  auto normalize_sum() {
+    return Twin<fg::NormalizeSum>{fg::normalize_sum(), oracle::normalize_sum(), "normalize_sum()"};
+  }
   auto dropout() {
     const double p = random.pick({0.0, 0.2, 0.9});
     const std::uint64_t seed = random.bits();
@@ -361,7 +372,11 @@ struct Words {
       text += (text.empty() ? "" : " | ") + twin.text;
     }
     operator Twin<AnyStages<S>>() const {
-      return {word, [list = steps](oracle::Table& t) { for (const auto& step : list) step(t); }, "{" + text + "}"};
+      return {word,
+              [list = steps](oracle::Table& t) {
+                for (const auto& step : list) step(t);
+              },
+              "{" + text + "}"};
     }
   };
   void add_selector(List& list) {

@@ -34,7 +34,8 @@ bool close(const fg::Attended<S>& a, const fg::Attended<S>& b, S bound) {
 TEMPLATE_TEST_CASE("attend gives the bits of A * V and the logsumexp of the scores", "", float, double) {
   using S = TestType;
   Random random(331);
-  const Matrix<S> q = test::normal<S>(random, 33, 7), k = test::normal<S>(random, 90, 7), v = test::normal<S>(random, 90, 5);
+  const Matrix<S> q = test::normal<S>(random, 33, 7), k = test::normal<S>(random, 90, 7),
+                  v = test::normal<S>(random, 90, 5);
   const auto check = [&](const auto& scores, const auto& tail, double sink) {
     const auto a = scores | tail;
     const auto [out, lse] = fg::attend(a, v);
@@ -42,8 +43,10 @@ TEMPLATE_TEST_CASE("attend gives the bits of A * V and the logsumexp of the scor
     const Eigen::SparseMatrix<S, Eigen::RowMajor> raw = scores;
     for (Index i = 0; i < 33; ++i) {
       long double sum = std::exp(static_cast<long double>(sink));
-      for (typename Eigen::SparseMatrix<S, Eigen::RowMajor>::InnerIterator e(raw, i); e; ++e) sum += std::exp(static_cast<long double>(e.value()));
-      CHECK(std::abs(lse[i] - std::log(sum)) <= 100 * std::numeric_limits<S>::epsilon() * (1 + std::abs(std::log(sum))));
+      for (typename Eigen::SparseMatrix<S, Eigen::RowMajor>::InnerIterator e(raw, i); e; ++e)
+        sum += std::exp(static_cast<long double>(e.value()));
+      CHECK(std::abs(lse[i] - std::log(sum)) <=
+            100 * std::numeric_limits<S>::epsilon() * (1 + std::abs(std::log(sum))));
     }
   };
   constexpr double off = -std::numeric_limits<double>::infinity();
@@ -63,7 +66,8 @@ TEMPLATE_TEST_CASE("attend takes middle rows, executors and workspaces", "", flo
   Random random(332);
   fg::thread_pool pool(3);
   fg::Workspace workspace;
-  const Matrix<S> q = test::normal<S>(random, 50, 7), k = test::normal<S>(random, 90, 7), v = test::normal<S>(random, 90, 5);
+  const Matrix<S> q = test::normal<S>(random, 50, 7), k = test::normal<S>(random, 90, 7),
+                  v = test::normal<S>(random, 90, 5);
   const auto a = fg::scores(q, k) | fg::causal() | fg::top_k(7) | fg::softmax();
   const auto whole = fg::attend(a, v);
   const auto part = fg::attend(a.on(pool).with(workspace).middleRows(13, 20), v);
@@ -77,13 +81,15 @@ TEMPLATE_TEST_CASE("parts over disjoint keys merge to the whole", "", float, dou
   const S bound = 64 * std::numeric_limits<S>::epsilon() * 8;
   for (int number = 0; number < 60; ++number) {
     const Index n = random.between(1, 40), m = random.between(3, 150), d = random.between(1, 9);
-    const Matrix<S> q = test::normal<S>(random, n, d), k = test::normal<S>(random, m, d), v = test::normal<S>(random, m, 4);
+    const Matrix<S> q = test::normal<S>(random, n, d), k = test::normal<S>(random, m, d),
+                    v = test::normal<S>(random, m, 4);
     const Index a = random.between(0, m), b = random.between(a, m), at = random.between(-10, 10);
     const auto check = [&](const auto& pipeline) {
       const Index query_at = at + m - n;
       const auto part = [&](Index first, Index last) {
-        return fg::attend(fg::scores(q, k.middleRows(first, last - first), {.query_at = query_at, .key_at = at + first}) | pipeline,
-                          v.middleRows(first, last - first));
+        return fg::attend(
+            fg::scores(q, k.middleRows(first, last - first), {.query_at = query_at, .key_at = at + first}) | pipeline,
+            v.middleRows(first, last - first));
       };
       const auto whole = fg::attend(fg::scores(q, k, {.key_at = at}) | pipeline, v);
       const auto x = part(0, a), y = part(a, b), z = part(b, m);
@@ -103,10 +109,12 @@ TEMPLATE_TEST_CASE("parts over disjoint keys merge to the whole", "", float, dou
 TEMPLATE_TEST_CASE("a part without entries changes nothing, and a sink stands in one part", "", float, double) {
   using S = TestType;
   Random random(334);
-  const Matrix<S> q = test::normal<S>(random, 6, 3), k = test::normal<S>(random, 20, 3), v = test::normal<S>(random, 20, 2);
+  const Matrix<S> q = test::normal<S>(random, 6, 3), k = test::normal<S>(random, 20, 3),
+                  v = test::normal<S>(random, 20, 2);
   const auto whole = fg::attend(fg::scores(q, k) | fg::softmax(), v);
   const auto nothing = fg::attend(fg::scores(q, k) | fg::threshold(1e30) | fg::softmax(), v);
-  for (const auto& merged : {fg::merge(whole, nothing), fg::merge(nothing, whole), fg::merge(nothing, whole, nothing), fg::merge(whole)}) {
+  for (const auto& merged :
+       {fg::merge(whole, nothing), fg::merge(nothing, whole), fg::merge(nothing, whole, nothing), fg::merge(whole)}) {
     CHECK(test::same(merged.out, whole.out));
     CHECK(test::same(merged.lse, whole.lse));
   }

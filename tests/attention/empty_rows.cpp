@@ -57,10 +57,12 @@ TEMPLATE_TEST_CASE("a row without entries gives +0 for every normaliser", "", fl
 TEMPLATE_TEST_CASE("nothing survives a selector", "", float, double) {
   using S = TestType;
   Random random(312);
-  const Matrix<S> q = test::normal<S>(random, 4, 5), k = test::normal<S>(random, 70, 5), v = test::normal<S>(random, 70, 3);
+  const Matrix<S> q = test::normal<S>(random, 4, 5), k = test::normal<S>(random, 70, 5),
+                  v = test::normal<S>(random, 70, 3);
   CHECK(positive_zero(Matrix<S>((fg::scores(q, k) | fg::threshold(1e30) | fg::softmax()) * v)));
   CHECK(positive_zero(Matrix<S>((fg::scores(q, k) | fg::drop_lowest(1) | fg::sparsemax()) * v)));
-  CHECK(positive_zero(Matrix<S>((fg::scores(q, k) | fg::where([](Index, Index) { return false; }) | fg::top_k(2)) * v)));
+  CHECK(
+      positive_zero(Matrix<S>((fg::scores(q, k) | fg::where([](Index, Index) { return false; }) | fg::top_k(2)) * v)));
   CHECK(fg::selected(fg::scores(q, k) | fg::threshold(1e30)).columns.cols() == 0);
   const Matrix<S> zeros = Matrix<S>::Zero(70, 5);  // a sum of 0 leaves a row empty
   CHECK(Eigen::SparseMatrix<S>(fg::scores(q, zeros) | fg::top_k(3) | fg::normalize_sum()).nonZeros() == 0);

@@ -31,9 +31,11 @@ M ones(Index rows, Index cols) { return M::Ones(rows, cols); }
 TEST_CASE("scores") {
   const M q = ones(3, 64), k = ones(5, 32);
   CHECK(message([&] { (void)fg::scores(q, k); }) == "filigree: scores(Q, K): Q.cols() = 64 must equal K.cols() = 32");
-  CHECK(message([&] { (void)fg::scores(q, fg::pack(k), 0.5); }) == "filigree: scores(Q, K): Q.cols() = 64 must equal K.cols() = 32");
+  CHECK(message([&] { (void)fg::scores(q, fg::pack(k), 0.5); }) ==
+        "filigree: scores(Q, K): Q.cols() = 64 must equal K.cols() = 32");
   const Eigen::Map<const M> many(nullptr, 2147483647, 0), none(nullptr, 1, 0);
-  CHECK(message([&] { (void)fg::scores(none, many); }) == "filigree: scores(Q, K): K.rows() must be at most 2147482623, got 2147483647");
+  CHECK(message([&] { (void)fg::scores(none, many); }) ==
+        "filigree: scores(Q, K): K.rows() must be at most 2147482623, got 2147483647");
 }
 
 TEST_CASE("dense sources") {
@@ -52,7 +54,8 @@ TEST_CASE("A * V and attend") {
 
 TEST_CASE("merge") {
   const M k = ones(5, 4), v = ones(5, 2);
-  const auto x = fg::attend(fg::scores(ones(3, 4), k) | fg::softmax(), v), y = fg::attend(fg::scores(ones(4, 4), k) | fg::softmax(), v);
+  const auto x = fg::attend(fg::scores(ones(3, 4), k) | fg::softmax(), v),
+             y = fg::attend(fg::scores(ones(4, 4), k) | fg::softmax(), v);
   CHECK(message([&] { (void)fg::merge(x, y); }) == "filigree: merge(a, b): b.out is 4x2, it must be 3x2 like a.out");
   const auto z = fg::attend(fg::scores(ones(3, 4), k) | fg::softmax(), ones(5, 7));
   CHECK(message([&] { (void)fg::merge(x, x, z); }) == "filigree: merge(a, b): b.out is 3x7, it must be 3x2 like a.out");
@@ -72,7 +75,8 @@ TEST_CASE("multi_head") {
   CHECK(check({4, 2}, q, k, v) ==
         "filigree: multi_head(heads, Q, K, V, ...): K.cols() = 12 must be hkv = 2 times the 3 columns of a head of Q");
   CHECK(check({3}, q, k, v) == "filigree: multi_head(heads, Q, K, V, ...): V.cols() = 8 must be a multiple of hkv = 3");
-  CHECK(check({4}, q, k, ones(6, 8)) == "filigree: multi_head(heads, Q, K, V, ...): V.rows() = 6 must equal K.rows() = 5");
+  CHECK(check({4}, q, k, ones(6, 8)) ==
+        "filigree: multi_head(heads, Q, K, V, ...): V.rows() = 6 must equal K.rows() = 5");
   const M b = ones(3, 4);
   CHECK(message([&] { (void)fg::multi_head(fg::heads{4}, q, k, v, fg::bias(b) | fg::softmax()); }) ==
         "filigree: bias(B): B is 3x4 and must have the shape of the scores, 3x5");
@@ -84,7 +88,8 @@ TEST_CASE("stages that do not fit the scores") {
         "filigree: bias(B): B is 4x5 and must have the shape of the scores, 3x5");
   CHECK(message([&] { (void)(fg::scores(q, k) | (fg::causal() && fg::given(b.sparseView()))); }) ==
         "filigree: given(S): S is 4x5 and must have the shape of the scores, 3x5");
-  CHECK(message([&] { (void)(q | fg::bias(b)); }) == "filigree: bias(B): B is 4x5 and must have the shape of the scores, 3x4");
+  CHECK(message([&] { (void)(q | fg::bias(b)); }) ==
+        "filigree: bias(B): B is 4x5 and must have the shape of the scores, 3x4");
 }
 
 TEST_CASE("middleRows") {
@@ -101,7 +106,8 @@ TEST_CASE("middleRows") {
 TEST_CASE("targets that cannot become what they must be stay as they were") {
   const M q = ones(5, 4), k = ones(6, 4), v = ones(6, 3);
   const auto a = fg::scores(q, k) | fg::top_k(2) | fg::softmax();
-  const auto check = [&](const std::string& name, const std::string& is, const std::string& must, auto&& target, auto&& assign) {
+  const auto check = [&](const std::string& name, const std::string& is, const std::string& must, auto&& target,
+                         auto&& assign) {
     target.setConstant(7);
     CHECK(message([&] { assign(target); }) ==
           "filigree: " + name + ": the target is " + is + " and cannot become what it must be, " + must);

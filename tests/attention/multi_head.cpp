@@ -24,7 +24,8 @@ TEMPLATE_TEST_CASE("heads side by side have the bits of heads alone", "", float,
       Matrix<S> expected(n, h * dv);
       for (Index i = 0; i < h; ++i) {
         const Index kv = i / (h / hkv);
-        expected.middleCols(i * dv, dv) = (fg::scores(q.middleCols(i * d, d), k.middleCols(kv * d, d)) | pipeline) * v.middleCols(kv * dv, dv);
+        expected.middleCols(i * dv, dv) =
+            (fg::scores(q.middleCols(i * d, d), k.middleCols(kv * d, d)) | pipeline) * v.middleCols(kv * dv, dv);
       }
       const auto lazy = fg::multi_head(count, q, k, v, pipeline);
       CHECK(lazy.rows() == n);
@@ -46,10 +47,13 @@ TEMPLATE_TEST_CASE("heads side by side have the bits of heads alone", "", float,
 TEMPLATE_TEST_CASE("a function of the head", "", float, double) {
   using S = TestType;
   Random random(342);
-  const Matrix<S> q = test::normal<S>(random, 11, 12), k = test::normal<S>(random, 20, 12), v = test::normal<S>(random, 20, 8);
-  const Matrix<S> out = fg::multi_head(fg::heads{4}, q, k, v, [](auto h) { return fg::alibi(1.0 / (1 << h)) | fg::top_k(h + 1) | fg::softmax(); });
+  const Matrix<S> q = test::normal<S>(random, 11, 12), k = test::normal<S>(random, 20, 12),
+                  v = test::normal<S>(random, 20, 8);
+  const Matrix<S> out = fg::multi_head(
+      fg::heads{4}, q, k, v, [](auto h) { return fg::alibi(1.0 / (1 << h)) | fg::top_k(h + 1) | fg::softmax(); });
   for (Index i = 0; i < 4; ++i) {
-    const Matrix<S> one = (fg::scores(q.middleCols(3 * i, 3), k.middleCols(3 * i, 3)) | fg::alibi(1.0 / (1 << i)) | fg::top_k(i + 1) | fg::softmax()) *
+    const Matrix<S> one = (fg::scores(q.middleCols(3 * i, 3), k.middleCols(3 * i, 3)) | fg::alibi(1.0 / (1 << i)) |
+                           fg::top_k(i + 1) | fg::softmax()) *
                           v.middleCols(2 * i, 2);
     CHECK(test::same(Matrix<S>(out.middleCols(2 * i, 2)), one));
   }

@@ -30,9 +30,11 @@ TEMPLATE_TEST_CASE("NaN and Inf in masked keys and values change no bit", "", fl
   Random random(301);
   // Masked at the border of a panel, inside one, and over many.
   for (const Index m : {5, 70, 200})
-    for (const auto& pipeline : {fg::causal() | fg::top_k(7) | fg::softmax(), fg::causal() | fg::top_k(300) | fg::softmax()}) {
+    for (const auto& pipeline :
+         {fg::causal() | fg::top_k(7) | fg::softmax(), fg::causal() | fg::top_k(300) | fg::softmax()}) {
       const Index n = m / 2, seen = m - n / 2;  // the first rows see keys below `seen`
-      const Matrix<S> q = test::normal<S>(random, n, 6), k = test::normal<S>(random, m, 6), v = test::normal<S>(random, m, 10);
+      const Matrix<S> q = test::normal<S>(random, n, 6), k = test::normal<S>(random, m, 6),
+                      v = test::normal<S>(random, m, 10);
       const Matrix<S> clean = (fg::scores(q, k) | pipeline) * v;
       for (const S poison : bad<S>) {
         Matrix<S> k2 = k, v2 = v;
@@ -50,7 +52,8 @@ TEMPLATE_TEST_CASE("NaN and Inf in masked keys and values change no bit", "", fl
 TEMPLATE_TEST_CASE("NaN and Inf in values that are not kept change no bit", "", float, double) {
   using S = TestType;
   Random random(302);
-  const Matrix<S> q = test::normal<S>(random, 3, 4), k = test::normal<S>(random, 90, 4), v = test::normal<S>(random, 90, 5);
+  const Matrix<S> q = test::normal<S>(random, 3, 4), k = test::normal<S>(random, 90, 4),
+                  v = test::normal<S>(random, 90, 5);
   const auto a = fg::scores(q, k) | fg::top_k(2) | fg::softmax();
   const Matrix<S> clean = a * v;
   const auto kept = fg::selected(a);
@@ -65,7 +68,8 @@ TEMPLATE_TEST_CASE("NaN and Inf in values that are not kept change no bit", "", 
 TEMPLATE_TEST_CASE("NaN in a query makes its row NaN and no other", "", float, double) {
   using S = TestType;
   Random random(303);
-  Matrix<S> q = test::normal<S>(random, 30, 6), k = test::normal<S>(random, 100, 6), v = test::normal<S>(random, 100, 7);
+  Matrix<S> q = test::normal<S>(random, 30, 6), k = test::normal<S>(random, 100, 6),
+            v = test::normal<S>(random, 100, 7);
   const auto check = [&](const auto& pipeline) {
     const Matrix<S> clean = (fg::scores(q, k) | pipeline) * v;
     for (const Index row : {0, 5, 29}) {

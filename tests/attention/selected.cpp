@@ -12,7 +12,7 @@ using test::Random;
 TEMPLATE_TEST_CASE("selected lists columns and values, best first, ties to the lowest column", "", float, double) {
   using S = TestType;
   Matrix<S> x(3, 5);
-  x << 1, 3, 3, 2, 3,  //
+  x << 1, 3, 3, 2, 3,      //
       -1, -2, -1, -2, -1,  //
       0, 0, 0, 0, 0;
   const auto [columns, weights] = fg::selected(x | fg::top_k(4));
@@ -53,7 +53,7 @@ TEMPLATE_TEST_CASE("NaN comes first, also in middle rows", "", float, double) {
   using S = TestType;
   constexpr S nan = std::numeric_limits<S>::quiet_NaN(), inf = std::numeric_limits<S>::infinity();
   Matrix<S> x(3, 5);
-  x << 0, 0, 0, 0, 0,  //
+  x << 0, 0, 0, 0, 0,       //
       1, nan, inf, nan, 2,  //
       0, 0, 0, 0, 0;
   const auto kept = fg::selected((x | fg::top_k(4)).middleRows(1, 1));

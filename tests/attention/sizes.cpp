@@ -30,7 +30,8 @@ TEMPLATE_TEST_CASE("sizes of 0", "", float, double) {
       for (const Index d : {0, 2})
         for (const Index dv : {0, 1, 4}) {
           INFO("n " << n << ", m " << m << ", d " << d << ", dv " << dv);
-          const Matrix<S> q = test::normal<S>(random, n, d), k = test::normal<S>(random, m, d), v = test::normal<S>(random, m, dv);
+          const Matrix<S> q = test::normal<S>(random, n, d), k = test::normal<S>(random, m, d),
+                          v = test::normal<S>(random, m, dv);
           const auto check = [&](const auto& a) {
             const Matrix<S> out = a * v, weights = a;
             REQUIRE(out.rows() == n);
@@ -48,8 +49,9 @@ TEMPLATE_TEST_CASE("sizes of 0", "", float, double) {
           REQUIRE(out.rows() == n);
           REQUIRE(lse.size() == n);
           if (m == 0) REQUIRE((lse.array() == -std::numeric_limits<S>::infinity()).all());
-          const Matrix<S> heads = fg::multi_head(fg::heads{2}, test::normal<S>(random, n, 2 * d), test::normal<S>(random, m, 2 * d),
-                                                 test::normal<S>(random, m, 2 * dv), fg::top_k(2) | fg::softmax());
+          const Matrix<S> heads =
+              fg::multi_head(fg::heads{2}, test::normal<S>(random, n, 2 * d), test::normal<S>(random, m, 2 * d),
+                             test::normal<S>(random, m, 2 * dv), fg::top_k(2) | fg::softmax());
           REQUIRE(heads.rows() == n);
           REQUIRE(heads.cols() == 2 * dv);
         }

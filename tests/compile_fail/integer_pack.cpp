@@ -8,6 +8,7 @@ void run(Eigen::MatrixXf& q, Eigen::MatrixXf& k, Eigen::MatrixXf& v, Eigen::Matr
 #ifndef FILIGREE_MUST_FAIL
   (void)fg::pack(k);
 #else
-  Eigen::MatrixXi z; (void)fg::pack(z);
+  Eigen::MatrixXi z;
+  (void)fg::pack(z);
 #endif
 }

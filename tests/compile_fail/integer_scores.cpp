@@ -8,6 +8,7 @@ void run(Eigen::MatrixXf& q, Eigen::MatrixXf& k, Eigen::MatrixXf& v, Eigen::Matr
 #ifndef FILIGREE_MUST_FAIL
   (void)fg::scores(q, k);
 #else
-  Eigen::MatrixXi z; (void)fg::scores(z, z);
+  Eigen::MatrixXi z;
+  (void)fg::scores(z, z);
 #endif
 }

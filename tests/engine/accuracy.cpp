@@ -62,7 +62,8 @@ std::vector<T> plain(std::vector<T> s, Normaliser which) {
 
 /// Row i of A * V over the kept columns, everything in T.
 template <class T, class Q, class K, class V>
-std::vector<T> plain_row(const Q& q, const K& k, const V& v, T scale, const std::vector<Index>& kept, Normaliser which) {
+std::vector<T> plain_row(const Q& q, const K& k, const V& v, T scale, const std::vector<Index>& kept,
+                         Normaliser which) {
   std::vector<T> s;
   for (const Index c : kept) {
     T sum = 0;
@@ -96,7 +97,8 @@ void check(Normaliser which, const Stage& normaliser, std::uint64_t stream) {
     long double ours = 0, theirs = 0, largest = 0;
     for (Index i = 0; i < n; ++i) {
       std::vector<Index> columns;
-      for (typename Eigen::SparseMatrix<S, Eigen::RowMajor>::InnerIterator e(kept, i); e; ++e) columns.push_back(e.col());
+      for (typename Eigen::SparseMatrix<S, Eigen::RowMajor>::InnerIterator e(kept, i); e; ++e)
+        columns.push_back(e.col());
       const auto truth = plain_row<long double>(q.row(i), k, v, static_cast<S>(scale), columns, which);
       const auto simple = plain_row<S>(q.row(i), k, v, static_cast<S>(scale), columns, which);
       for (std::size_t f = 0; f < truth.size(); ++f) {
@@ -105,7 +107,8 @@ void check(Normaliser which, const Stage& normaliser, std::uint64_t stream) {
         largest = std::max(largest, std::abs(truth[f]));
       }
     }
-    const long double floor = 4 * static_cast<long double>(std::numeric_limits<S>::epsilon()) * std::max<long double>(largest, 1);
+    const long double floor =
+        4 * static_cast<long double>(std::numeric_limits<S>::epsilon()) * std::max<long double>(largest, 1);
     INFO("case " << number << ", m " << m << ", d " << d << ", k " << count << ": ours " << static_cast<double>(ours)
                  << ", plain " << static_cast<double>(theirs) << ", largest value " << static_cast<double>(largest));
     CHECK(ours <= 1.5L * theirs + floor);
@@ -113,8 +116,9 @@ void check(Normaliser which, const Stage& normaliser, std::uint64_t stream) {
     ours_total += ours;
     plain_total += theirs;
   }
-  std::printf("%s: error over the plain one's %.2f, worst share of the bound %.2f\n", sizeof(S) == 4 ? "float" : "double",
-              static_cast<double>(ours_total / plain_total), static_cast<double>(worst));
+  std::printf("%s: error over the plain one's %.2f, worst share of the bound %.2f\n",
+              sizeof(S) == 4 ? "float" : "double", static_cast<double>(ours_total / plain_total),
+              static_cast<double>(worst));
 }
 
 }  // namespace

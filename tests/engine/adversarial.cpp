@@ -28,7 +28,8 @@ Matrix<S> keys(const std::string& order, Index m, Random& random) {
     if (order == "exponential") k(j, 0) = std::exp2(static_cast<S>(j % 200) - 100);
     if (order == "huge range") k(j, 0) = static_cast<S>(random.normal() * std::pow(10.0, random.uniform(-36, 36)));
     if (order == "denormals") k(j, 0) = static_cast<S>(j % 7 - 3) * std::numeric_limits<S>::denorm_min();
-    if (order == "infinite") k(j, 0) = random.pick({std::numeric_limits<S>::infinity(), -std::numeric_limits<S>::infinity(), S(1)});
+    if (order == "infinite")
+      k(j, 0) = random.pick({std::numeric_limits<S>::infinity(), -std::numeric_limits<S>::infinity(), S(1)});
     if (order == "some NaN") k(j, 0) = j % 11 == 10 ? std::numeric_limits<S>::quiet_NaN() : static_cast<S>(j);
     if (order == "all NaN") k(j, 0) = std::numeric_limits<S>::quiet_NaN();
   }
@@ -40,8 +41,9 @@ Matrix<S> keys(const std::string& order, Index m, Random& random) {
 TEMPLATE_TEST_CASE("hard orders", "", float, double) {
   using S = TestType;
   Random random(501);
-  for (const char* order : {"rising", "falling", "constant", "zero", "signed zeros", "two values", "near ties", "one late winner", "sawtooth",
-                            "exponential", "huge range", "denormals", "infinite", "some NaN", "all NaN"})
+  for (const char* order :
+       {"rising", "falling", "constant", "zero", "signed zeros", "two values", "near ties", "one late winner",
+        "sawtooth", "exponential", "huge range", "denormals", "infinite", "some NaN", "all NaN"})
     for (const Index m : {1, 64, 65, 1000, 3001}) {
       const Matrix<S> k = keys<S>(order, m, random), v = test::normal<S>(random, m, 3);
       Matrix<S> q(9, 1);
@@ -69,13 +71,15 @@ TEMPLATE_TEST_CASE("the k best by a plain sort, for every k", "", float, double)
   using S = TestType;
   Random random(502);
   const Index m = 200;
-  const Matrix<S> q = test::numbers<S>(random, 7, 3, test::Kind::integers), k = test::numbers<S>(random, m, 3, test::Kind::integers);
+  const Matrix<S> q = test::numbers<S>(random, 7, 3, test::Kind::integers),
+                  k = test::numbers<S>(random, m, 3, test::Kind::integers);
   for (Index count = 1; count <= m; ++count) {
     const Eigen::SparseMatrix<S, Eigen::RowMajor> w = fg::scores(q, k, 1) | fg::top_k(count);
     for (Index i = 0; i < 7; ++i) {
       std::vector<Index> order(static_cast<std::size_t>(m));
       for (std::size_t j = 0; j < order.size(); ++j) order[j] = static_cast<Index>(j);
-      std::stable_sort(order.begin(), order.end(), [&](Index a, Index b) { return q.row(i).dot(k.row(a)) > q.row(i).dot(k.row(b)); });
+      std::stable_sort(order.begin(), order.end(),
+                       [&](Index a, Index b) { return q.row(i).dot(k.row(a)) > q.row(i).dot(k.row(b)); });
       order.resize(static_cast<std::size_t>(count));
       std::sort(order.begin(), order.end());
       std::vector<Index> got;
@@ -89,7 +93,8 @@ TEMPLATE_TEST_CASE("more than 65536 keys", "", float, double) {
   using S = TestType;
   Random random(503);
   const Index m = 70001;
-  const Matrix<S> q = test::normal<S>(random, 3, 4), k = test::normal<S>(random, m, 4), v = test::normal<S>(random, m, 2);
+  const Matrix<S> q = test::normal<S>(random, 3, 4), k = test::normal<S>(random, m, 4),
+                  v = test::normal<S>(random, m, 2);
   const auto a = fg::scores(q, k) | fg::top_k(50) | fg::softmax();
   CHECK(test::same(Matrix<S>(a * v), test::general_product(a, v)));
   const auto kept = fg::selected(fg::scores(q, k, 1) | fg::top_k(3));
@@ -106,12 +111,14 @@ TEMPLATE_TEST_CASE("more than 65536 keys", "", float, double) {
 TEMPLATE_TEST_CASE("windows and causal masks far from the first key", "", float, double) {
   using S = TestType;
   Random random(504);
-  const Matrix<S> q = test::normal<S>(random, 130, 4), k = test::normal<S>(random, 3000, 4), v = test::normal<S>(random, 3000, 2);
+  const Matrix<S> q = test::normal<S>(random, 130, 4), k = test::normal<S>(random, 3000, 4),
+                  v = test::normal<S>(random, 3000, 2);
   for (const Index at : {Index(-50), Index(0), Index(1000), Index(2870), Index(2995), Index(5000)}) {
     const auto scores = fg::scores(q, k, {.query_at = at});
     const auto narrow = scores | (fg::causal() && fg::window(100)) | fg::top_k(9) | fg::softmax();
     CHECK(test::same(Matrix<S>(narrow * v), test::general_product(narrow, v)));
-    const auto sinks = scores | (fg::causal() && (fg::first(3) || fg::window(40, 0))) | fg::threshold(0) | fg::softmax();
+    const auto sinks =
+        scores | (fg::causal() && (fg::first(3) || fg::window(40, 0))) | fg::threshold(0) | fg::softmax();
     CHECK(test::same(Matrix<S>(sinks * v), test::general_product(sinks, v)));
     const auto outside = scores | !fg::window(1000) | fg::top_k(9) | fg::softmax();
     CHECK(test::same(Matrix<S>(outside * v), test::general_product(outside, v)));

@@ -76,7 +76,10 @@ TEST_CASE("the counter counts") {
   CHECK(allocated_by([&] { p = std::malloc(3); }) == 1);
   std::free(p);
   CHECK(allocated_by([] { Matrix<float> x(9, 9); }) == 1);
-  CHECK(allocated_by([] { fg::detail::Buffer buffer; (void)buffer.get<float>(9); }) == 1);
+  CHECK(allocated_by([] {
+          fg::detail::Buffer buffer;
+          (void)buffer.get<float>(9);
+        }) == 1);
 }
 
 TEMPLATE_TEST_CASE("the second evaluation allocates nothing", "", float, double) {
@@ -119,9 +122,11 @@ TEMPLATE_TEST_CASE("the second evaluation allocates nothing", "", float, double)
   };
   check("top_k", fg::top_k(32) | fg::softmax());
   check("causal and window", (fg::causal() && fg::window(100)) | fg::top_k(16) | fg::softmax());
-  check("patterns", (fg::documents(ids) && (fg::given(given) || fg::first(3) || !fg::same_block(7))) | fg::top_k(16) | fg::entmax15());
+  check("patterns", (fg::documents(ids) && (fg::given(given) || fg::first(3) || !fg::same_block(7))) | fg::top_k(16) |
+                        fg::entmax15());
   check("global", (fg::causal() || fg::global(ids)) | fg::top_k(16) | fg::sparsemax());
-  check("maps", fg::causal() | fg::softcap(5) | fg::bias(b) | fg::alibi(0.1) | fg::top_k(9) | fg::normalize_sum() | fg::dropout(0.1, 1));
+  check("maps", fg::causal() | fg::softcap(5) | fg::bias(b) | fg::alibi(0.1) | fg::top_k(9) | fg::normalize_sum() |
+                    fg::dropout(0.1, 1));
   check("threshold", fg::threshold(0.7) | fg::softmax());
   check("threshold that keeps all", fg::threshold(-1e30) | fg::softmax({.sink = 1}));
   check("no selector", fg::causal() | fg::softmax());
@@ -132,7 +137,8 @@ TEMPLATE_TEST_CASE("A.with(workspace) itself allocates nothing", "", float, doub
   using S = TestType;
   Random random(533);
   fg::Workspace workspace;
-  const Matrix<S> q = test::normal<S>(random, 100, 16), k = test::normal<S>(random, 500, 16), v = test::normal<S>(random, 500, 16);
+  const Matrix<S> q = test::normal<S>(random, 100, 16), k = test::normal<S>(random, 500, 16),
+                  v = test::normal<S>(random, 500, 16);
   const Matrix<S> b = test::normal<S>(random, 100, 500);
   const std::vector<int> ids(500, 1);
   Matrix<S> out(100, 16);
@@ -150,7 +156,8 @@ TEMPLATE_TEST_CASE("packed keys and sizes that shrink allocate nothing", "", flo
   using S = TestType;
   Random random(532);
   fg::Workspace workspace;
-  const Matrix<S> q = test::normal<S>(random, 100, 16), k = test::normal<S>(random, 500, 16), v = test::normal<S>(random, 500, 16);
+  const Matrix<S> q = test::normal<S>(random, 100, 16), k = test::normal<S>(random, 500, 16),
+                  v = test::normal<S>(random, 500, 16);
   const auto packed = fg::pack(k);
   Matrix<S> out(100, 16);
   const auto pipeline = fg::causal() | fg::top_k(9) | fg::softmax();

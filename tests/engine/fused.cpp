@@ -16,7 +16,8 @@ using OnScores = decltype(fg::scores(std::declval<const M&>(), std::declval<cons
 template <class Stages>
 using Product = decltype(std::declval<OnScores<Stages>>() * std::declval<const M&>());
 template <class Stages>
-inline constexpr bool fused = fg::is_fused<OnScores<Stages>> && fg::is_fused<Product<Stages>> && fg::is_fused<const OnScores<Stages>&>;
+inline constexpr bool fused =
+    fg::is_fused<OnScores<Stages>>&& fg::is_fused<Product<Stages>>&& fg::is_fused<const OnScores<Stages>&>;
 
 template <class Before, class After>
 constexpr bool with_both_selectors() {
@@ -31,7 +32,8 @@ template <class Before>
 constexpr bool with_every_normaliser() {
   using B = Before;
   return fused<decltype(std::declval<B>() | fg::top_k(2))> && fused<decltype(std::declval<B>() | fg::threshold(2))> &&
-         with_both_selectors<B, decltype(fg::softmax())>() && with_both_selectors<B, decltype(fg::softmax({.sink = 1}))>() &&
+         with_both_selectors<B, decltype(fg::softmax())>() &&
+         with_both_selectors<B, decltype(fg::softmax({.sink = 1}))>() &&
          with_both_selectors<B, decltype(fg::sparsemax())>() && with_both_selectors<B, decltype(fg::entmax15())>() &&
          with_both_selectors<B, decltype(fg::normalize_sum())>();
 }
@@ -75,8 +77,11 @@ static_assert(with_every_normaliser<decltype(fg::alibi(1) | fg::causal() | fg::s
 
 // Packed keys and expressions as operands.
 static_assert(fg::is_fused<decltype(fg::scores(std::declval<M&>(), fg::pack(std::declval<M&>())) | fg::top_k(2))>);
-static_assert(fg::is_fused<decltype(fg::scores(std::declval<M&>() * 2, std::declval<M&>().topRows(2), 0.5) | fg::top_k(2) | fg::softmax())>);
-static_assert(fg::is_fused<decltype(fg::scores(std::declval<Eigen::MatrixXd&>(), std::declval<Eigen::MatrixXd&>(), {.scale = 2}) | fg::top_k(2))>);
+static_assert(fg::is_fused<decltype(fg::scores(std::declval<M&>() * 2, std::declval<M&>().topRows(2), 0.5) |
+                                    fg::top_k(2) | fg::softmax())>);
+static_assert(
+    fg::is_fused<decltype(fg::scores(std::declval<Eigen::MatrixXd&>(), std::declval<Eigen::MatrixXd&>(), {.scale = 2}) |
+                          fg::top_k(2))>);
 
 // No selector, a selector of another kind first, a dense source: the general evaluator.
 static_assert(!fused<decltype(fg::softmax())>);

@@ -29,7 +29,8 @@ TEMPLATE_TEST_CASE("any number of threads", "", float, double) {
   Random random(511);
   for (const Index n : {1, 2, 50, 333}) {
     const Index m = 260;
-    const Matrix<S> q = test::normal<S>(random, n, 11), k = test::normal<S>(random, m, 11), v = test::normal<S>(random, m, 9);
+    const Matrix<S> q = test::normal<S>(random, n, 11), k = test::normal<S>(random, m, 11),
+                    v = test::normal<S>(random, m, 9);
     with_pipelines<S>([&](const auto& pipeline) {
       const auto a = fg::scores(q, k) | pipeline;
       const Matrix<S> out = a.on(fg::serial()) * v, dense = a.on(fg::serial());
@@ -50,7 +51,8 @@ TEMPLATE_TEST_CASE("a row alone has the bits that it has in the batch", "", floa
   using S = TestType;
   Random random(512);
   const Index n = 100, m = 190, query_at = 60, key_at = 5;
-  const Matrix<S> q = test::normal<S>(random, n, 11), k = test::normal<S>(random, m, 11), v = test::normal<S>(random, m, 9);
+  const Matrix<S> q = test::normal<S>(random, n, 11), k = test::normal<S>(random, m, 11),
+                  v = test::normal<S>(random, m, 9);
   with_pipelines<S>([&](const auto& pipeline) {
     const auto a = fg::scores(q, k, {.query_at = query_at, .key_at = key_at}) | pipeline;
     const Matrix<S> out = a * v;
@@ -66,7 +68,8 @@ TEMPLATE_TEST_CASE("a row alone has the bits that it has in the batch", "", floa
 TEST_CASE("one executor serves several evaluations at the same time") {
   Random random(513);
   fg::thread_pool pool(3);
-  const Matrix<float> q = test::normal<float>(random, 150, 8), k = test::normal<float>(random, 150, 8), v = test::normal<float>(random, 150, 8);
+  const Matrix<float> q = test::normal<float>(random, 150, 8), k = test::normal<float>(random, 150, 8),
+                      v = test::normal<float>(random, 150, 8);
   const auto a = fg::scores(q, k) | fg::causal() | fg::top_k(9) | fg::softmax();
   const Matrix<float> expected = a.on(fg::serial()) * v;
   std::vector<Matrix<float>> out(4);
@@ -83,7 +86,8 @@ TEST_CASE("an exception in a worker reaches the caller, and the next evaluation 
   Random random(514);
   fg::thread_pool pool(3);
   fg::Workspace workspace;
-  const Matrix<float> q = test::normal<float>(random, 200, 4), k = test::normal<float>(random, 90, 4), v = test::normal<float>(random, 90, 2);
+  const Matrix<float> q = test::normal<float>(random, 200, 4), k = test::normal<float>(random, 90, 4),
+                      v = test::normal<float>(random, 90, 2);
   const auto where = fg::where([](Index p, Index j) {
     if (p == 40 && j == 50) throw std::runtime_error("where");
     return true;
@@ -108,10 +112,12 @@ TEST_CASE("an exception in a worker reaches the caller, and the next evaluation 
   expect((fg::scores(q, k, at) | map | fg::top_k(3) | fg::softmax()).on(pool).with(workspace), "map");
   expect((fg::scores(q, k, at) | map | fg::softmax()).with(workspace), "map");
   CHECK_THROWS_WITH(fg::attend((fg::scores(q, k, at) | map | fg::softmax()).on(pool), v), "map");
-  const auto heads = fg::multi_head(fg::heads{2}, q, k, v, fg::map([](float s, Index p, Index) {
-                                                             if (p == -41) throw std::runtime_error("head");
-                                                             return s;
-                                                           }) | fg::top_k(2) | fg::softmax());
+  const auto heads = fg::multi_head(fg::heads{2}, q, k, v,
+                                    fg::map([](float s, Index p, Index) {
+                                      if (p == -41) throw std::runtime_error("head");
+                                      return s;
+                                    }) | fg::top_k(2) |
+                                        fg::softmax());
   CHECK_THROWS_WITH(Matrix<float>(heads.on(pool)), "head");
   const auto good = fg::scores(q, k) | fg::top_k(3) | fg::softmax();
   CHECK(test::same(Matrix<float>(good.on(pool).with(workspace) * v), Matrix<float>(good.on(fg::serial()) * v)));

@@ -23,8 +23,8 @@ filigree::kernel::SoftmaxSums<S> softmax(std::vector<S>& w, double sink = none) 
   return sums;
 }
 
-/// exp(x) for x <= 0 as the kernel computes it: a softmax over x with a sink that is so far above that nothing else counts
-/// would divide; so a lone x under the maximum 0, times the sum.
+/// exp(x) for x <= 0 as the kernel computes it: a softmax over x with a sink that is so far above that nothing else
+/// counts would divide; so a lone x under the maximum 0, times the sum.
 template <class S>
 S kernel_exp(S x) {
   std::vector<S> w{S(0), x};
@@ -83,8 +83,9 @@ TEMPLATE_TEST_CASE("softmax sums to 1 and agrees with long double", "", float, d
     REQUIRE(std::abs(sums.sum - total) <= total * eps * (static_cast<long double>(count) + 4));
     for (std::size_t i = 0; i < in.size(); ++i) {
       const long double exact = std::exp(in[i] - top) / total;
-      REQUIRE(std::abs(w[i] - exact) <= exact * eps * (static_cast<long double>(top - in[i]) + static_cast<long double>(count) + 6) +
-                                            2 * static_cast<long double>(std::numeric_limits<S>::min()));
+      REQUIRE(std::abs(w[i] - exact) <=
+              exact * eps * (static_cast<long double>(top - in[i]) + static_cast<long double>(count) + 6) +
+                  2 * static_cast<long double>(std::numeric_limits<S>::min()));
     }
   }
 }

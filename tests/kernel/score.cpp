@@ -34,9 +34,11 @@ TEMPLATE_TEST_CASE("a tile of scores is one chain each", "", float, double) {
   for (const Index d : {0, 1, 2, 3, 17, 64, 65})
     for (const Index groups : {1, 2, 3}) {
       const auto q = test::normal<S>(random, groups * height, d), k = test::normal<S>(random, width, d);
-      std::vector<S> queries(static_cast<std::size_t>(groups * height * d + 1)), keys(static_cast<std::size_t>(width * d + 1));
+      std::vector<S> queries(static_cast<std::size_t>(groups * height * d + 1)),
+          keys(static_cast<std::size_t>(width * d + 1));
       for (Index i = 0; i < groups * height; ++i)
-        for (Index f = 0; f < d; ++f) queries[static_cast<std::size_t>(((i / height) * d + f) * height + i % height)] = q(i, f);
+        for (Index f = 0; f < d; ++f)
+          queries[static_cast<std::size_t>(((i / height) * d + f) * height + i % height)] = q(i, f);
       for (Index c = 0; c < width; ++c)
         for (Index f = 0; f < d; ++f) keys[static_cast<std::size_t>(f * width + c)] = k(c, f);
       const Index stride = width + 5;

@@ -56,7 +56,9 @@ S any_value(Random& random, int kind) {
     case 1: return random.pick({S(0), S(-0.0)});
     case 2: return static_cast<S>(random.between(-3, 3));
     case 3: return S(4.25);
-    case 4: return random.pick({Limits::denorm_min(), -Limits::denorm_min(), Limits::min(), S(0), S(-0.0), 3 * Limits::denorm_min()});
+    case 4:
+      return random.pick(
+          {Limits::denorm_min(), -Limits::denorm_min(), Limits::min(), S(0), S(-0.0), 3 * Limits::denorm_min()});
     case 5: return random.pick({Limits::max(), Limits::lowest(), Limits::infinity(), S(1), S(-1), Limits::min()});
     case 6: return random.chance(0.3) ? Limits::quiet_NaN() : static_cast<S>(random.normal());
     case 7: return Limits::quiet_NaN();
@@ -109,7 +111,8 @@ TEMPLATE_TEST_CASE("thin keeps what a stable sort keeps", "", float, double) {
   }
 }
 
-TEMPLATE_TEST_CASE("thin with slack keeps the k best and at most slack more, and its bound loses none of them", "", float, double) {
+TEMPLATE_TEST_CASE("thin with slack keeps the k best and at most slack more, and its bound loses none of them", "",
+                   float, double) {
   using S = TestType;
   const auto& kernels = filigree::kernel::kernels<S>();
   Random random(102);
@@ -125,8 +128,7 @@ TEMPLATE_TEST_CASE("thin with slack keeps the k best and at most slack more, and
     REQUIRE(kept <= std::max(k + slack, std::min(count, k)));
     REQUIRE(same_list(best(got, k), expected));
     // Whatever comes later and does not exceed the bound is beaten by k that were there first.
-    if (count > k)
-      REQUIRE(std::count_if(got.values.begin(), got.values.end(), [&](S v) { return !(v < bound); }) >= k);
+    if (count > k) REQUIRE(std::count_if(got.values.begin(), got.values.end(), [&](S v) { return !(v < bound); }) >= k);
   }
 }
 
@@ -138,7 +140,8 @@ TEMPLATE_TEST_CASE("candidates that stream in and are thinned on the way end as 
     const Index width = kernels.width, panels = random.between(1, 12), k = random.between(1, 40);
     const Index rows = random.between(1, 20), slack = random.between(0, k), limit = k + random.between(0, 60);
     const Index stride = limit + 1 + slack + width + 64;
-    std::vector<S> values(static_cast<std::size_t>(rows * stride)), bound(static_cast<std::size_t>(rows), -std::numeric_limits<S>::infinity());
+    std::vector<S> values(static_cast<std::size_t>(rows * stride)),
+        bound(static_cast<std::size_t>(rows), -std::numeric_limits<S>::infinity());
     std::vector<Column> columns(static_cast<std::size_t>(rows * stride)), count(static_cast<std::size_t>(rows), 0);
     const filigree::kernel::Candidates<S> candidates{values.data(), columns.data(), stride, count.data(), bound.data()};
     std::vector<List<S>> all;
@@ -154,11 +157,13 @@ TEMPLATE_TEST_CASE("candidates that stream in and are thinned on the way end as 
       kernels.thin_rows(candidates, rows, k, slack, limit);
     }
     kernels.thin_rows(candidates, rows, k, 0, k);
-    INFO("case " << number << ", panels " << panels << ", rows " << rows << ", k " << k << ", slack " << slack << ", limit " << limit);
+    INFO("case " << number << ", panels " << panels << ", rows " << rows << ", k " << k << ", slack " << slack
+                 << ", limit " << limit);
     for (Index r = 0; r < rows; ++r) {
       List<S> got;
       got.values.assign(values.begin() + r * stride, values.begin() + r * stride + count[static_cast<std::size_t>(r)]);
-      got.columns.assign(columns.begin() + r * stride, columns.begin() + r * stride + count[static_cast<std::size_t>(r)]);
+      got.columns.assign(columns.begin() + r * stride,
+                         columns.begin() + r * stride + count[static_cast<std::size_t>(r)]);
       REQUIRE(same_list(got, best(all[static_cast<std::size_t>(r)], k)));
     }
   }
@@ -176,7 +181,8 @@ TEMPLATE_TEST_CASE("append keeps what exceeds the bound, and NaN, in order", "",
     std::vector<S> bound(static_cast<std::size_t>(rows));
     for (S& v : tile) v = random.chance(0.1) ? -std::numeric_limits<S>::infinity() : any_value<S>(random, kind);
     for (S& v : bound) v = random.pick({S(-1), S(0), S(-0.0), S(4.25), -std::numeric_limits<S>::infinity()});
-    kernels.append_scores(tile.data(), width, rows, 1000, {values.data(), columns.data(), width + 64, count.data(), bound.data()});
+    kernels.append_scores(tile.data(), width, rows, 1000,
+                          {values.data(), columns.data(), width + 64, count.data(), bound.data()});
     for (Index r = 0; r < rows; ++r) {
       Index at = 0;
       for (Index c = 0; c < width; ++c) {

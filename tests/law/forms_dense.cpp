@@ -14,7 +14,8 @@ TEST_CASE("prune n of m") {
   dense_law_of_both(63, 80, [](auto w) { return w.prune_n_m(); });
 }
 TEST_CASE("masked softmax of a matrix") {
-  dense_law_of_both(64, 80, [](auto w) { return (w.causal() || w.global()) | w.softcap() | w.softmax() | w.dropout(); });
+  dense_law_of_both(64, 80,
+                    [](auto w) { return (w.causal() || w.global()) | w.softcap() | w.softmax() | w.dropout(); });
 }
 TEST_CASE("whole matrices, one after another") {
   dense_law_of_both(65, 80, [](auto w) { return w.winner_take_all() | w.relu() | w.batch_top_k(); });

@@ -52,8 +52,9 @@ bool fill_scores(oracle::Table& t, const Q& q, const K& k, S scale) {
         exact += oracle::Real(q(i, f)) * k(c, f);
         sizes += std::abs(oracle::Real(q(i, f)) * k(c, f));
       }
-      const oracle::Real bound = (static_cast<oracle::Real>(q.cols()) + 2) * t.eps() * sizes * std::abs(oracle::Real(scale)) +
-                                 static_cast<oracle::Real>(2 * q.cols() + 2) * t.tiny();
+      const oracle::Real bound =
+          (static_cast<oracle::Real>(q.cols()) + 2) * t.eps() * sizes * std::abs(oracle::Real(scale)) +
+          static_cast<oracle::Real>(2 * q.cols() + 2) * t.tiny();
       within = within && std::abs(s - exact * oracle::Real(scale)) <= bound;
       t.at(i, c).value = s;
       if (s == -std::numeric_limits<S>::infinity()) oracle::drop(t, i, c);
@@ -68,13 +69,16 @@ std::optional<std::string> differs(const oracle::Table& t, const Eigen::SparseMa
   for (Index i = 0; i < t.n; ++i) {
     if (t.open[oracle::Table::size(i)] != 0) continue;
     std::vector<std::optional<S>> row(static_cast<std::size_t>(t.m));
-    for (typename Eigen::SparseMatrix<S, Eigen::RowMajor>::InnerIterator e(w, i); e; ++e) row[static_cast<std::size_t>(e.col())] = e.value();
+    for (typename Eigen::SparseMatrix<S, Eigen::RowMajor>::InnerIterator e(w, i); e; ++e)
+      row[static_cast<std::size_t>(e.col())] = e.value();
     for (Index c = 0; c < t.m; ++c) {
       const oracle::Entry& e = t.at(i, c);
       const auto& got = row[static_cast<std::size_t>(c)];
       const std::string place = "(" + std::to_string(i) + ", " + std::to_string(c) + ") ";
-      if (got.has_value() && e.presence == oracle::absent) return place + "must be absent and is " + std::to_string(*got);
-      if (!got.has_value() && e.presence == oracle::present) return place + "is absent and must be " + std::to_string(e.value);
+      if (got.has_value() && e.presence == oracle::absent)
+        return place + "must be absent and is " + std::to_string(*got);
+      if (!got.has_value() && e.presence == oracle::present)
+        return place + "is absent and must be " + std::to_string(e.value);
       const oracle::Real value = got.has_value() ? oracle::Real(*got) : 0;
       if (!(std::abs(value - e.value) <= e.error))
         return place + "is " + std::to_string(value) + ", must be " + std::to_string(e.value) + ", off by " +
@@ -95,10 +99,13 @@ std::optional<std::string> product_differs(const oracle::Table& t, const V& v, c
       for (const Index c : columns) {
         const oracle::Entry& e = t.at(i, c);
         sum += e.value * oracle::Real(v(c, f));
-        bound += (e.error + static_cast<oracle::Real>(columns.size() + 2) * t.eps() * std::abs(e.value)) * std::abs(oracle::Real(v(c, f))) + t.tiny();
+        bound += (e.error + static_cast<oracle::Real>(columns.size() + 2) * t.eps() * std::abs(e.value)) *
+                     std::abs(oracle::Real(v(c, f))) +
+                 t.tiny();
       }
       if (columns.empty() && !same_bits(out(i, f), S(0))) return "row " + std::to_string(i) + " of A * V must be +0";
-      if (!(std::abs(out(i, f) - sum) <= bound)) return "A * V at (" + std::to_string(i) + ", " + std::to_string(f) + ")";
+      if (!(std::abs(out(i, f) - sum) <= bound))
+        return "A * V at (" + std::to_string(i) + ", " + std::to_string(f) + ")";
     }
   }
   return std::nullopt;
@@ -109,7 +116,8 @@ template <class S, class D>
 bool shows(const D& dense, const Eigen::SparseMatrix<S, Eigen::RowMajor>& w) {
   Matrix<S> expected = Matrix<S>::Zero(w.rows(), w.cols());
   for (Index i = 0; i < w.rows(); ++i)
-    for (typename Eigen::SparseMatrix<S, Eigen::RowMajor>::InnerIterator e(w, i); e; ++e) expected(i, e.col()) = e.value();
+    for (typename Eigen::SparseMatrix<S, Eigen::RowMajor>::InnerIterator e(w, i); e; ++e)
+      expected(i, e.col()) = e.value();
   return same(dense, expected);
 }
 
@@ -184,11 +192,12 @@ void law(std::uint64_t stream, int cases, Make make) {
     const auto twin = as_twin(make(Words<S>{random, shape}));
     const Placed<S> q(random, numbers<S>(random, shape.n, shape.d, any_kind(random)));
     const Placed<S> k(random, numbers<S>(random, shape.m, shape.d, any_kind(random)));
-    const double scale = random.chance(0.5) ? (shape.d > 0 ? 1 / std::sqrt(double(shape.d)) : 1.0) : random.pick({1.0, -0.5, 0.1, 0.0});
+    const double scale =
+        random.chance(0.5) ? (shape.d > 0 ? 1 / std::sqrt(double(shape.d)) : 1.0) : random.pick({1.0, -0.5, 0.1, 0.0});
     const auto queries = q.map(), keys = k.map();
-    INFO("stream " << stream << ", case " << number << ", " << (sizeof(S) == 4 ? "float" : "double") << ", n " << shape.n
-                   << ", m " << shape.m << ", d " << shape.d << ", query_at " << shape.query_at << ", key_at "
-                   << shape.key_at << ", scale " << scale << ": " << twin.text);
+    INFO("stream " << stream << ", case " << number << ", " << (sizeof(S) == 4 ? "float" : "double") << ", n "
+                   << shape.n << ", m " << shape.m << ", d " << shape.d << ", query_at " << shape.query_at
+                   << ", key_at " << shape.key_at << ", scale " << scale << ": " << twin.text);
     fg::Workspace fresh;
     const EitherExecutor executor{random.chance(0.2) ? &pool : nullptr};
     const auto scores = fg::scores(queries, keys, {.scale = scale, .query_at = shape.query_at, .key_at = shape.key_at});
@@ -213,8 +222,8 @@ void dense_law(std::uint64_t stream, int cases, Make make) {
     const auto twin = as_twin(make(Words<S>{random, shape}));
     const Placed<S> x(random, numbers<S>(random, shape.n, shape.m, any_kind(random)));
     const auto source = x.map();
-    INFO("stream " << stream << ", case " << number << ", " << (sizeof(S) == 4 ? "float" : "double") << ", dense " << shape.n
-                   << " x " << shape.m << ": " << twin.text);
+    INFO("stream " << stream << ", case " << number << ", " << (sizeof(S) == 4 ? "float" : "double") << ", dense "
+                   << shape.n << " x " << shape.m << ": " << twin.text);
     const auto a = source | twin.word;
     oracle::Table table(shape.n, shape.m, shape.query_at, 0, sizeof(S) == 4);
     for (Index i = 0; i < shape.n; ++i)

@@ -3,9 +3,9 @@
 #include <array>
 #include <complex>
 
+#include <filigree/filigree.hpp>
 #include "catch.hpp"
 #include "inputs.hpp"
-#include <filigree/filigree.hpp>
 
 namespace fg = filigree;
 using test::ColMatrix;
@@ -58,7 +58,8 @@ TEMPLATE_TEST_CASE("blocks and strides", "", float, double) {
   f.check(std::as_const(big).middleRows(3, f.n).middleCols(5, f.d), f.k, f.v);
   const ColMatrix<S> turned = big.transpose();
   f.check(turned.transpose().block(3, 5, f.n, f.d), turned.block(17, 20, f.d, f.m).transpose(), f.v);
-  test::Placed<S> q(const_cast<Random&>(f.random), f.q), k(const_cast<Random&>(f.random), f.k), v(const_cast<Random&>(f.random), f.v);
+  test::Placed<S> q(const_cast<Random&>(f.random), f.q), k(const_cast<Random&>(f.random), f.k),
+      v(const_cast<Random&>(f.random), f.v);
   f.check(q.map(), k.map(), v.map());
 }
 

@@ -16,7 +16,8 @@ constexpr Index n = 40;
 
 struct Fixture {
   Random random{431};
-  Matrix<float> q = test::normal<float>(random, n, n), k = test::normal<float>(random, n, n), v = test::normal<float>(random, n, n);
+  Matrix<float> q = test::normal<float>(random, n, n), k = test::normal<float>(random, n, n),
+                v = test::normal<float>(random, n, n);
 };
 const auto pipeline = fg::causal() | fg::top_k(5) | fg::softmax();
 

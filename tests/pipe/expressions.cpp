@@ -12,7 +12,8 @@ using test::Random;
 
 TEST_CASE("A * V inside larger expressions") {
   Random random(411);
-  const Matrix<double> q = test::normal<double>(random, 5, 4), k = test::normal<double>(random, 8, 4), v = test::normal<double>(random, 8, 3);
+  const Matrix<double> q = test::normal<double>(random, 5, 4), k = test::normal<double>(random, 8, 4),
+                       v = test::normal<double>(random, 8, 3);
   const Matrix<double> b = test::normal<double>(random, 5, 3), w = test::normal<double>(random, 3, 6);
   const auto a = fg::scores(q, k) | fg::top_k(3) | fg::softmax();
   const Matrix<double> out = a * v;
@@ -52,7 +53,9 @@ TEST_CASE("a pipeline is a value, for scores and for dense sources, any number o
   const auto local = fg::causal() && (fg::window(2) || fg::global({0}));
   const auto head = local | fg::softmax();
   const auto selection = fg::top_k(2) | head;
-  CHECK(test::same(Matrix<float>(x | selection), Matrix<float>(x | fg::top_k(2) | (fg::causal() && (fg::window(2) || fg::global({0}))) | fg::softmax())));
+  CHECK(test::same(
+      Matrix<float>(x | selection),
+      Matrix<float>(x | fg::top_k(2) | (fg::causal() && (fg::window(2) || fg::global({0}))) | fg::softmax())));
   CHECK(test::same(Matrix<float>(fg::scores(x, x) | head), Matrix<float>(fg::scores(x, x) | local | fg::softmax())));
   CHECK(test::same(Matrix<float>((x | selection) * v), Matrix<float>((x | fg::top_k(2) | head) * v)));
   const auto longer = selection | fg::dropout(0.5, 9) | fg::top_k(1);
@@ -65,7 +68,8 @@ TEMPLATE_TEST_CASE("executors and workspaces change no bit; a workspace serves a
   fg::thread_pool pool(2);
   fg::Workspace workspace;
   for (const Index m : {300, 3, 70, 0, 500}) {
-    const Matrix<S> q = test::normal<S>(random, 40, 5), k = test::normal<S>(random, m, 5), v = test::normal<S>(random, m, 7);
+    const Matrix<S> q = test::normal<S>(random, 40, 5), k = test::normal<S>(random, m, 5),
+                    v = test::normal<S>(random, m, 7);
     const auto a = fg::scores(q, k) | fg::top_k(20) | fg::softmax();
     const auto b = fg::scores(q, k) | fg::threshold(0.2) | fg::softmax();
     const Matrix<S> out = a * v, other = b * v;

@@ -15,7 +15,8 @@ namespace {
 
 struct Fixture {
   Random random{441};
-  Matrix<float> q = test::normal<float>(random, 12, 5), k = test::normal<float>(random, 30, 5), v = test::normal<float>(random, 30, 4);
+  Matrix<float> q = test::normal<float>(random, 12, 5), k = test::normal<float>(random, 30, 5),
+                v = test::normal<float>(random, 30, 4);
 };
 
 template <class T>
@@ -32,13 +33,15 @@ TEST_CASE("temporaries are owned") {
   const auto a = fg::scores(Matrix<float>(f.q), f.k.topRows(20)) | fg::top_k(4) | fg::softmax();
   overwrite_the_stack(1.0F);
   CHECK(test::same(Matrix<float>(a * f.v.topRows(20)), expected));
-  const auto product = (fg::scores(Matrix<float>(f.q), Matrix<float>(f.k.topRows(20))) | fg::top_k(4) | fg::softmax()) * Matrix<float>(f.v.topRows(20));
+  const auto product = (fg::scores(Matrix<float>(f.q), Matrix<float>(f.k.topRows(20))) | fg::top_k(4) | fg::softmax()) *
+                       Matrix<float>(f.v.topRows(20));
   overwrite_the_stack(2.0F);
   CHECK(test::same(Matrix<float>(product), expected));
   CHECK(test::same(Matrix<float>(product), expected));  // again
   const auto copy = product;
   CHECK(test::same(Matrix<float>(copy), expected));
-  const auto sum = (fg::scores(f.q + f.q, f.k.topRows(20) * 0.5F) | fg::top_k(4) | fg::softmax()) * (f.v.topRows(20) * 1.0F);
+  const auto sum =
+      (fg::scores(f.q + f.q, f.k.topRows(20) * 0.5F) | fg::top_k(4) | fg::softmax()) * (f.v.topRows(20) * 1.0F);
   overwrite_the_stack(3.0F);
   CHECK(test::same(Matrix<float>(sum), expected));
 }
@@ -55,7 +58,9 @@ TEST_CASE("expressions outlive the names of what they were made from") {
   const auto product = make(4);
   overwrite_the_stack(1.0F);
   CHECK(test::same(Matrix<float>(product), expected));
-  const auto rows = [&] { return (fg::scores(f.q, f.k) | fg::causal() | fg::top_k(4) | fg::softmax()).middleRows(3, 5); }();
+  const auto rows = [&] {
+    return (fg::scores(f.q, f.k) | fg::causal() | fg::top_k(4) | fg::softmax()).middleRows(3, 5);
+  }();
   overwrite_the_stack(2.0F);
   CHECK(test::same(Matrix<float>(rows * f.v), Matrix<float>(expected.middleRows(3, 5))));
 }
@@ -66,18 +71,20 @@ TEST_CASE("stages own the temporaries that they were given") {
   const std::vector<int> ids(30, 1);
   const Eigen::VectorXf table = Eigen::VectorXf::LinSpaced(7, -1, 1);
   Eigen::SparseMatrix<float, Eigen::RowMajor> s = (b | fg::threshold(0));
-  const Matrix<float> expected =
-      fg::scores(f.q, f.k) | (fg::documents(ids) && fg::given(s)) | fg::bias(b) | fg::relative_bias(table) | fg::top_k(4);
-  const auto stages = (fg::documents(std::vector<int>(ids)) && fg::given(Eigen::SparseMatrix<float, Eigen::RowMajor>(s))) |
-                      fg::bias(Matrix<float>(b)) | fg::relative_bias(Eigen::VectorXf(table)) | fg::top_k(4);
+  const Matrix<float> expected = fg::scores(f.q, f.k) | (fg::documents(ids) && fg::given(s)) | fg::bias(b) |
+                                 fg::relative_bias(table) | fg::top_k(4);
+  const auto stages =
+      (fg::documents(std::vector<int>(ids)) && fg::given(Eigen::SparseMatrix<float, Eigen::RowMajor>(s))) |
+      fg::bias(Matrix<float>(b)) | fg::relative_bias(Eigen::VectorXf(table)) | fg::top_k(4);
   overwrite_the_stack(1.0F);
   CHECK(test::same(Matrix<float>(fg::scores(f.q, f.k) | stages), expected));
-  const auto lazy = fg::scores(f.q, f.k) | (fg::documents(std::vector<int>(ids)) && fg::given(2 * s)) | fg::bias(b + b - b * 1.0F) |
-                    fg::relative_bias(table.head(7) * 1.0F) | fg::top_k(4);
+  const auto lazy = fg::scores(f.q, f.k) | (fg::documents(std::vector<int>(ids)) && fg::given(2 * s)) |
+                    fg::bias(b + b - b * 1.0F) | fg::relative_bias(table.head(7) * 1.0F) | fg::top_k(4);
   overwrite_the_stack(2.0F);
   CHECK(Matrix<float>(lazy).isApprox(expected, 1e-5F));
   auto shared = std::make_shared<std::vector<int>>(100, 1);
-  const auto where = fg::where([shared](Index p, Index j) { return (*shared)[static_cast<std::size_t>(p + j)] == 1; }) | fg::top_k(2);
+  const auto where =
+      fg::where([shared](Index p, Index j) { return (*shared)[static_cast<std::size_t>(p + j)] == 1; }) | fg::top_k(2);
   shared.reset();
   CHECK(Eigen::SparseMatrix<float>(fg::scores(f.q, f.k) | where).nonZeros() == 24);
 }

@@ -84,7 +84,8 @@ TEST_CASE("a StorageIndex that is too narrow is an error") {
 
 TEST_CASE("sparse weights multiply as A does") {
   Random random(422);
-  const Matrix<double> q = test::normal<double>(random, 12, 4), k = test::normal<double>(random, 20, 4), v = test::normal<double>(random, 20, 3);
+  const Matrix<double> q = test::normal<double>(random, 12, 4), k = test::normal<double>(random, 20, 4),
+                       v = test::normal<double>(random, 20, 3);
   const auto a = fg::scores(q, k) | fg::causal() | fg::top_k(5) | fg::softmax();
   const Eigen::SparseMatrix<double, Eigen::RowMajor> w = a;
   CHECK(Matrix<double>(w * v).isApprox(Matrix<double>(a * v), 1e-14));

@@ -133,20 +133,25 @@ class SelectionEngine {
   void plan(Index first, Index last, Ranges& may, Ranges& all) const {
     const Grid& grid = source_.grid();
     const Index p0 = grid.query_at + first, p1 = grid.query_at + last;
-    for (Ranges* ranges : {&may, &all}) {
-      ranges->clear();
-      ranges->add(grid.key_at, grid.key_end());
-    }
+    may.clear();
+    all.clear();
+    bool first_pattern = true;
     each_stage_before_selector([&](const auto& stage) {
       if constexpr (PatternStage<decltype(stage)>) {
-        std::size_t middle = may.size();
+        const std::size_t may_before = may.size(), all_before = all.size();
         covers(stage, p0, p1, grid, may);
-        may.intersect(0, middle);
-        middle = all.size();
         contains(stage, p0, p1, grid, all);
-        all.intersect(0, middle);
+        if (!first_pattern) {
+          may.intersect(0, may_before);
+          all.intersect(0, all_before);
+        }
+        first_pattern = false;
       }
     });
+    if (first_pattern) {
+      may.add(grid.key_at, grid.key_end());
+      all.add(grid.key_at, grid.key_end());
+    }
   }
 
   enum class Coverage { none, some, all };
@@ -220,7 +225,7 @@ class SelectionEngine {
       }
     };
     const bool stays = [&]<std::size_t... I>(std::index_sequence<I...>) {
-      return score != absent && (step(std::get<I>(stages_)) && ...);
+      return (!Form::has_maps || score != absent) && (step(std::get<I>(stages_)) && ...);
     }
     (std::make_index_sequence<Form::selector>{});
     return stays ? score : absent;

@@ -50,13 +50,12 @@ inline SoftmaxSums<Real> softmax(Real* w, Index count, Real sink) {
     store(w + i, e);
     partial = partial + e;
   }
-  Real sum = 0;
-  for (int l = 0; l < lanes; ++l) sum += partial[l];
+  Real total = sum(partial);
   if (sink > -infinity) {
     const Vec e = exponential(broadcast(sink - maximum));
-    sum += e[0];
+    total += e[0];
   }
-  const Vec total = broadcast(sum);
-  for (Index i = 0; i < padded; i += lanes) store(w + i, load(w + i) / total);
-  return {maximum, sum};
+  const Vec denominator = broadcast(total);
+  for (Index i = 0; i < padded; i += lanes) store(w + i, load(w + i) / denominator);
+  return {maximum, total};
 }

@@ -48,13 +48,13 @@ inline void append_scores(const Real* scores /*[count][stride]*/, Index stride, 
   return static_cast<float>(__builtin_bit_cast(std::int32_t, static_cast<float>(x))) * 0x1p-23F - 127.0F;
 }
 
-// Least and largest number of values[0, count), padded with -inf to whole vectors, and whether any is NaN. The chains
-// are independent, for their latency.
+// Least and largest number of values[0, padded), where -inf fills up, and whether any is NaN. The chains are
+// independent, for their latency.
 struct Extent {
   Real least, largest;
   bool nan;
 };
-[[gnu::always_inline]] inline Extent extent(const Real* values, Index count) {
+[[gnu::always_inline]] inline Extent extent(const Real* values, Index padded) {
   constexpr int chains = 4;
   const Vec all = broadcast(infinity);
   Vec low[chains], high[chains];
@@ -64,23 +64,18 @@ struct Extent {
     high[c] = -all;
   }
   unsigned nan = 0;
-  Index i = 0;
-  for (; i + chains * lanes <= count; i += chains * lanes) {
-    FILIGREE_UNROLL
-    for (int c = 0; c < chains; ++c) {
-      const Vec v = load(values + i + c * lanes);
-      low[c] = v < low[c] ? v : low[c];
-      high[c] = v > high[c] ? v : high[c];
-      nan |= above(v, all);
-    }
-  }
-  for (; i < count; i += lanes) {
-    const Vec v = load(values + i);
+  const auto take = [&](int c, const Vec& v) {
     const Vec present = v == -all ? all : v;
-    low[0] = present < low[0] ? present : low[0];
-    high[0] = v > high[0] ? v : high[0];
+    low[c] = present < low[c] ? present : low[c];
+    high[c] = v > high[c] ? v : high[c];
     nan |= above(v, all);
+  };
+  Index i = 0;
+  for (; i + chains * lanes <= padded; i += chains * lanes) {
+    FILIGREE_UNROLL
+    for (int c = 0; c < chains; ++c) take(c, load(values + i + c * lanes));
   }
+  for (; i < padded; i += lanes) take(0, load(values + i));
   FILIGREE_UNROLL
   for (int c = 1; c < chains; ++c) {
     low[0] = low[c] < low[0] ? low[c] : low[0];
@@ -101,12 +96,13 @@ struct Extent {
   at[0] = at[1] = at[2] = from_rank((x & y) + ((x ^ y) >> 1));  // the floor of the mean, without overflow
 }
 
-// A search for the k best of a list: fewer than k of its values exceed hi, at least k exceed lo.
+// A search for the k best of a list: fewer than k of the values it looks at exceed hi, at least k exceed lo.
 struct Search {
   Real* values;
   Column* columns;
   Real* bound;
   Index count;
+  const Real* sample;  // what the search looks at: the values, or the largest of each few of them
   Real lo, hi, least, guess;
   Index above_lo, above_hi;
 };
@@ -122,9 +118,21 @@ struct Search {
   return count;
 }
 
-[[gnu::always_inline]] inline void begin(Search& s, Index padded, Index k, float tail) {
-  for (Index i = s.count; i < padded; ++i) s.values[i] = -infinity;
-  const Extent range = extent(s.values, s.count);
+// The largest of every few values: vector i meets vector i + size, i + 2 size, ... If k of these exceed a bound, k of
+// the values do, and hardly more of them; a search among a quarter of the numbers is four times as fast.
+[[gnu::always_inline]] inline void fold(const Real* values, Index padded, Index size, Real* folded) {
+  for (Index i = 0; i < size; i += lanes) {
+    Vec high = load(values + i);
+    for (Index j = i + size; j < padded; j += size) {
+      const Vec v = load(values + j);
+      high = v > high ? v : high;
+    }
+    store(folded + i, high);
+  }
+}
+
+[[gnu::always_inline]] inline void begin(Search& s, Index size, Index k, float tail) {
+  const Extent range = extent(s.sample, size);
   const bool bounded = *s.bound > -infinity;
   // Among the candidates may be some that equal the bound: those that were kept when it was raised. Zeros are equal.
   s.lo =
@@ -132,8 +140,8 @@ struct Search {
   s.guess = static_cast<Real>(bounded ? tail : 0.5F + 0.5F * tail);  // beyond a bound, or beyond the median
   s.hi = range.largest;
   s.least = range.least;
-  s.above_lo = s.count;
-  s.above_hi = range.nan ? count_above(s.values, padded, infinity) : 0;
+  s.above_lo = size;
+  s.above_hi = range.nan ? count_above(s.sample, size, infinity) : 0;
   if (s.above_hi >= k) {  // nothing but NaN has a place any more
     s.lo = s.hi = infinity;
     s.above_hi = 0;
@@ -142,15 +150,15 @@ struct Search {
 
 // One pass: where three bounds stand. One bound per pass would spend most of its time waiting for the count; which of
 // the four parts holds the answer is looked up, because no branch could predict it.
-[[gnu::always_inline]] inline void narrow(Search& s, Index padded, Index k, int step) {
+[[gnu::always_inline]] inline void narrow(Search& s, Index size, Index k, int step) {
   Real at[5];
   at[0] = s.lo;
   place(s.lo, s.hi, step, s.guess, at + 1);
   at[4] = s.hi;
   const Vec t0 = broadcast(at[1]), t1 = broadcast(at[2]), t2 = broadcast(at[3]);
   Index n0 = 0, n1 = 0, n2 = 0;
-  for (Index i = 0; i < padded; i += lanes) {
-    const Vec v = load(s.values + i);
+  for (Index i = 0; i < size; i += lanes) {
+    const Vec v = load(s.sample + i);
     n0 += population(above(v, t0));
     n1 += population(above(v, t1));
     n2 += population(above(v, t2));
@@ -192,27 +200,44 @@ struct Search {
 }
 
 // Thins lists (columns ascending, no -inf among them, more than k each) to their k best: lowest columns first among
-// equals, NaN above all; up to `slack` more may stay. Leaves the new count in each; `bound` is raised to what later
+// equals, NaN above all; about `slack` more may stay. Leaves the new count in each; `bound` is raised to what later
 // candidates must exceed. No sort; two bits of the answer per pass, one pass of moves. The lists go through each pass
 // together: a pass is shorter than the wait for its result, which the next list fills.
-// The buffers are readable and writable up to the longest list of the group, in whole vectors.
+// The buffers are readable and writable up to the longest list of the group, in whole vectors and one more.
 inline void thin_group(Search* lists, int size, Index k, Index slack) {
   Index longest = 0;
   for (int i = 0; i < size; ++i) longest = lists[i].count > longest ? lists[i].count : longest;
   const Index padded = (longest + lanes - 1) / lanes * lanes, most = k + slack;
-  // If values fall off exponentially, the k-th best of n lies this far on the way from the bound to the best.
-  const float tail = 1.0F - rough_log2(k) / rough_log2(longest);
+  // Rough work may search among the largest of every four or two, as long as these are twice as many as are wanted.
+  constexpr Index room = 16 * lanes;
+  Real folded[group * room];
+  Index sample = padded;
+  for (Index part = 4; part > 1 && slack > 0 && sample == padded; part /= 2) {
+    const Index vectors = (padded / lanes + part - 1) / part;
+    if (vectors * lanes >= 2 * k && vectors * lanes <= room) sample = vectors * lanes;
+  }
+  // If values fall off exponentially, the k-th best of n lies this far on the way from the bound to the best. So many
+  // values exceed the k-th best of the sample: -log(1 - k/sample) * sample, nearly.
+  const Index expected = sample < padded ? k + 3 * k * k / (4 * sample) : k;
+  const float tail = 1.0F - rough_log2(expected) / rough_log2(longest);
   int active[group], left = 0;
   for (int i = 0; i < size; ++i) {
-    begin(lists[i], padded, k, tail);
+    Search& list = lists[i];
+    for (Index j = list.count; j < padded; j += lanes) store(list.values + j, broadcast(-infinity));
+    list.sample = list.values;
+    if (sample < padded) {
+      fold(list.values, padded, sample, folded + i * room);
+      list.sample = folded + i * room;
+    }
+    begin(list, sample, k, tail);
     active[left] = i;
-    left += open(lists[i], most) ? 1 : 0;
+    left += open(list, most) ? 1 : 0;
   }
   for (int step = 0; left > 0; ++step) {
     int still = 0;
     for (int a = 0; a < left; ++a) {
       const int i = active[a];
-      narrow(lists[i], padded, k, step);
+      narrow(lists[i], sample, k, step);
       active[still] = i;
       still += open(lists[i], most) ? 1 : 0;
     }
@@ -230,6 +255,7 @@ inline Index thin(Real* values, Column* columns, Index count, Index k, Index sla
   list.bound = bound;
   list.count = count;
   thin_group(&list, 1, k, slack);
+  if (list.count > k + 2 * slack) thin_group(&list, 1, k, 0);  // the largest few met each other in the fold
   return list.count;
 }
 
@@ -248,19 +274,25 @@ inline Index thin(Real* values, Column* columns, Index count, Index k, Index sla
 // Thins every row that has more than `limit` candidates.
 inline void thin_rows(Candidates<Real> rows, Index count, Index k, Index slack, Index limit) {
   if (!any_above(rows.count, count, limit)) return;
-  Search lists[group];
-  Index row[group];
+  Index waiting[group];
   int size = 0;
   for (Index r = 0; r < count; ++r) {
-    row[size] = r;
-    lists[size].values = rows.values + r * rows.stride;
-    lists[size].columns = rows.columns + r * rows.stride;
-    lists[size].bound = rows.bound + r;
-    lists[size].count = rows.count[r];
+    waiting[size] = r;
     size += rows.count[r] > limit ? 1 : 0;
-    if (size < group && (r + 1 < count || size == 0)) continue;
-    thin_group(lists, size, k, slack);
-    for (int i = 0; i < size; ++i) rows.count[row[i]] = static_cast<Column>(lists[i].count);
+    if (size < group && r + 1 < count) continue;
+    Search lists[group];
+    for (int i = 0; i < size; ++i) {
+      const Index row = waiting[i];
+      lists[i].values = rows.values + row * rows.stride;
+      lists[i].columns = rows.columns + row * rows.stride;
+      lists[i].bound = rows.bound + row;
+      lists[i].count = rows.count[row];
+    }
+    if (size > 0) thin_group(lists, size, k, slack);
+    for (int i = 0; i < size; ++i) {
+      if (lists[i].count > k + 2 * slack) thin_group(lists + i, 1, k, 0);  // the largest few met each other in the fold
+      rows.count[waiting[i]] = static_cast<Column>(lists[i].count);
+    }
     size = 0;
   }
 }

@@ -45,3 +45,12 @@ template <int distance = 1>
     return v[0];
   }
 }
+
+// The sum of the lanes, neighbours first.
+template <int distance = 1>
+[[gnu::always_inline]] inline Real sum(const Vec& v) {
+  if constexpr (distance < lanes)
+    return sum<2 * distance>(v + exchanged<distance>(v, std::make_integer_sequence<int, lanes>{}));
+  else
+    return v[0];
+}

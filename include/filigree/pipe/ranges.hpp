@@ -31,8 +31,9 @@ class Ranges {
 
   /// Sorts, joins and clips what was added since `mark` (a size()) to the keys of the grid.
   void normalize(std::size_t mark, const Grid& grid) {
-    const auto first = list_.begin() + static_cast<std::ptrdiff_t>(mark);
-    std::sort(first, list_.end(), [](const Range& a, const Range& b) { return a.begin < b.begin; });
+    if (list_.size() > mark + 1)
+      std::sort(list_.begin() + static_cast<std::ptrdiff_t>(mark), list_.end(),
+                [](const Range& a, const Range& b) { return a.begin < b.begin; });
     std::size_t out = mark;
     for (std::size_t i = mark; i < list_.size(); ++i) {
       const Range r{(std::max)(list_[i].begin, grid.key_at), (std::min)(list_[i].end, grid.key_end())};
