@@ -98,6 +98,11 @@ class MultiHead {
 
   void evaluate_to(const Target<Scalar>& to) const {
     const auto [h, hkv] = heads_;
+    if (rows() == 0 || k_.rows() == 0) {  // blocks of columns would lie at offsets from null
+      for (Index i = 0; i < rows(); ++i)
+        for (Index f = 0; f < cols(); ++f) to.put(i, f, Scalar(0));
+      return;
+    }
     const Session session(execution_);
     const auto& q = direct(q_);
     const auto& k = direct(k_);
@@ -116,7 +121,7 @@ class MultiHead {
       packed.emplace_back(pack_panels_to(Reader<std::remove_cvref_t<decltype(block)>>(block), keys + i * panel_size,
                                          [&](Index tasks, auto&& f) { session.run(tasks, f); }));
       const ValueBlock value = v.middleCols(i * dv, dv);
-      values.push_back(ValueRows<Scalar>::bind(Reader<std::remove_cvref_t<ValueBlock>>(value),
+      values.push_back(ValueRows<Scalar>::bind(Reader<std::remove_cvref_t<ValueBlock>>(value), q.rows() * group,
                                                [&](Index) { return rows + i * row_size; }));
     }
 

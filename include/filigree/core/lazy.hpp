@@ -3,6 +3,7 @@
 
 #include <Eigen/Core>
 #include <Eigen/SparseCore>
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <type_traits>
@@ -99,6 +100,11 @@ class Reader {
 
   /// Copies row i to to[0], to[step], ...
   void copy_row(Index i, S* to, Index step = 1) const {
+    if constexpr (direct)
+      if (step == 1 && access_.col_stride == 1) {
+        std::copy_n(access_.data + i * access_.row_stride, cols_, to);
+        return;
+      }
     for (Index j = 0; j < cols_; ++j) to[j * step] = (*this)(i, j);
   }
 

@@ -21,6 +21,10 @@ template <int vectors>
 inline void gather(Real* out /*[dv]*/, const Real* weights /*[count]*/, const Column* columns /*[count]*/, Index count,
                    const Real* v /*[m][stride]*/, Index stride, Index dv) {
   Index f = 0;
+  if (count == 0) {  // v may be null
+    for (; f < dv; f += lanes) store(out + f, Vec{});
+    return;
+  }
   for (; f + 4 * lanes <= dv; f += 4 * lanes) gather_strip<4>(out + f, weights, columns, count, v + f, stride);
   for (; f < dv; f += lanes) gather_strip<1>(out + f, weights, columns, count, v + f, stride);
 }

@@ -38,7 +38,9 @@ class Product {
     const Session session(a_.execution());
     const Reader<Right> reader(v_);
     a_.for_each_row(session,
-                    ProductSink<Scalar>{to, a_.first_row(), ValueRows<Scalar>::bind(reader, session.values())});
+                    ProductSink<Scalar>{to, a_.first_row(), ValueRows<Scalar>::bind(reader, rows(), [&](Index count) {
+                                          return session.values().template get<Scalar>(count);
+                                        })});
   }
 
  private:

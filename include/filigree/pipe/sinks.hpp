@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstdint>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -98,18 +99,18 @@ struct ValueRows {
   const S* data;
   Index stride, dv, padded;
 
-  /// V where it lies if its rows can be read as they are, else packed into the buffer.
-  template <class V>
-  static ValueRows bind(const Reader<V>& v, Buffer& buffer) {
-    return bind(v, [&](Index count) { return buffer.get<S>(count); });
-  }
-
-  /// The same, with memory from room(count).
+  /// V where it lies if its rows can be read as they are, else packed into memory from room(count). `n` rows of the
+  /// product will read them: for many, rows that start on a cache line are worth a copy.
   template <class V, class Room>
-  static ValueRows bind(const Reader<V>& v, Room&& room) {
+  static ValueRows bind(const Reader<V>& v, Index n, Room&& room) {
     const Index lanes = kernel::kernels<S>().lanes, padded = (v.cols() + lanes - 1) / lanes * lanes;
-    if constexpr (Reader<V>::direct)
-      if (v.contiguous_rows() && padded == v.cols()) return {v.data(), v.row_stride(), v.cols(), padded};
+    if constexpr (Reader<V>::direct) {
+      constexpr auto line = static_cast<Index>(Buffer::alignment);
+      const bool aligned = reinterpret_cast<std::uintptr_t>(v.data()) % Buffer::alignment == 0 &&
+                           v.row_stride() * static_cast<Index>(sizeof(S)) % line == 0;
+      if (v.contiguous_rows() && padded == v.cols() && (aligned || n < v.rows() / 4))
+        return {v.data(), v.row_stride(), v.cols(), padded};
+    }
     S* packed = room(v.rows() * padded);
     for (Index i = 0; i < v.rows(); ++i) {
       v.copy_row(i, packed + i * padded);

@@ -181,8 +181,8 @@ inline constexpr bool runs_fused<LazyDense<Impl>> = Impl::Engine::fused;
 
 }  // namespace detail
 
-/// Whether an expression, weights or a product with values, runs in a fused engine, which never holds n x m numbers, and
-/// not in the general evaluator.
+/// Whether an expression, weights or a product with values, runs in a fused engine, which never holds n x m numbers,
+/// and not in the general evaluator.
 template <class T>
 inline constexpr bool is_fused = detail::runs_fused<std::remove_cvref_t<T>>;
 
