@@ -29,17 +29,19 @@ auto general_sparse(const A& a) {
   return sink.template matrix<Eigen::SparseMatrix<S, Eigen::RowMajor>>(a.source().grid().m, A::turned);
 }
 
+/// A * V with the same gather, from values packed here.
 template <class A, class V>
 auto general_product(const A& a, const V& v) {
   using S = typename A::Scalar;
-  Matrix<S> result(a.rows(), v.cols());
-  filigree::detail::Buffer buffer;
-  const filigree::detail::Reader<V> reader(v);
-  general_rows(a, filigree::detail::ProductSink<S>{
-                      {result.data(), a.rows(), v.cols(), v.cols(), 1, filigree::detail::Assign::set},
-                      a.first_row(),
-                      filigree::detail::ValueRows<S>::bind(reader, buffer)});
-  return result;
+  const auto& kernels = filigree::kernel::kernels<S>();
+  const Index padded = (v.cols() + kernels.lanes - 1) / kernels.lanes * kernels.lanes;
+  Matrix<S> values = Matrix<S>::Zero(v.rows(), padded), result(a.rows(), padded);
+  values.leftCols(v.cols()) = v;
+  general_rows(a, [&](const filigree::Row<S>& row, auto&) {
+    S* out = result.data() + (row.index - a.first_row()) * padded;
+    kernels.gather(out, row.values, row.columns, row.count, values.data(), padded, padded);
+  });
+  return Matrix<S>(result.leftCols(v.cols()));
 }
 
 }  // namespace test

@@ -55,9 +55,7 @@ auto attend(const A& a, const V& v) {
   const detail::Reader<V> reader(v);
   const detail::ProductSink<S> product{{result.out.data(), a.rows(), v.cols(), v.cols(), 1, detail::Assign::set},
                                        a.first_row(),
-                                       detail::ValueRows<S>::bind(reader, a.rows(), [&](Index count) {
-                                         return session.values().template get<S>(count);
-                                       })};
+                                       detail::ValueRows<S>::bind(reader, a.rows(), session.values())};
   a.for_each_row(session, [&](const Row<S>& row, detail::WorkerScratch& scratch) {
     product(row, scratch);
     result.lse[row.index - a.first_row()] = row.sum == S(0) ? row.maximum : row.maximum + std::log(row.sum);

@@ -69,6 +69,7 @@ class ScoreSource {
 
     /// Queries [first, first + count) as groups [.][d][height]; missing rows of the last group are 0.
     void pack_queries(Index first, Index count, Scalar* out) const {
+      if (d() == 0) return;  // out may be null
       const Index height = this->height();
       for (Index g = 0; g < count; g += height, out += d() * height)
         for (Index r = 0; r < height; ++r) {

@@ -24,6 +24,7 @@ struct PackedPanels {
 template <class K, Real S, class Run>
 PackedPanels<S> pack_panels_to(const Reader<K>& k, S* data, Run&& run) {
   const PackedPanels<S> packed{data, k.rows(), k.cols(), kernel::kernels<S>().width};
+  if (packed.d == 0) return packed;  // nothing to copy, and data may be null
   constexpr Index batch = 16;
   run((packed.panels() + batch - 1) / batch, [&](Index task, Index) {
     const Index end = (std::min)((task + 1) * batch, packed.panels());

@@ -66,6 +66,19 @@ class SelectionEngine {
 
   [[nodiscard]] Index height() const { return height_; }
 
+  /// Takes the memory that a block will need, as far as it is known before.
+  void reserve(WorkerScratch& scratch) const {
+    scratch.queries.get<S>(height_ * source_.d());
+    scratch.tile.get<S>(height_ * kernels_.width);
+    start(height_, scratch);
+    if constexpr (ranked) {
+      scratch.row.values.get<double>(k_);
+      scratch.row.columns.get<Column>(k_);
+    }
+    for (Ranges* ranges : {&scratch.covers, &scratch.contains, &scratch.group_covers, &scratch.group_contains})
+      ranges->reserve(16);
+  }
+
   template <class Sink>
   void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
     const Index rows = last - first, padded = round_up(rows);

@@ -42,6 +42,8 @@ inline void append_scores(const Real* scores /*[count][stride]*/, Index stride, 
 [[gnu::always_inline]] inline Bits flip(Bits b) { return b ^ ((b >> (8 * sizeof(Bits) - 1)) & ~sign_bit); }
 [[gnu::always_inline]] inline Bits rank(Real x) { return flip(__builtin_bit_cast(Bits, x)); }
 [[gnu::always_inline]] inline Real from_rank(Bits r) { return __builtin_bit_cast(Real, flip(r)); }
+// The next number below x; both zeros are equal, so it is that below -0 for either.
+[[gnu::always_inline]] inline Real below(Real x) { return from_rank((x == 0 ? Bits(-1) : rank(x)) - 1); }
 
 // log2, within 0.09: the exponent, and the mantissa as if it were linear.
 [[gnu::always_inline]] inline float rough_log2(Index x) {
@@ -135,8 +137,7 @@ struct Search {
   const Extent range = extent(s.sample, size);
   const bool bounded = *s.bound > -infinity;
   // Among the candidates may be some that equal the bound: those that were kept when it was raised. Zeros are equal.
-  s.lo =
-      bounded && *s.bound < range.least ? *s.bound : from_rank((range.least == 0 ? Bits(-1) : rank(range.least)) - 1);
+  s.lo = bounded && *s.bound < range.least ? *s.bound : below(range.least);
   s.guess = static_cast<Real>(bounded ? tail : 0.5F + 0.5F * tail);  // beyond a bound, or beyond the median
   s.hi = range.largest;
   s.least = range.least;
@@ -184,14 +185,15 @@ struct Search {
     }
     return out;
   }
+  // A sample has seen no value between lo and hi; the list may have some, which are no ties.
   const bool nan_only = s.lo == infinity;
   *s.bound = s.hi;
-  const Vec vhi = broadcast(s.hi);
+  const Vec vhi = broadcast(s.hi), vtie = broadcast(nan_only ? infinity : below(s.hi));
   Index quota = k - s.above_hi;
   for (Index i = 0; i < padded; i += lanes) {
     const Vec v = load(s.values + i);
     const unsigned certain = nan_only ? 0U : above(v, vhi);
-    unsigned equal = above(v, vlo) & ~certain;
+    unsigned equal = above(v, vtie) & ~certain;
     while (population(equal) > quota) equal &= ~(1U << (31 - __builtin_clz(equal)));
     quota -= population(equal);
     out += append(s.values + out, s.columns + out, v, load_columns(s.columns + i), certain | equal);

@@ -127,6 +127,11 @@ using GeneralEngine =
 template <class Engine, class Sink>
 void for_each_row(const Engine& engine, Index first, Index count, const Session& session, Sink&& sink) {
   const Index height = engine.height(), end = first + count;
+  // Which worker takes which block is chance; memory must not depend on it.
+  for (Index worker = 0; worker < session.concurrency(); ++worker) {
+    if constexpr (requires { engine.reserve(session.scratch(worker)); }) engine.reserve(session.scratch(worker));
+    if constexpr (requires { sink.reserve(session.scratch(worker)); }) sink.reserve(session.scratch(worker));
+  }
   session.run((count + height - 1) / height, [&](Index task, Index worker) {
     const Index begin = first + task * height;
     engine.run(begin, (std::min)(begin + height, end), session.scratch(worker), sink);

@@ -38,9 +38,7 @@ class Product {
     const Session session(a_.execution());
     const Reader<Right> reader(v_);
     a_.for_each_row(session,
-                    ProductSink<Scalar>{to, a_.first_row(), ValueRows<Scalar>::bind(reader, rows(), [&](Index count) {
-                                          return session.values().template get<Scalar>(count);
-                                        })});
+                    ProductSink<Scalar>{to, a_.first_row(), ValueRows<Scalar>::bind(reader, rows(), session.values())});
   }
 
  private:

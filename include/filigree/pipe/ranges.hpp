@@ -28,6 +28,7 @@ class Ranges {
   [[nodiscard]] const Range* begin() const { return list_.data(); }
   [[nodiscard]] const Range* end() const { return list_.data() + list_.size(); }
   void clear() { list_.clear(); }
+  void reserve(std::size_t count) { list_.reserve(count); }
 
   /// Sorts, joins and clips what was added since `mark` (a size()) to the keys of the grid.
   void normalize(std::size_t mark, const Grid& grid) {

@@ -99,6 +99,11 @@ struct ValueRows {
   const S* data;
   Index stride, dv, padded;
 
+  template <class V>
+  static ValueRows bind(const Reader<V>& v, Index n, Buffer& buffer) {
+    return bind(v, n, [&](Index count) { return buffer.get<S>(count); });
+  }
+
   /// V where it lies if its rows can be read as they are, else packed into memory from room(count). `n` rows of the
   /// product will read them: for many, rows that start on a cache line are worth a copy.
   template <class V, class Room>
@@ -126,6 +131,8 @@ struct ProductSink {
   Target<S> to;
   Index first;
   ValueRows<S> v;
+
+  void reserve(WorkerScratch& scratch) const { scratch.out.get<S>(v.padded); }
 
   void operator()(const Row<S>& row, WorkerScratch& scratch) const {
     const Index i = row.index - first;

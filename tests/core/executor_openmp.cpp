@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: MIT
+// The same with OpenMP, which is then the default executor.
+#include "core/executor.cpp"
