@@ -158,14 +158,12 @@ class LazyDense : public Eigen::MatrixBase<LazyDense<Impl_>> {
 
   /// The same, computed by this executor, which must outlive it.
   template <class E>
-  auto on(E& executor) const {
-    return LazyDense(impl_.on(executor));
-  }
+    requires requires(const Impl& impl, E& executor) { impl.on(executor); }
+  auto on(E& executor) const { return LazyDense(impl_.on(executor)); }
   /// The same, computed in this memory, which must outlive it.
   template <class W>
-  auto with(W& workspace) const {
-    return LazyDense(impl_.with(workspace));
-  }
+    requires requires(const Impl& impl, W& workspace) { impl.with(workspace); }
+  auto with(W& workspace) const { return LazyDense(impl_.with(workspace)); }
 
  private:
   Impl impl_;
