@@ -149,14 +149,14 @@ struct Search {
   }
 }
 
-// One pass: where three bounds stand. One bound per pass would spend most of its time waiting for the count; which of
-// the four parts holds the answer is looked up, because no branch could predict it.
+// One pass: where three bounds stand. One bound per pass would spend most of its time waiting for the count. Which of
+// the four parts holds the answer is looked up, because no branch could predict it; lower and upper ends stand in
+// arrays of their own, because a pair loaded at once from what was just stored in pieces waits until the stores have
+// left the core.
 [[gnu::always_inline]] inline void narrow(Search& s, Index size, Index k, int step) {
-  Real at[5];
-  at[0] = s.lo;
-  place(s.lo, s.hi, step, s.guess, at + 1);
-  at[4] = s.hi;
-  const Vec t0 = broadcast(at[1]), t1 = broadcast(at[2]), t2 = broadcast(at[3]);
+  Real at[3];
+  place(s.lo, s.hi, step, s.guess, at);
+  const Vec t0 = broadcast(at[0]), t1 = broadcast(at[1]), t2 = broadcast(at[2]);
   Index n0 = 0, n1 = 0, n2 = 0;
   for (Index i = 0; i < size; i += lanes) {
     const Vec v = load(s.sample + i);
@@ -164,12 +164,13 @@ struct Search {
     n1 += population(above(v, t1));
     n2 += population(above(v, t2));
   }
-  const Index counts[5] = {s.above_lo, n0, n1, n2, s.above_hi};
+  const Real lower[4] = {s.lo, at[0], at[1], at[2]}, upper[4] = {at[0], at[1], at[2], s.hi};
+  const Index above_lower[4] = {s.above_lo, n0, n1, n2}, above_upper[4] = {n0, n1, n2, s.above_hi};
   const int part = (n0 >= k) + (n1 >= k) + (n2 >= k);
-  s.lo = at[part];
-  s.hi = at[part + 1];
-  s.above_lo = counts[part];
-  s.above_hi = counts[part + 1];
+  s.lo = lower[part];
+  s.hi = upper[part];
+  s.above_lo = above_lower[part];
+  s.above_hi = above_upper[part];
 }
 
 // Moves what stays to the front. What exceeds lo stays; if that is still more than `most`, only the first few of those
