@@ -221,6 +221,7 @@ void operator*(const Number&, const Weights<Source, S...>&) {
   static_assert(!sizeof(Number),
                 "filigree: 2 * A: weights are not scaled; use map(f) before the normaliser, or 2 * (A * V)");
 }
+/// Does not compile, for the same reason.
 template <class Number, class Source, class... S>
   requires std::is_arithmetic_v<Number>
 void operator*(const Weights<Source, S...>&, const Number&) {
