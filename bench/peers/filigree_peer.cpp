@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // filigree_peer folder n d k threads: top-k attention of the raw floats in folder/Q, K and V, into folder/filigree.
-// Computes once for each line it reads and answers with the seconds, so that peers.py can let the programs take turns:
-// those of the processor for one thread, else those of the wall clock.
+// Computes once for each line it reads, "top" or "all" keys, and answers with the seconds, so that peers.py can let the
+// programs take turns: those of the processor for one thread, else those of the wall clock.
 
 #include <chrono>
 #include <cstdlib>
@@ -36,10 +36,14 @@ int main(int argc, char** argv) {
   fg::Workspace workspace;
   fg::thread_pool pool(threads);
 
-  const auto A = (fg::scores(Q, K) | fg::top_k(k) | fg::softmax()).on(pool).with(workspace);
+  const auto top = (fg::scores(Q, K) | fg::top_k(k) | fg::softmax()).on(pool).with(workspace);
+  const auto all = (fg::scores(Q, K) | fg::softmax()).on(pool).with(workspace);
   for (std::string line; std::getline(std::cin, line);) {
     const double start = seconds(threads == 1);
-    out = A * V;
+    if (line == "all")
+      out = all * V;
+    else
+      out = top * V;
     const double took = seconds(threads == 1) - start;
     std::ofstream(folder + "/filigree", std::ios::binary).write(reinterpret_cast<const char*>(out.data()), bytes);
     std::cout << took << std::endl;
