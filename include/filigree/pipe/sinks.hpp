@@ -109,6 +109,7 @@ struct ValueRows {
   template <class V, class Room>
   static ValueRows bind(const Reader<V>& v, Index n, Room&& room) {
     const Index lanes = kernel::kernels<S>().lanes, padded = (v.cols() + lanes - 1) / lanes * lanes;
+    S* packed = room(v.rows() * padded);  // in any case, so that a smaller problem later needs no more
     if constexpr (Reader<V>::direct) {
       constexpr auto line = static_cast<Index>(Buffer::alignment);
       const bool aligned = reinterpret_cast<std::uintptr_t>(v.data()) % Buffer::alignment == 0 &&
@@ -116,7 +117,6 @@ struct ValueRows {
       if (v.contiguous_rows() && padded == v.cols() && (aligned || n < v.rows() / 4))
         return {v.data(), v.row_stride(), v.cols(), padded};
     }
-    S* packed = room(v.rows() * padded);
     for (Index i = 0; i < v.rows(); ++i) {
       v.copy_row(i, packed + i * padded);
       std::fill(packed + i * padded + v.cols(), packed + (i + 1) * padded, S(0));
