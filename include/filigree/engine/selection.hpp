@@ -58,7 +58,7 @@ class SelectionEngine {
       height_ = (std::min)(height_, round_up(std::max<Index>((count + tasks - 1) / tasks, 1)));
     room_ = kernels_.width + Row<S>::padding;  // one more panel, and a whole vector beyond it
     if constexpr (ranked) {
-      // Long enough that thinning is rare, short enough that it is cheap: it costs one pass per halving of the spread.
+      // Long enough that thinning is rare, short enough that it is cheap: a pass reads all of it.
       k_ = (std::min)(std::get<Form::selector>(stages).k, source.grid().m);
       limit_ = (std::min)(k_ + std::max<Index>(160, k_), source.grid().m);
     }
