@@ -54,7 +54,7 @@ class ScoreProduct {
     const typename Attention::Engine engine(bound, attention.stages(), session, q_.rows());
 
     const auto& kernels = fg::kernel::kernels<float>();
-    const Index n = q_.rows(), m = k_.rows(), d = q_.cols(), block = engine.height(), width = kernels.width;
+    const Index n = q_.rows(), m = k_.rows(), d = q_.cols(), block = engine.block(), width = kernels.width;
     fg::detail::WorkerScratch& scratch = session.scratch(0);
     float* queries = scratch.queries.get<float>(block * d);
     float* tile = scratch.tile.get<float>(block * width);

@@ -52,28 +52,34 @@ class SelectionEngine {
       : source_(source), stages_(stages), kernels_(kernel::kernels<S>()) {
     // A block of queries and a panel of keys share the first-level cache; a panel is read once per block.
     const Index cached = 24 * 1024 / (static_cast<Index>(sizeof(S)) * std::max<Index>(source.d(), 1));
-    height_ = round_up(std::clamp<Index>(cached, 4 * kernels_.height, 96));
-    const Index tasks = 4 * session.concurrency();
-    if (session.concurrency() > 1)
-      height_ = (std::min)(height_, round_up(std::max<Index>((count + tasks - 1) / tasks, 1)));
+    const Index tasks = session.concurrency() > 1 ? 4 * session.concurrency() : 1;
+    const Index fair = round_up(std::max<Index>((count + tasks - 1) / tasks, 1));
+    block_ = height_ = (std::min)(round_up(std::clamp<Index>(cached, 4 * kernels_.height, 96)), fair);
     room_ = kernels_.width + Row<S>::padding;  // one more panel, and a whole vector beyond it
     if constexpr (ranked) {
       // Long enough that thinning is rare, short enough that it is cheap: a pass reads all of it.
       k_ = (std::min)(std::get<Form::selector>(stages).k, source.grid().m);
-      limit_ = (std::min)(k_ + std::max<Index>(160, k_), source.grid().m);
+      limit_ = (std::min)(k_ + std::max<Index>(128, k_), source.grid().m);
+      // V and the keys displace each other from the second-level cache, so they take turns of many blocks.
+      const Index held = 8 * 1024 * 1024 / (static_cast<Index>(sizeof(S) + sizeof(Column)) * (k_ + Row<S>::padding));
+      height_ *= std::max<Index>((std::min)(held, fair) / block_, 1);
     }
   }
 
+  /// Rows that one task finishes.
   [[nodiscard]] Index height() const { return height_; }
+  /// Rows that are scored together.
+  [[nodiscard]] Index block() const { return block_; }
 
   /// Takes the memory that a block will need, as far as it is known before.
   void reserve(WorkerScratch& scratch) const {
-    scratch.queries.get<S>(height_ * source_.d());
-    scratch.tile.get<S>(height_ * kernels_.width);
-    start(height_, scratch);
+    scratch.queries.get<S>(block_ * source_.d());
+    scratch.tile.get<S>(block_ * kernels_.width);
+    start(block_, scratch);
     if constexpr (ranked) {
       scratch.row.values.get<double>(k_);
       scratch.row.columns.get<Column>(k_);
+      hold(height_, scratch);
     }
     for (Ranges* ranges : {&scratch.covers, &scratch.contains, &scratch.group_covers, &scratch.group_contains})
       ranges->reserve(16);
@@ -81,6 +87,21 @@ class SelectionEngine {
 
   template <class Sink>
   void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
+    if constexpr (ranked) {
+      const kernel::Candidates<S> kept = hold(last - first, scratch);
+      for (Index begin = first; begin < last; begin += block_) {
+        const Index rows = (std::min)(block_, last - begin);
+        kernels_.take_best(stream(begin, begin + rows, scratch), rows, k_, kept.from(begin - first));
+      }
+      finish(first, last - first, kept, scratch, sink);
+    } else {
+      finish(first, last - first, stream(first, last, scratch), scratch, sink);
+    }
+  }
+
+ private:
+  /// Lets all keys stream by a block of queries; what the selector keeps is among the candidates.
+  kernel::Candidates<S> stream(Index first, Index last, WorkerScratch& scratch) const {
     const Index rows = last - first, padded = round_up(rows);
     S* queries = scratch.queries.get<S>(padded * source_.d());
     source_.pack_queries(first, rows, queries);
@@ -97,17 +118,20 @@ class SelectionEngine {
       }
       next = (std::max)(next, end);
     }
-    if constexpr (ranked) kernels_.thin_rows(candidates, rows, k_, 0, k_);
+    return candidates;
+  }
 
+  /// The stages after the selector, and where the rows go.
+  template <class Sink>
+  void finish(Index first, Index rows, const kernel::Candidates<S>& kept, WorkerScratch& scratch, Sink&& sink) const {
     for (Index r = 0; r < rows; ++r) {
-      Row<S> row = make_row(source_.grid(), first + r, candidates.values + r * candidates.stride,
-                            candidates.columns + r * candidates.stride, Index(candidates.count[r]), scratch);
+      Row<S> row = make_row(source_.grid(), first + r, kept.values + r * kept.stride, kept.columns + r * kept.stride,
+                            Index(kept.count[r]), scratch);
       each_stage_after_selector([&](const auto& stage) { apply(stage, row); });
       sink(row, scratch);
     }
   }
 
- private:
   [[nodiscard]] Index round_up(Index rows) const {
     return (rows + kernels_.height - 1) / kernels_.height * kernels_.height;
   }
@@ -142,6 +166,16 @@ class SelectionEngine {
     return candidates;
   }
 
+  /// Room for the best of many blocks.
+  kernel::Candidates<S> hold(Index rows, WorkerScratch& scratch) const {
+    const Index stride = k_ + Row<S>::padding;
+    return {.values = scratch.kept_values.get<S>(rows * stride),
+            .columns = scratch.kept_columns.get<Column>(rows * stride),
+            .stride = stride,
+            .count = scratch.kept_counts.get<Column>(rows),
+            .bound = nullptr};
+  }
+
   /// The keys that any of these queries may keep, and those that all keep.
   void plan(Index first, Index last, Ranges& may, Ranges& all) const {
     const Grid& grid = source_.grid();
@@ -172,11 +206,9 @@ class SelectionEngine {
   /// How much of the keys [c0, c1) queries with these ranges keep.
   Coverage coverage(const Ranges& may, const Ranges& all, Index c0, Index c1) const {
     const Index j0 = source_.grid().key_at + c0, j1 = source_.grid().key_at + c1;
-    for (const Range& range : all)
+    for (const Range& range : all.meeting(j0, j1))
       if (range.begin <= j0 && j1 <= range.end) return Coverage::all;
-    for (const Range& range : may)
-      if (range.begin < j1 && j0 < range.end) return Coverage::some;
-    return Coverage::none;
+    return may.meeting(j0, j1).empty() ? Coverage::none : Coverage::some;
   }
 
   /// Appends what one panel of keys gives to all rows. Where only some queries keep some keys, group by group.
@@ -216,12 +248,46 @@ class SelectionEngine {
     S* tile = scratch.tile.get<S>(groups * kernels_.height * width);
     kernels_.score_panel(queries, groups, keys, source_.d(), source_.scale(), tile, width);
     for (Index r = 0; r < rows; ++r) {
-      S* row = tile + r * width;
-      const Index p = grid.query_at + first + r, j0 = grid.key_at + c0;
-      for (Index c = 0; c < count; ++c) row[c] = streamed<masked>(row[c], p, j0 + c);
-      std::fill(row + count, row + width, absent);
+      S* row = tile + r * width - c0;
+      if constexpr (masked)
+        mask_row(row, first + r, c0, c0 + count, scratch);
+      else
+        map_row<false>(row, first + r, c0, c0 + count);
+      std::fill(row + c0 + count, row + c0 + width, absent);
     }
     kernels_.append_scores(tile, width, rows, static_cast<Column>(c0), candidates);
+  }
+
+  /// A row of scores [c0, c1) of a group of queries after patterns and maps. What the whole group keeps, or none of it,
+  /// need not be asked.
+  void mask_row(S* row, Index i, Index c0, Index c1, const WorkerScratch& scratch) const {
+    const auto clipped = [&](const Range& range, Index begin, Index end) {
+      return Range{(std::max)(begin, source_.grid().column(range.begin)),
+                   (std::min)(end, source_.grid().column(range.end))};
+    };
+    const Index j0 = source_.grid().key_at + c0, j1 = source_.grid().key_at + c1;
+    Index c = c0;
+    for (const Range& covered : scratch.group_covers.meeting(j0, j1)) {
+      const Range may = clipped(covered, c0, c1);
+      std::fill(row + c, row + may.begin, absent);
+      c = may.begin;
+      for (const Range& contained : scratch.group_contains.meeting(j0, j1)) {
+        const Range all = clipped(contained, c, may.end);
+        if (all.begin >= all.end) continue;
+        map_row<true>(row, i, c, all.begin);
+        if constexpr (Form::has_maps) map_row<false>(row, i, all.begin, all.end);
+        c = all.end;
+      }
+      map_row<true>(row, i, c, may.end);
+      c = may.end;
+    }
+    std::fill(row + c, row + c1, absent);
+  }
+
+  template <bool masked>
+  void map_row(S* row, Index i, Index c0, Index c1) const {
+    const Index p = source_.grid().query_at + i, key_at = source_.grid().key_at;
+    for (Index c = c0; c < c1; ++c) row[c] = streamed<masked>(row[c], p, key_at + c);
   }
 
   /// One score after the patterns and maps before the selector; `absent` when one of them makes it so.
@@ -267,7 +333,8 @@ class SelectionEngine {
   const Bound& source_;
   const Stages& stages_;
   const kernel::Kernels<S>& kernels_;
-  Index height_, room_;
+  Index block_, height_;  // rows that are scored together, rows that one task finishes
+  Index room_;
   Index k_ = 0, limit_ = 0;
 };
 

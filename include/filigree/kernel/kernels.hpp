@@ -51,11 +51,13 @@
 
 #if defined(__clang__)
 #define FILIGREE_UNROLL _Pragma("unroll")
+#define FILIGREE_UNROLL_TWICE _Pragma("unroll 2")
 #define FILIGREE_TARGET_BEGIN(set) \
   FILIGREE_PRAGMA(clang attribute push(__attribute__((target(set))), apply_to = function))
 #define FILIGREE_TARGET_END _Pragma("clang attribute pop")
 #else
 #define FILIGREE_UNROLL _Pragma("GCC unroll 16")
+#define FILIGREE_UNROLL_TWICE _Pragma("GCC unroll 2")
 #define FILIGREE_TARGET_BEGIN(set) _Pragma("GCC push_options") FILIGREE_PRAGMA(GCC target(set))
 #define FILIGREE_TARGET_END _Pragma("GCC pop_options")
 #endif
@@ -74,6 +76,7 @@ struct Kernels {
   void (*append_scores)(const Real* scores, Index stride, Index count, Column first, Candidates<Real> rows);
   Index (*thin)(Real* values, Column* columns, Index count, Index k, Index slack, Real* bound);
   void (*thin_rows)(Candidates<Real> rows, Index count, Index k, Index slack, Index limit);
+  void (*take_best)(Candidates<Real> rows, Index count, Index k, Candidates<Real> to);
   SoftmaxSums<Real> (*softmax)(Real* w, Index count, Real sink);
   void (*gather)(Real* out, const Real* weights, const Column* columns, Index count, const Real* v, Index stride,
                  Index dv);
@@ -168,6 +171,7 @@ const Kernels<Real>& kernels() {
 
 #undef FILIGREE_PRAGMA
 #undef FILIGREE_UNROLL
+#undef FILIGREE_UNROLL_TWICE
 #undef FILIGREE_TARGET_BEGIN
 #undef FILIGREE_TARGET_END
 #undef FILIGREE_FLAGS

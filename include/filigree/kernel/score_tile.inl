@@ -20,6 +20,7 @@ template <int rows>
     FILIGREE_UNROLL
     for (int c = 0; c < cols; ++c) acc[r][c] = Vec{};
   }
+  FILIGREE_UNROLL_TWICE
   for (Index f = 0; f < d; ++f, q += height, k += width) {
     Vec key[cols];
     FILIGREE_UNROLL

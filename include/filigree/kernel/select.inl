@@ -50,40 +50,46 @@ inline void append_scores(const Real* scores /*[count][stride]*/, Index stride, 
   return static_cast<float>(__builtin_bit_cast(std::int32_t, static_cast<float>(x))) * 0x1p-23F - 127.0F;
 }
 
-// Least and largest number of values[0, padded), where -inf fills up, and whether any is NaN. The chains are
-// independent, for their latency.
-struct Extent {
-  Real least, largest;
-  bool nan;
-};
-[[gnu::always_inline]] inline Extent extent(const Real* values, Index padded) {
-  constexpr int chains = 4;
-  const Vec all = broadcast(infinity);
-  Vec low[chains], high[chains];
-  FILIGREE_UNROLL
-  for (int c = 0; c < chains; ++c) {
-    low[c] = all;
-    high[c] = -all;
-  }
-  unsigned nan = 0;
-  const auto take = [&](int c, const Vec& v) {
-    const Vec present = v == -all ? all : v;
-    low[c] = present < low[c] ? present : low[c];
-    high[c] = v > high[c] ? v : high[c];
-    nan |= above(v, all);
-  };
+// Lets take(chain, vector) see values[0, padded), in independent chains for their latency.
+inline constexpr int chains = 4;
+template <class Take>
+[[gnu::always_inline]] inline void sweep(const Real* values, Index padded, const Take& take) {
   Index i = 0;
   for (; i + chains * lanes <= padded; i += chains * lanes) {
     FILIGREE_UNROLL
     for (int c = 0; c < chains; ++c) take(c, load(values + i + c * lanes));
   }
   for (; i < padded; i += lanes) take(0, load(values + i));
+}
+
+// The largest number of values[0, padded), where -inf fills up, and whether any is NaN.
+[[gnu::always_inline]] inline Real peak(const Real* values, Index padded, bool& nan) {
+  Vec high[chains];
   FILIGREE_UNROLL
-  for (int c = 1; c < chains; ++c) {
-    low[0] = low[c] < low[0] ? low[c] : low[0];
-    high[0] = high[c] > high[0] ? high[c] : high[0];
-  }
-  return {-largest(-low[0]), largest(high[0]), nan != 0};
+  for (int c = 0; c < chains; ++c) high[c] = broadcast(-infinity);
+  unsigned found = 0;
+  sweep(values, padded, [&](int c, const Vec& v) {
+    high[c] = v > high[c] ? v : high[c];
+    found |= above(v, broadcast(infinity));
+  });
+  FILIGREE_UNROLL
+  for (int c = 1; c < chains; ++c) high[0] = high[c] > high[0] ? high[c] : high[0];
+  nan = found != 0;
+  return largest(high[0]);
+}
+
+// The least number, likewise.
+[[gnu::always_inline]] inline Real least(const Real* values, Index padded) {
+  Vec low[chains];
+  FILIGREE_UNROLL
+  for (int c = 0; c < chains; ++c) low[c] = broadcast(infinity);
+  sweep(values, padded, [&](int c, const Vec& v) {
+    const Vec present = v == broadcast(-infinity) ? broadcast(infinity) : v;
+    low[c] = present < low[c] ? present : low[c];
+  });
+  FILIGREE_UNROLL
+  for (int c = 1; c < chains; ++c) low[0] = low[c] < low[0] ? low[c] : low[0];
+  return -largest(-low[0]);
 }
 
 // Three bounds inside (lo, hi): at first around a guess, then at the quarters, and when values are too close or too far
@@ -104,6 +110,8 @@ struct Search {
   Column* columns;
   Real* bound;
   Index count;
+  Real* to_values;  // where the best go: to the front of the list, or elsewhere
+  Column* to_columns;
   const Real* sample;  // what the search looks at: the values, or the largest of each few of them
   Real lo, hi, least, guess;
   Index above_lo, above_hi;
@@ -134,15 +142,15 @@ struct Search {
 }
 
 [[gnu::always_inline]] inline void begin(Search& s, Index size, Index k, float tail) {
-  const Extent range = extent(s.sample, size);
+  bool nan = false;
+  s.hi = peak(s.sample, size, nan);
+  // Among the candidates may be some that equal the bound: those that were kept when it was raised.
   const bool bounded = *s.bound > -infinity;
-  // Among the candidates may be some that equal the bound: those that were kept when it was raised. Zeros are equal.
-  s.lo = bounded && *s.bound < range.least ? *s.bound : below(range.least);
+  s.least = bounded ? *s.bound : least(s.sample, size);
+  s.lo = below(s.least);
   s.guess = static_cast<Real>(bounded ? tail : 0.5F + 0.5F * tail);  // beyond a bound, or beyond the median
-  s.hi = range.largest;
-  s.least = range.least;
   s.above_lo = size;
-  s.above_hi = range.nan ? count_above(s.sample, size, infinity) : 0;
+  s.above_hi = nan ? count_above(s.sample, size, infinity) : 0;
   if (s.above_hi >= k) {  // nothing but NaN has a place any more
     s.lo = s.hi = infinity;
     s.above_hi = 0;
@@ -173,7 +181,7 @@ struct Search {
   s.above_hi = above_upper[part];
 }
 
-// Moves what stays to the front. What exceeds lo stays; if that is still more than `most`, only the first few of those
+// Moves what stays. What exceeds lo stays; if that is still more than `most`, only the first few of those
 // that do not exceed hi, which are all equal.
 [[gnu::always_inline]] inline Index compact(const Search& s, Index padded, Index k, Index most) {
   const Vec vlo = broadcast(s.lo);
@@ -182,7 +190,7 @@ struct Search {
     *s.bound = s.lo;
     for (Index i = 0; i < padded; i += lanes) {
       const Vec v = load(s.values + i);
-      out += append(s.values + out, s.columns + out, v, load_columns(s.columns + i), above(v, vlo));
+      out += append(s.to_values + out, s.to_columns + out, v, load_columns(s.columns + i), above(v, vlo));
     }
     return out;
   }
@@ -197,7 +205,7 @@ struct Search {
     unsigned equal = above(v, vtie) & ~certain;
     while (population(equal) > quota) equal &= ~(1U << (31 - __builtin_clz(equal)));
     quota -= population(equal);
-    out += append(s.values + out, s.columns + out, v, load_columns(s.columns + i), certain | equal);
+    out += append(s.to_values + out, s.to_columns + out, v, load_columns(s.columns + i), certain | equal);
   }
   return out;
 }
@@ -207,28 +215,29 @@ struct Search {
 // candidates must exceed. No sort; two bits of the answer per pass, one pass of moves. The lists go through each pass
 // together: a pass is shorter than the wait for its result, which the next list fills.
 // The buffers are readable and writable up to the longest list of the group, in whole vectors and one more.
+template <bool rough>
 inline void thin_group(Search* lists, int size, Index k, Index slack) {
   Index longest = 0;
   for (int i = 0; i < size; ++i) longest = lists[i].count > longest ? lists[i].count : longest;
-  const Index padded = (longest + lanes - 1) / lanes * lanes, most = k + slack;
+  const Index padded = (longest + lanes - 1) / lanes * lanes, most = k + (rough ? slack : 0);
   // Rough work may search among the largest of every four or two, as long as these are twice as many as are wanted.
   constexpr Index room = 16 * lanes;
   Real folded[group * room];
   Index sample = padded;
-  for (Index part = 4; part > 1 && slack > 0 && sample == padded; part /= 2) {
+  for (Index part = 4; rough && part > 1 && sample == padded; part /= 2) {
     const Index vectors = (padded / lanes + part - 1) / part;
     if (vectors * lanes >= 2 * k && vectors * lanes <= room) sample = vectors * lanes;
   }
   // If values fall off exponentially, the k-th best of n lies this far on the way from the bound to the best. So many
   // values exceed the k-th best of the sample: -log(1 - k/sample) * sample, nearly.
-  const Index expected = sample < padded ? k + 3 * k * k / (4 * sample) : k;
+  const Index expected = rough && sample < padded ? k + 3 * k * k / (4 * sample) : k;
   const float tail = 1.0F - rough_log2(expected) / rough_log2(longest);
   int active[group], left = 0;
   for (int i = 0; i < size; ++i) {
     Search& list = lists[i];
     for (Index j = list.count; j < padded; j += lanes) store(list.values + j, broadcast(-infinity));
     list.sample = list.values;
-    if (sample < padded) {
+    if (rough && sample < padded) {
       fold(list.values, padded, sample, folded + i * room);
       list.sample = folded + i * room;
     }
@@ -249,16 +258,21 @@ inline void thin_group(Search* lists, int size, Index k, Index slack) {
   for (int i = 0; i < size; ++i) lists[i].count = compact(lists[i], padded, k, most);
 }
 
+// Sets a list that is to be thinned where it lies. Field by field: a copy of what was just stored in pieces waits.
+[[gnu::always_inline]] inline void set(Search& list, Real* values, Column* columns, Index count, Real* bound) {
+  list.values = list.to_values = values;
+  list.columns = list.to_columns = columns;
+  list.bound = bound;
+  list.count = count;
+}
+
 // Thins one list; returns how many stay.
 inline Index thin(Real* values, Column* columns, Index count, Index k, Index slack, Real* bound) {
   if (count <= k) return count;
-  Search list{};
-  list.values = values;
-  list.columns = columns;
-  list.bound = bound;
-  list.count = count;
-  thin_group(&list, 1, k, slack);
-  if (list.count > k + 2 * slack) thin_group(&list, 1, k, 0);  // the largest few met each other in the fold
+  Search list;
+  set(list, values, columns, count, bound);
+  slack > 0 ? thin_group<true>(&list, 1, k, slack) : thin_group<false>(&list, 1, k, 0);
+  if (list.count > k + 2 * slack) thin_group<false>(&list, 1, k, 0);  // the largest few met each other in the fold
   return list.count;
 }
 
@@ -274,28 +288,57 @@ inline Index thin(Real* values, Column* columns, Index count, Index k, Index sla
   return any;
 }
 
+// Calls use(lists, rows, size) for groups of the rows that have more than `limit` candidates.
+template <class Use>
+[[gnu::always_inline]] inline void for_each_group(Candidates<Real> rows, Index count, Index limit, const Use& use) {
+  Search lists[group];
+  Index numbers[group];
+  int size = 0;
+  for (Index r = 0; r < count; ++r) {
+    numbers[size] = r;
+    size += rows.count[r] > limit ? 1 : 0;
+    if (size < group && r + 1 < count) continue;
+    for (int i = 0; i < size; ++i) {
+      const Candidates<Real> row = rows.from(numbers[i]);
+      set(lists[i], row.values, row.columns, *row.count, row.bound);
+    }
+    if (size > 0) use(lists, numbers, size);
+    size = 0;
+  }
+}
+
 // Thins every row that has more than `limit` candidates.
 inline void thin_rows(Candidates<Real> rows, Index count, Index k, Index slack, Index limit) {
   if (!any_above(rows.count, count, limit)) return;
-  Index waiting[group];
-  int size = 0;
+  for_each_group(rows, count, limit, [&](Search* lists, const Index* numbers, int size) {
+    slack > 0 ? thin_group<true>(lists, size, k, slack) : thin_group<false>(lists, size, k, 0);
+    for (int i = 0; i < size; ++i) {
+      if (lists[i].count > k + 2 * slack)
+        thin_group<false>(lists + i, 1, k, 0);  // the largest few met each other in the fold
+      rows.count[numbers[i]] = static_cast<Column>(lists[i].count);
+    }
+  });
+}
+
+// Moves the k best of every row to `to`, in whole vectors; the rows themselves and their bounds are spoilt.
+inline void take_best(Candidates<Real> rows, Index count, Index k, Candidates<Real> to) {
   for (Index r = 0; r < count; ++r) {
-    waiting[size] = r;
-    size += rows.count[r] > limit ? 1 : 0;
-    if (size < group && r + 1 < count) continue;
-    Search lists[group];
-    for (int i = 0; i < size; ++i) {
-      const Index row = waiting[i];
-      lists[i].values = rows.values + row * rows.stride;
-      lists[i].columns = rows.columns + row * rows.stride;
-      lists[i].bound = rows.bound + row;
-      lists[i].count = rows.count[row];
+    const Candidates<Real> from = rows.from(r), target = to.from(r);
+    const Index kept = *from.count < k ? *from.count : k;
+    *target.count = static_cast<Column>(kept);
+    if (*from.count > k) continue;
+    for (Index i = 0; i < kept; i += lanes) {
+      store(target.values + i, load(from.values + i));
+      const Columns columns = load_columns(from.columns + i);
+      __builtin_memcpy(target.columns + i, &columns, sizeof columns);
     }
-    if (size > 0) thin_group(lists, size, k, slack);
-    for (int i = 0; i < size; ++i) {
-      if (lists[i].count > k + 2 * slack) thin_group(lists + i, 1, k, 0);  // the largest few met each other in the fold
-      rows.count[waiting[i]] = static_cast<Column>(lists[i].count);
-    }
-    size = 0;
   }
+  for_each_group(rows, count, k, [&](Search* lists, const Index* numbers, int size) {
+    for (int i = 0; i < size; ++i) {
+      const Candidates<Real> target = to.from(numbers[i]);
+      lists[i].to_values = target.values;
+      lists[i].to_columns = target.columns;
+    }
+    thin_group<false>(lists, size, k, 0);
+  });
 }

@@ -9,5 +9,6 @@ inline constexpr Kernels<Real> table{.lanes = lanes,
                                      .append_scores = append_scores,
                                      .thin = thin,
                                      .thin_rows = thin_rows,
+                                     .take_best = take_best,
                                      .softmax = softmax,
                                      .gather = gather};

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <span>
 #include <vector>
 
 #include "filigree/pipe/row.hpp"
@@ -29,6 +30,13 @@ class Ranges {
   [[nodiscard]] const Range* end() const { return list_.data() + list_.size(); }
   void clear() { list_.clear(); }
   void reserve(std::size_t count) { list_.reserve(count); }
+
+  /// The ranges of a normalised list that have a key in [begin, end).
+  [[nodiscard]] std::span<const Range> meeting(Index begin, Index end) const {
+    const auto first = std::partition_point(list_.begin(), list_.end(), [&](const Range& r) { return r.end <= begin; });
+    const auto last = std::partition_point(first, list_.end(), [&](const Range& r) { return r.begin < end; });
+    return {first, last};
+  }
 
   /// Sorts, joins and clips what was added since `mark` (a size()) to the keys of the grid.
   void normalize(std::size_t mark, const Grid& grid) {

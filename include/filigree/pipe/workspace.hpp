@@ -17,6 +17,7 @@ namespace detail {
 /// What one worker needs while it evaluates a block of rows.
 struct WorkerScratch {
   Buffer queries, tile, values, columns, counts, bounds, out;
+  Buffer kept_values, kept_columns, kept_counts;
   RowScratch row;
   Ranges covers, contains;              // of a block of queries
   Ranges group_covers, group_contains;  // of a few of them
