@@ -67,6 +67,43 @@ TEMPLATE_TEST_CASE("hard orders", "", float, double) {
     }
 }
 
+// Rows that begin to see keys one after another have lists of every length when they are thinned together.
+TEMPLATE_TEST_CASE("lists of different lengths", "", float, double) {
+  using S = TestType;
+  Random random(506);
+  const Matrix<S> q = test::normal<S>(random, 100, 4), k = test::normal<S>(random, 1500, 4);
+  for (Index count = 1; count <= 80; ++count) {
+    INFO("k " << count);
+    const auto a = fg::scores(q, k, {.query_at = 0}) | !fg::window(400) | fg::top_k(count);
+    const Eigen::SparseMatrix<S, Eigen::RowMajor> w = a;
+    REQUIRE(test::same_sparse(w, test::general_sparse(a)));
+  }
+}
+
+// The engine guesses from the first keys what the others will be like. Here the first 400 mislead it, for all queries,
+// for every second or for few, so that some groups are streamed again and later blocks guess or do not.
+TEMPLATE_TEST_CASE("keys that are not like the first ones", "", float, double) {
+  using S = TestType;
+  Random random(505);
+  for (const Index m : {900, 4001})
+    for (const Index every : {1, 2, 50, 100000}) {
+      Matrix<S> k = test::normal<S>(random, m, 3), q = test::normal<S>(random, 400, 3);
+      const Matrix<S> v = test::normal<S>(random, m, 2);
+      for (Index j = 0; j < m; ++j) k(j, 1) = j < 400 ? S(20) * std::abs(k(j, 1)) : S(0);
+      k.col(2).setZero();
+      if (m == 900) k(m - 5, 2) = std::numeric_limits<S>::quiet_NaN();
+      for (Index i = 0; i < q.rows(); ++i) q(i, 1) = i % every == every - 1 ? S(1) : S(0);
+      for (const Index count : {3, 20, 90}) {
+        INFO("m " << m << ", every " << every << ", k " << count);
+        const auto a = fg::scores(q, k, 1) | fg::top_k(count);
+        const Eigen::SparseMatrix<S, Eigen::RowMajor> w = a;
+        REQUIRE(test::same_sparse(w, test::general_sparse(a)));
+        const auto c = fg::scores(q, k, 1) | (fg::causal() || fg::first(500)) | fg::top_k(count) | fg::softmax();
+        REQUIRE(test::same(Matrix<S>(c * v), test::general_product(c, v)));
+      }
+    }
+}
+
 TEMPLATE_TEST_CASE("the k best by a plain sort, for every k", "", float, double) {
   using S = TestType;
   Random random(502);

@@ -138,8 +138,9 @@ TEMPLATE_TEST_CASE("candidates that stream in and are thinned on the way end as 
   Random random(103);
   for (int number = 0; number < 1500; ++number) {
     const Index width = kernels.width, panels = random.between(1, 12), k = random.between(1, 40);
-    const Index rows = random.between(1, 20), slack = random.between(0, k), limit = k + random.between(0, 60);
-    const Index stride = limit + 1 + 2 * slack + width + 64;
+    const Index rows = random.between(1, 20), slack = random.between(0, k),
+                limit = k + 2 * slack + random.between(0, 60);
+    const Index stride = limit + width + 32;  // as much as the kernels ask for
     std::vector<S> values(static_cast<std::size_t>(rows * stride)),
         bound(static_cast<std::size_t>(rows), -std::numeric_limits<S>::infinity());
     std::vector<Column> columns(static_cast<std::size_t>(rows * stride)), count(static_cast<std::size_t>(rows), 0);
@@ -156,17 +157,67 @@ TEMPLATE_TEST_CASE("candidates that stream in and are thinned on the way end as 
       kernels.append_scores(tile.data(), width, rows, static_cast<Column>(p * width), candidates);
       kernels.thin_rows(candidates, rows, k, slack, limit);
     }
-    kernels.thin_rows(candidates, rows, k, 0, k);
+    const Index room = k + 64;
+    std::vector<S> best_values(static_cast<std::size_t>(rows * room), S(-7));
+    std::vector<Column> best_columns(best_values.size(), -7), kept(static_cast<std::size_t>(rows), -7);
+    kernels.take_best(candidates, rows, k, {best_values.data(), best_columns.data(), room, kept.data(), nullptr});
     INFO("case " << number << ", panels " << panels << ", rows " << rows << ", k " << k << ", slack " << slack
                  << ", limit " << limit);
     for (Index r = 0; r < rows; ++r) {
+      const Index stays = kept[static_cast<std::size_t>(r)];
       List<S> got;
-      got.values.assign(values.begin() + r * stride, values.begin() + r * stride + count[static_cast<std::size_t>(r)]);
-      got.columns.assign(columns.begin() + r * stride,
-                         columns.begin() + r * stride + count[static_cast<std::size_t>(r)]);
+      got.values.assign(best_values.begin() + r * room, best_values.begin() + r * room + stays);
+      got.columns.assign(best_columns.begin() + r * room, best_columns.begin() + r * room + stays);
       REQUIRE(same_list(got, best(all[static_cast<std::size_t>(r)], k)));
     }
   }
+}
+
+TEMPLATE_TEST_CASE("a guessed bound drops what does not exceed it, and is right for normal numbers", "", float,
+                   double) {
+  using S = TestType;
+  const auto& kernels = filigree::kernel::kernels<S>();
+  Random random(105);
+  Index guessed = 0, normal_rows = 0;
+  double above = 0;
+  for (int number = 0; number < 3000; ++number) {
+    const Index count = random.between(1, 300), limit = random.between(4, 250);
+    const double expected = random.uniform(1, std::max(2.0, static_cast<double>(limit) / 2));
+    const bool normal = random.chance(0.5), bounded = random.chance(0.1);
+    List<S> list = any_list<S>(random, count);
+    if (normal)
+      for (S& v : list.values) v = static_cast<S>(5 + 0.01 * random.normal());
+    List<S> got = padded(list);
+    Column left = static_cast<Column>(count);
+    S bound = bounded ? S(-3) : -std::numeric_limits<S>::infinity();
+    const S before = bound;
+    kernels.guess_rows({got.values.data(), got.columns.data(), count + 64, &left, &bound}, 1, limit,
+                       static_cast<float>(expected));
+    got.values.resize(static_cast<std::size_t>(left));
+    got.columns.resize(static_cast<std::size_t>(left));
+    INFO("case " << number << ", count " << count << ", limit " << limit << ", expected " << expected);
+    if (count <= limit || bounded) REQUIRE(test::same_bits(bound, before));
+    if (bound > before) {
+      List<S> exceeding;
+      for (std::size_t i = 0; i < list.values.size(); ++i) {
+        if (list.values[i] <= bound) continue;
+        exceeding.values.push_back(list.values[i]);
+        exceeding.columns.push_back(list.columns[i]);
+      }
+      REQUIRE(same_list(got, exceeding));
+      REQUIRE(2 * (left + 1) >= expected);
+      ++guessed;
+    } else {
+      REQUIRE(same_list(got, list));
+    }
+    if (normal && bound > before && count > 150 && expected < static_cast<double>(count) / 4) {
+      ++normal_rows;
+      above += static_cast<double>(left) / expected;
+    }
+  }
+  CHECK(guessed > 500);
+  REQUIRE(normal_rows > 100);
+  CHECK(above / static_cast<double>(normal_rows) == Approx(1).epsilon(0.15));
 }
 
 TEMPLATE_TEST_CASE("append keeps what exceeds the bound, and NaN, in order", "", float, double) {

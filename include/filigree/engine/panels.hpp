@@ -30,6 +30,14 @@ PackedPanels<S> pack_panels_to(const Reader<K>& k, S* data, Run&& run) {
     const Index end = (std::min)((task + 1) * batch, packed.panels());
     for (Index p = task * batch; p < end; ++p) {
       S* to = data + p * packed.d * packed.width;
+      if constexpr (Reader<K>::direct) {
+        if (k.contiguous_rows()) {
+          const Index first = p * packed.width;
+          kernel::kernels<S>().pack_panel(k.data() + first * k.row_stride(), k.row_stride(),
+                                          (std::min)(packed.width, packed.m - first), packed.d, to);
+          continue;
+        }
+      }
       for (Index c = 0; c < packed.width; ++c) {
         const Index row = p * packed.width + c;
         if (row < packed.m)

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
+#include <cmath>
 #include <limits>
 #include <tuple>
 #include <utility>
@@ -55,7 +57,7 @@ class SelectionEngine {
     const Index tasks = session.concurrency() > 1 ? 4 * session.concurrency() : 1;
     const Index fair = round_up(std::max<Index>((count + tasks - 1) / tasks, 1));
     block_ = height_ = (std::min)(round_up(std::clamp<Index>(cached, 4 * kernels_.height, 96)), fair);
-    room_ = kernels_.width + Row<S>::padding;  // one more panel, and a whole vector beyond it
+    room_ = kernels_.width + 2 * Row<S>::padding;  // one more panel, in whole vectors, and a vector beyond them
     if constexpr (ranked) {
       // Long enough that thinning is rare, short enough that it is cheap: a pass reads all of it.
       k_ = (std::min)(std::get<Form::selector>(stages).k, source.grid().m);
@@ -90,30 +92,56 @@ class SelectionEngine {
     if constexpr (ranked) {
       const kernel::Candidates<S> kept = hold(last - first, scratch);
       for (Index begin = first; begin < last; begin += block_) {
-        const Index rows = (std::min)(block_, last - begin);
-        kernels_.take_best(stream(begin, begin + rows, scratch), rows, k_, kept.from(begin - first));
+        best(begin, (std::min)(begin + block_, last), kept.from(begin - first), scratch);
       }
       finish(first, last - first, kept, scratch, sink);
     } else {
-      finish(first, last - first, stream(first, last, scratch), scratch, sink);
+      finish(first, last - first, stream(first, last, false, scratch), scratch, sink);
     }
   }
 
  private:
-  /// Lets all keys stream by a block of queries; what the selector keeps is among the candidates.
-  kernel::Candidates<S> stream(Index first, Index last, WorkerScratch& scratch) const {
+  /// The k best of a block of queries.
+  void best(Index first, Index last, const kernel::Candidates<S>& to, WorkerScratch& scratch) const {
+    const kernel::Candidates<S> candidates = stream(first, last, guesses_pay(), scratch);
+    kernels_.take_best(candidates, last - first, k_, to);
+    // Thinning leaves k candidates or more: a row with a bound and fewer has guessed too high. Its group is streamed
+    // again, in the memory of the first group, which has been seen to by then.
+    Index failed = 0;
+    for (Index r = 0; r < last - first; r += kernels_.height) {
+      const Index rows = std::min<Index>(kernels_.height, last - first - r);
+      const Index before = failed;
+      for (Index i = r; i < r + rows; ++i) failed += candidates.count[i] < k_ && candidates.bound[i] > absent ? 1 : 0;
+      if (failed > before)
+        kernels_.take_best(stream(first + r, first + r + rows, false, scratch), rows, k_, to.from(r));
+    }
+    guessed_.fetch_add(last - first, std::memory_order_relaxed);
+    failed_.fetch_add(failed, std::memory_order_relaxed);
+  }
+
+  /// Whether guessing has not failed too often. It decides about time alone.
+  [[nodiscard]] bool guesses_pay() const {
+    return failed_.load(std::memory_order_relaxed) <= 4 + guessed_.load(std::memory_order_relaxed) / 64;
+  }
+
+  /// Lets all keys stream by a block of queries; what the selector keeps is among the candidates, if no guess fails.
+  kernel::Candidates<S> stream(Index first, Index last, bool guess, WorkerScratch& scratch) const {
     const Index rows = last - first, padded = round_up(rows);
     S* queries = scratch.queries.get<S>(padded * source_.d());
     source_.pack_queries(first, rows, queries);
     kernel::Candidates<S> candidates = start(padded, scratch);
     plan(first, last, scratch.covers, scratch.contains);
 
+    Index all = 0, seen = 0;  // keys
+    for (const Range& range : scratch.covers) all += range.end - range.begin;
     Index next = 0;  // panels before this one are done
     for (const Range& range : scratch.covers) {
       const Index begin = source_.grid().column(range.begin) / kernels_.width;
       const Index end = (source_.grid().column(range.end) + kernels_.width - 1) / kernels_.width;
       for (Index panel = (std::max)(begin, next); panel < end; ++panel) {
         visit(panel, first, rows, queries, candidates, scratch);
+        seen += kernels_.width;
+        if (guess) raise_bounds(candidates, padded, static_cast<double>(seen) / static_cast<double>(all));
         make_room(candidates, padded, scratch);
       }
       next = (std::max)(next, end);
@@ -310,6 +338,16 @@ class SelectionEngine {
     return stays ? score : absent;
   }
 
+  /// Gives rows with long lists a bound that somewhat more than k of all keys will exceed, if the scores of the others
+  /// are like those of the `share` that has been seen. Without a guess, most of thinning is for keys that are among the
+  /// best so far and will not stay there.
+  void raise_bounds(const kernel::Candidates<S>& candidates, Index rows, double share) const {
+    if constexpr (ranked) {
+      const double k = static_cast<double>(k_), expected = share * (k + 11 * std::sqrt(k));
+      if (expected < k / 2) kernels_.guess_rows(candidates, rows, limit_, static_cast<float>(expected));
+    }
+  }
+
   /// Ensures that every row can take one more panel.
   void make_room(kernel::Candidates<S>& candidates, Index rows, WorkerScratch& scratch) const {
     if constexpr (ranked) {
@@ -336,6 +374,7 @@ class SelectionEngine {
   Index block_, height_;  // rows that are scored together, rows that one task finishes
   Index room_;
   Index k_ = 0, limit_ = 0;
+  mutable std::atomic<Index> guessed_{0}, failed_{0};  // rows
 };
 
 }  // namespace filigree::detail

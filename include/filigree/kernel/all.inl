@@ -12,6 +12,7 @@
 #endif
 #include "filigree/kernel/exponential.inl"
 #include "filigree/kernel/gather.inl"
+#include "filigree/kernel/pack.inl"
 #include "filigree/kernel/score_tile.inl"
 #include "filigree/kernel/select.inl"
 #include "filigree/kernel/table.inl"

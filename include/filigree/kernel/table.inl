@@ -4,11 +4,13 @@
 inline constexpr Kernels<Real> table{.lanes = lanes,
                                      .width = width,
                                      .height = height,
+                                     .pack_panel = pack_panel,
                                      .score_panel = score_panel,
                                      .append_panel = append_panel,
                                      .append_scores = append_scores,
                                      .thin = thin,
                                      .thin_rows = thin_rows,
+                                     .guess_rows = guess_rows,
                                      .take_best = take_best,
                                      .softmax = softmax,
                                      .gather = gather};
