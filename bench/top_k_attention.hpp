@@ -17,7 +17,7 @@ struct Problem {
 };
 
 /// In which order the keys come: all but `random` are chosen to be bad for a selection that streams.
-enum class Order { random, rising, equal, constant_rows, near_ties };
+enum class Order { random, rising, falling, misleading, equal, constant_rows, near_ties };
 
 inline Problem make_problem(Index n, Index d, Order order) {
   Problem p{normal(n, d, 0), normal(n, d, 1), normal(n, d, 2)};
@@ -28,6 +28,11 @@ inline Problem make_problem(Index n, Index d, Order order) {
       p.q = p.q.cwiseAbs().eval();
       for (Index j = 0; j < n; ++j) p.k.row(j).setConstant(static_cast<float>(j + 1) / static_cast<float>(n));
       break;
+    case Order::falling:
+      p.q = p.q.cwiseAbs().eval();
+      for (Index j = 0; j < n; ++j) p.k.row(j).setConstant(static_cast<float>(n - j) / static_cast<float>(n));
+      break;
+    case Order::misleading: p.k.topRows(n / 8) *= 2; break;  // a bound guessed from the first keys is too high
     case Order::equal: p.k.setZero(); break;
     case Order::constant_rows: p.k.rowwise() = first; break;
     case Order::near_ties:

@@ -29,3 +29,18 @@ TEMPLATE_TEST_CASE("a panel is its rows turned", "", float, double) {
     REQUIRE(out.back() == S(-9));
   }
 }
+
+TEMPLATE_TEST_CASE("a group is its rows turned", "", float, double) {
+  using S = TestType;
+  const auto& kernels = filigree::kernel::kernels<S>();
+  Random random(107);
+  for (const Index d : {0, 1, 3, 64, 67}) {
+    const auto rows = test::normal<S>(random, kernels.height, d + 2);
+    std::vector<S> out(static_cast<std::size_t>(d * kernels.height + 1), S(-9));
+    kernels.pack_group(rows.data(), rows.outerStride(), d, out.data());
+    for (Index f = 0; f < d; ++f)
+      for (Index r = 0; r < kernels.height; ++r)
+        REQUIRE(test::same_bits(out[static_cast<std::size_t>(f * kernels.height + r)], rows(r, f)));
+    REQUIRE(out.back() == S(-9));
+  }
+}

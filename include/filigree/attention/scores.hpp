@@ -71,13 +71,21 @@ class ScoreSource {
     void pack_queries(Index first, Index count, Scalar* out) const {
       if (d() == 0) return;  // out may be null
       const Index height = this->height();
-      for (Index g = 0; g < count; g += height, out += d() * height)
+      for (Index g = 0; g < count; g += height, out += d() * height) {
+        if constexpr (Reader<Queries>::direct) {
+          if (queries_.contiguous_rows() && g + height <= count) {
+            const Scalar* rows = queries_.data() + (first + g) * queries_.row_stride();
+            kernel::kernels<Scalar>().pack_group(rows, queries_.row_stride(), d(), out);
+            continue;
+          }
+        }
         for (Index r = 0; r < height; ++r) {
           if (g + r < count)
             queries_.copy_row(first + g + r, out + r, height);
           else
             for (Index f = 0; f < d(); ++f) out[f * height + r] = Scalar(0);
         }
+      }
     }
 
     /// All scores of the rows.

@@ -71,10 +71,13 @@ template <class Real>
 struct Kernels {
   int lanes, width, height;
   void (*pack_panel)(const Real* rows, Index stride, Index count, Index d, Real* out);
+  void (*pack_group)(const Real* rows, Index stride, Index d, Real* out);
   void (*score_panel)(const Real* q, Index groups, const Real* k, Index d, Real scale, Real* out, Index stride);
   void (*append_panel)(const Real* q, Index groups, const Real* k, Index d, Real scale, Column first,
                        Candidates<Real> rows);
   void (*append_scores)(const Real* scores, Index stride, Index count, Column first, Candidates<Real> rows);
+  Index (*list_above)(Real* values, Column* columns, Index count, Real bound);
+  Index (*keep_above)(Real* values, Column* columns, Index count, Real bound);
   Index (*thin)(Real* values, Column* columns, Index count, Index k, Index slack, Real* bound);
   void (*thin_rows)(Candidates<Real> rows, Index count, Index k, Index slack, Index limit);
   void (*guess_rows)(Candidates<Real> rows, Index count, Index limit, float expected);

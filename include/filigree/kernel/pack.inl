@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Keys as the score kernel reads them: a panel of `width` rows turned to [d][width].
+// Keys and queries as the score kernel reads them: a panel of `width` rows turned to [d][width], a group of `height`
+// rows turned to [d][height].
 
 // One round of a transposition of lanes x lanes numbers: blocks of distance x distance beside the diagonal change
 // places. Reference: Eklundh, IEEE Transactions on Computers C-21 (1972), 801-803.
@@ -39,5 +40,12 @@ inline void pack_panel(const Real* rows /*[count][stride]*/, Index stride, Index
     }
     for (; f < d; ++f)
       for (int r = 0; r < lanes; ++r) out[f * width + c + r] = c + r < count ? from[r * stride + f] : Real(0);
+  }
+}
+
+inline void pack_group(const Real* rows /*[height][stride]*/, Index stride, Index d, Real* out /*[d][height]*/) {
+  for (Index f = 0; f < d; ++f, ++rows, out += height) {
+    FILIGREE_UNROLL
+    for (int r = 0; r < height; ++r) out[r] = rows[r * stride];
   }
 }

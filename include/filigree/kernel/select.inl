@@ -38,6 +38,31 @@ inline void append_scores(const Real* scores /*[count][stride]*/, Index stride, 
   }
 }
 
+// Lists what exceeds the bound of count values, where they lie; returns how many. Readable and writable in whole
+// vectors and one more.
+inline Index list_above(Real* values, Column* columns, Index count, Real bound) {
+  const Vec limit = broadcast(bound);
+  Index out = 0;
+  for (Index i = 0; i < count; i += lanes) {
+    const Vec v = load(values + i);
+    const unsigned real = count - i < lanes ? (1U << (count - i)) - 1 : ~0U;
+    out += append(values + out, columns + out, v, iota() + static_cast<Column>(i), above(v, limit) & real);
+  }
+  return out;
+}
+
+// The same of a list that has columns already.
+inline Index keep_above(Real* values, Column* columns, Index count, Real bound) {
+  const Vec limit = broadcast(bound);
+  Index out = 0;
+  for (Index i = 0; i < count; i += lanes) {
+    const Vec v = load(values + i);
+    const unsigned real = count - i < lanes ? (1U << (count - i)) - 1 : ~0U;
+    out += append(values + out, columns + out, v, load_columns(columns + i), above(v, limit) & real);
+  }
+  return out;
+}
+
 // Floats in order of value as integers in the same order, and back (the map is its own inverse).
 [[gnu::always_inline]] inline Bits flip(Bits b) { return b ^ ((b >> (8 * sizeof(Bits) - 1)) & ~sign_bit); }
 [[gnu::always_inline]] inline Bits rank(Real x) { return flip(__builtin_bit_cast(Bits, x)); }

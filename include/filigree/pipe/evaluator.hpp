@@ -26,12 +26,8 @@ Row<S> make_row(const Grid& grid, Index index, S* values, Column* columns, Index
 template <Real S>
 Row<S> present(const Grid& grid, Index index, S* values, WorkerScratch& scratch) {
   Column* columns = scratch.columns.get<Column>(grid.m + Row<S>::padding);
-  for (Index c = 0; c < grid.m; ++c) columns[c] = static_cast<Column>(c);
-  Row<S> row = make_row(grid, index, values, columns, grid.m, scratch);
-  bool all = true;
-  for (Index c = 0; c < grid.m; ++c) all &= values[c] != -std::numeric_limits<S>::infinity();
-  if (!all) row.filter([&](Index i) { return values[i] != -std::numeric_limits<S>::infinity(); });
-  return row;
+  const Index count = kernel::kernels<S>().list_above(values, columns, grid.m, -std::numeric_limits<S>::infinity());
+  return make_row(grid, index, values, columns, count, scratch);
 }
 
 template <class Bound, class Stages, Real S>

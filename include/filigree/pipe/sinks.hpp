@@ -21,7 +21,9 @@ struct DenseSink {
 
   void operator()(const Row<S>& row, WorkerScratch&) const {
     const Index i = row.index - first;
-    if (to.op == Assign::set)
+    if (to.op == Assign::set && to.col_stride == 1)
+      std::fill_n(to.data + i * to.row_stride, row.grid.m, S(0));
+    else if (to.op == Assign::set)
       for (Index c = 0; c < row.grid.m; ++c) to.put(i, c, S(0));
     for (Index e = 0; e < row.count; ++e) to.put(i, row.columns[e], row.values[e]);
   }

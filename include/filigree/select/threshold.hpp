@@ -13,8 +13,7 @@ struct Threshold {
 
   template <Real S>
   void apply(Row<S>& row) const {
-    const S bound = static_cast<S>(t);
-    row.filter([&](Index i) { return !(row.values[i] <= bound); });
+    row.count = kernel::kernels<S>().keep_above(row.values, row.columns, row.count, static_cast<S>(t));
   }
 };
 
