@@ -14,6 +14,7 @@
 #include "filigree/kernel/gather.inl"
 #include "filigree/kernel/pack.inl"
 #include "filigree/kernel/score_tile.inl"
+#include "filigree/kernel/append.inl"
 #include "filigree/kernel/select.inl"
 #include "filigree/kernel/table.inl"
 // clang-format on

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+// Streaming selection: scores above the row's bound are appended to its candidates, which are thinned out when they get
+// many. Appending has no branch and costs the same whether a score is kept or not, so a bound may be stale.
+
+// Appends what is above the rows' bounds of one group against one panel, straight from the registers.
+inline void append_panel(const Real* q /*[groups][d][height]*/, Index groups, const Real* k /*[d][width]*/, Index d,
+                         Real scale, Column first, Candidates<Real> rows) {
+  Columns column[cols];
+  FILIGREE_UNROLL
+  for (int c = 0; c < cols; ++c) column[c] = iota() + (first + c * lanes);
+  for (Index g = 0; g < groups; ++g, q += d * height) {
+    Tile<height> tile;
+    score_tile<height>(q, k, d, scale, tile);
+    FILIGREE_UNROLL
+    for (int r = 0; r < height; ++r) {
+      const Index row = g * height + r;
+      const Vec bound = broadcast(rows.bound[row]);
+      Index at = row * rows.stride + rows.count[row];
+      FILIGREE_UNROLL
+      for (int c = 0; c < cols; ++c)
+        at += append(rows.values + at, rows.columns + at, tile.s[r][c], column[c], above(tile.s[r][c], bound));
+      rows.count[row] = static_cast<Column>(at - row * rows.stride);
+    }
+  }
+}
+
+// The same from scores in memory: tiles that went through a mask or a map, where absent is -inf.
+inline void append_scores(const Real* scores /*[count][stride]*/, Index stride, Index count, Column first,
+                          Candidates<Real> rows) {
+  for (Index row = 0; row < count; ++row, scores += stride) {
+    const Vec bound = broadcast(rows.bound[row]);
+    Index at = row * rows.stride + rows.count[row];
+    for (int c = 0; c < cols; ++c) {
+      const Vec s = load(scores + c * lanes);
+      at += append(rows.values + at, rows.columns + at, s, iota() + (first + c * lanes), above(s, bound));
+    }
+    rows.count[row] = static_cast<Column>(at - row * rows.stride);
+  }
+}
+
+// Lists what exceeds the bound of count values, where they lie; returns how many. Readable and writable in whole
+// vectors and one more.
+inline Index list_above(Real* values, Column* columns, Index count, Real bound) {
+  const Vec limit = broadcast(bound);
+  Index out = 0;
+  for (Index i = 0; i < count; i += lanes) {
+    const Vec v = load(values + i);
+    const unsigned real = count - i < lanes ? (1U << (count - i)) - 1 : ~0U;
+    out += append(values + out, columns + out, v, iota() + static_cast<Column>(i), above(v, limit) & real);
+  }
+  return out;
+}
+
+// The same of a list that has columns already.
+inline Index keep_above(Real* values, Column* columns, Index count, Real bound) {
+  const Vec limit = broadcast(bound);
+  Index out = 0;
+  for (Index i = 0; i < count; i += lanes) {
+    const Vec v = load(values + i);
+    const unsigned real = count - i < lanes ? (1U << (count - i)) - 1 : ~0U;
+    out += append(values + out, columns + out, v, load_columns(columns + i), above(v, limit) & real);
+  }
+  return out;
+}
