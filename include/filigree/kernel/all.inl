@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // One level, one scalar: the whole body, in order. Includes nothing but kernel text.
 
-// clang-format off: the order matters
+// The order matters.
+// clang-format off
 #include "filigree/kernel/vector.inl"
 #if FILIGREE_LEVEL == 512
 #include "filigree/kernel/lanes_avx512.inl"
