@@ -108,6 +108,33 @@ inline Predicate global(std::vector<Index> ids) {
 inline Predicate same_block(Index b) {
   return [=](const Table&, Index p, Index j) { return floor_div(p, b) == floor_div(j, b); };
 }
+inline Index floor_mod(Index a, Index b) { return a - floor_div(a, b) * b; }
+inline Predicate dilated_window(Index r, Index step) {
+  return [=](const Table&, Index p, Index j) { return std::abs(p - j) <= r * step && floor_mod(p - j, step) == 0; };
+}
+inline Predicate strided(Index l) {
+  return [=](const Table&, Index p, Index j) { return floor_mod(p - j, l) == 0; };
+}
+inline Predicate columns(Index l, Index c) {
+  return [=](const Table&, Index, Index j) { return floor_mod(j, l) >= l - c; };
+}
+inline Predicate neighborhood(Index w) {
+  return [=](const Table& t, Index p, Index j) {
+    const Index begin = std::max(t.key_at, std::min(p - floor_div(w, 2), t.key_at + t.m - w));
+    return begin <= j && j < begin + w;
+  };
+}
+inline Predicate random(std::vector<Index> indices, Index r) {  // n x r, by row
+  return [=](const Table& t, Index p, Index j) {
+    for (Index e = 0; e < r; ++e)
+      if (indices[Table::size((p - t.query_at) * r + e)] == j - t.key_at) return true;
+    return false;
+  };
+}
+/// A predicate that needs nothing but positions, over the numbers of blocks.
+inline Predicate blocks(Index b, Predicate keeps) {
+  return [=](const Table& t, Index p, Index j) { return keeps(t, floor_div(p, b), floor_div(j, b)); };
+}
 inline Predicate documents(std::vector<int> ids) {
   return [=](const Table&, Index p, Index j) {
     const auto end = static_cast<Index>(ids.size());

@@ -208,6 +208,43 @@ struct Words {
     const Index b = random.between(1, random.chance(0.5) ? 7 : 100);
     return PatternTwin<fg::SameBlock>{fg::same_block(b), oracle::same_block(b), call("same_block", {double(b)})};
   }
+  auto dilated_window() {
+    const Index r = random.between(0, 9), step = random.between(1, 6);
+    return PatternTwin<fg::DilatedWindow>{fg::dilated_window(r, step), oracle::dilated_window(r, step),
+                                          call("dilated_window", {double(r), double(step)})};
+  }
+  auto neighborhood() {
+    const Index w = length() + 1;
+    return PatternTwin<fg::Neighborhood>{fg::neighborhood(w), oracle::neighborhood(w),
+                                         call("neighborhood", {double(w)})};
+  }
+  auto strided() {
+    const Index l = random.between(1, random.chance(0.5) ? 7 : 100);
+    return PatternTwin<fg::Strided>{fg::strided(l), oracle::strided(l), call("strided", {double(l)})};
+  }
+  auto columns() {
+    const Index l = random.between(1, random.chance(0.5) ? 7 : 100), c = random.between(0, std::min<Index>(l, 3));
+    return PatternTwin<fg::Columns>{fg::columns(l, c), oracle::columns(l, c), call("columns", {double(l), double(c)})};
+  }
+  auto random_keys() {
+    const Index r = random.between(0, 5);
+    Matrix<Index> indices(shape.n, r);
+    std::vector<Index> list;
+    for (Index i = 0; i < shape.n; ++i)
+      for (Index e = 0; e < r; ++e) list.push_back(indices(i, e) = random.between(-1, shape.m - 1));
+    return PatternTwin<fg::RandomIndices>{fg::random(indices), oracle::random(list, r), call("random", {double(r)})};
+  }
+  auto blocks() {
+    const Index b = random.between(1, random.chance(0.5) ? 7 : 100), r = random.between(0, 2);
+    const auto word = fg::blocks(b, fg::window(r) || (fg::causal() && fg::strided(3)));
+    return PatternTwin<std::remove_const_t<decltype(word)>>{
+        word,
+        oracle::blocks(b,
+                       [=](const oracle::Table& t, Index p, Index j) {
+                         return oracle::window(r, r)(t, p, j) || (j <= p && oracle::strided(3)(t, p, j));
+                       }),
+        call("blocks", {double(b), double(r)})};
+  }
   auto where() {
     const Index a = random.between(1, 5), b = random.between(2, 7);
     auto f = [a, b](Index p, Index j) { return ((p * a + j) % b + b) % b < (b + 1) / 2; };
@@ -241,7 +278,13 @@ struct Words {
       if (what < 4) return any(pattern(depth - 1) || pattern(depth - 1));
       return any(!pattern(depth - 1));
     }
-    switch (random.between(0, 9)) {
+    switch (random.between(0, 15)) {
+      case 9: return any(dilated_window());
+      case 10: return any(neighborhood());
+      case 11: return any(strided());
+      case 12: return any(columns());
+      case 13: return any(random_keys());
+      case 14: return any(blocks());
       case 0: return any(window());
       case 1: return any(first());
       case 2: return any(global());

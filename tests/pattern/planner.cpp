@@ -126,8 +126,25 @@ std::vector<Index> random_globals(fg::Generator& g) {
   return ids;
 }
 
+Any random_blocks(fg::Generator& g) {
+  const Index b = 1 + g.below(5);
+  switch (g.below(4)) {
+    case 0: return fg::blocks(b, fg::window(g.below(3)));
+    case 1: return fg::blocks(b, fg::causal() && fg::global({0, -1}));
+    case 2: return fg::blocks(b, fg::blocks(2, fg::window(1)));
+    default: return fg::bigbird(b, g.below(3), g());
+  }
+}
+
 Any leaf(fg::Generator& g, const Grid& grid) {
-  switch (g.below(9)) {
+  switch (g.below(16)) {
+    case 9: return fg::dilated_window(g.below(5), 1 + g.below(4));
+    case 10: return fg::neighborhood(1 + g.below(8));
+    case 11: return fg::strided(1 + g.below(6));
+    case 12: return fg::columns(5, g.below(6));
+    case 13: return fg::random(g.below(5), g());
+    case 14: return fg::random(g.below(5), g()).excluding(fg::causal() && fg::strided(2));
+    case 15: return random_blocks(g);
     case 0: return fg::causal();
     case 1: return fg::window(g.below(8), g.below(8));
     case 2: return fg::first(g.below(12));
@@ -170,6 +187,46 @@ TEST_CASE("each pattern plans exactly what it keeps") {
     sound(fg::given(random_sparse<Eigen::RowMajor>(g, grid)), grid, false, true);
     sound(fg::given(random_sparse<Eigen::ColMajor>(g, grid)), grid);
     sound(fg::where([](Index p, Index j) { return p % 3 == j % 2; }), grid);
+    sound(fg::dilated_window(g.below(5), 1 + g.below(4)), grid);
+    sound(fg::dilated_window(g.below(5), 1), grid, true, false);
+    sound(fg::neighborhood(1 + g.below(8)), grid, true, true);
+    sound(fg::strided(1 + g.below(6)), grid);
+    sound(fg::strided(1), grid, true, true);
+    sound(fg::columns(1 + g.below(6), 1), grid, true, true);
+    sound(fg::columns(6, g.below(7)), grid, true, true);
+    sound(fg::random(g.below(5), g()), grid, true, false);
+    sound(fg::random(g.below(5), g()).excluding(fg::window(1)), grid, true, false);
+    sound(fg::blocks(1 + g.below(6), fg::window(g.below(3))), grid, true, true);
+    sound(fg::blocks(1 + g.below(6), fg::causal()), grid, true, true);
+    sound(random_blocks(g), grid);
+  }
+}
+
+TEST_CASE("the ranges of one row are exact, however scattered") {
+  fg::Generator g(20242);
+  for (int trial = 0; trial < 300; ++trial) {
+    const Grid grid = random_grid(g);
+    const auto exact = [&](const auto& pattern) {
+      for (Index p = grid.query_at; p < grid.query_at + grid.n; ++p) {
+        Ranges covers, contains;
+        fg::detail::covers(pattern, p, p + 1, grid, covers);
+        fg::detail::contains(pattern, p, p + 1, grid, contains);
+        for (Index j = grid.key_at; j < grid.key_end(); ++j) {
+          CAPTURE(p, j);
+          REQUIRE(inside(covers, j) == fg::detail::keeps(pattern, p, j, grid));
+          REQUIRE(inside(contains, j) == inside(covers, j));
+        }
+      }
+    };
+    exact(fg::dilated_window(g.below(5), 1 + g.below(4)));
+    exact(fg::strided(1 + g.below(6)));
+    exact(fg::random(g.below(5), g()));
+    exact(fg::random(g.below(5), g()).excluding(fg::where([](Index p, Index j) { return (p + j) % 3 == 0; })));
+    exact(fg::bigbird(1 + g.below(4), g.below(3), g()));
+    exact(fg::sparse_transformer_strided(1 + g.below(5)));
+    exact(fg::sparse_transformer_fixed(4, g.below(5)));
+    exact(fg::streaming(g.below(4), 1 + g.below(4)));
+    exact(fg::longformer(4, {0, -2}));
   }
 }
 

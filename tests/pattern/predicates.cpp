@@ -12,6 +12,7 @@
 namespace fg = filigree;
 using Eigen::Index;
 using fg::Grid;
+using fg::Ranges;
 
 namespace {
 
@@ -214,4 +215,179 @@ TEST_CASE("arguments that cannot work are errors that name them") {
   CHECK_THROWS_WITH(fg::first(-1), "filigree: first(c): c must be at least 0, got -1");
   CHECK_THROWS_WITH(fg::same_block(0), "filigree: same_block(b): b must be at least 1, got 0");
   CHECK_THROWS_AS(fg::same_block(-4), fg::Error);
+}
+
+TEST_CASE("dilated_window, strided, columns and neighborhood") {
+  const auto mod = [](Index a, Index b) { return ((a % b) + b) % b; };
+  for (const Grid grid : {Grid{9, 7, -2, 0}, Grid{5, 5, 0, 0}, Grid{6, 9, -20, -14}, Grid{1, 8, 7, 0}}) {
+    for (const Index step : {1, 2, 5})
+      for (const Index r : {0, 1, 3})
+        agrees(
+            fg::dilated_window(r, step),
+            [=](Index p, Index j) { return std::abs(p - j) <= r * step && mod(p - j, step) == 0; }, grid);
+    for (const Index l : {1, 2, 4, 100}) {
+      agrees(
+          fg::strided(l), [=](Index p, Index j) { return mod(p - j, l) == 0; }, grid);
+      for (const Index c : {Index(0), Index(1), l})
+        agrees(
+            fg::columns(l, c), [=](Index, Index j) { return mod(j, l) >= l - c; }, grid);
+    }
+    // The w nearest keys: counted, with the left one first among equally near ones, as far as the border allows.
+    for (const Index w : {1, 2, 3, 6, 7, 50})
+      agrees(
+          fg::neighborhood(w),
+          [=](Index p, Index j) {
+            Index begin = p - w / 2;
+            begin = std::min(begin, grid.key_end() - w);
+            begin = std::max(begin, grid.key_at);
+            return begin <= j && j < begin + w;
+          },
+          grid);
+  }
+}
+
+TEST_CASE("blocks apply a pattern to the numbers of blocks") {
+  const auto block = [](Index x, Index b) {
+    return static_cast<Index>(std::floor(static_cast<double>(x) / static_cast<double>(b)));
+  };
+  for (const Grid grid : {Grid{9, 7, -2, 0}, Grid{10, 10, 0, 0}, Grid{6, 9, -20, -14}, Grid{1, 8, 7, 0}})
+    for (const Index b : {1, 2, 3, 5, 100}) {
+      agrees(
+          fg::blocks(b, fg::window(1)), [=](Index p, Index j) { return std::abs(block(p, b) - block(j, b)) <= 1; },
+          grid);
+      agrees(
+          fg::blocks(b, fg::causal() && !fg::strided(2)),
+          [=](Index p, Index j) { return block(j, b) <= block(p, b) && (block(p, b) - block(j, b)) % 2 != 0; }, grid);
+      // Ids from the end count the blocks of keys, the last of which may be incomplete.
+      const Index last = block(grid.key_end() - 1, b);
+      agrees(
+          fg::blocks(b, fg::global({-1})), [=](Index p, Index j) { return block(p, b) == last || block(j, b) == last; },
+          grid);
+    }
+}
+
+TEST_CASE("random draws r keys for each query, without those that are excluded") {
+  const Grid grid{.n = 50, .m = 40, .query_at = -10, .key_at = 3};
+  const auto kept = [&](const auto& pattern, Index p) {
+    std::vector<Index> keys;
+    for (Index j = grid.key_at; j < grid.key_end(); ++j)
+      if (fg::detail::keeps(pattern, p, j, grid)) keys.push_back(j);
+    return keys;
+  };
+  std::vector<int> times(40);
+  for (std::uint64_t seed = 0; seed < 40; ++seed)
+    for (Index p = -10; p < 40; ++p) {
+      const auto keys = kept(fg::random(5, seed), p);
+      REQUIRE(keys.size() == 5);
+      for (const Index j : keys) ++times[static_cast<std::size_t>(j - 3)];
+    }
+  for (const int count : times) CHECK(std::abs(count - 250) < 80);  // five deviations of a binomial
+
+  CHECK(kept(fg::random(3, 7), 0) != kept(fg::random(3, 7), 1));
+  CHECK(kept(fg::random(3, 7), 0) != kept(fg::random(3, 8), 0));
+  CHECK(kept(fg::random(0, 7), 0).empty());
+  CHECK(kept(fg::random(1000, 7), 0).size() == 40);
+
+  const auto excluded = fg::window(4) || fg::strided(3);
+  for (Index p = -10; p < 40; ++p) {
+    const auto keys = kept(fg::random(6, 9).excluding(excluded), p);
+    CHECK(keys.size() == 6);
+    for (const Index j : keys) CHECK_FALSE(fg::detail::keeps(excluded, p, j, grid));
+  }
+  CHECK(kept(fg::random(6, 9).excluding(fg::first(1000)), 5).empty());
+  CHECK(kept(fg::random(6, 9).excluding(fg::first(41)), 5) == std::vector<Index>{41, 42});
+}
+
+TEST_CASE("random repeats a draw that is given") {
+  const Grid grid{.n = 3, .m = 5, .query_at = 7, .key_at = -2};
+  Eigen::MatrixXi indices(3, 2);
+  indices << 0, 4, 2, 2, -1, 3;
+  agrees(
+      fg::random(indices), [&](Index p, Index j) { return indices(p - 7, 0) == j + 2 || indices(p - 7, 1) == j + 2; },
+      grid);
+  fg::detail::check(fg::random(indices), grid);
+  CHECK_THROWS_WITH(fg::detail::check(fg::random(indices), Grid{.n = 4, .m = 5}),
+                    contains("indices has 3 rows and must have one for each query"));
+  CHECK_THROWS_WITH(fg::detail::check(fg::random(indices), Grid{.n = 3, .m = 4}),
+                    contains("an index must be below 4, the number of keys, got 4"));
+  indices(1, 1) = -2;
+  CHECK_THROWS_WITH(fg::random(indices), contains("random(indices): an index must be at least -1, got -2"));
+}
+
+TEST_CASE("the patterns of the literature are their formulas") {
+  const Grid grid{.n = 23, .m = 23};
+  agrees(
+      fg::longformer(6, {0, -1}),
+      [](Index p, Index j) { return std::abs(p - j) <= 3 || p == 0 || j == 0 || p == 22 || j == 22; }, grid);
+  agrees(
+      fg::longformer(2, std::vector<int>{4}), [](Index p, Index j) { return std::abs(p - j) <= 1 || p == 4 || j == 4; },
+      grid);
+  agrees(
+      fg::sparse_transformer_strided(4), [](Index p, Index j) { return j <= p && (p - j < 4 || (p - j) % 4 == 0); },
+      grid);
+  agrees(
+      fg::sparse_transformer_fixed(5, 2), [](Index p, Index j) { return j <= p && (p / 5 == j / 5 || j % 5 >= 3); },
+      grid);
+  agrees(
+      fg::streaming(2, 3), [](Index p, Index j) { return j <= p && (j < 2 || p - j < 3); }, grid);
+
+  // BigBird: 8 blocks of 3, the last of 2; blocks 0 and 7 see everything; the others their neighbours, both ends, and 2
+  // that are neither.
+  const auto big = fg::bigbird(3, 2, 11);
+  for (Index p = 0; p < 23; ++p) {
+    std::vector<int> seen(8);
+    for (Index j = 0; j < 23; ++j) seen[static_cast<std::size_t>(j / 3)] += fg::detail::keeps(big, p, j, grid) ? 1 : 0;
+    int others = 0;
+    for (Index b = 0; b < 8; ++b) {
+      const int size = b == 7 ? 2 : 3, count = seen[static_cast<std::size_t>(b)];
+      CHECK((count == 0 || count == size));
+      const bool fixed = p / 3 == 0 || p / 3 == 7 || b == 0 || b == 7 || std::abs(p / 3 - b) <= 1;
+      if (fixed) CHECK(count == size);
+      others += !fixed && count > 0 ? 1 : 0;
+    }
+    CHECK(others == (p / 3 == 0 || p / 3 == 7 ? 0 : 2));
+  }
+}
+
+TEST_CASE("what the scattered and the named patterns refuse") {
+  CHECK_THROWS_WITH(fg::dilated_window(-1, 2), contains("dilated_window(r, step): r must be at least 0, got -1"));
+  CHECK_THROWS_WITH(fg::dilated_window(1, 0), contains("dilated_window(r, step): step must be at least 1, got 0"));
+  CHECK_THROWS_WITH(fg::dilated_window(most, 2), contains("dilated_window(r, step): r * step must be at most"));
+  CHECK_THROWS_WITH(fg::neighborhood(0), contains("neighborhood(w): w must be at least 1, got 0"));
+  CHECK_THROWS_WITH(fg::strided(0), contains("strided(l): l must be at least 1, got 0"));
+  CHECK_THROWS_WITH(fg::columns(0, 0), contains("columns(l, c): l must be at least 1, got 0"));
+  CHECK_THROWS_WITH(fg::columns(3, 4), contains("columns(l, c): c must be at least 0 and at most l = 3, got 4"));
+  CHECK_THROWS_WITH(fg::random(-1, 0), contains("random(r, seed): r must be at least 0, got -1"));
+  CHECK_THROWS_WITH(fg::blocks(0, fg::causal()), contains("blocks(b, P): b must be at least 1, got 0"));
+  CHECK_THROWS_WITH(fg::longformer(-2, {0}), contains("longformer(w, ids): w must be at least 0, got -2"));
+  CHECK_THROWS_WITH(fg::bigbird(0, 1, 1), contains("bigbird(b, r, seed): b must be at least 1, got 0"));
+  CHECK_THROWS_WITH(fg::bigbird(4, -1, 1), contains("bigbird(b, r, seed): r must be at least 0, got -1"));
+  CHECK_THROWS_WITH(fg::sparse_transformer_strided(0), contains("sparse_transformer_strided(l): l must be at least 1"));
+  CHECK_THROWS_WITH(fg::sparse_transformer_fixed(4, 5),
+                    contains("sparse_transformer_fixed(l, c): c must be at least 0 and at most l = 4, got 5"));
+  CHECK_THROWS_WITH(fg::streaming(-1, 4), contains("streaming(sinks, recent): sinks must be at least 0, got -1"));
+  CHECK_THROWS_WITH(fg::streaming(1, 0), contains("streaming(sinks, recent): recent must be at least 1, got 0"));
+}
+
+TEST_CASE("strides and blocks as large as an Index can say") {
+  const Grid grid{.n = 9, .m = 7, .query_at = -20, .key_at = -12};
+  agrees(
+      fg::strided(most), [](Index p, Index j) { return p == j; }, grid);
+  agrees(
+      fg::dilated_window(1, most), [](Index p, Index j) { return p == j; }, grid);
+  agrees(
+      fg::columns(most, 1), [](Index, Index) { return false; }, grid);
+  agrees(
+      fg::columns(most, most), [](Index, Index) { return true; }, grid);
+  agrees(
+      fg::neighborhood(most), [](Index, Index) { return true; }, grid);
+  agrees(
+      fg::blocks(most, fg::causal()), [](Index, Index) { return true; }, grid);
+  Ranges ranges;
+  for (const Index p : {-20, -14}) {
+    fg::detail::covers(fg::strided(most), p, p + 1, grid, ranges);
+    fg::detail::covers(fg::columns(most, 1), p, p + 1, grid, ranges);
+    fg::detail::covers(fg::blocks(most, fg::window(0)), p, p + 2, grid, ranges);
+  }
+  CHECK(ranges.size() == 2);
 }

@@ -80,11 +80,23 @@ class Ranges {
     drop(mark, end);
   }
 
- private:
+  /// Replaces normalised ranges of blocks since `mark` by those of the keys of the grid, b to a block.
+  void scale(std::size_t mark, Index b, const Grid& grid) {
+    // Only a block that begins within the keys can begin at more than an Index holds divided by b.
+    const auto at = [&](Index block) {
+      if (block > (grid.key_end() - 1) / b) return grid.key_end();
+      return block * b;
+    };
+    for (std::size_t i = mark; i < list_.size(); ++i) list_[i] = {at(list_[i].begin), at(list_[i].end)};
+    normalize(mark, grid);
+  }
+
+  /// Takes out the ranges [first, last) of the list.
   void drop(std::size_t first, std::size_t last) {
     list_.erase(list_.begin() + static_cast<std::ptrdiff_t>(first), list_.begin() + static_cast<std::ptrdiff_t>(last));
   }
 
+ private:
   std::vector<Range> list_;
 };
 

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <type_traits>
+#include <utility>
+
+#include "filigree/core/check.hpp"
+#include "filigree/pattern/strided.hpp"
+
+namespace filigree {
+
+/// What blocks(b, P) returns.
+template <PatternStage P>
+struct Blocks {
+  using Category = Pattern;
+  Index b;
+  P pattern;
+
+  bool keeps(Index p, Index j, const Grid& grid) const {
+    return detail::keeps(pattern, block(p), block(j), blocks_of(grid));
+  }
+  void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
+    spread(p0, p1, grid, out, [&](Index b0, Index b1, const Grid& g) { detail::covers(pattern, b0, b1, g, out); });
+  }
+  void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const {
+    spread(p0, p1, grid, out, [&](Index b0, Index b1, const Grid& g) { detail::contains(pattern, b0, b1, g, out); });
+  }
+  void check(const Grid& grid) const { detail::check(pattern, blocks_of(grid)); }
+  bool reads(const void* begin, const void* end) const { return detail::reads(pattern, begin, end); }
+
+  /// The grid of the blocks: those that have a query, those that have a key.
+  [[nodiscard]] Grid blocks_of(const Grid& grid) const {
+    const auto count = [&](Index at, Index size) { return size > 0 ? block(at + size - 1) - block(at) + 1 : 0; };
+    return {.n = count(grid.query_at, grid.n),
+            .m = count(grid.key_at, grid.m),
+            .query_at = block(grid.query_at),
+            .key_at = block(grid.key_at)};
+  }
+
+ private:
+  Index block(Index at) const { return (at - detail::modulo(at, b)) / b; }
+
+  template <class List>
+  void spread(Index p0, Index p1, const Grid& grid, Ranges& out, List&& list) const {
+    if (p0 >= p1 || grid.m == 0) return;
+    const std::size_t mark = out.size();
+    list(block(p0), block(p1 - 1) + 1, blocks_of(grid));
+    out.scale(mark, b, grid);
+  }
+};
+
+/// A pattern over blocks of b positions: P sees the numbers of the blocks, floor(p / b) and floor(j / b), as positions.
+///
+/// Ids that count from the end, and what P draws from all keys, count blocks.
+/// Throws  Error if b < 1
+template <PatternStage P>
+Blocks<std::remove_cvref_t<P>> blocks(Index b, P&& pattern) {
+  detail::require(b >= 1, "blocks(b, P): b must be at least 1, got ", b);
+  return {.b = b, .pattern = std::forward<P>(pattern)};
+}
+
+}  // namespace filigree

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "filigree/core/check.hpp"
+#include "filigree/pattern/strided.hpp"
+
+namespace filigree {
+
+/// What columns(l, c) returns.
+struct Columns {
+  using Category = Pattern;
+  Index l, c;
+
+  bool keeps(Index, Index j) const { return detail::modulo(j, l) >= l - c; }
+  void covers(Index, Index, const Grid& grid, Ranges& out) const {
+    if (c == l) return out.add(grid.key_at, grid.key_end());
+    // From the last block that begins before the keys on; a block ends beyond the keys, or the next one begins there.
+    for (Index block = grid.key_at - detail::modulo(grid.key_at, l); block < grid.key_end();) {
+      const Index left = grid.key_end() - block;
+      out.add(block + (l - c), left < l ? grid.key_end() : block + l);
+      if (left <= l) return;
+      block += l;
+    }
+  }
+  void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const { covers(p0, p1, grid, out); }
+};
+
+/// Lets every query see the last c keys of each block of l: j mod l >= l - c, the summaries of the blocks.
+///
+/// Throws     Error if l < 1 or c is not within 0 and l
+/// Reference  Child et al., arXiv:1904.10509, section 4.2
+inline Columns columns(Index l, Index c) {
+  detail::require(l >= 1, "columns(l, c): l must be at least 1, got ", l);
+  detail::require(c >= 0 && c <= l, "columns(l, c): c must be at least 0 and at most l = ", l, ", got ", c);
+  return {.l = l, .c = c};
+}
+
+}  // namespace filigree

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+
+#include "filigree/core/check.hpp"
+#include "filigree/pattern/algebra.hpp"
+
+namespace filigree {
+
+/// What neighborhood(w) returns.
+struct Neighborhood {
+  using Category = Pattern;
+  Index w;
+
+  bool keeps(Index p, Index j, const Grid& grid) const {
+    const Index begin = begin_at(p, grid);
+    return j >= begin && j - begin < w;
+  }
+  void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
+    if (p0 < p1) out.add(begin_at(p0, grid), end_at(p1 - 1, grid));
+  }
+  void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const {
+    if (p0 < p1) out.add(begin_at(p1 - 1, grid), end_at(p0, grid));
+  }
+
+ private:
+  Index begin_at(Index p, const Grid& grid) const {
+    if (w >= grid.m) return grid.key_at;
+    return std::clamp(p - w / 2, grid.key_at, grid.key_end() - w);
+  }
+  Index end_at(Index p, const Grid& grid) const { return w >= grid.m ? grid.key_end() : begin_at(p, grid) + w; }
+};
+
+/// Lets a query see the w keys nearest to it: at a border the window shifts and stays w wide.
+///
+/// The window begins w / 2 keys before the query, rounded down, so an even one reaches one key further to the left.
+/// Edge case  w above the number of keys keeps them all
+/// Throws     Error if w < 1
+/// Reference  Hassani et al., arXiv:2204.07143, section 3.1
+inline Neighborhood neighborhood(Index w) {
+  detail::require(w >= 1, "neighborhood(w): w must be at least 1, got ", w);
+  return {.w = w};
+}
+
+}  // namespace filigree

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "filigree/core/check.hpp"
+#include "filigree/core/random.hpp"
+#include "filigree/pattern/algebra.hpp"
+
+namespace filigree {
+
+namespace detail {
+
+/// Keeps nothing.
+struct Nothing {
+  using Category = Pattern;
+  bool keeps(Index, Index) const { return false; }
+  void covers(Index, Index, const Grid&, Ranges&) const {}
+};
+
+/// Adds exactly what the pattern keeps for one query.
+template <PatternStage P>
+void kept_ranges(const P& pattern, Index p, const Grid& grid, Ranges& out) {
+  Ranges all;
+  contains(pattern, p, p + 1, grid, all);
+  const std::size_t mark = out.size();
+  covers(pattern, p, p + 1, grid, out);
+  const std::size_t end = out.size();
+  for (std::size_t i = mark; i < end; ++i) {
+    const Range may = out.begin()[i];
+    Index j = may.begin;
+    const auto ask = [&](Index last) {
+      for (; j < last; ++j)
+        if (keeps(pattern, p, j, grid)) out.add(j, j + 1);
+    };
+    for (const Range& sure : all.meeting(may.begin, may.end)) {
+      ask(sure.begin);
+      out.add((std::max)(j, sure.begin), (std::min)(sure.end, may.end));
+      j = (std::max)(j, sure.end);
+    }
+    ask(may.end);
+  }
+  out.drop(mark, end);
+  out.normalize(mark, grid);
+}
+
+}  // namespace detail
+
+/// What random(r, seed) returns.
+template <PatternStage Excluded = detail::Nothing>
+struct Random {
+  using Category = Pattern;
+  Index r;
+  std::uint64_t seed;
+  Excluded excluded = {};
+
+  bool keeps(Index p, Index j, const Grid& grid) const {
+    Ranges kept;
+    covers(p, p + 1, grid, kept);
+    return !kept.meeting(j, j + 1).empty();
+  }
+  void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
+    const std::size_t mark = out.size();
+    for (Index p = p0; p < p1; ++p) draw(p, grid, out);
+    out.normalize(mark, grid);
+  }
+  void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const {
+    if (p1 - p0 == 1) covers(p0, p1, grid, out);
+  }
+  void check(const Grid& grid) const { detail::check(excluded, grid); }
+  bool reads(const void* begin, const void* end) const { return detail::reads(excluded, begin, end); }
+
+  /// The same, drawn from the keys that a pattern does not keep.
+  template <PatternStage P>
+  [[nodiscard]] Random<std::remove_cvref_t<P>> excluding(P&& pattern) const {
+    static_assert(std::is_same_v<Excluded, detail::Nothing>,
+                  "filigree: random(r, seed).excluding(P): excludes one pattern; combine several with ||");
+    return {.r = r, .seed = seed, .excluded = std::forward<P>(pattern)};
+  }
+
+ private:
+  /// The members of the population are the keys that are not excluded, in ascending order.
+  void draw(Index p, const Grid& grid, Ranges& out) const {
+    Ranges left;
+    detail::kept_ranges(excluded, p, grid, left);
+    left.complement(0, grid);
+    Index population = 0;
+    for (const Range& range : left) population += range.end - range.begin;
+    std::vector<Index> drawn(static_cast<std::size_t>((std::min)(r, population)));
+    Generator(seed, static_cast<std::uint64_t>(p)).sample_without_replacement(population, drawn);
+    Index before = 0;
+    auto next = drawn.begin();
+    for (const Range& range : left) {
+      for (; next != drawn.end() && *next - before < range.end - range.begin; ++next)
+        out.add(range.begin + (*next - before), range.begin + (*next - before) + 1);
+      before += range.end - range.begin;
+    }
+  }
+};
+
+/// What random(indices) returns.
+struct RandomIndices {
+  using Category = Pattern;
+  Eigen::Matrix<Index, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> indices;
+
+  bool keeps(Index p, Index j, const Grid& grid) const {
+    const Index i = grid.row(p);
+    return i >= 0 && i < indices.rows() && (indices.row(i).array() == grid.column(j)).any();
+  }
+  void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
+    const Index first = std::max<Index>(grid.row(p0), 0), last = (std::min)(grid.row(p1), indices.rows());
+    for (Index i = first; i < last; ++i)
+      for (Index e = 0; e < indices.cols(); ++e)
+        if (indices(i, e) >= 0) out.add(grid.key_at + indices(i, e), grid.key_at + indices(i, e) + 1);
+  }
+  void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const {
+    if (p1 - p0 == 1) covers(p0, p1, grid, out);
+  }
+  void check(const Grid& grid) const {
+    detail::require(indices.rows() == grid.n, "random(indices): indices has ", indices.rows(),
+                    " rows and must have one for each query (within blocks: block of queries), ", grid.n);
+    const Index largest = indices.size() > 0 ? indices.maxCoeff() : -1;
+    detail::require(largest < grid.m, "random(indices): an index must be below ", grid.m, ", the number of keys, got ",
+                    largest);
+  }
+};
+
+/// Lets each query see r keys drawn without repetition from all keys, or all of them where there are fewer.
+///
+/// The draw is a function of the seed, the position of the query and the number of keys: the same on every platform.
+/// `.excluding(P)` draws from the keys that P does not keep. Within blocks(b, P), queries and keys are blocks.
+/// Cost       O(r log r) for each query, besides what P costs
+/// Throws     Error if r is negative
+/// Reference  Zaheer et al., arXiv:2007.14062, section 2
+inline Random<> random(Index r, std::uint64_t seed) {
+  detail::require(r >= 0, "random(r, seed): r must be at least 0, got ", r);
+  return {.r = r, .seed = seed};
+}
+
+/// The same with a draw that is given: row i lists the columns that query i sees; -1 stands for none.
+///
+/// Shapes     indices: n x r integers
+/// Throws     Error if an index is below -1; later, if there are not n rows or an index is m or more
+template <class Indices>
+  requires(std::derived_from<std::remove_cvref_t<Indices>, Eigen::DenseBase<std::remove_cvref_t<Indices>>>&&
+               std::integral<typename std::remove_cvref_t<Indices>::Scalar>)
+RandomIndices random(const Indices& indices) {
+  RandomIndices result{.indices = indices.template cast<Index>()};
+  const Index least = result.indices.size() > 0 ? result.indices.minCoeff() : 0;
+  detail::require(least >= -1, "random(indices): an index must be at least -1, got ", least);
+  return result;
+}
+
+}  // namespace filigree

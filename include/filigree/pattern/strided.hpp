@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "filigree/core/check.hpp"
+#include "filigree/pattern/algebra.hpp"
+
+namespace filigree {
+
+namespace detail {
+
+/// a mod b, which lies in [0, b) for negative a too.
+inline Index modulo(Index a, Index b) {
+  const Index rest = a % b;
+  return rest < 0 ? rest + b : rest;
+}
+
+/// Adds the keys of [begin, end) that lie a multiple of step from p.
+inline void add_every(Index step, Index p, Index begin, Index end, Ranges& out) {
+  if (step == 1) return out.add(begin, end);
+  Index j = begin + modulo(p - begin, step);
+  for (; j<end; j = end - j> step ? j + step : end) out.add(j, j + 1);
+}
+
+}  // namespace detail
+
+/// What strided(l) returns.
+struct Strided {
+  using Category = Pattern;
+  Index l;
+
+  bool keeps(Index p, Index j) const { return (p - j) % l == 0; }
+  void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
+    if (p1 - p0 == 1)
+      detail::add_every(l, p0, grid.key_at, grid.key_end(), out);
+    else
+      out.add(grid.key_at, grid.key_end());
+  }
+  void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const {
+    if (p1 - p0 == 1 || l == 1) covers(p0, p0 + 1, grid, out);
+  }
+};
+
+/// Lets a query see every l-th key, counted from itself: l divides p - j.
+///
+/// Throws     Error if l < 1
+/// Reference  Child et al., arXiv:1904.10509, section 4.2
+inline Strided strided(Index l) {
+  detail::require(l >= 1, "strided(l): l must be at least 1, got ", l);
+  return {.l = l};
+}
+
+}  // namespace filigree
