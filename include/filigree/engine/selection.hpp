@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "filigree/engine/panels.hpp"
-#include "filigree/pipe/evaluator.hpp"
+#include "filigree/engine/tiles.hpp"
 #include "filigree/select/threshold.hpp"
 #include "filigree/select/top_k.hpp"
 
@@ -35,7 +35,6 @@ struct SelectionForm<std::tuple<T...>> {
     constexpr bool selects[] = {std::is_same_v<T, TopK> || std::is_same_v<T, Threshold>..., false};
     return selects[selector] && (RowStage<T> && ...);
   }();
-  static constexpr bool has_maps = (MapStage<T> || ...);
 };
 
 template <class Bound, class Stages>
@@ -51,12 +50,12 @@ class SelectionEngine {
 
   /// `count` rows will be asked for in all.
   SelectionEngine(const Bound& source, const Stages& stages, const Session& session, Index count)
-      : source_(source), stages_(stages), kernels_(kernel::kernels<S>()) {
+      : source_(source), stages_(stages), tiles_(source, stages), kernels_(kernel::kernels<S>()) {
     // A block of queries and a panel of keys share the first-level cache; a panel is read once per block.
     const Index cached = 24 * 1024 / (static_cast<Index>(sizeof(S)) * std::max<Index>(source.d(), 1));
     const Index tasks = session.concurrency() > 1 ? 4 * session.concurrency() : 1;
-    const Index fair = round_up(std::max<Index>((count + tasks - 1) / tasks, 1));
-    block_ = height_ = (std::min)(round_up(std::clamp<Index>(cached, 4 * kernels_.height, 96)), fair);
+    const Index fair = tiles_.round_up(std::max<Index>((count + tasks - 1) / tasks, 1));
+    block_ = height_ = (std::min)(tiles_.round_up(std::clamp<Index>(cached, 4 * kernels_.height, 96)), fair);
     room_ = kernels_.width + 2 * Row<S>::padding;  // one more panel, in whole vectors, and a vector beyond them
     if constexpr (ranked) {
       // Long enough that thinning is rare, short enough that it is cheap: a pass reads all of it.
@@ -75,16 +74,13 @@ class SelectionEngine {
 
   /// Takes the memory that a block will need, as far as it is known before.
   void reserve(WorkerScratch& scratch) const {
-    scratch.queries.get<S>(block_ * source_.d());
-    scratch.tile.get<S>(block_ * kernels_.width);
+    tiles_.reserve(block_, scratch);
     start(block_, scratch);
     if constexpr (ranked) {
       scratch.row.values.get<double>(k_);
       scratch.row.columns.get<Column>(k_);
       hold(height_, scratch);
     }
-    for (Ranges* ranges : {&scratch.covers, &scratch.contains, &scratch.group_covers, &scratch.group_contains})
-      ranges->reserve(16);
   }
 
   template <class Sink>
@@ -126,26 +122,17 @@ class SelectionEngine {
 
   /// Lets all keys stream by a block of queries; what the selector keeps is among the candidates, if no guess fails.
   kernel::Candidates<S> stream(Index first, Index last, bool guess, WorkerScratch& scratch) const {
-    const Index rows = last - first, padded = round_up(rows);
-    S* queries = scratch.queries.get<S>(padded * source_.d());
-    source_.pack_queries(first, rows, queries);
+    const Index rows = last - first, padded = tiles_.round_up(rows);
+    const S* queries = tiles_.begin(first, last, scratch);
     kernel::Candidates<S> candidates = start(padded, scratch);
-    plan(first, last, scratch.covers, scratch.contains);
-
-    Index all = 0, seen = 0;  // keys
-    for (const Range& range : scratch.covers) all += range.end - range.begin;
-    Index next = 0;  // panels before this one are done
-    for (const Range& range : scratch.covers) {
-      const Index begin = source_.grid().column(range.begin) / kernels_.width;
-      const Index end = (source_.grid().column(range.end) + kernels_.width - 1) / kernels_.width;
-      for (Index panel = (std::max)(begin, next); panel < end; ++panel) {
-        visit(panel, first, rows, queries, candidates, scratch);
-        seen += kernels_.width;
-        if (guess) raise_bounds(candidates, padded, static_cast<double>(seen) / static_cast<double>(all));
-        make_room(candidates, padded, scratch);
-      }
-      next = (std::max)(next, end);
-    }
+    const auto keys = static_cast<double>(tiles_.keys(scratch));
+    Index seen = 0;
+    tiles_.for_each_panel(scratch, [&](Index panel) {
+      append(panel, first, rows, queries, candidates, scratch);
+      seen += kernels_.width;
+      if (guess) raise_bounds(candidates, padded, static_cast<double>(seen) / keys);
+      make_room(candidates, padded, scratch);
+    });
     return candidates;
   }
 
@@ -160,15 +147,6 @@ class SelectionEngine {
     }
   }
 
-  [[nodiscard]] Index round_up(Index rows) const {
-    return (rows + kernels_.height - 1) / kernels_.height * kernels_.height;
-  }
-
-  template <class F>
-  void each_stage_before_selector(F&& f) const {
-    [&]<std::size_t... I>(std::index_sequence<I...>) { (f(std::get<I>(stages_)), ...); }
-    (std::make_index_sequence<Form::selector>{});
-  }
   template <class F>
   void each_stage_after_selector(F&& f) const {
     [&]<std::size_t... I>(std::index_sequence<I...>) { (f(std::get<Form::selector + 1 + I>(stages_)), ...); }
@@ -204,138 +182,27 @@ class SelectionEngine {
             .bound = nullptr};
   }
 
-  /// The keys that any of these queries may keep, and those that all keep.
-  void plan(Index first, Index last, Ranges& may, Ranges& all) const {
-    const Grid& grid = source_.grid();
-    const Index p0 = grid.query_at + first, p1 = grid.query_at + last;
-    may.clear();
-    all.clear();
-    bool first_pattern = true;
-    each_stage_before_selector([&](const auto& stage) {
-      if constexpr (PatternStage<decltype(stage)>) {
-        const std::size_t may_before = may.size(), all_before = all.size();
-        covers(stage, p0, p1, grid, may);
-        contains(stage, p0, p1, grid, all);
-        if (!first_pattern) {
-          may.intersect(0, may_before);
-          all.intersect(0, all_before);
-        }
-        first_pattern = false;
-      }
-    });
-    if (first_pattern) {
-      may.add(grid.key_at, grid.key_end());
-      all.add(grid.key_at, grid.key_end());
-    }
-  }
-
-  enum class Coverage { none, some, all };
-
-  /// How much of the keys [c0, c1) queries with these ranges keep.
-  Coverage coverage(const Ranges& may, const Ranges& all, Index c0, Index c1) const {
-    const Index j0 = source_.grid().key_at + c0, j1 = source_.grid().key_at + c1;
-    for (const Range& range : all.meeting(j0, j1))
-      if (range.begin <= j0 && j1 <= range.end) return Coverage::all;
-    return may.meeting(j0, j1).empty() ? Coverage::none : Coverage::some;
-  }
-
-  /// Appends what one panel of keys gives to all rows. Where only some queries keep some keys, group by group.
-  void visit(Index panel, Index first, Index rows, const S* queries, const kernel::Candidates<S>& candidates,
-             WorkerScratch& scratch) const {
-    const Index c0 = panel * kernels_.width, c1 = (std::min)(c0 + kernels_.width, source_.grid().m);
-    const Coverage block = coverage(scratch.covers, scratch.contains, c0, c1);
-    if (block == Coverage::all) {
-      append<false>(panel, first, rows, queries, candidates, scratch);
-      return;
-    }
-    for (Index r = 0; r < rows; r += kernels_.height) {
-      const Index count = std::min<Index>(kernels_.height, rows - r);
-      plan(first + r, first + r + count, scratch.group_covers, scratch.group_contains);
-      const Coverage group = coverage(scratch.group_covers, scratch.group_contains, c0, c1);
-      const S* q = queries + r * source_.d();
-      if (group == Coverage::all)
-        append<false>(panel, first + r, count, q, candidates.from(r), scratch);
-      else if (group == Coverage::some)
-        append<true>(panel, first + r, count, q, candidates.from(r), scratch);
-    }
-  }
-
-  /// Appends what one panel of keys gives to some rows: from the registers if nothing stands between score and bound,
-  /// else by way of a tile in memory.
-  template <bool masked>
+  /// Appends what a panel of keys gives to all rows: from the registers if nothing stands between score and bound, else
+  /// by way of a tile in memory.
   void append(Index panel, Index first, Index rows, const S* queries, const kernel::Candidates<S>& candidates,
               WorkerScratch& scratch) const {
-    const Grid& grid = source_.grid();
-    const Index width = kernels_.width, groups = round_up(rows) / kernels_.height;
-    const Index c0 = panel * width, count = (std::min)(width, grid.m - c0);
-    const S* keys = source_.keys().panel(panel);
-    if (!masked && !Form::has_maps && count == width) {
-      kernels_.append_panel(queries, groups, keys, source_.d(), source_.scale(), static_cast<Column>(c0), candidates);
-      return;
-    }
-    S* tile = scratch.tile.get<S>(groups * kernels_.height * width);
-    kernels_.score_panel(queries, groups, keys, source_.d(), source_.scale(), tile, width);
-    for (Index r = 0; r < rows; ++r) {
-      S* row = tile + r * width - c0;
-      if constexpr (masked)
-        mask_row(row, first + r, c0, c0 + count, scratch);
-      else
-        map_row<false>(row, first + r, c0, c0 + count);
-      std::fill(row + c0 + count, row + c0 + width, absent);
-    }
-    kernels_.append_scores(tile, width, rows, static_cast<Column>(c0), candidates);
-  }
-
-  /// A row of scores [c0, c1) of a group of queries after patterns and maps. What the whole group keeps, or none of it,
-  /// need not be asked.
-  void mask_row(S* row, Index i, Index c0, Index c1, const WorkerScratch& scratch) const {
-    const auto clipped = [&](const Range& range, Index begin, Index end) {
-      return Range{(std::max)(begin, source_.grid().column(range.begin)),
-                   (std::min)(end, source_.grid().column(range.end))};
+    const auto column = static_cast<Column>(panel * kernels_.width);
+    const auto append_scores = [&](const S* tile, Index r, Index n) {
+      kernels_.append_scores(tile, kernels_.width, n, column, candidates.from(r));
     };
-    const Index j0 = source_.grid().key_at + c0, j1 = source_.grid().key_at + c1;
-    Index c = c0;
-    for (const Range& covered : scratch.group_covers.meeting(j0, j1)) {
-      const Range may = clipped(covered, c0, c1);
-      std::fill(row + c, row + may.begin, absent);
-      c = may.begin;
-      for (const Range& contained : scratch.group_contains.meeting(j0, j1)) {
-        const Range all = clipped(contained, c, may.end);
-        if (all.begin >= all.end) continue;
-        map_row<true>(row, i, c, all.begin);
-        if constexpr (Form::has_maps) map_row<false>(row, i, all.begin, all.end);
-        c = all.end;
-      }
-      map_row<true>(row, i, c, may.end);
-      c = may.end;
-    }
-    std::fill(row + c, row + c1, absent);
-  }
-
-  template <bool masked>
-  void map_row(S* row, Index i, Index c0, Index c1) const {
-    const Index p = source_.grid().query_at + i, key_at = source_.grid().key_at;
-    for (Index c = c0; c < c1; ++c) row[c] = streamed<masked>(row[c], p, key_at + c);
-  }
-
-  /// One score after the patterns and maps before the selector; `absent` when one of them makes it so.
-  template <bool masked>
-  S streamed(S score, Index p, Index j) const {
-    const Grid& grid = source_.grid();
-    const auto step = [&](const auto& stage) {
-      if constexpr (PatternStage<decltype(stage)>) {
-        if constexpr (masked) return keeps(stage, p, j, grid);
-        return true;
-      } else {
-        score = stage.map(score, p, j, grid);
-        return score != absent;
-      }
-    };
-    const bool stays = [&]<std::size_t... I>(std::index_sequence<I...>) {
-      return (!Form::has_maps || score != absent) && (step(std::get<I>(stages_)) && ...);
-    }
-    (std::make_index_sequence<Form::selector>{});
-    return stays ? score : absent;
+    tiles_.visit(
+        panel, first, rows, scratch,
+        [&](Index r, Index n) {
+          if (tiles_.is_plain(panel))
+            kernels_.append_panel(queries + r * source_.d(), tiles_.round_up(n) / kernels_.height,
+                                  source_.keys().panel(panel), source_.d(), source_.scale(), column,
+                                  candidates.from(r));
+          else
+            append_scores(tiles_.template scores<false>(panel, first, r, n, queries, scratch), r, n);
+        },
+        [&](Index r, Index n) {
+          append_scores(tiles_.template scores<true>(panel, first, r, n, queries, scratch), r, n);
+        });
   }
 
   /// Gives rows with long lists a bound that somewhat more than k of all keys will exceed, if the scores of the others
@@ -370,6 +237,7 @@ class SelectionEngine {
 
   const Bound& source_;
   const Stages& stages_;
+  Tiles<Bound, Stages, Form::selector> tiles_;
   const kernel::Kernels<S>& kernels_;
   Index block_, height_;  // rows that are scored together, rows that one task finishes
   Index room_;

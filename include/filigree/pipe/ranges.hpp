@@ -102,6 +102,20 @@ class Ranges {
 
 namespace detail {
 
+/// What some queries see: nothing outside `covers`, everything inside `contains`.
+struct Sight {
+  Ranges covers, contains;
+
+  void clear() {
+    covers.clear();
+    contains.clear();
+  }
+  void reserve(std::size_t count) {
+    covers.reserve(count);
+    contains.reserve(count);
+  }
+};
+
 /// Adds the keys outside of which queries p0 <= p < p1 keep nothing; everything for a pattern that does not say.
 template <class P>
 void covers(const P& pattern, Index p0, Index p1, const Grid& grid, Ranges& out) {

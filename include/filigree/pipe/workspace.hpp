@@ -19,8 +19,9 @@ struct WorkerScratch {
   Buffer queries, tile, values, columns, counts, bounds, out;
   Buffer kept_values, kept_columns, kept_counts;
   RowScratch row;
-  Ranges covers, contains;              // of a block of queries
-  Ranges group_covers, group_contains;  // of a few of them
+  Sight block;                // of a block of queries
+  std::vector<Sight> groups;  // of a few of them each
+  bool groups_planned = false;
 };
 
 class Session;
