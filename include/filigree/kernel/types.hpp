@@ -18,11 +18,12 @@ struct Candidates {
   Column* columns;  // [rows][stride]
   Index stride;     // room per row, one panel more than the lists may hold
   Column* count;    // [rows]
-  Real* bound;      // [rows] only what exceeds it, or NaN, is a candidate
+  Real* bound;      // [rows] only what exceeds it, or NaN, is a candidate; null for lists that are final
 
   /// The candidates from a row on.
   [[nodiscard]] Candidates from(Index row) const {
-    return {values + row * stride, columns + row * stride, stride, count + row, bound + row};
+    return {values + row * stride, columns + row * stride, stride, count + row,
+            bound != nullptr ? bound + row : nullptr};
   }
 };
 
