@@ -57,11 +57,15 @@ TEMPLATE_TEST_CASE("a function of the head", "", float, double) {
                           v.middleCols(2 * i, 2);
     CHECK(test::same(Matrix<S>(out.middleCols(2 * i, 2)), one));
   }
-  // A general pipeline, and a lone stage.
-  const auto general = fg::multi_head(fg::heads{4}, q, k, v, fg::softmax());
-  static_assert(!fg::is_fused<decltype(general)>);
-  const Matrix<S> soft = general, first = (fg::scores(q.leftCols(3), k.leftCols(3)) | fg::softmax()) * v.leftCols(2);
-  CHECK(test::same(Matrix<S>(soft.leftCols(2)), first));
+  // All keys, a general pipeline, and lone stages.
+  const auto lone = [&](const auto& stage, auto fused) {
+    const auto heads = fg::multi_head(fg::heads{4}, q, k, v, stage);
+    static_assert(fg::is_fused<decltype(heads)> == fused());
+    const Matrix<S> all = heads, first = (fg::scores(q.leftCols(3), k.leftCols(3)) | stage) * v.leftCols(2);
+    CHECK(test::same(Matrix<S>(all.leftCols(2)), first));
+  };
+  lone(fg::softmax(), std::true_type{});
+  lone(fg::sparsemax(), std::false_type{});
 }
 
 TEMPLATE_TEST_CASE("heads over expressions, temporaries and targets that alias", "", float, double) {

@@ -83,9 +83,24 @@ static_assert(
     fg::is_fused<decltype(fg::scores(std::declval<Eigen::MatrixXd&>(), std::declval<Eigen::MatrixXd&>(), {.scale = 2}) |
                           fg::top_k(2))>);
 
-// No selector, a selector of another kind first, a dense source: the general evaluator.
-static_assert(!fused<decltype(fg::softmax())>);
-static_assert(!fused<decltype(fg::causal() | fg::softmax())>);
+// No selector: softmax after patterns and maps, times values.
+static_assert(fused<decltype(fg::softmax())>);
+static_assert(fused<decltype(fg::softmax({.sink = 1}))>);
+static_assert(fused<decltype(fg::causal() | fg::softmax())>);
+static_assert(fused<decltype(fg::alibi(2) | fg::causal() | fg::softcap(3) | fg::softmax())>);
+static_assert(fused<decltype(std::declval<Bias>() | std::declval<Given>() | fg::softmax())>);
+static_assert(fused<decltype(fg::longformer(8, {0}) | fg::softmax())>);
+static_assert(fused<decltype(fg::bigbird(8, 2, 1) | fg::softmax())>);
+static_assert(fused<decltype(fg::sparse_transformer_strided(8) | fg::softmax())>);
+static_assert(fused<decltype(fg::sparse_transformer_fixed(8, 1) | fg::softmax())>);
+static_assert(fused<decltype(fg::streaming(4, 8) | fg::softmax())>);
+static_assert(fused<decltype(fg::neighborhood(8) | fg::softmax())>);
+static_assert(fused<decltype(fg::dilated_window(8, 2) | fg::softmax())>);
+static_assert(fused<decltype(fg::random(8, 2) | fg::softmax())>);
+
+// Another normaliser, something after softmax, a selector of another kind first, a dense source: the general evaluator.
+static_assert(!fused<decltype(fg::sparsemax())>);
+static_assert(!fused<decltype(fg::softmax() | fg::dropout(0.1, 1))>);
 static_assert(!fused<decltype(fg::top_p(0.5) | fg::top_k(2))>);
 static_assert(!fg::is_fused<decltype(std::declval<M&>() | fg::top_k(2))>);
 static_assert(!fg::is_fused<decltype(fg::scores(std::declval<M&>(), std::declval<M&>()))>);

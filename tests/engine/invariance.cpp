@@ -20,6 +20,11 @@ void with_pipelines(F&& f) {
   f(fg::top_k(7) | fg::entmax15());
   f((fg::causal() && fg::window(30)) | fg::threshold(0) | fg::softmax({.sink = 0.5}) | fg::dropout(0.3, 7));
   f(fg::softcap(3) | fg::softmax());
+  f(fg::softmax({.sink = -1}));
+  f((fg::window(30) || fg::global({70, -1})) | fg::softmax());
+  f(fg::bigbird(16, 2, 5) | fg::alibi(0.25) | fg::softmax());
+  f(fg::sparse_transformer_strided(9) | fg::softmax());
+  f(fg::softcap(3) | fg::sparsemax());
 }
 
 }  // namespace

@@ -34,6 +34,30 @@ inline constexpr bool ends_in_softmax<std::tuple<T...>> = [] {
   return soft[last];
 }();
 
+/// Into an output and its logsumexp.
+template <Real S>
+struct AttendSink {
+  ProductSink<S> product;
+  S* lse;
+
+  void reserve(WorkerScratch& scratch) const { product.reserve(scratch); }
+  [[nodiscard]] const ValueRows<S>& values() const { return product.v; }
+
+  void operator()(const Row<S>& row, WorkerScratch& scratch) const {
+    product(row, scratch);
+    put(row.index, {row.maximum, row.sum});
+  }
+  void take(Index index, const S* out, const kernel::SoftmaxSums<S>& sums) const {
+    product.take(index, out, sums);
+    put(index, sums);
+  }
+
+ private:
+  void put(Index index, const kernel::SoftmaxSums<S>& sums) const {
+    lse[index - product.first] = sums.sum == S(0) ? sums.maximum : sums.maximum + std::log(sums.sum);
+  }
+};
+
 }  // namespace detail
 
 /// A * V together with the logsumexp of each row's scores: lse(i) = log(sum over j of exp(s(i, j)) [+ exp(sink)]).
@@ -56,10 +80,7 @@ auto attend(const A& a, const V& v) {
   const detail::ProductSink<S> product{{result.out.data(), a.rows(), v.cols(), v.cols(), 1, detail::Assign::set},
                                        a.first_row(),
                                        detail::ValueRows<S>::bind(reader, a.rows(), session.values())};
-  a.for_each_row(session, [&](const Row<S>& row, detail::WorkerScratch& scratch) {
-    product(row, scratch);
-    result.lse[row.index - a.first_row()] = row.sum == S(0) ? row.maximum : row.maximum + std::log(row.sum);
-  });
+  a.for_each_output(session, detail::AttendSink<S>{product, result.lse.data()});
   return result;
 }
 

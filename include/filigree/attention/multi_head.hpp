@@ -47,7 +47,7 @@ class MultiHead {
 
   using HeadWeights = decltype(make_scores(std::declval<QueryBlock>(), std::declval<PackedKeys<Scalar>>(), {})
                                    .then(head_stages(std::declval<const Head&>(), 0)));
-  using Engine = typename HeadWeights::Engine;
+  using Engine = typename HeadWeights::ProductEngine;
 
   MultiHead(heads count, Operand<Q> q, Operand<K> k, Operand<V> v, Head head)
       : heads_(count),

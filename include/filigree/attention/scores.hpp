@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "filigree/attention/packed_keys.hpp"
+#include "filigree/engine/blocks.hpp"
 #include "filigree/engine/selection.hpp"
 #include "filigree/pipe/product.hpp"
 
@@ -117,6 +118,8 @@ class ScoreSource {
   template <class Stages>
   using Engine = std::conditional_t<SelectionForm<Stages>::matches, SelectionEngine<Bound, Stages>,
                                     GeneralEngine<Bound, Stages, Scalar>>;
+  template <class Stages>
+  using ProductEngine = std::conditional_t<is_block_form<Stages>, BlockEngine<Bound, Stages>, Engine<Stages>>;
 
  private:
   bool reads_keys(const void* begin, const void* end) const {

@@ -5,6 +5,7 @@
 #include <limits>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 #include "filigree/pipe/evaluator.hpp"
 
@@ -26,6 +27,13 @@ class Tiles {
     (std::make_index_sequence<count>{});
   }();
 
+  static constexpr bool by_row = [] {
+    return []<std::size_t... I>(std::index_sequence<I...>) {
+      return (asks_dearly<std::tuple_element_t<I, Stages>> || ...);
+    }
+    (std::make_index_sequence<count>{});
+  }();
+
   Tiles(const Bound& source, const Stages& stages) : source_(source), stages_(stages), kernels_(kernel::kernels<S>()) {}
 
   [[nodiscard]] Index round_up(Index rows) const {
@@ -40,6 +48,10 @@ class Tiles {
     if (scratch.groups.size() < groups) scratch.groups.resize(groups);
     scratch.block.reserve(16);
     for (Sight& group : scratch.groups) group.reserve(16);
+    if constexpr (by_row) {
+      if (scratch.rows.size() < static_cast<std::size_t>(rows)) scratch.rows.resize(static_cast<std::size_t>(rows));
+      if (scratch.rows_planned.size() < groups) scratch.rows_planned.resize(groups);
+    }
   }
 
   /// Plans a block and packs its queries, which are returned.
@@ -105,7 +117,7 @@ class Tiles {
     for (Index i = 0; i < n; ++i) {
       S* row = tile + i * width - c0;
       if constexpr (masked)
-        mask_row(row, first + r + i, c0, c1, scratch.groups[static_cast<std::size_t>((r + i) / kernels_.height)]);
+        mask_row(row, first + r + i, c0, c1, sight_of(first, r + i, r + n, scratch));
       else if constexpr (has_maps)
         map_row<false>(row, first + r + i, c0, c1);
       std::fill(row + c1, row + c0 + width, absent);
@@ -116,10 +128,21 @@ class Tiles {
  private:
   enum class Coverage { none, some, all };
 
+  /// The queries from this one up to there keep the same keys.
+  [[nodiscard]] Index alike_until(Index p) const {
+    Index until = (std::numeric_limits<Index>::max)();
+    each_stage([&](const auto& stage) {
+      if constexpr (PatternStage<decltype(stage)>)
+        until = (std::min)(until, detail::alike_until(stage, p, source_.grid()));
+    });
+    return until;
+  }
+
   /// The keys that any of these queries may keep, and those that all keep.
   void plan(Index first, Index last, Sight& sight) const {
     const Grid& grid = source_.grid();
-    const Index p0 = grid.query_at + first, p1 = grid.query_at + last;
+    const Index p0 = grid.query_at + first;
+    const Index p1 = alike_until(p0) >= grid.query_at + last ? p0 + 1 : grid.query_at + last;
     sight.clear();
     bool first_pattern = true;
     each_stage([&](const auto& stage) {
@@ -140,12 +163,39 @@ class Tiles {
     }
   }
 
+  /// Plans rows [begin, end) of the block that begins at row `first`, `step` at a time; those that are like the ones
+  /// before them are copied.
+  void plan_each(Index first, Index begin, Index end, Index step, std::vector<Sight>& sights) const {
+    Index alike = (std::numeric_limits<Index>::min)();
+    for (Index r = begin; r < end; r += step) {
+      Sight& sight = sights[static_cast<std::size_t>(r / step)];
+      const Index last = (std::min)(r + step, end), p = source_.grid().query_at + first;
+      if (r > begin && p + last <= alike) {
+        sight = sights[static_cast<std::size_t>(r / step) - 1];
+      } else {
+        plan(first + r, first + last, sight);
+        const Index until = alike_until(p + r);
+        alike = until >= p + last ? until : (std::numeric_limits<Index>::min)();
+      }
+    }
+  }
+
   /// Plans the groups of a block, unless that was done.
   void plan_groups(Index first, Index rows, WorkerScratch& scratch) const {
     if (std::exchange(scratch.groups_planned, true)) return;
-    for (Index r = 0; r < rows; r += kernels_.height)
-      plan(first + r, first + std::min<Index>(r + kernels_.height, rows),
-           scratch.groups[static_cast<std::size_t>(r / kernels_.height)]);
+    plan_each(first, 0, rows, kernels_.height, scratch.groups);
+    if constexpr (by_row) std::fill(scratch.rows_planned.begin(), scratch.rows_planned.end(), char(0));
+  }
+
+  /// What masks row r of a block: its group's sight, or one of its own where that is cheaper than asking the pattern.
+  const Sight& sight_of(Index first, Index r, Index end, WorkerScratch& scratch) const {
+    const Index group = r / kernels_.height;
+    if constexpr (by_row) {
+      if (!std::exchange(scratch.rows_planned[static_cast<std::size_t>(group)], char(1)))
+        plan_each(first, group * kernels_.height, (std::min)((group + 1) * kernels_.height, end), 1, scratch.rows);
+      return scratch.rows[static_cast<std::size_t>(r)];
+    }
+    return scratch.groups[static_cast<std::size_t>(group)];
   }
 
   /// How much of the keys [c0, c1) is seen.
@@ -162,20 +212,19 @@ class Tiles {
     (std::make_index_sequence<count>{});
   }
 
-  /// A row of scores [c0, c1) of a group of queries after patterns and maps. What the whole group keeps, or none of it,
-  /// need not be asked.
-  void mask_row(S* row, Index i, Index c0, Index c1, const Sight& group) const {
+  /// A row of scores [c0, c1) after patterns and maps. What is inside `contains` or outside `covers` need not be asked.
+  void mask_row(S* row, Index i, Index c0, Index c1, const Sight& sight) const {
     const auto clipped = [&](const Range& range, Index begin, Index end) {
       return Range{(std::max)(begin, source_.grid().column(range.begin)),
                    (std::min)(end, source_.grid().column(range.end))};
     };
     const Index j0 = source_.grid().key_at + c0, j1 = source_.grid().key_at + c1;
     Index c = c0;
-    for (const Range& covered : group.covers.meeting(j0, j1)) {
+    for (const Range& covered : sight.covers.meeting(j0, j1)) {
       const Range may = clipped(covered, c0, c1);
       std::fill(row + c, row + may.begin, absent);
       c = may.begin;
-      for (const Range& contained : group.contains.meeting(j0, j1)) {
+      for (const Range& contained : sight.contains.meeting(j0, j1)) {
         const Range all = clipped(contained, c, may.end);
         if (all.begin >= all.end) continue;
         map_row<true>(row, i, c, all.begin);

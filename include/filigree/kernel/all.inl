@@ -16,6 +16,7 @@
 #include "filigree/kernel/pack.inl"
 #include "filigree/kernel/score_tile.inl"
 #include "filigree/kernel/append.inl"
+#include "filigree/kernel/attend.inl"
 #include "filigree/kernel/select.inl"
 #include "filigree/kernel/table.inl"
 // clang-format on

@@ -83,6 +83,12 @@ struct Kernels {
   void (*guess_rows)(Candidates<Real> rows, Index count, Index limit, float expected);
   void (*take_best)(Candidates<Real> rows, Index count, Index k, Candidates<Real> to);
   SoftmaxSums<Real> (*softmax)(Real* w, Index count, Real sink);
+  bool (*all_finite)(const Real* v, Index stride, Index count, Index dv);
+  void (*attend_panel)(const Real* q, Index groups, const Real* k, Index d, Real scale, const Real* v, Index stride,
+                       Index dv, Sums<Real> rows);
+  void (*attend_scores)(Real* tile, Index count, const Real* v, Index stride, Index dv, bool finite, Sums<Real> rows);
+  void (*merge_sums)(Sums<Real> whole, Sums<Real> part, Index count, Index dv);
+  SoftmaxSums<Real> (*finish_row)(Sums<Real> row, Index dv, Real sink);
   void (*gather)(Real* out, const Real* weights, const Column* columns, Index count, const Real* v, Index stride,
                  Index dv);
 };

@@ -32,6 +32,20 @@ struct SoftmaxSums {
   Real maximum, sum;  // sum of exp(value - maximum)
 };
 
+/// Softmax times V of some rows, as far as it has come: sum of exp(score - maximum), and that times the rows of V.
+template <class Real>
+struct Sums {
+  Real* out;  // [rows][stride]
+  Index stride;
+  Real* maximum;  // [rows] the largest score
+  Real* sum;      // [rows][lanes] one sum for each lane
+
+  /// The rows from one on.
+  [[nodiscard]] Sums from(Index row, Index lanes) const {
+    return {out + row * stride, stride, maximum + row, sum + row * lanes};
+  }
+};
+
 struct CompressOrder {
   unsigned char eight[256][8];  // the set bits of the index, ascending
   unsigned char pairs[16][8];   // the same for lanes of two words

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <type_traits>
 #include <utility>
 
@@ -16,11 +17,15 @@ struct Pipeline;
 template <PatternStage A, PatternStage B>
 struct And {
   using Category = Pattern;
+  static constexpr bool asks_dearly = detail::asks_dearly<A> || detail::asks_dearly<B>;
   A a;
   B b;
 
   bool keeps(Index p, Index j, const Grid& grid) const {
     return detail::keeps(a, p, j, grid) && detail::keeps(b, p, j, grid);
+  }
+  Index alike_until(Index p, const Grid& grid) const {
+    return (std::min)(detail::alike_until(a, p, grid), detail::alike_until(b, p, grid));
   }
   void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
     const std::size_t mark = out.size();
@@ -49,11 +54,15 @@ struct And {
 template <PatternStage A, PatternStage B>
 struct Or {
   using Category = Pattern;
+  static constexpr bool asks_dearly = detail::asks_dearly<A> || detail::asks_dearly<B>;
   A a;
   B b;
 
   bool keeps(Index p, Index j, const Grid& grid) const {
     return detail::keeps(a, p, j, grid) || detail::keeps(b, p, j, grid);
+  }
+  Index alike_until(Index p, const Grid& grid) const {
+    return (std::min)(detail::alike_until(a, p, grid), detail::alike_until(b, p, grid));
   }
   void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
     detail::covers(a, p0, p1, grid, out);
@@ -76,9 +85,11 @@ struct Or {
 template <PatternStage A>
 struct Not {
   using Category = Pattern;
+  static constexpr bool asks_dearly = detail::asks_dearly<A>;
   A a;
 
   bool keeps(Index p, Index j, const Grid& grid) const { return !detail::keeps(a, p, j, grid); }
+  Index alike_until(Index p, const Grid& grid) const { return detail::alike_until(a, p, grid); }
   void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
     const std::size_t mark = out.size();
     detail::contains(a, p0, p1, grid, out);

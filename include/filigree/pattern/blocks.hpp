@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <limits>
 #include <type_traits>
 #include <utility>
 
@@ -13,11 +14,17 @@ namespace filigree {
 template <PatternStage P>
 struct Blocks {
   using Category = Pattern;
+  static constexpr bool asks_dearly = detail::asks_dearly<P>;
   Index b;
   P pattern;
 
   bool keeps(Index p, Index j, const Grid& grid) const {
     return detail::keeps(pattern, block(p), block(j), blocks_of(grid));
+  }
+  Index alike_until(Index p, const Grid& grid) const {
+    constexpr Index most = (std::numeric_limits<Index>::max)();
+    const Index until = detail::alike_until(pattern, block(p), blocks_of(grid));
+    return until <= most / b ? until * b : most;
   }
   void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
     spread(p0, p1, grid, out, [&](Index b0, Index b1, const Grid& g) { detail::covers(pattern, b0, b1, g, out); });

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <limits>
+
 #include "filigree/core/check.hpp"
 #include "filigree/pattern/strided.hpp"
 
@@ -12,6 +14,7 @@ struct Columns {
   Index l, c;
 
   bool keeps(Index, Index j) const { return detail::modulo(j, l) >= l - c; }
+  Index alike_until(Index, const Grid&) const { return (std::numeric_limits<Index>::max)(); }
   void covers(Index, Index, const Grid& grid, Ranges& out) const {
     if (c == l) return out.add(grid.key_at, grid.key_end());
     // From the last block that begins before the keys on; a block ends beyond the keys, or the next one begins there.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <concepts>
 #include <initializer_list>
+#include <limits>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -18,6 +19,14 @@ struct Global {
   std::vector<Index> ids;  // ascending, distinct; negative ones count from the end of the keys
 
   bool keeps(Index p, Index j, const Grid& grid) const { return is_global(p, grid) || is_global(j, grid); }
+  Index alike_until(Index p, const Grid& grid) const {
+    if (is_global(p, grid)) return p + 1;
+    Index next = (std::numeric_limits<Index>::max)();
+    for (const Index id : ids)
+      for (const Index at : {id, id + grid.key_end()})
+        if (at > p && is_global(at, grid)) next = (std::min)(next, at);
+    return next;
+  }
   void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
     for (Index p = p0; p < p1; ++p)
       if (is_global(p, grid)) return out.add(grid.key_at, grid.key_end());

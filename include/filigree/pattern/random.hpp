@@ -54,6 +54,7 @@ void kept_ranges(const P& pattern, Index p, const Grid& grid, Ranges& out) {
 template <PatternStage Excluded = detail::Nothing>
 struct Random {
   using Category = Pattern;
+  static constexpr bool asks_dearly = true;
   Index r;
   std::uint64_t seed;
   Excluded excluded = {};

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <limits>
+
 #include "filigree/core/check.hpp"
 #include "filigree/pattern/algebra.hpp"
 
@@ -12,6 +14,10 @@ struct SameBlock {
   Index b;
 
   bool keeps(Index p, Index j) const { return block(p) == block(j); }
+  Index alike_until(Index p, const Grid&) const {
+    return block(p) < (std::numeric_limits<Index>::max)() / b ? (block(p) + 1) * b
+                                                              : (std::numeric_limits<Index>::max)();
+  }
   void covers(Index p0, Index p1, const Grid&, Ranges& out) const {
     if (p0 < p1) out.add(block(p0) * b, (block(p1 - 1) + 1) * b);
   }

@@ -53,6 +53,8 @@ class DenseSource {
 
   template <class Stages>
   using Engine = GeneralEngine<Bound, Stages, Scalar>;
+  template <class Stages>
+  using ProductEngine = Engine<Stages>;
 
  private:
   Operand<X> x_;

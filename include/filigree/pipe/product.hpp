@@ -16,7 +16,7 @@ class Product {
   using Left = std::remove_cvref_t<A>;
   using Right = std::remove_cvref_t<V>;
   using Scalar = typename Left::Scalar;
-  using Engine = typename Left::Engine;
+  using Engine = typename Left::ProductEngine;
   static_assert(std::is_same_v<Scalar, typename Right::Scalar>,
                 "filigree: A * V: A and V must have the same scalar; cast one with .cast<>()");
 
@@ -37,8 +37,8 @@ class Product {
   void evaluate_to(const Target<Scalar>& to) const {
     const Session session(a_.execution());
     const Reader<Right> reader(v_);
-    a_.for_each_row(session,
-                    ProductSink<Scalar>{to, a_.first_row(), ValueRows<Scalar>::bind(reader, rows(), session.values())});
+    a_.for_each_output(
+        session, ProductSink<Scalar>{to, a_.first_row(), ValueRows<Scalar>::bind(reader, rows(), session.values())});
   }
 
  private:

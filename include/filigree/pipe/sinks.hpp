@@ -136,6 +136,13 @@ struct ProductSink {
 
   void reserve(WorkerScratch& scratch) const { scratch.out.get<S>(v.padded); }
 
+  [[nodiscard]] const ValueRows<S>& values() const { return v; }
+
+  /// Row `index` from an engine that has done the product.
+  void take(Index index, const S* out, const kernel::SoftmaxSums<S>&) const {
+    for (Index f = 0; f < v.dv; ++f) to.put(index - first, f, out[f]);
+  }
+
   void operator()(const Row<S>& row, WorkerScratch& scratch) const {
     const Index i = row.index - first;
     const auto gather = kernel::kernels<S>().gather;

@@ -16,7 +16,9 @@ namespace filigree {
 
 /// Makes entries absent by position: `bool keeps(Index p, Index j) const` or `keeps(p, j, grid)`.
 /// May also have `void covers(Index p0, Index p1, const Grid&, Ranges&) const` (outside these keys, queries p0 <= p <
-/// p1 keep nothing) and `contains` (inside these keys, every one of them keeps everything).
+/// p1 keep nothing) and `contains` (inside these keys, every one of them keeps everything). Further, `Index
+/// alike_until(Index p, const Grid&) const` (the queries from p up to there, exclusive, keep the same keys) and `static
+/// constexpr bool asks_dearly = true` (asking keeps() costs more than planning a query by itself).
 struct Pattern {};
 /// Changes the value of each present entry: `S map(S value, Index p, Index j, const Grid&) const`.
 struct Map {};
@@ -56,6 +58,20 @@ bool keeps(const P& pattern, Index p, Index j, const Grid& grid) {
   else
     return pattern.keeps(p, j);
 }
+
+template <PatternStage P>
+Index alike_until(const P& pattern, Index p, const Grid& grid) {
+  if constexpr (requires { pattern.alike_until(p, grid); })
+    return pattern.alike_until(p, grid);
+  else
+    return p + 1;
+}
+
+template <class P>
+inline constexpr bool asks_dearly = false;
+template <class P>
+  requires requires { std::remove_cvref_t<P>::asks_dearly; }
+inline constexpr bool asks_dearly<P> = std::remove_cvref_t<P>::asks_dearly;
 
 template <Stage T>
 void check(const T& stage, const Grid& grid) {

@@ -46,6 +46,7 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
   using Scalar = typename Source::Scalar;
   using StageTuple = std::tuple<Stages...>;
   using Engine = typename Source::template Engine<StageTuple>;
+  using ProductEngine = typename Source::template ProductEngine<StageTuple>;  // what computes A * V
   using Bound = typename Source::Bound;
   static constexpr bool turned = Source::turned;  // a column vector that is read as one row
 
@@ -137,6 +138,14 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
     detail::for_each_row(engine, first_, count_, session, sink);
   }
 
+  /// The same for a sink of products, which an engine may hand outputs instead of rows.
+  template <class Sink>
+  void for_each_output(const detail::Session& session, Sink&& sink) const {
+    const Bound bound(source_, session);
+    const ProductEngine engine(bound, stages_, session, count_);
+    detail::for_each_row(engine, first_, count_, session, sink);
+  }
+
   static constexpr const char* name() { return Source::name(); }
 
   [[nodiscard]] bool reads(const void* begin, const void* end) const {
@@ -175,14 +184,14 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
 namespace detail {
 
 template <class T>
-inline constexpr bool runs_fused = T::Engine::fused;
+inline constexpr bool runs_fused = T::ProductEngine::fused;
 template <class Impl>
 inline constexpr bool runs_fused<LazyDense<Impl>> = Impl::Engine::fused;
 
 }  // namespace detail
 
-/// Whether an expression, weights or a product with values, runs in a fused engine, which never holds n x m numbers,
-/// and not in the general evaluator.
+/// Whether a product with values, or weights when they meet values, runs in a fused engine, which never holds n x m
+/// numbers, and not in the general evaluator.
 template <class T>
 inline constexpr bool is_fused = detail::runs_fused<std::remove_cvref_t<T>>;
 

@@ -21,7 +21,9 @@ struct WorkerScratch {
   RowScratch row;
   Sight block;                // of a block of queries
   std::vector<Sight> groups;  // of a few of them each
+  std::vector<Sight> rows;    // of each of them
   bool groups_planned = false;
+  std::vector<char> rows_planned;  // for each group
 };
 
 class Session;
