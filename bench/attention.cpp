@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "block_attention.hpp"
 #include "cases.hpp"
 #include "context.hpp"
 #include "dense.hpp"
@@ -63,6 +64,20 @@ void add_attention() {
     add(name("NaiveTopKAttention", n, d, 32), [=] { return std::make_unique<NaiveTopKAttention>(problem(n), 32); });
 }
 
+template <class Pattern>
+void add_pattern(const std::string& name, Index n, const Pattern& pattern) {
+  add(name, [=] { return std::make_unique<PatternAttention<Pattern>>(problem(n), pattern); });
+}
+
+void add_patterns() {
+  add_pattern(name("SoftmaxAttention", 4096, d), 4096, fg::first(4096));
+  for (const Index n : {4096, 16384, 65536})
+    add_pattern(name("WindowAttention", n, d, 256), n, fg::window(256) || fg::global({0, 1}));
+  add_pattern(name("CausalAttention", 4096, d), 4096, fg::causal());
+  add_pattern(name("BigBirdAttention", 16384, d, 64, 3), 16384, fg::bigbird(64, 3, 1));
+  add_pattern(name("StridedAttention", 16384, d, 128), 16384, fg::sparse_transformer_strided(128));
+}
+
 void add_dense() {
   using Kind = DenseCase::Kind;
   constexpr Index n = 1024, m = 4096, k = 32;
@@ -76,6 +91,7 @@ void add_dense() {
 int main(int argc, char** argv) {
   add_products();
   add_attention();
+  add_patterns();
   add_dense();
   return run_benchmarks(argc, argv);
 }

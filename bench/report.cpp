@@ -152,7 +152,7 @@ int main(int argc, char** argv) {
   Table table;
   const Results &small = groups["4096"], &large = groups["16384"], &avx2 = groups["avx2"], &others = groups["others"],
                 &orders = groups["orders"], &native = groups["native"], &dense = groups["dense"],
-                &threads = groups["threads"];
+                &threads = groups["threads"], &patterns = groups["patterns"];
   const std::string product = "ScoreProduct/4096/4096/64";
   const Number bare = small.seconds(product);
   table.row("bare score product / FMA peak", divide(small.rate(product), small.rate("FmaPeak")), at_least, 0.70, 0.85);
@@ -174,6 +174,17 @@ int main(int argc, char** argv) {
   for (const char* compiler : {"g++", "clang++"})
     table.row(std::string("one file, ") + compiler + " -O2 and -I: product, over the bench's",
               divide(alone.seconds(product), alone.seconds(compiler)), at_least, 0.90, 0.97);
+  const Number peak = patterns.rate("FmaPeak");
+  table.row("window(256) || global({0, 1}), n = 16384: pairs' work / FMA peak",
+            divide(patterns.rate("WindowAttention/16384/64/256"), peak), at_least, 0.50, 0.70);
+  table.row("full softmax attention, n = 4096 / FMA peak", divide(patterns.rate("SoftmaxAttention/4096/64"), peak),
+            at_least, 0.55, 0.75);
+  table.row("causal softmax attention, n = 4096 / FMA peak", divide(patterns.rate("CausalAttention/4096/64"), peak));
+  const Number small_row = divide(patterns.seconds("WindowAttention/4096/64/256"), 4096.0),
+               large_row = divide(patterns.seconds("WindowAttention/65536/64/256"), 65536.0);
+  table.row("time per row, n = 65536 over n = 4096, same window", divide(large_row, small_row), at_most, 1.25, 1.1);
+  table.row("bigbird(64, 3), n = 16384: pairs' work / FMA peak",
+            divide(patterns.rate("BigBirdAttention/16384/64/64/3"), peak), at_least, 0.45, 0.60);
   for (const char* order : {"Rising", "Falling", "Misleading", "Equal", "ConstantRows", "NearTies"})
     table.row(std::string("keys against the selection: ") + order + ", over random",
               divide(orders.seconds(std::string("TopKAttention") + order + "/4096/64/32"),

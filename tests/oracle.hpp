@@ -155,6 +155,7 @@ Step map(F f, Real slope = 1) {
       for (Index c = 0; c < t.m; ++c) {
         Entry& e = t.at(i, c);
         if (e.presence == absent) continue;
+        if (e.presence == maybe) t.open[Table::size(i)] = 1;  // a weight of 0 that is not there does not become f(0)
         const Index p = t.query_at + i, j = t.key_at + c;
         const Real before = e.value, error = e.error;
         e.value = t.in_scalar([&](auto s) { return f(t, s, p, j); }, before);

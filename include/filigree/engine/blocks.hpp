@@ -103,11 +103,11 @@ class BlockEngine {
     const Index c0 = panel * kernels_.width, count = std::min<Index>(kernels_.width, source_.grid().m - c0);
     const S* values = v.data + c0 * v.stride;
     bool asked = false, finite = true;
-    const auto from_memory = [&](S* tile, Index r, Index n) {
+    const auto from_memory = [&](S* tile, Index r, Index n, const Range& columns) {
       if (!std::exchange(asked, true)) finite = kernels_.all_finite(values, v.stride, count, v.padded);
       for (Index i = 0; i < n; i += kernels_.height)
-        kernels_.attend_scores(tile + i * kernels_.width, count, values, v.stride, v.padded, finite,
-                               to.from(r + i, kernels_.lanes));
+        kernels_.attend_scores(tile + i * kernels_.width, columns.begin, columns.end, values, v.stride, v.padded,
+                               finite, to.from(r + i, kernels_.lanes));
     };
     tiles_.visit(
         panel, first, rows, scratch,
@@ -117,10 +117,10 @@ class BlockEngine {
                                   source_.keys().panel(panel), source_.d(), source_.scale(), values, v.stride, v.padded,
                                   to.from(r, kernels_.lanes));
           else
-            from_memory(tiles_.template scores<false>(panel, first, r, n, queries, scratch), r, n);
+            from_memory(tiles_.scores(panel, first, r, n, queries, scratch), r, n, {0, count});
         },
         [&](Index r, Index n) {
-          from_memory(tiles_.template scores<true>(panel, first, r, n, queries, scratch), r, n);
+          from_memory(tiles_.masked_scores(panel, first, r, n, queries, scratch), r, n, tiles_.seen(panel, r, scratch));
         });
   }
 

@@ -198,11 +198,9 @@ class SelectionEngine {
                                   source_.keys().panel(panel), source_.d(), source_.scale(), column,
                                   candidates.from(r));
           else
-            append_scores(tiles_.template scores<false>(panel, first, r, n, queries, scratch), r, n);
+            append_scores(tiles_.scores(panel, first, r, n, queries, scratch), r, n);
         },
-        [&](Index r, Index n) {
-          append_scores(tiles_.template scores<true>(panel, first, r, n, queries, scratch), r, n);
-        });
+        [&](Index r, Index n) { append_scores(tiles_.masked_scores(panel, first, r, n, queries, scratch), r, n); });
   }
 
   /// Gives rows with long lists a bound that somewhat more than k of all keys will exceed, if the scores of the others

@@ -100,14 +100,21 @@ class Tiles {
     }
   }
 
+  /// The columns of the panel, counted from its first, outside of which a group that sees some of it sees nothing.
+  [[nodiscard]] Range seen(Index panel, Index r, const WorkerScratch& scratch) const {
+    const Index j0 = source_.grid().key_at + panel * kernels_.width;
+    const Sight& group = scratch.groups[static_cast<std::size_t>(r / kernels_.height)];
+    const auto ranges = group.covers.meeting(j0, j0 + kernels_.width);
+    return {std::max<Index>(ranges.front().begin - j0, 0), std::min<Index>(ranges.back().end - j0, kernels_.width)};
+  }
+
   /// Whether rows that see all keys of the panel need nothing but the product: no map, no missing key.
   [[nodiscard]] bool is_plain(Index panel) const {
     return !has_maps && (panel + 1) * kernels_.width <= source_.grid().m;
   }
 
-  /// The scores of rows [r, r + n) of the block that begins at row `first`, one panel apart, after patterns and maps;
-  /// -inf where absent.
-  template <bool masked>
+  /// The scores of rows [r, r + n) of the block that begins at row `first`, one panel apart, after maps; -inf where
+  /// absent.
   S* scores(Index panel, Index first, Index r, Index n, const S* queries, WorkerScratch& scratch) const {
     const Index width = kernels_.width, groups = round_up(n) / kernels_.height;
     const Index c0 = panel * width, c1 = (std::min)(c0 + width, source_.grid().m);
@@ -116,12 +123,27 @@ class Tiles {
                          tile, width);
     for (Index i = 0; i < n; ++i) {
       S* row = tile + i * width - c0;
-      if constexpr (masked)
-        mask_row(row, first + r + i, c0, c1, sight_of(first, r + i, r + n, scratch));
-      else if constexpr (has_maps)
-        map_row<false>(row, first + r + i, c0, c1);
+      if constexpr (has_maps) map_row<false>(row, first + r + i, c0, c1);
       std::fill(row + c1, row + c0 + width, absent);
     }
+    return tile;
+  }
+
+  /// The same for one group that sees some of the panel, after patterns and maps.
+  S* masked_scores(Index panel, Index first, Index r, Index n, const S* queries, WorkerScratch& scratch) const {
+    const Index width = kernels_.width, c0 = panel * width;
+    const Range part = seen(panel, r, scratch);
+    S* tile = scratch.tile.get<S>(kernels_.height * width);
+    kernels_.score_part(queries + r * source_.d(), source_.keys().panel(panel), source_.d(), source_.scale(), tile,
+                        part.begin, part.end);
+    for (Index i = 0; i < n; ++i) {
+      S* row = tile + i * width - c0;
+      mask_row(row, first + r + i, c0 + part.begin, c0 + part.end, sight_of(first, r + i, r + n, scratch));
+      std::fill(row + c0, row + c0 + part.begin, absent);
+      std::fill(row + c0 + part.end, row + c0 + width, absent);
+    }
+    // Rows that are not there must not hold what is no number.
+    std::fill(tile + n * width, tile + kernels_.height * width, absent);
     return tile;
   }
 

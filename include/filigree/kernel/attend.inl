@@ -7,13 +7,9 @@
 
 // Whether count rows of `dv` numbers are all finite: 0 * x is 0 for such x alone.
 inline bool all_finite(const Real* v, Index stride, Index count, Index dv) {
-  Vec zero{};  // x - x is 0 or NaN
-  for (Index j = 0; j < count; ++j)
-    for (Index f = 0; f < dv; f += lanes) {
-      const Vec x = load(v + j * stride + f);
-      zero += x - x;
-    }
-  return above(zero, broadcast(infinity)) == 0;
+  Vec zero[chains]{};  // x - x is 0 or NaN
+  for (Index j = 0; j < count; ++j) sweep(v + j * stride, dv, [&](int c, const Vec& x) { zero[c] += x - x; });
+  return above((zero[0] + zero[1]) + (zero[2] + zero[3]), broadcast(infinity)) == 0;
 }
 
 // Room for a number of each row of a group, in whole vectors.
@@ -60,6 +56,7 @@ template <int vectors>
     FILIGREE_UNROLL
     for (int c = 0; c < vectors; ++c) acc[r][c] = load(out + r * room + c * lanes) * broadcast(factor[r]);
   }
+  FILIGREE_UNROLL_TWICE
   for (Index j = 0; j < count; ++j, ++weights, v += stride) {
     Vec value[vectors];
     FILIGREE_UNROLL
@@ -78,14 +75,17 @@ template <int vectors>
   }
 }
 
-// One group: from scores to outputs. dv is a multiple of lanes.
-[[gnu::always_inline]] inline void absorb(Real* tile, Index count, const Real* v, Index stride, Index dv,
+// One group: from scores to outputs; only keys [begin, end) of the tile are seen. dv is a multiple of lanes.
+[[gnu::always_inline]] inline void absorb(Real* tile, Index begin, Index end, const Real* v, Index stride, Index dv,
                                           Sums<Real> rows) {
   Real factor[rows_room];
   soften(tile, rows, factor);
   Index f = 0;
-  for (; f + width <= dv; f += width) add_values<cols>(tile, factor, count, v + f, stride, rows.out + f, rows.stride);
-  for (; f < dv; f += lanes) add_values<1>(tile, factor, count, v + f, stride, rows.out + f, rows.stride);
+  const Real* weights = tile + begin;
+  const Real* values = v + begin * stride;
+  for (; f + width <= dv; f += width)
+    add_values<cols>(weights, factor, end - begin, values + f, stride, rows.out + f, rows.stride);
+  for (; f < dv; f += lanes) add_values<1>(weights, factor, end - begin, values + f, stride, rows.out + f, rows.stride);
 }
 
 // Groups of queries that see a whole panel.
@@ -94,15 +94,15 @@ inline void attend_panel(const Real* q /*[groups][d][height]*/, Index groups, co
   alignas(64) Real tile[height * width];
   for (Index g = 0; g < groups; ++g, q += d * height, rows = rows.from(height, lanes)) {
     score_panel(q, 1, k, d, scale, tile, width);
-    absorb(tile, width, v, stride, dv, rows);
+    absorb(tile, 0, width, v, stride, dv, rows);
   }
 }
 
-// A group whose scores are in memory, -inf where absent; of `count` keys. Where a row of V is not finite, only those
-// that see it may meet it.
-inline void attend_scores(Real* tile /*[height][width]*/, Index count, const Real* v, Index stride, Index dv,
+// A group whose scores are in memory, -inf where absent; it sees none but the keys [begin, end). Where a row of V is
+// not finite, only the queries that see it may meet it.
+inline void attend_scores(Real* tile /*[height][width]*/, Index begin, Index end, const Real* v, Index stride, Index dv,
                           bool finite, Sums<Real> rows) {
-  if (finite) return absorb(tile, count, v, stride, dv, rows);
+  if (finite) return absorb(tile, begin, end, v, stride, dv, rows);
   bool seen[height * width];
   for (int i = 0; i < height * width; ++i) seen[i] = tile[i] != -infinity;
   Real factor[rows_room];
@@ -111,7 +111,7 @@ inline void attend_scores(Real* tile /*[height][width]*/, Index count, const Rea
     for (Index f = 0; f < dv; f += lanes) {
       Real* out = rows.out + r * rows.stride + f;
       Vec acc = load(out) * broadcast(factor[r]);
-      for (Index j = 0; j < count; ++j)
+      for (Index j = begin; j < end; ++j)
         if (seen[r * width + j]) acc = multiply_add(broadcast(tile[r * width + j]), load(v + j * stride + f), acc);
       store(out, acc);
     }
@@ -146,7 +146,7 @@ inline SoftmaxSums<Real> finish_row(Sums<Real> row, Index dv, Real sink) {
     const Vec e = exponential(broadcast(sink - shift));
     total += e[0];
   }
-  const Vec denominator = broadcast(total);
-  for (Index f = 0; f < dv; f += lanes) store(row.out + f, load(row.out + f) * scale / denominator + Vec{});
+  const Vec share = scale / broadcast(total);
+  for (Index f = 0; f < dv; f += lanes) store(row.out + f, load(row.out + f) * share + Vec{});  // + 0: never -0
   return {top, total};
 }

@@ -73,6 +73,7 @@ struct Kernels {
   void (*pack_panel)(const Real* rows, Index stride, Index count, Index d, Real* out);
   void (*pack_group)(const Real* rows, Index stride, Index d, Real* out);
   void (*score_panel)(const Real* q, Index groups, const Real* k, Index d, Real scale, Real* out, Index stride);
+  void (*score_part)(const Real* q, const Real* k, Index d, Real scale, Real* out, Index begin, Index end);
   void (*append_panel)(const Real* q, Index groups, const Real* k, Index d, Real scale, Column first,
                        Candidates<Real> rows);
   void (*append_scores)(const Real* scores, Index stride, Index count, Column first, Candidates<Real> rows);
@@ -86,7 +87,8 @@ struct Kernels {
   bool (*all_finite)(const Real* v, Index stride, Index count, Index dv);
   void (*attend_panel)(const Real* q, Index groups, const Real* k, Index d, Real scale, const Real* v, Index stride,
                        Index dv, Sums<Real> rows);
-  void (*attend_scores)(Real* tile, Index count, const Real* v, Index stride, Index dv, bool finite, Sums<Real> rows);
+  void (*attend_scores)(Real* tile, Index begin, Index end, const Real* v, Index stride, Index dv, bool finite,
+                        Sums<Real> rows);
   void (*merge_sums)(Sums<Real> whole, Sums<Real> part, Index count, Index dv);
   SoftmaxSums<Real> (*finish_row)(Sums<Real> row, Index dv, Real sink);
   void (*gather)(Real* out, const Real* weights, const Column* columns, Index count, const Real* v, Index stride,

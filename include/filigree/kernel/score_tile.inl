@@ -6,37 +6,37 @@
 // tile is. Machine: 2 FMA ports x 4 cycles of latency want at least 8 chains; 6 x 4 = 24 accumulators + 4 keys + 1
 // broadcast fill the 32 registers of AVX-512, and one step does 24 FMAs for 10 loads.
 
-template <int rows>
+template <int rows, int vectors = cols>
 struct Tile {
-  Vec s[rows][cols];
+  Vec s[rows][vectors];
 };
 
-template <int rows>
+template <int rows, int vectors>
 [[gnu::always_inline]] inline void score_tile(const Real* q /*[d][height]*/, const Real* k /*[d][width]*/, Index d,
-                                              Real scale, Tile<rows>& tile) {
-  Vec acc[rows][cols];
+                                              Real scale, Tile<rows, vectors>& tile) {
+  Vec acc[rows][vectors];
   FILIGREE_UNROLL
   for (int r = 0; r < rows; ++r) {
     FILIGREE_UNROLL
-    for (int c = 0; c < cols; ++c) acc[r][c] = Vec{};
+    for (int c = 0; c < vectors; ++c) acc[r][c] = Vec{};
   }
   FILIGREE_UNROLL_TWICE
   for (Index f = 0; f < d; ++f, q += height, k += width) {
-    Vec key[cols];
+    Vec key[vectors];
     FILIGREE_UNROLL
-    for (int c = 0; c < cols; ++c) key[c] = load(k + c * lanes);
+    for (int c = 0; c < vectors; ++c) key[c] = load(k + c * lanes);
     FILIGREE_UNROLL
     for (int r = 0; r < rows; ++r) {
       const Vec query = broadcast(q[r]);
       FILIGREE_UNROLL
-      for (int c = 0; c < cols; ++c) acc[r][c] = multiply_add(query, key[c], acc[r][c]);
+      for (int c = 0; c < vectors; ++c) acc[r][c] = multiply_add(query, key[c], acc[r][c]);
     }
   }
   const Vec factor = broadcast(scale);
   FILIGREE_UNROLL
   for (int r = 0; r < rows; ++r) {
     FILIGREE_UNROLL
-    for (int c = 0; c < cols; ++c) tile.s[r][c] = acc[r][c] * factor;
+    for (int c = 0; c < vectors; ++c) tile.s[r][c] = acc[r][c] * factor;
   }
 }
 
@@ -52,4 +52,27 @@ inline void score_panel(const Real* q /*[groups][d][height]*/, Index groups, con
       for (int c = 0; c < cols; ++c) store(out + c * lanes, tile.s[r][c]);
     }
   }
+}
+
+// The same for the vectors [first, first + vectors) of one group's tile.
+template <int vectors = 1>
+inline void score_vectors(const Real* q, const Real* k, Index d, Real scale, Real* out /*[height][width]*/, int first,
+                          int count) {
+  if constexpr (vectors <= cols) {
+    if (count > vectors) return score_vectors<vectors + 1>(q, k, d, scale, out, first, count);
+    Tile<height, vectors> tile;
+    score_tile<height>(q, k + first * lanes, d, scale, tile);
+    FILIGREE_UNROLL
+    for (int r = 0; r < height; ++r) {
+      FILIGREE_UNROLL
+      for (int c = 0; c < vectors; ++c) store(out + r * width + (first + c) * lanes, tile.s[r][c]);
+    }
+  }
+}
+
+// Scores of one group against the keys [begin, end) of a panel; those beside them in their vectors come along.
+inline void score_part(const Real* q, const Real* k, Index d, Real scale, Real* out /*[height][width]*/, Index begin,
+                       Index end) {
+  const int first = static_cast<int>(begin) / lanes, last = (static_cast<int>(end) + lanes - 1) / lanes;
+  score_vectors(q, k, d, scale, out, first, last - first);
 }

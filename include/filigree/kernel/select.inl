@@ -13,18 +13,6 @@
   return static_cast<float>(__builtin_bit_cast(std::int32_t, static_cast<float>(x))) * 0x1p-23F - 127.0F;
 }
 
-// Lets take(chain, vector) see values[0, padded), in independent chains for their latency.
-inline constexpr int chains = 4;
-template <class Take>
-[[gnu::always_inline]] inline void sweep(const Real* values, Index padded, const Take& take) {
-  Index i = 0;
-  for (; i + chains * lanes <= padded; i += chains * lanes) {
-    FILIGREE_UNROLL
-    for (int c = 0; c < chains; ++c) take(c, load(values + i + c * lanes));
-  }
-  for (; i < padded; i += lanes) take(0, load(values + i));
-}
-
 // The largest number of values[0, padded), where -inf fills up, and whether any is NaN.
 [[gnu::always_inline]] inline Real peak(const Real* values, Index padded, bool& nan) {
   Vec high[chains];

@@ -54,3 +54,15 @@ template <int distance = 1>
   else
     return v[0];
 }
+
+// Lets take(chain, vector) see values[0, padded), in independent chains for their latency.
+inline constexpr int chains = 4;
+template <class Take>
+[[gnu::always_inline]] inline void sweep(const Real* values, Index padded, const Take& take) {
+  Index i = 0;
+  for (; i + chains * lanes <= padded; i += chains * lanes) {
+    FILIGREE_UNROLL
+    for (int c = 0; c < chains; ++c) take(c, load(values + i + c * lanes));
+  }
+  for (; i < padded; i += lanes) take(0, load(values + i));
+}
