@@ -61,7 +61,7 @@ inline void score_vectors(const Real* q, const Real* k, Index d, Real scale, Rea
   if constexpr (vectors <= cols) {
     if (count > vectors) return score_vectors<vectors + 1>(q, k, d, scale, out, first, count);
     Tile<height, vectors> tile;
-    score_tile<height>(q, k + first * lanes, d, scale, tile);
+    score_tile<height>(q, k, d, scale, tile);
     FILIGREE_UNROLL
     for (int r = 0; r < height; ++r) {
       FILIGREE_UNROLL
@@ -74,5 +74,6 @@ inline void score_vectors(const Real* q, const Real* k, Index d, Real scale, Rea
 inline void score_part(const Real* q, const Real* k, Index d, Real scale, Real* out /*[height][width]*/, Index begin,
                        Index end) {
   const int first = static_cast<int>(begin) / lanes, last = (static_cast<int>(end) + lanes - 1) / lanes;
+  if (d > 0) k += first * lanes;  // else it may be null
   score_vectors(q, k, d, scale, out, first, last - first);
 }
