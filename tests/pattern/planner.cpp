@@ -69,6 +69,13 @@ bool normal(const Ranges& ranges, const Grid& grid) {
 /// Every block of rows; with `exact_covers` and `exact_contains` the lists must be as tight as they can be.
 template <class P>
 void sound(const P& pattern, const Grid& grid, bool exact_covers = false, bool exact_contains = false) {
+  for (Index p = grid.query_at; p < grid.query_at + grid.n; ++p) {
+    const Index until = fg::detail::alike_until(pattern, p, grid);
+    REQUIRE(until > p);
+    for (Index like = p + 1; like < std::min(until, grid.query_at + grid.n); ++like)
+      for (Index j = grid.key_at; j < grid.key_end(); ++j)
+        REQUIRE(fg::detail::keeps(pattern, like, j, grid) == fg::detail::keeps(pattern, p, j, grid));
+  }
   for (Index first = 0; first < grid.n; ++first)
     for (Index last = first + 1; last <= grid.n; ++last) {
       const Index p0 = grid.query_at + first, p1 = grid.query_at + last;

@@ -22,9 +22,10 @@ struct Global {
   Index alike_until(Index p, const Grid& grid) const {
     if (is_global(p, grid)) return p + 1;
     Index next = (std::numeric_limits<Index>::max)();
-    for (const Index id : ids)
-      for (const Index at : {id, id + grid.key_end()})
-        if (at > p && is_global(at, grid)) next = (std::min)(next, at);
+    for (const Index id : ids) {
+      const Index at = id < 0 ? grid.key_end() + id : id;
+      if (at > p) next = (std::min)(next, at);
+    }
     return next;
   }
   void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
