@@ -50,7 +50,7 @@ class ScoreProduct {
     const auto attention = (fg::scores(q_, k_) | fg::top_k(32)).with(workspace_);
     using Attention = std::remove_const_t<decltype(attention)>;
     const fg::detail::Session session(attention.execution());
-    const typename Attention::Bound bound(attention.source(), session);
+    const typename Attention::Bound bound(attention.source(), session, attention.row_count());
     const typename Attention::Engine engine(bound, attention.stages(), session, q_.rows());
 
     const auto& kernels = fg::kernel::kernels<float>();

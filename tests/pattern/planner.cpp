@@ -93,8 +93,9 @@ void sound(const P& pattern, const Grid& grid, bool exact_covers = false, bool e
         }
         const bool covered = inside(covers, j), contained = inside(contains, j);
         CAPTURE(grid.n, grid.m, grid.query_at, grid.key_at, p0, p1, j, covered, contained);
-        if (any || exact_covers) REQUIRE(covered == any);
-        if (!all || exact_contains) REQUIRE(contained == all);
+        const bool exact = fg::detail::covers_exactly<P> && p1 - p0 == 1;
+        if (any || exact_covers || exact) REQUIRE(covered == any);
+        if (!all || exact_contains || exact) REQUIRE(contained == all);
       }
     }
 }

@@ -7,6 +7,7 @@
 
 #include "filigree/attention/packed_keys.hpp"
 #include "filigree/engine/blocks.hpp"
+#include "filigree/engine/either.hpp"
 #include "filigree/engine/selection.hpp"
 #include "filigree/pipe/product.hpp"
 
@@ -53,16 +54,62 @@ class ScoreSource {
     return reads_memory(q_, begin, end) || (!is_packed<Keys> && reads_keys(begin, end));
   }
 
-  /// Packed keys, readable queries: what an evaluation works on.
+  /// Keys as panels, readable queries: what an evaluation works on. For a few queries a panel is packed when it is
+  /// needed, into memory of the worker: each is read once, and most of a long cache may be seen by nobody.
+  class Bound;
+  template <class Stages, class Other>
+  using Scattering = std::conditional_t<has_scattering<Stages>, ScatteredOr<Bound, Stages, Other>, Other>;
+
   class Bound {
    public:
     using Scalar = ScoreSource::Scalar;
 
-    Bound(const ScoreSource& source, const Session& session)
-        : queries_(source.q_), grid_(source.grid_), scale_(source.scale_), keys_(bind_keys(source.k_, session)) {}
+    /// `count` queries will be asked for in all.
+    Bound(const ScoreSource& source, const Session& session, Index count)
+        : queries_(source.q_),
+          reader_(source.k_),
+          grid_(source.grid_),
+          scale_(source.scale_),
+          keys_(bind_keys(source.k_, reader_, session, count)) {}
 
     [[nodiscard]] const Grid& grid() const { return grid_; }
-    [[nodiscard]] const PackedPanels<Scalar>& keys() const { return keys_; }
+    [[nodiscard]] const Scalar* panel(Index p, WorkerScratch& scratch) const {
+      if constexpr (!is_packed<Keys>) {
+        if (keys_.data == nullptr && d() > 0) {
+          Scalar* panel = scratch.panel.get<Scalar>(keys_.width * d());
+          if (std::exchange(scratch.panel_at, p) != p) pack_panel(reader_, keys_, p, panel);
+          return panel;
+        }
+      }
+      return keys_.panel(p);
+    }
+    /// Whether panels lie side by side at packed(), whatever the order in which they are asked for.
+    [[nodiscard]] bool has_panels() const { return keys_.data != nullptr; }
+    [[nodiscard]] const Scalar* packed() const { return keys_.data; }
+    /// Some keys, side by side as a panel; the rest of it is some numbers of keys.
+    void gather_panel(const Column* columns, Index count, Scalar* out) const {
+      if constexpr (!is_packed<Keys>) {
+        if constexpr (Reader<Keys>::direct) {
+          if (reader_.contiguous_rows())
+            return kernel::kernels<Scalar>().gather_panel(reader_.data(), reader_.row_stride(), columns, count, d(),
+                                                          out);
+        }
+        for (Index c = 0; c < keys_.width; ++c)
+          reader_.copy_row(columns[(std::min)(c, count - 1)], out + c, keys_.width);
+      } else {
+        for (Index c = 0; c < keys_.width; ++c) {
+          const Index key = columns[(std::min)(c, count - 1)];
+          const Scalar* from = keys_.panel(key / keys_.width) + key % keys_.width;
+          for (Index f = 0; f < d(); ++f) out[f * keys_.width + c] = from[f * keys_.width];
+        }
+      }
+    }
+    void copy_query(Index i, Scalar* out) const { queries_.copy_row(i, out); }
+    /// To be called before the first panel.
+    void reserve(WorkerScratch& scratch) const {
+      scratch.panel_at = -1;
+      scratch.panel.get<Scalar>(keys_.width * d());  // in any case, so that fewer queries later need no more
+    }
     [[nodiscard]] Scalar scale() const { return scale_; }
     [[nodiscard]] Index d() const { return queries_.cols(); }
     [[nodiscard]] Index height() const { return kernel::kernels<Scalar>().height; }
@@ -95,31 +142,45 @@ class ScoreSource {
       const Index groups = (count + height() - 1) / height();
       Scalar* q = scratch.queries.get<Scalar>(groups * height() * d());
       pack_queries(first, count, q);
+      reserve(scratch);
       Scalar* out = scratch.tile.get<Scalar>(groups * height() * stride());
       for (Index panel = 0; panel < keys_.panels(); ++panel)
-        kernels.score_panel(q, groups, keys_.panel(panel), d(), scale_, out + panel * keys_.width, stride());
+        kernels.score_panel(q, groups, this->panel(panel, scratch), d(), scale_, out + panel * keys_.width, stride());
       return out;
     }
 
    private:
-    static PackedPanels<Scalar> bind_keys(const Keys& k, const Session& session) {
+    struct None {
+      explicit None(const Keys&) {}
+    };
+    using KeyReader = std::conditional_t<is_packed<Keys>, None, Reader<Keys>>;
+    static constexpr Index few = 16;
+
+    static PackedPanels<Scalar> bind_keys(const Keys& k, const KeyReader& reader, const Session& session, Index count) {
       if constexpr (is_packed<Keys>)
         return k.panels();
+      else if (count <= few)
+        return PackedPanels<Scalar>::none(reader.rows(), reader.cols());
       else
-        return pack_panels(Reader<Keys>(k), session.keys(), session);
+        return pack_panels(reader, session.keys(), session);
     }
 
     Reader<Queries> queries_;
+    [[no_unique_address]] KeyReader reader_;
     Grid grid_;
     Scalar scale_;
     PackedPanels<Scalar> keys_;
   };
 
+  /// What computes rows: selections and patterns have engines, the rest is the general evaluator's.
   template <class Stages>
-  using Engine = std::conditional_t<SelectionForm<Stages>::matches, SelectionEngine<Bound, Stages>,
-                                    GeneralEngine<Bound, Stages, Scalar>>;
+  using Engine = std::conditional_t<
+      SelectionForm<Stages>::matches, Scattering<Stages, SelectionEngine<Bound, Stages>>,
+      std::conditional_t<KeptForm<Stages>::matches, KeptEngine<Bound, Stages>, GeneralEngine<Bound, Stages, Scalar>>>;
+  /// What computes A * V.
   template <class Stages>
-  using ProductEngine = std::conditional_t<is_block_form<Stages>, BlockEngine<Bound, Stages>, Engine<Stages>>;
+  using ProductEngine =
+      std::conditional_t<is_block_form<Stages>, Scattering<Stages, BlockEngine<Bound, Stages>>, Engine<Stages>>;
 
  private:
   bool reads_keys(const void* begin, const void* end) const {

@@ -11,8 +11,8 @@
 #include "filigree/pipe/sinks.hpp"
 #include "filigree/weigh/softmax.hpp"
 
-// The block engine: scores | patterns and maps | softmax, times V. A tile of scores becomes weights and meets V before
-// the next one is computed. Neither scores nor weights outlive their tile.
+// The block engine: scores | patterns and maps | softmax, times V. The scores of a block of queries against a chunk of
+// keys become weights and meet V before the next chunk. Neither scores nor weights outlive their chunk.
 
 namespace filigree::detail {
 
@@ -50,28 +50,18 @@ class BlockEngine {
   [[nodiscard]] Index height() const { return height_; }
 
   /// Takes the memory that a block will need.
-  void reserve(WorkerScratch& scratch) const { tiles_.reserve(height_, scratch); }
+  void reserve(WorkerScratch& scratch) const {
+    tiles_.reserve(height_, scratch);
+    scratch.tile.get<S>(height_ * stride);
+    scratch.segments.reserve(32);
+  }
 
   template <class Sink>
   void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
-    const Index rows = last - first, padded = tiles_.round_up(rows), dv = sink.values().padded;
-    const S* queries = tiles_.begin(first, last, scratch);
-    const kernel::Sums<S> whole = sums(2 * padded, dv, scratch), part = whole.from(padded, kernels_.lanes);
-    clear(whole, padded, dv);
-    clear(part, padded, dv);
-
-    // A row's sums run over chunks of columns that do not depend on what is computed beside it, so that chunks could
-    // be computed apart.
-    Index chunk = 0;
-    tiles_.for_each_panel(scratch, [&](Index panel) {
-      if (panel / panels_per_chunk != chunk) {
-        chunk = panel / panels_per_chunk;
-        kernels_.merge_sums(whole, part, rows, dv);
-        clear(part, padded, dv);
-      }
-      absorb(panel, first, rows, queries, sink.values(), part, scratch);
-    });
-    kernels_.merge_sums(whole, part, rows, dv);
+    const Index rows = last - first, dv = sink.values().padded;
+    kernel::Sums<S> whole = attend<false>(first, rows, sink.values(), scratch);
+    // A row of V that is not finite reaches rows that must not see it, as 0 times what it holds.
+    if (!kernels_.all_finite(whole.out, dv, rows, dv)) whole = attend<true>(first, rows, sink.values(), scratch);
 
     const S sink_score = static_cast<S>(std::get<before>(stages_).sink);
     for (Index r = 0; r < rows; ++r) {
@@ -82,7 +72,46 @@ class BlockEngine {
   }
 
  private:
-  static constexpr Index panels_per_chunk = 64;
+  /// A row's sums run over chunks of columns that do not depend on what is computed beside it, and chunks are merged in
+  /// ascending order, so that they can be computed apart.
+  static constexpr Index chunk = 512;
+  static constexpr Index stride = chunk + 16;  // rows of scores that begin in different sets of the cache
+
+  using Panels = Tiles<Bound, Stages, before>;
+  using Block = typename Panels::Block;
+
+  template <bool careful>
+  kernel::Sums<S> attend(Index first, Index rows, const ValueRows<S>& v, WorkerScratch& scratch) const {
+    const Index padded = tiles_.round_up(rows), per_chunk = chunk / kernels_.width;
+    const Block block = tiles_.begin(first, rows, scratch);
+    S* scores = scratch.tile.get<S>(padded * stride);
+    const kernel::Sums<S> whole = sums(padded + kernels_.height, v.padded, scratch);
+    const kernel::Sums<S> part = whole.from(padded, kernels_.lanes);
+    bool any = false;
+    const auto finish = [&](Index number) {
+      for (Index r = 0; r < rows; r += kernels_.height) {
+        const Index n = std::min<Index>(kernels_.height, rows - r);
+        const kernel::Sums<S> to = whole.from(r, kernels_.lanes);
+        const bool met = absorb<careful>(number * chunk, block, r, scores + r * stride, v, any ? part : to, scratch);
+        if (met && any) kernels_.merge_sums(to, part, n, v.padded);
+        if (!met && !any) clear(to, n, v.padded);
+      }
+      any = true;
+    };
+
+    Index current = -1;
+    tiles_.for_each_panel(scratch, [&](Index panel) {
+      const Index number = panel / per_chunk;
+      if (current != number && current >= 0) finish(current);
+      current = number;
+      score(panel, block, scores + (panel % per_chunk) * kernels_.width, scratch);
+    });
+    if (current >= 0)
+      finish(current);
+    else
+      clear(whole, rows, v.padded);
+    return whole;
+  }
 
   kernel::Sums<S> sums(Index rows, Index dv, WorkerScratch& scratch) const {
     return {.out = scratch.out.get<S>(rows * dv),
@@ -97,36 +126,58 @@ class BlockEngine {
     std::fill_n(sums.sum, rows * kernels_.lanes, S(0));
   }
 
-  /// Adds what a panel gives to all rows.
-  void absorb(Index panel, Index first, Index rows, const S* queries, const ValueRows<S>& v, const kernel::Sums<S>& to,
-              WorkerScratch& scratch) const {
-    const Index c0 = panel * kernels_.width, count = std::min<Index>(kernels_.width, source_.grid().m - c0);
-    const S* values = v.data + c0 * v.stride;
-    bool asked = false, finite = true;
-    const auto from_memory = [&](S* tile, Index r, Index n, const Range& columns) {
-      if (!std::exchange(asked, true)) finite = kernels_.all_finite(values, v.stride, count, v.padded);
-      for (Index i = 0; i < n; i += kernels_.height)
-        kernels_.attend_scores(tile + i * kernels_.width, columns.begin, columns.end, values, v.stride, v.padded,
-                               finite, to.from(r + i, kernels_.lanes));
-    };
+  /// The scores of a panel, of the groups that see some of it.
+  void score(Index panel, const Block& block, S* to, WorkerScratch& scratch) const {
+    const S* keys = source_.panel(panel, scratch);
+    const auto queries = [&](Index r) { return block.queries + r * source_.d(); };
     tiles_.visit(
-        panel, first, rows, scratch,
+        panel, block, scratch,
         [&](Index r, Index n) {
-          if (tiles_.is_plain(panel))
-            kernels_.attend_panel(queries + r * source_.d(), tiles_.round_up(n) / kernels_.height,
-                                  source_.keys().panel(panel), source_.d(), source_.scale(), values, v.stride, v.padded,
-                                  to.from(r, kernels_.lanes));
-          else
-            from_memory(tiles_.scores(panel, first, r, n, queries, scratch), r, n, {0, count});
+          kernels_.score_panel(queries(r), tiles_.round_up(n) / kernels_.height, keys, source_.d(), source_.scale(),
+                               to + r * stride, stride);
         },
-        [&](Index r, Index n) {
-          from_memory(tiles_.masked_scores(panel, first, r, n, queries, scratch), r, n, tiles_.seen(panel, r, scratch));
+        [&](Index r, Index) {
+          const Range part = tiles_.seen(panel, r, scratch);
+          kernels_.score_part(queries(r), keys, source_.d(), source_.scale(), to + r * stride, stride, part.begin,
+                              part.end);
         });
+  }
+
+  /// What the chunk from column c0 on gives to the group of row r; false if the group sees nothing of it.
+  template <bool careful>
+  bool absorb(Index c0, const Block& block, Index r, S* scores, const ValueRows<S>& v, const kernel::Sums<S>& to,
+              WorkerScratch& scratch) const {
+    const Index lanes = kernels_.lanes, n = std::min<Index>(kernels_.height, block.rows - r);
+    const Index c1 = (std::min)(c0 + chunk, source_.grid().m);
+    const auto down = [&](Index c) { return c / lanes * lanes; };
+    const auto up = [&](Index c) { return (c + lanes - 1) / lanes * lanes; };
+    auto& segments = scratch.segments;
+    segments.clear();
+    if (c1 == up(c1) && tiles_.sees_all(c0, c1, scratch)) {
+      segments.push_back({0, c1 - c0});
+      tiles_.map(scores, stride, block, r, n, c0, c1);
+    } else {
+      tiles_.plan_groups(block, scratch);
+      for (const Piece& piece : meeting(tiles_.group(r, scratch), c0, c1)) {
+        const Index begin = (std::max)(piece.begin, c0) - c0, end = (std::min)(piece.end, c1) - c0;
+        if (segments.empty() || up(segments.back().end) <= down(begin))
+          segments.push_back({begin, end});
+        else
+          segments.back().end = end;
+      }
+      if (segments.empty()) return false;
+      for (const kernel::Segment& s : segments)
+        tiles_.mask(scores + down(s.begin), stride, block, r, n, c0 + down(s.begin), c0 + up(s.end), scratch);
+    }
+    (careful ? kernels_.attend_careful : kernels_.attend_chunk)(scores, stride, segments.data(),
+                                                                static_cast<Index>(segments.size()),
+                                                                v.data + c0 * v.stride, v.stride, v.padded, n, to);
+    return true;
   }
 
   const Bound& source_;
   const Stages& stages_;
-  Tiles<Bound, Stages, before> tiles_;
+  Panels tiles_;
   const kernel::Kernels<S>& kernels_;
   Index height_;
 };

@@ -14,11 +14,29 @@ struct PackedPanels {
 
   [[nodiscard]] Index panels() const { return (m + width - 1) / width; }
   [[nodiscard]] const S* panel(Index p) const { return data + p * d * width; }
+  /// Panels that are not there.
+  static PackedPanels none(Index m, Index d) { return {nullptr, m, d, kernel::kernels<S>().width}; }
   static Index size(Index m, Index d) {
     const Index width = kernel::kernels<S>().width;
     return (m + width - 1) / width * width * d;
   }
 };
+
+/// Packs panel p of the rows of K.
+template <class K, Real S>
+void pack_panel(const Reader<K>& k, const PackedPanels<S>& shape, Index p, S* to) {
+  const Index first = p * shape.width, count = (std::min)(shape.width, shape.m - first);
+  if constexpr (Reader<K>::direct) {
+    if (k.contiguous_rows())
+      return kernel::kernels<S>().pack_panel(k.data() + first * k.row_stride(), k.row_stride(), count, shape.d, to);
+  }
+  for (Index c = 0; c < shape.width; ++c) {
+    if (c < count)
+      k.copy_row(first + c, to + c, shape.width);
+    else
+      for (Index f = 0; f < shape.d; ++f) to[f * shape.width + c] = S(0);
+  }
+}
 
 /// Packs the rows of K into memory of PackedPanels::size(m, d) numbers, panels in parallel.
 template <class K, Real S, class Run>
@@ -28,24 +46,7 @@ PackedPanels<S> pack_panels_to(const Reader<K>& k, S* data, Run&& run) {
   constexpr Index batch = 16;
   run((packed.panels() + batch - 1) / batch, [&](Index task, Index) {
     const Index end = (std::min)((task + 1) * batch, packed.panels());
-    for (Index p = task * batch; p < end; ++p) {
-      S* to = data + p * packed.d * packed.width;
-      if constexpr (Reader<K>::direct) {
-        if (k.contiguous_rows()) {
-          const Index first = p * packed.width;
-          kernel::kernels<S>().pack_panel(k.data() + first * k.row_stride(), k.row_stride(),
-                                          (std::min)(packed.width, packed.m - first), packed.d, to);
-          continue;
-        }
-      }
-      for (Index c = 0; c < packed.width; ++c) {
-        const Index row = p * packed.width + c;
-        if (row < packed.m)
-          k.copy_row(row, to + c, packed.width);
-        else
-          for (Index f = 0; f < packed.d; ++f) to[f * packed.width + c] = S(0);
-      }
-    }
+    for (Index p = task * batch; p < end; ++p) pack_panel(k, packed, p, data + p * packed.d * packed.width);
   });
   return packed;
 }

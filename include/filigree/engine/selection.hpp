@@ -42,6 +42,7 @@ class SelectionEngine {
   using Form = SelectionForm<Stages>;
   using S = typename Bound::Scalar;
   using Selector = std::tuple_element_t<Form::selector, Stages>;
+  using Panels = Tiles<Bound, Stages, Form::selector>;
   static constexpr bool ranked = std::is_same_v<Selector, TopK>;
   static constexpr S absent = -std::numeric_limits<S>::infinity();
 
@@ -123,12 +124,12 @@ class SelectionEngine {
   /// Lets all keys stream by a block of queries; what the selector keeps is among the candidates, if no guess fails.
   kernel::Candidates<S> stream(Index first, Index last, bool guess, WorkerScratch& scratch) const {
     const Index rows = last - first, padded = tiles_.round_up(rows);
-    const S* queries = tiles_.begin(first, last, scratch);
+    const auto block = tiles_.begin(first, rows, scratch);
     kernel::Candidates<S> candidates = start(padded, scratch);
     const auto keys = static_cast<double>(tiles_.keys(scratch));
     Index seen = 0;
     tiles_.for_each_panel(scratch, [&](Index panel) {
-      append(panel, first, rows, queries, candidates, scratch);
+      append(panel, block, candidates, scratch);
       seen += kernels_.width;
       if (guess) raise_bounds(candidates, padded, static_cast<double>(seen) / keys);
       make_room(candidates, padded, scratch);
@@ -184,23 +185,23 @@ class SelectionEngine {
 
   /// Appends what a panel of keys gives to all rows: from the registers if nothing stands between score and bound, else
   /// by way of a tile in memory.
-  void append(Index panel, Index first, Index rows, const S* queries, const kernel::Candidates<S>& candidates,
+  void append(Index panel, const typename Panels::Block& block, const kernel::Candidates<S>& candidates,
               WorkerScratch& scratch) const {
     const auto column = static_cast<Column>(panel * kernels_.width);
     const auto append_scores = [&](const S* tile, Index r, Index n) {
       kernels_.append_scores(tile, kernels_.width, n, column, candidates.from(r));
     };
     tiles_.visit(
-        panel, first, rows, scratch,
+        panel, block, scratch,
         [&](Index r, Index n) {
           if (tiles_.is_plain(panel))
-            kernels_.append_panel(queries + r * source_.d(), tiles_.round_up(n) / kernels_.height,
-                                  source_.keys().panel(panel), source_.d(), source_.scale(), column,
+            kernels_.append_panel(block.queries + r * source_.d(), tiles_.round_up(n) / kernels_.height,
+                                  source_.panel(panel, scratch), source_.d(), source_.scale(), column,
                                   candidates.from(r));
           else
-            append_scores(tiles_.scores(panel, first, r, n, queries, scratch), r, n);
+            append_scores(tiles_.scores(panel, block, r, n, scratch), r, n);
         },
-        [&](Index r, Index n) { append_scores(tiles_.masked_scores(panel, first, r, n, queries, scratch), r, n); });
+        [&](Index r, Index n) { append_scores(tiles_.masked_scores(panel, block, r, n, scratch), r, n); });
   }
 
   /// Gives rows with long lists a bound that somewhat more than k of all keys will exceed, if the scores of the others
@@ -235,7 +236,7 @@ class SelectionEngine {
 
   const Bound& source_;
   const Stages& stages_;
-  Tiles<Bound, Stages, Form::selector> tiles_;
+  Panels tiles_;
   const kernel::Kernels<S>& kernels_;
   Index block_, height_;  // rows that are scored together, rows that one task finishes
   Index room_;

@@ -43,31 +43,38 @@ class Tiles {
   /// Takes the memory for a block of rows, as far as it is known before.
   void reserve(Index rows, WorkerScratch& scratch) const {
     scratch.queries.get<S>(round_up(rows) * source_.d());
-    scratch.tile.get<S>(round_up(rows) * kernels_.width);
+    source_.reserve(scratch);
     const auto groups = static_cast<std::size_t>(round_up(rows) / kernels_.height);
     if (scratch.groups.size() < groups) scratch.groups.resize(groups);
-    scratch.block.reserve(16);
-    for (Sight& group : scratch.groups) group.reserve(16);
+    scratch.sight.reserve(16);
+    scratch.block.reserve(32);
+    for (Pieces& group : scratch.groups) group.reserve(32);
     if constexpr (by_row) {
       if (scratch.rows.size() < static_cast<std::size_t>(rows)) scratch.rows.resize(static_cast<std::size_t>(rows));
       if (scratch.rows_planned.size() < groups) scratch.rows_planned.resize(groups);
     }
   }
 
-  /// Plans a block and packs its queries, which are returned.
-  const S* begin(Index first, Index last, WorkerScratch& scratch) const {
-    reserve(last - first, scratch);
-    S* queries = scratch.queries.get<S>(round_up(last - first) * source_.d());
-    source_.pack_queries(first, last - first, queries);
-    plan(first, last, scratch.block);
+  /// Rows that are computed together.
+  struct Block {
+    Index first, rows;
+    const S* queries;  // [groups][d][height]
+  };
+
+  /// Plans a block and packs its queries.
+  Block begin(Index first, Index rows, WorkerScratch& scratch) const {
+    reserve(rows, scratch);
+    S* queries = scratch.queries.get<S>(round_up(rows) * source_.d());
+    source_.pack_queries(first, rows, queries);
+    plan(first, first + rows, scratch.sight, scratch.block);
     scratch.groups_planned = false;
-    return queries;
+    return {first, rows, queries};
   }
 
   /// The number of keys that some query of the block may see.
   [[nodiscard]] Index keys(const WorkerScratch& scratch) const {
     Index keys = 0;
-    for (const Range& range : scratch.block.covers) keys += range.end - range.begin;
+    for (const Piece& piece : scratch.block) keys += piece.end - piece.begin;
     return keys;
   }
 
@@ -75,10 +82,9 @@ class Tiles {
   template <class F>
   void for_each_panel(const WorkerScratch& scratch, F&& f) const {
     Index next = 0;  // panels before this one are done
-    for (const Range& range : scratch.block.covers) {
-      const Index begin = source_.grid().column(range.begin) / kernels_.width;
-      const Index end = (source_.grid().column(range.end) + kernels_.width - 1) / kernels_.width;
-      for (Index panel = (std::max)(begin, next); panel < end; ++panel) f(panel);
+    for (const Piece& piece : scratch.block) {
+      const Index end = (piece.end + kernels_.width - 1) / kernels_.width;
+      for (Index panel = (std::max)(piece.begin / kernels_.width, next); panel < end; ++panel) f(panel);
       next = (std::max)(next, end);
     }
   }
@@ -86,12 +92,12 @@ class Tiles {
   /// Calls whole(r, n) for rows [r, r + n) of the block that see all keys of the panel, and part(r, n) for groups that
   /// see some.
   template <class Whole, class Part>
-  void visit(Index panel, Index first, Index rows, WorkerScratch& scratch, Whole&& whole, Part&& part) const {
+  void visit(Index panel, const Block& block, WorkerScratch& scratch, Whole&& whole, Part&& part) const {
     const Index c0 = panel * kernels_.width, c1 = (std::min)(c0 + kernels_.width, source_.grid().m);
-    if (coverage(scratch.block, c0, c1) == Coverage::all) return whole(0, rows);
-    plan_groups(first, rows, scratch);
-    for (Index r = 0; r < rows; r += kernels_.height) {
-      const Index n = std::min<Index>(kernels_.height, rows - r);
+    if (coverage(scratch.block, c0, c1) == Coverage::all) return whole(0, block.rows);
+    plan_groups(block, scratch);
+    for (Index r = 0; r < block.rows; r += kernels_.height) {
+      const Index n = std::min<Index>(kernels_.height, block.rows - r);
       const Coverage group = coverage(scratch.groups[static_cast<std::size_t>(r / kernels_.height)], c0, c1);
       if (group == Coverage::all)
         whole(r, n);
@@ -102,10 +108,14 @@ class Tiles {
 
   /// The columns of the panel, counted from its first, outside of which a group that sees some of it sees nothing.
   [[nodiscard]] Range seen(Index panel, Index r, const WorkerScratch& scratch) const {
-    const Index j0 = source_.grid().key_at + panel * kernels_.width;
-    const Sight& group = scratch.groups[static_cast<std::size_t>(r / kernels_.height)];
-    const auto ranges = group.covers.meeting(j0, j0 + kernels_.width);
-    return {std::max<Index>(ranges.front().begin - j0, 0), std::min<Index>(ranges.back().end - j0, kernels_.width)};
+    const Index c0 = panel * kernels_.width;
+    const auto pieces = meeting(group(r, scratch), c0, c0 + kernels_.width);
+    return {std::max<Index>(pieces.front().begin - c0, 0), std::min<Index>(pieces.back().end - c0, kernels_.width)};
+  }
+
+  /// What the group of row r sees.
+  [[nodiscard]] const Pieces& group(Index r, const WorkerScratch& scratch) const {
+    return scratch.groups[static_cast<std::size_t>(r / kernels_.height)];
   }
 
   /// Whether rows that see all keys of the panel need nothing but the product: no map, no missing key.
@@ -113,38 +123,109 @@ class Tiles {
     return !has_maps && (panel + 1) * kernels_.width <= source_.grid().m;
   }
 
-  /// The scores of rows [r, r + n) of the block that begins at row `first`, one panel apart, after maps; -inf where
-  /// absent.
-  S* scores(Index panel, Index first, Index r, Index n, const S* queries, WorkerScratch& scratch) const {
+  /// The scores of rows [r, r + n) of the block, one panel apart, after maps; -inf where absent.
+  S* scores(Index panel, const Block& block, Index r, Index n, WorkerScratch& scratch) const {
     const Index width = kernels_.width, groups = round_up(n) / kernels_.height;
     const Index c0 = panel * width, c1 = (std::min)(c0 + width, source_.grid().m);
     S* tile = scratch.tile.get<S>(groups * kernels_.height * width);
-    kernels_.score_panel(queries + r * source_.d(), groups, source_.keys().panel(panel), source_.d(), source_.scale(),
-                         tile, width);
+    kernels_.score_panel(block.queries + r * source_.d(), groups, source_.panel(panel, scratch), source_.d(),
+                         source_.scale(), tile, width);
     for (Index i = 0; i < n; ++i) {
       S* row = tile + i * width - c0;
-      if constexpr (has_maps) map_row<false>(row, first + r + i, c0, c1);
+      if constexpr (has_maps) map_row<false>(row, block.first + r + i, c0, c1);
       std::fill(row + c1, row + c0 + width, absent);
     }
     return tile;
   }
 
   /// The same for one group that sees some of the panel, after patterns and maps.
-  S* masked_scores(Index panel, Index first, Index r, Index n, const S* queries, WorkerScratch& scratch) const {
+  S* masked_scores(Index panel, const Block& block, Index r, Index n, WorkerScratch& scratch) const {
     const Index width = kernels_.width, c0 = panel * width;
     const Range part = seen(panel, r, scratch);
     S* tile = scratch.tile.get<S>(kernels_.height * width);
-    kernels_.score_part(queries + r * source_.d(), source_.keys().panel(panel), source_.d(), source_.scale(), tile,
-                        part.begin, part.end);
-    for (Index i = 0; i < n; ++i) {
-      S* row = tile + i * width - c0;
-      mask_row(row, first + r + i, c0 + part.begin, c0 + part.end, sight_of(first, r + i, r + n, scratch));
-      std::fill(row + c0, row + c0 + part.begin, absent);
-      std::fill(row + c0 + part.end, row + c0 + width, absent);
-    }
-    // Rows that are not there must not hold what is no number.
-    std::fill(tile + n * width, tile + kernels_.height * width, absent);
+    kernels_.score_part(block.queries + r * source_.d(), source_.panel(panel, scratch), source_.d(), source_.scale(),
+                        tile, width, part.begin, part.end);
+    mask(tile, width, block, r, n, c0, c0 + width, scratch);
     return tile;
+  }
+
+  /// Patterns and maps on the scores of columns [c0, c1) of the rows [r, r + n) of a group, which stand `stride` apart;
+  /// -inf where absent.
+  void mask(S* tile, Index stride, const Block& block, Index r, Index n, Index c0, Index c1,
+            WorkerScratch& scratch) const {
+    for (Index i = r; i < r + n; ++i, tile += stride) {
+      if constexpr (by_row) {
+        char& planned = scratch.rows_planned[static_cast<std::size_t>(r / kernels_.height)];
+        if (!std::exchange(planned, char(1))) plan_each(block.first, r, r + n, 1, scratch, scratch.rows);
+        mask_row(tile - c0, block.first + i, c0, c1, scratch.rows[static_cast<std::size_t>(i)]);
+      } else {
+        mask_row(tile - c0, block.first + i, c0, c1, group(r, scratch));
+      }
+    }
+  }
+
+  /// Maps alone, where all is seen.
+  void map(S* tile, Index stride, const Block& block, Index r, Index n, Index c0, Index c1) const {
+    if constexpr (has_maps)
+      for (Index i = r; i < r + n; ++i, tile += stride) map_row<false>(tile - c0, block.first + i, c0, c1);
+  }
+
+  /// Plans the groups of a block, unless that was done.
+  void plan_groups(const Block& block, WorkerScratch& scratch) const {
+    if (std::exchange(scratch.groups_planned, true)) return;
+    plan_each(block.first, 0, block.rows, kernels_.height, scratch, scratch.groups);
+    if constexpr (by_row) std::fill(scratch.rows_planned.begin(), scratch.rows_planned.end(), char(0));
+  }
+
+  /// Whether all queries of the block see all of these columns.
+  [[nodiscard]] bool sees_all(Index c0, Index c1, const WorkerScratch& scratch) const {
+    return coverage(scratch.block, c0, c1) == Coverage::all;
+  }
+
+  /// The keys that any of these queries may keep, and those that all keep.
+  void plan(Index first, Index last, Sight& sight, Pieces& pieces) const {
+    const Grid& grid = source_.grid();
+    const Index p0 = grid.query_at + first;
+    const Index p1 = alike_until(p0) >= grid.query_at + last ? p0 + 1 : grid.query_at + last;
+    sight.clear();
+    bool first_pattern = true;
+    each_stage([&](const auto& stage) {
+      if constexpr (PatternStage<decltype(stage)>) {
+        const std::size_t may = sight.covers.size(), all = sight.contains.size();
+        covers(stage, p0, p1, grid, sight.covers);
+        if (p1 - p0 == 1 && covers_exactly<decltype(stage)>)
+          sight.contains.append(sight.covers, may);
+        else
+          contains(stage, p0, p1, grid, sight.contains);
+        if (!first_pattern) {
+          sight.covers.intersect(0, may);
+          sight.contains.intersect(0, all);
+        }
+        first_pattern = false;
+      }
+    });
+    if (first_pattern) {
+      sight.covers.add(grid.key_at, grid.key_end());
+      sight.contains.add(grid.key_at, grid.key_end());
+    }
+    cut(sight, grid, pieces);
+  }
+
+  /// The first row after this one that keeps other keys.
+  [[nodiscard]] Index row_alike_until(Index i) const {
+    const Index p = source_.grid().query_at + i, until = alike_until(p);
+    return until - p > source_.grid().n ? source_.grid().n : i + (until - p);
+  }
+
+  /// Patterns and maps on a list of scores of the columns of a piece, which stand in the list from `at` on; -inf where
+  /// absent. Returns where the next piece stands.
+  Index stream(S* values, Index at, const Piece& piece, Index i) const {
+    S* row = values + (at - piece.begin);
+    if (!piece.all)
+      map_row<true>(row, i, piece.begin, piece.end);
+    else if constexpr (has_maps)
+      map_row<false>(row, i, piece.begin, piece.end);
+    return at + (piece.end - piece.begin);
   }
 
  private:
@@ -160,72 +241,29 @@ class Tiles {
     return until;
   }
 
-  /// The keys that any of these queries may keep, and those that all keep.
-  void plan(Index first, Index last, Sight& sight) const {
-    const Grid& grid = source_.grid();
-    const Index p0 = grid.query_at + first;
-    const Index p1 = alike_until(p0) >= grid.query_at + last ? p0 + 1 : grid.query_at + last;
-    sight.clear();
-    bool first_pattern = true;
-    each_stage([&](const auto& stage) {
-      if constexpr (PatternStage<decltype(stage)>) {
-        const std::size_t may = sight.covers.size(), all = sight.contains.size();
-        covers(stage, p0, p1, grid, sight.covers);
-        contains(stage, p0, p1, grid, sight.contains);
-        if (!first_pattern) {
-          sight.covers.intersect(0, may);
-          sight.contains.intersect(0, all);
-        }
-        first_pattern = false;
-      }
-    });
-    if (first_pattern) {
-      sight.covers.add(grid.key_at, grid.key_end());
-      sight.contains.add(grid.key_at, grid.key_end());
-    }
-  }
-
   /// Plans rows [begin, end) of the block that begins at row `first`, `step` at a time; those that are like the ones
   /// before them are copied.
-  void plan_each(Index first, Index begin, Index end, Index step, std::vector<Sight>& sights) const {
+  void plan_each(Index first, Index begin, Index end, Index step, WorkerScratch& scratch,
+                 std::vector<Pieces>& pieces) const {
     Index alike = (std::numeric_limits<Index>::min)();
     for (Index r = begin; r < end; r += step) {
-      Sight& sight = sights[static_cast<std::size_t>(r / step)];
+      Pieces& own = pieces[static_cast<std::size_t>(r / step)];
       const Index last = (std::min)(r + step, end), p = source_.grid().query_at + first;
       if (r > begin && p + last <= alike) {
-        sight = sights[static_cast<std::size_t>(r / step) - 1];
+        own = pieces[static_cast<std::size_t>(r / step) - 1];
       } else {
-        plan(first + r, first + last, sight);
+        plan(first + r, first + last, scratch.sight, own);
         const Index until = alike_until(p + r);
         alike = until >= p + last ? until : (std::numeric_limits<Index>::min)();
       }
     }
   }
 
-  /// Plans the groups of a block, unless that was done.
-  void plan_groups(Index first, Index rows, WorkerScratch& scratch) const {
-    if (std::exchange(scratch.groups_planned, true)) return;
-    plan_each(first, 0, rows, kernels_.height, scratch.groups);
-    if constexpr (by_row) std::fill(scratch.rows_planned.begin(), scratch.rows_planned.end(), char(0));
-  }
-
-  /// What masks row r of a block: its group's sight, or one of its own where that is cheaper than asking the pattern.
-  const Sight& sight_of(Index first, Index r, Index end, WorkerScratch& scratch) const {
-    const Index group = r / kernels_.height;
-    if constexpr (by_row) {
-      if (!std::exchange(scratch.rows_planned[static_cast<std::size_t>(group)], char(1)))
-        plan_each(first, group * kernels_.height, (std::min)((group + 1) * kernels_.height, end), 1, scratch.rows);
-      return scratch.rows[static_cast<std::size_t>(r)];
-    }
-    return scratch.groups[static_cast<std::size_t>(group)];
-  }
-
-  /// How much of the keys [c0, c1) is seen.
-  Coverage coverage(const Sight& sight, Index c0, Index c1) const {
-    const Index j0 = source_.grid().key_at + c0, j1 = source_.grid().key_at + c1;
-    for (const Range& range : sight.contains.meeting(j0, j1))
-      if (range.begin <= j0 && j1 <= range.end) return Coverage::all;
-    return sight.covers.meeting(j0, j1).empty() ? Coverage::none : Coverage::some;
+  /// How much of the columns [c0, c1) is seen.
+  static Coverage coverage(const Pieces& pieces, Index c0, Index c1) {
+    const auto met = meeting(pieces, c0, c1);
+    if (met.empty()) return Coverage::none;
+    return met.front().all && met.front().begin <= c0 && c1 <= met.front().end ? Coverage::all : Coverage::some;
   }
 
   template <class F>
@@ -234,27 +272,18 @@ class Tiles {
     (std::make_index_sequence<count>{});
   }
 
-  /// A row of scores [c0, c1) after patterns and maps. What is inside `contains` or outside `covers` need not be asked.
-  void mask_row(S* row, Index i, Index c0, Index c1, const Sight& sight) const {
-    const auto clipped = [&](const Range& range, Index begin, Index end) {
-      return Range{(std::max)(begin, source_.grid().column(range.begin)),
-                   (std::min)(end, source_.grid().column(range.end))};
-    };
-    const Index j0 = source_.grid().key_at + c0, j1 = source_.grid().key_at + c1;
+  /// A row of scores [c0, c1) after patterns and maps. What is in no piece, or in one that is seen by all, need not be
+  /// asked.
+  void mask_row(S* row, Index i, Index c0, Index c1, const Pieces& pieces) const {
     Index c = c0;
-    for (const Range& covered : sight.covers.meeting(j0, j1)) {
-      const Range may = clipped(covered, c0, c1);
-      std::fill(row + c, row + may.begin, absent);
-      c = may.begin;
-      for (const Range& contained : sight.contains.meeting(j0, j1)) {
-        const Range all = clipped(contained, c, may.end);
-        if (all.begin >= all.end) continue;
-        map_row<true>(row, i, c, all.begin);
-        if constexpr (has_maps) map_row<false>(row, i, all.begin, all.end);
-        c = all.end;
-      }
-      map_row<true>(row, i, c, may.end);
-      c = may.end;
+    for (const Piece& piece : meeting(pieces, c0, c1)) {
+      const Index begin = (std::max)(piece.begin, c0), end = (std::min)(piece.end, c1);
+      std::fill(row + c, row + begin, absent);
+      if (!piece.all)
+        map_row<true>(row, i, begin, end);
+      else if constexpr (has_maps)
+        map_row<false>(row, i, begin, end);
+      c = end;
     }
     std::fill(row + c, row + c1, absent);
   }

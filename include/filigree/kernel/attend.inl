@@ -1,120 +1,138 @@
 // SPDX-License-Identifier: MIT
-// Online softmax times V: the tile of scores becomes weights relative to the largest score so far, and these meet the
-// rows of V while both are in the first-level cache.
+// Softmax times V over a chunk of keys: scores become weights relative to the largest of the chunk, and these meet the
+// rows of V. Chunks are merged afterwards.
 //
 // Every operation on a row is the same whatever rows stand beside it, so its bits do not depend on them.
 // Reference: Milakov and Gimelshein, arXiv:1805.02867; Dao et al., arXiv:2205.14135, algorithm 1.
 
-// Whether count rows of `dv` numbers are all finite: 0 * x is 0 for such x alone.
+// Whether count rows of `dv` numbers are all finite.
 inline bool all_finite(const Real* v, Index stride, Index count, Index dv) {
   Vec zero[chains]{};  // x - x is 0 or NaN
   for (Index j = 0; j < count; ++j) sweep(v + j * stride, dv, [&](int c, const Vec& x) { zero[c] += x - x; });
   return above((zero[0] + zero[1]) + (zero[2] + zero[3]), broadcast(infinity)) == 0;
 }
 
-// Room for a number of each row of a group, in whole vectors.
-inline constexpr int rows_room = (height + lanes - 1) / lanes * lanes;
-
-// Turns the scores of a group into exp(score - maximum), raises the maxima to those of the tile, and adds to the sums.
-// What the old sums and outputs have to be multiplied by goes to `factor`.
-[[gnu::always_inline]] inline void soften(Real* tile /*[height][width]*/, Sums<Real> rows,
-                                          Real* factor /*[rows_room]*/) {
-  Real shift[height], fall[rows_room]{};
-  FILIGREE_UNROLL
-  for (int r = 0; r < height; ++r) {
-    Vec high = broadcast(-infinity);  // NaN counts for nothing
-    FILIGREE_UNROLL
-    for (int c = 0; c < cols; ++c) {
-      const Vec s = load(tile + r * width + c * lanes);
-      high = s > high ? s : high;
-    }
-    const Real before = rows.maximum[r], peak = largest(high), after = peak > before ? peak : before;
-    rows.maximum[r] = after;
-    shift[r] = after > -infinity ? after : Real(0);
-    fall[r] = before - shift[r];
-  }
-  for (int r = 0; r < height; r += lanes) store(factor + r, exponential(load(fall + r)));
-  for (int r = 0; r < height; ++r) {
-    Vec total = load(rows.sum + r * lanes) * broadcast(factor[r]);
-    FILIGREE_UNROLL
-    for (int c = 0; c < cols; ++c) {
-      const Vec e = exponential(load(tile + r * width + c * lanes) - broadcast(shift[r]));
-      store(tile + r * width + c * lanes, e);
-      total += e;
-    }
-    store(rows.sum + r * lanes, total);
-  }
+// Calls f(vector) for the places of the vectors that hold the segments, which share none.
+template <class F>
+[[gnu::always_inline]] inline void each_vector(const Segment* segments, Index count, const F& f) {
+  for (Index s = 0; s < count; ++s)
+    for (Index c = segments[s].begin / lanes * lanes; c < segments[s].end; c += lanes) f(c);
 }
 
-// Adds weights times V to `vectors` vectors of the outputs of a group.
-template <int vectors>
-[[gnu::always_inline]] inline void add_values(const Real* weights /*[height][width]*/, const Real* factor, Index count,
-                                              const Real* v, Index stride, Real* out /*[height][room]*/, Index room) {
-  Vec acc[height][vectors];
+// Turns scores into exp(score - maximum), and keeps maxima and sums.
+template <int rows>
+[[gnu::always_inline]] inline void soften(Real* tile /*[rows][stride]*/, Index stride, const Segment* segments,
+                                          Index count, Sums<Real> to) {
+  Vec high[rows];
   FILIGREE_UNROLL
-  for (int r = 0; r < height; ++r) {
+  for (int r = 0; r < rows; ++r) high[r] = broadcast(-infinity);
+  each_vector(segments, count, [&](Index c) {
     FILIGREE_UNROLL
-    for (int c = 0; c < vectors; ++c) acc[r][c] = load(out + r * room + c * lanes) * broadcast(factor[r]);
+    for (int r = 0; r < rows; ++r) {
+      const Vec s = load(tile + r * stride + c);
+      high[r] = s > high[r] ? s : high[r];  // NaN counts for nothing
+    }
+  });
+  Vec shift[rows], total[rows];
+  FILIGREE_UNROLL
+  for (int r = 0; r < rows; ++r) {
+    to.maximum[r] = largest(high[r]);
+    shift[r] = broadcast(to.maximum[r] > -infinity ? to.maximum[r] : Real(0));
+    total[r] = Vec{};
   }
-  FILIGREE_UNROLL_TWICE
-  for (Index j = 0; j < count; ++j, ++weights, v += stride) {
-    Vec value[vectors];
+  each_vector(segments, count, [&](Index c) {
     FILIGREE_UNROLL
-    for (int c = 0; c < vectors; ++c) value[c] = load(v + c * lanes);
+    for (int r = 0; r < rows; ++r) {
+      const Vec e = exponential(load(tile + r * stride + c) - shift[r]);
+      store(tile + r * stride + c, e);
+      total[r] += e;
+    }
+  });
+  FILIGREE_UNROLL
+  for (int r = 0; r < rows; ++r) store(to.sum + r * lanes, total[r]);
+}
+
+// Weights times `vectors` vectors of the rows of V, over ascending keys.
+template <int rows, int vectors>
+[[gnu::always_inline]] inline void weigh_values(const Real* weights /*[rows][stride]*/, Index stride,
+                                                const Segment* segments, Index count, const Real* v, Index v_stride,
+                                                Real* out /*[rows][room]*/, Index room) {
+  Vec acc[rows][vectors];
+  FILIGREE_UNROLL
+  for (int r = 0; r < rows; ++r) {
     FILIGREE_UNROLL
-    for (int r = 0; r < height; ++r) {
-      const Vec w = broadcast(weights[r * width]);
+    for (int c = 0; c < vectors; ++c) acc[r][c] = Vec{};
+  }
+  for (Index s = 0; s < count; ++s) {
+    const Real* w = weights + segments[s].begin;
+    const Real* row = v + segments[s].begin * v_stride;
+    FILIGREE_UNROLL_TWICE
+    for (Index j = segments[s].begin; j < segments[s].end; ++j, ++w, row += v_stride) {
+      Vec value[vectors];
       FILIGREE_UNROLL
-      for (int c = 0; c < vectors; ++c) acc[r][c] = multiply_add(w, value[c], acc[r][c]);
+      for (int c = 0; c < vectors; ++c) value[c] = load(row + c * lanes);
+      FILIGREE_UNROLL
+      for (int r = 0; r < rows; ++r) {
+        const Vec weight = broadcast(w[r * stride]);
+        FILIGREE_UNROLL
+        for (int c = 0; c < vectors; ++c) acc[r][c] = multiply_add(weight, value[c], acc[r][c]);
+      }
     }
   }
   FILIGREE_UNROLL
-  for (int r = 0; r < height; ++r) {
+  for (int r = 0; r < rows; ++r) {
     FILIGREE_UNROLL
     for (int c = 0; c < vectors; ++c) store(out + r * room + c * lanes, acc[r][c]);
   }
 }
 
-// One group: from scores to outputs; only keys [begin, end) of the tile are seen. dv is a multiple of lanes.
-[[gnu::always_inline]] inline void absorb(Real* tile, Index begin, Index end, const Real* v, Index stride, Index dv,
-                                          Sums<Real> rows) {
-  Real factor[rows_room];
-  soften(tile, rows, factor);
+// Some rows over the segments of a chunk; scores are -inf where absent. dv is a multiple of lanes.
+template <int rows>
+inline void attend_rows(Real* tile /*[rows][stride]*/, Index stride, const Segment* segments, Index count,
+                        const Real* v /*[.][v_stride]*/, Index v_stride, Index dv, Sums<Real> to) {
+  soften<rows>(tile, stride, segments, count, to);
   Index f = 0;
-  const Real* weights = tile + begin;
-  const Real* values = v + begin * stride;
   for (; f + width <= dv; f += width)
-    add_values<cols>(weights, factor, end - begin, values + f, stride, rows.out + f, rows.stride);
-  for (; f < dv; f += lanes) add_values<1>(weights, factor, end - begin, values + f, stride, rows.out + f, rows.stride);
+    weigh_values<rows, cols>(tile, stride, segments, count, v + f, v_stride, to.out + f, to.stride);
+  for (; f < dv; f += lanes)
+    weigh_values<rows, 1>(tile, stride, segments, count, v + f, v_stride, to.out + f, to.stride);
 }
 
-// Groups of queries that see a whole panel.
-inline void attend_panel(const Real* q /*[groups][d][height]*/, Index groups, const Real* k /*[d][width]*/, Index d,
-                         Real scale, const Real* v /*[width][stride]*/, Index stride, Index dv, Sums<Real> rows) {
-  alignas(64) Real tile[height * width];
-  for (Index g = 0; g < groups; ++g, q += d * height, rows = rows.from(height, lanes)) {
-    score_panel(q, 1, k, d, scale, tile, width);
-    absorb(tile, 0, width, v, stride, dv, rows);
-  }
+// A group of `height` rows, of which the first `present` are there.
+inline void attend_chunk(Real* tile, Index stride, const Segment* segments, Index count, const Real* v, Index v_stride,
+                         Index dv, Index present, Sums<Real> to) {
+  if (present == 1)
+    attend_rows<1>(tile, stride, segments, count, v, v_stride, dv, to);
+  else
+    attend_rows<height>(tile, stride, segments, count, v, v_stride, dv, to);
 }
 
-// A group whose scores are in memory, -inf where absent; it sees none but the keys [begin, end). Where a row of V is
-// not finite, only the queries that see it may meet it.
-inline void attend_scores(Real* tile /*[height][width]*/, Index begin, Index end, const Real* v, Index stride, Index dv,
-                          bool finite, Sums<Real> rows) {
-  if (finite) return absorb(tile, begin, end, v, stride, dv, rows);
-  bool seen[height * width];
-  for (int i = 0; i < height * width; ++i) seen[i] = tile[i] != -infinity;
-  Real factor[rows_room];
-  soften(tile, rows, factor);
-  for (int r = 0; r < height; ++r)
-    for (Index f = 0; f < dv; f += lanes) {
-      Real* out = rows.out + r * rows.stride + f;
-      Vec acc = load(out) * broadcast(factor[r]);
-      for (Index j = begin; j < end; ++j)
-        if (seen[r * width + j]) acc = multiply_add(broadcast(tile[r * width + j]), load(v + j * stride + f), acc);
-      store(out, acc);
+// The same for rows of V that are not finite: 0 times them is NaN, so only the queries that see them may meet them.
+inline void attend_careful(Real* tile, Index stride, const Segment* segments, Index count, const Real* v,
+                           Index v_stride, Index dv, Index present, Sums<Real> to) {
+  for (Index r = 0; r < present; ++r, tile += stride, to = to.from(1, lanes)) {
+    for (Index f = 0; f < dv; ++f) to.out[f] = 0;
+    Real top = -infinity;
+    each_vector(segments, count, [&](Index c) {
+      for (Index j = c; j < c + lanes; ++j) top = tile[j] > top ? tile[j] : top;
+    });
+    const Vec shift = broadcast(top > -infinity ? top : Real(0));
+    Vec total{};
+    for (Index s = 0; s < count; ++s) {
+      for (Index c = segments[s].begin / lanes * lanes; c < segments[s].end; c += lanes) {
+        const Vec score = load(tile + c), e = exponential(score - shift);
+        total += e;
+        for (int l = 0; l < lanes; ++l) {
+          if (score[l] == -infinity) continue;
+          const Real* row = v + (c + l) * v_stride;
+          for (Index f = 0; f < dv; f += lanes)
+            store(to.out + f, multiply_add(broadcast(e[l]), load(row + f), load(to.out + f)));
+        }
+      }
     }
+    *to.maximum = top;
+    store(to.sum, total);
+  }
 }
 
 // Adds the parts of `count` rows, which come from later keys, to what there is: a chunk of keys after the other.

@@ -71,9 +71,12 @@ template <class Real>
 struct Kernels {
   int lanes, width, height;
   void (*pack_panel)(const Real* rows, Index stride, Index count, Index d, Real* out);
+  void (*gather_panel)(const Real* rows, Index stride, const Column* columns, Index count, Index d, Real* out);
   void (*pack_group)(const Real* rows, Index stride, Index d, Real* out);
   void (*score_panel)(const Real* q, Index groups, const Real* k, Index d, Real scale, Real* out, Index stride);
-  void (*score_part)(const Real* q, const Real* k, Index d, Real scale, Real* out, Index begin, Index end);
+  void (*score_part)(const Real* q, const Real* k, Index d, Real scale, Real* out, Index stride, Index begin,
+                     Index end);
+  void (*score_run)(const Real* q, const Real* panels, Index begin, Index end, Index d, Real scale, Real* out);
   void (*append_panel)(const Real* q, Index groups, const Real* k, Index d, Real scale, Column first,
                        Candidates<Real> rows);
   void (*append_scores)(const Real* scores, Index stride, Index count, Column first, Candidates<Real> rows);
@@ -85,10 +88,10 @@ struct Kernels {
   void (*take_best)(Candidates<Real> rows, Index count, Index k, Candidates<Real> to);
   SoftmaxSums<Real> (*softmax)(Real* w, Index count, Real sink);
   bool (*all_finite)(const Real* v, Index stride, Index count, Index dv);
-  void (*attend_panel)(const Real* q, Index groups, const Real* k, Index d, Real scale, const Real* v, Index stride,
-                       Index dv, Sums<Real> rows);
-  void (*attend_scores)(Real* tile, Index begin, Index end, const Real* v, Index stride, Index dv, bool finite,
-                        Sums<Real> rows);
+  void (*attend_chunk)(Real* tile, Index stride, const Segment* segments, Index count, const Real* v, Index v_stride,
+                       Index dv, Index present, Sums<Real> to);
+  void (*attend_careful)(Real* tile, Index stride, const Segment* segments, Index count, const Real* v, Index v_stride,
+                         Index dv, Index present, Sums<Real> to);
   void (*merge_sums)(Sums<Real> whole, Sums<Real> part, Index count, Index dv);
   SoftmaxSums<Real> (*finish_row)(Sums<Real> row, Index dv, Real sink);
   void (*gather)(Real* out, const Real* weights, const Column* columns, Index count, const Real* v, Index stride,

@@ -22,25 +22,41 @@ template <int distance = 1>
   }
 }
 
+// `lanes` rows, row(r) each, as columns [c, c + lanes) of a panel; rows from `count` on are 0.
+template <class RowOf>
+[[gnu::always_inline]] inline void pack_lanes(const RowOf& row, Index count, Index d, Real* out /*[d][width]*/) {
+  Index f = 0;
+  if (count >= lanes) {
+    for (; f + lanes <= d; f += lanes) {
+      Vec v[lanes];
+      FILIGREE_UNROLL
+      for (int r = 0; r < lanes; ++r) v[r] = load(row(r) + f);
+      transpose(v);
+      FILIGREE_UNROLL
+      for (int r = 0; r < lanes; ++r) store(out + (f + r) * width, v[r]);
+    }
+  }
+  for (; f < d; ++f)
+    for (int r = 0; r < lanes; ++r) out[f * width + r] = r < count ? row(r)[f] : Real(0);
+}
+
 // Rows from `count` on are 0.
 inline void pack_panel(const Real* rows /*[count][stride]*/, Index stride, Index count, Index d,
                        Real* out /*[d][width]*/) {
-  for (int c = 0; c < width; c += lanes) {
-    const Real* from = rows + c * stride;
-    Index f = 0;
-    if (c + lanes <= count) {
-      for (; f + lanes <= d; f += lanes) {
-        Vec v[lanes];
-        FILIGREE_UNROLL
-        for (int r = 0; r < lanes; ++r) v[r] = load(from + r * stride + f);
-        transpose(v);
-        FILIGREE_UNROLL
-        for (int r = 0; r < lanes; ++r) store(out + (f + r) * width + c, v[r]);
-      }
-    }
-    for (; f < d; ++f)
-      for (int r = 0; r < lanes; ++r) out[f * width + c + r] = c + r < count ? from[r * stride + f] : Real(0);
-  }
+  for (int c = 0; c < width; c += lanes)
+    pack_lanes([&](Index r) { return rows + (c + r) * stride; }, count - c, d, out + c);
+}
+
+// The same for rows that stand anywhere. Vectors without a row are not written.
+inline void gather_panel(const Real* rows /*[m][stride]*/, Index stride, const Column* columns, Index count, Index d,
+                         Real* out /*[d][width]*/) {
+  Index c = 0;
+  for (; c + lanes <= count; c += lanes)
+    pack_lanes([&](Index r) { return rows + columns[c + r] * stride; }, lanes, d, out + c);
+  if (c == count) return;
+  // The last key stands in for those that are missing: a panel is read as a whole.
+  const Index last = count - 1;
+  pack_lanes([&](Index r) { return rows + columns[c + r < count ? c + r : last] * stride; }, lanes, d, out + c);
 }
 
 inline void pack_group(const Real* rows /*[height][stride]*/, Index stride, Index d, Real* out /*[d][height]*/) {

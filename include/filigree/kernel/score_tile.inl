@@ -54,26 +54,57 @@ inline void score_panel(const Real* q /*[groups][d][height]*/, Index groups, con
   }
 }
 
+// Scores of one query against the vectors [begin, begin + vectors) of consecutive panels.
+template <int vectors>
+[[gnu::always_inline]] inline void score_few(const Real* q /*[d]*/, const Real* panels /*[.][d][width]*/, Index begin,
+                                             Index d, const Vec& scale, Real* out) {
+  const Real* key[vectors];
+  Vec acc[vectors];
+  FILIGREE_UNROLL
+  for (int c = 0; c < vectors; ++c) {
+    key[c] = panels + (begin + c) / cols * d * width + (begin + c) % cols * lanes;
+    acc[c] = Vec{};
+  }
+  for (Index f = 0; f < d; ++f) {
+    const Vec query = broadcast(q[f]);
+    FILIGREE_UNROLL
+    for (int c = 0; c < vectors; ++c) acc[c] = multiply_add(query, load(key[c] + f * width), acc[c]);
+  }
+  FILIGREE_UNROLL
+  for (int c = 0; c < vectors; ++c) store(out + c * lanes, acc[c] * scale);
+}
+
+// Eight chains at a time, for the latency of a multiply-add.
+inline void score_run(const Real* q /*[d]*/, const Real* panels /*[.][d][width]*/, Index begin, Index end, Index d,
+                      Real scale, Real* out /*[(end - begin) * lanes]*/) {
+  const Vec factor = broadcast(scale);
+  for (; begin + 8 <= end; begin += 8, out += 8 * lanes) score_few<8>(q, panels, begin, d, factor, out);
+  for (; begin + 4 <= end; begin += 4, out += 4 * lanes) score_few<4>(q, panels, begin, d, factor, out);
+  for (; begin + 2 <= end; begin += 2, out += 2 * lanes) score_few<2>(q, panels, begin, d, factor, out);
+  for (; begin < end; ++begin, out += lanes) score_few<1>(q, panels, begin, d, factor, out);
+}
+
 // The same for the vectors [first, first + vectors) of one group's tile.
 template <int vectors = 1>
-inline void score_vectors(const Real* q, const Real* k, Index d, Real scale, Real* out /*[height][width]*/, int first,
-                          int count) {
+inline void score_vectors(const Real* q, const Real* k, Index d, Real scale, Real* out /*[height][stride]*/,
+                          Index stride, int first, int count) {
   if constexpr (vectors <= cols) {
-    if (count > vectors) return score_vectors<vectors + 1>(q, k, d, scale, out, first, count);
+    if (count > vectors) return score_vectors<vectors + 1>(q, k, d, scale, out, stride, first, count);
     Tile<height, vectors> tile;
     score_tile<height>(q, k, d, scale, tile);
+    out += first * lanes;
     FILIGREE_UNROLL
-    for (int r = 0; r < height; ++r) {
+    for (int r = 0; r < height; ++r, out += stride) {
       FILIGREE_UNROLL
-      for (int c = 0; c < vectors; ++c) store(out + r * width + (first + c) * lanes, tile.s[r][c]);
+      for (int c = 0; c < vectors; ++c) store(out + c * lanes, tile.s[r][c]);
     }
   }
 }
 
 // Scores of one group against the keys [begin, end) of a panel; those beside them in their vectors come along.
-inline void score_part(const Real* q, const Real* k, Index d, Real scale, Real* out /*[height][width]*/, Index begin,
-                       Index end) {
+inline void score_part(const Real* q, const Real* k, Index d, Real scale, Real* out /*[height][stride]*/, Index stride,
+                       Index begin, Index end) {
   const int first = static_cast<int>(begin) / lanes, last = (static_cast<int>(end) + lanes - 1) / lanes;
   if (d > 0) k += first * lanes;  // else it may be null
-  score_vectors(q, k, d, scale, out, first, last - first);
+  score_vectors(q, k, d, scale, out, stride, first, last - first);
 }

@@ -32,7 +32,7 @@ struct SoftmaxSums {
   Real maximum, sum;  // sum of exp(value - maximum)
 };
 
-/// Softmax times V of some rows, as far as it has come: sum of exp(score - maximum), and that times the rows of V.
+/// Softmax times V of some rows over some keys: sum of exp(score - maximum), and that times the rows of V.
 template <class Real>
 struct Sums {
   Real* out;  // [rows][stride]
@@ -44,6 +44,11 @@ struct Sums {
   [[nodiscard]] Sums from(Index row, Index lanes) const {
     return {out + row * stride, stride, maximum + row, sum + row * lanes};
   }
+};
+
+/// Columns [begin, end) of a tile.
+struct Segment {
+  Index begin, end;
 };
 
 struct CompressOrder {

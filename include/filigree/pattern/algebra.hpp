@@ -18,6 +18,7 @@ template <PatternStage A, PatternStage B>
 struct And {
   using Category = Pattern;
   static constexpr bool asks_dearly = detail::asks_dearly<A> || detail::asks_dearly<B>;
+  static constexpr bool covers_exactly = detail::covers_exactly<A> && detail::covers_exactly<B>;
   A a;
   B b;
 
@@ -45,6 +46,9 @@ struct And {
     detail::check(a, grid);
     detail::check(b, grid);
   }
+  bool scatters(const Grid& grid) const requires(detail::may_scatter<A> || detail::may_scatter<B>) {
+    return detail::scatters(a, grid) || detail::scatters(b, grid);
+  }
   bool reads(const void* begin, const void* end) const {
     return detail::reads(a, begin, end) || detail::reads(b, begin, end);
   }
@@ -55,6 +59,7 @@ template <PatternStage A, PatternStage B>
 struct Or {
   using Category = Pattern;
   static constexpr bool asks_dearly = detail::asks_dearly<A> || detail::asks_dearly<B>;
+  static constexpr bool covers_exactly = detail::covers_exactly<A> && detail::covers_exactly<B>;
   A a;
   B b;
 
@@ -65,16 +70,25 @@ struct Or {
     return (std::min)(detail::alike_until(a, p, grid), detail::alike_until(b, p, grid));
   }
   void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
+    const std::size_t mark = out.size();
     detail::covers(a, p0, p1, grid, out);
+    const std::size_t middle = out.size();
     detail::covers(b, p0, p1, grid, out);
+    out.unite(mark, middle);
   }
   void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const {
+    const std::size_t mark = out.size();
     detail::contains(a, p0, p1, grid, out);
+    const std::size_t middle = out.size();
     detail::contains(b, p0, p1, grid, out);
+    out.unite(mark, middle);
   }
   void check(const Grid& grid) const {
     detail::check(a, grid);
     detail::check(b, grid);
+  }
+  bool scatters(const Grid& grid) const requires(detail::may_scatter<A> || detail::may_scatter<B>) {
+    return detail::scatters(a, grid) || detail::scatters(b, grid);
   }
   bool reads(const void* begin, const void* end) const {
     return detail::reads(a, begin, end) || detail::reads(b, begin, end);
@@ -85,7 +99,7 @@ struct Or {
 template <PatternStage A>
 struct Not {
   using Category = Pattern;
-  static constexpr bool asks_dearly = detail::asks_dearly<A>;
+  static constexpr bool asks_dearly = detail::asks_dearly<A>, covers_exactly = detail::covers_exactly<A>;
   A a;
 
   bool keeps(Index p, Index j, const Grid& grid) const { return !detail::keeps(a, p, j, grid); }

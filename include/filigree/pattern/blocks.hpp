@@ -14,7 +14,7 @@ namespace filigree {
 template <PatternStage P>
 struct Blocks {
   using Category = Pattern;
-  static constexpr bool asks_dearly = detail::asks_dearly<P>;
+  static constexpr bool asks_dearly = detail::asks_dearly<P>, covers_exactly = detail::covers_exactly<P>;
   Index b;
   P pattern;
 
@@ -33,6 +33,9 @@ struct Blocks {
     spread(p0, p1, grid, out, [&](Index b0, Index b1, const Grid& g) { detail::contains(pattern, b0, b1, g, out); });
   }
   void check(const Grid& grid) const { detail::check(pattern, blocks_of(grid)); }
+  bool scatters(const Grid& grid) const requires(detail::may_scatter<P>) {
+    return b < 8 && detail::scatters(pattern, blocks_of(grid));
+  }
   bool reads(const void* begin, const void* end) const { return detail::reads(pattern, begin, end); }
 
   /// The grid of the blocks: those that have a query, those that have a key.

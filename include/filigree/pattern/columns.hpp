@@ -11,6 +11,7 @@ namespace filigree {
 /// What columns(l, c) returns.
 struct Columns {
   using Category = Pattern;
+  static constexpr bool covers_exactly = true;
   Index l, c;
 
   bool keeps(Index, Index j) const { return detail::modulo(j, l) >= l - c; }
@@ -26,6 +27,7 @@ struct Columns {
     }
   }
   void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const { covers(p0, p1, grid, out); }
+  bool scatters(const Grid&) const { return c < 16 && c <= l / 4; }
 };
 
 /// Lets every query see the last c keys of each block of l: j mod l >= l - c, the summaries of the blocks.

@@ -18,7 +18,7 @@ template <class Held>
 struct Given {
   using Category = Pattern;
   using Sparse = std::remove_cvref_t<Held>;
-  static constexpr bool by_row = bool(Sparse::IsRowMajor);
+  static constexpr bool by_row = bool(Sparse::IsRowMajor), covers_exactly = by_row;
   Held s;
 
   bool keeps(Index p, Index j, const Grid& grid) const {
@@ -30,8 +30,8 @@ struct Given {
   void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
     if constexpr (by_row) {
       const Index end = (std::min)(p1, grid.query_at + grid.n);
-      // Entries of one row that share a tile are not worth a range each.
-      for (Index p = (std::max)(p0, grid.query_at); p < end; ++p) add_runs(p, 64, grid, out);
+      // Entries of one row that share a tile are not worth a range each, unless the row is asked for alone.
+      for (Index p = (std::max)(p0, grid.query_at); p < end; ++p) add_runs(p, p1 - p0 == 1 ? 1 : 64, grid, out);
     } else {
       out.add(grid.key_at, grid.key_end());
     }
@@ -50,6 +50,7 @@ struct Given {
     }
   }
 
+  bool scatters(const Grid& grid) const requires(by_row) { return s.nonZeros() / 4 < grid.n * grid.m / 16; }
   void check(const Grid& grid) const {
     detail::require(s.rows() == grid.n && s.cols() == grid.m, "given(S): S is ", s.rows(), "x", s.cols(),
                     " and must have the shape of the scores, ", grid.n, "x", grid.m);

@@ -16,6 +16,7 @@ namespace filigree {
 /// What global(ids) returns.
 struct Global {
   using Category = Pattern;
+  static constexpr bool covers_exactly = true;
   std::vector<Index> ids;  // ascending, distinct; negative ones count from the end of the keys
 
   bool keeps(Index p, Index j, const Grid& grid) const { return is_global(p, grid) || is_global(j, grid); }

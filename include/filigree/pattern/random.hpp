@@ -54,7 +54,7 @@ void kept_ranges(const P& pattern, Index p, const Grid& grid, Ranges& out) {
 template <PatternStage Excluded = detail::Nothing>
 struct Random {
   using Category = Pattern;
-  static constexpr bool asks_dearly = true;
+  static constexpr bool asks_dearly = true, covers_exactly = true;
   Index r;
   std::uint64_t seed;
   Excluded excluded = {};
@@ -72,6 +72,7 @@ struct Random {
   void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const {
     if (p1 - p0 == 1) covers(p0, p1, grid, out);
   }
+  bool scatters(const Grid& grid) const { return r <= grid.m / 4; }
   void check(const Grid& grid) const { detail::check(excluded, grid); }
   bool reads(const void* begin, const void* end) const { return detail::reads(excluded, begin, end); }
 
@@ -106,6 +107,7 @@ struct Random {
 /// What random(indices) returns.
 struct RandomIndices {
   using Category = Pattern;
+  static constexpr bool covers_exactly = true;
   Eigen::Matrix<Index, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> indices;
 
   bool keeps(Index p, Index j, const Grid& grid) const {
@@ -121,6 +123,7 @@ struct RandomIndices {
   void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const {
     if (p1 - p0 == 1) covers(p0, p1, grid, out);
   }
+  bool scatters(const Grid& grid) const { return indices.cols() <= grid.m / 4; }
   void check(const Grid& grid) const {
     detail::require(indices.rows() == grid.n, "random(indices): indices has ", indices.rows(),
                     " rows and must have one for each query (within blocks: block of queries), ", grid.n);

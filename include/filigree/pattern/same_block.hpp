@@ -11,6 +11,7 @@ namespace filigree {
 /// What same_block(b) returns.
 struct SameBlock {
   using Category = Pattern;
+  static constexpr bool covers_exactly = true;
   Index b;
 
   bool keeps(Index p, Index j) const { return block(p) == block(j); }

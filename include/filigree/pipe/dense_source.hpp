@@ -34,7 +34,7 @@ class DenseSource {
 
   class Bound {
    public:
-    Bound(const DenseSource& source, const Session&) : reader_(source.x_), grid_(source.grid()) {}
+    Bound(const DenseSource& source, const Session&, Index) : reader_(source.x_), grid_(source.grid()) {}
 
     [[nodiscard]] const Grid& grid() const { return grid_; }
     [[nodiscard]] Index height() const { return 16; }

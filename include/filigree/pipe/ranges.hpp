@@ -29,6 +29,10 @@ class Ranges {
   [[nodiscard]] const Range* begin() const { return list_.data(); }
   [[nodiscard]] const Range* end() const { return list_.data() + list_.size(); }
   void clear() { list_.clear(); }
+  /// Adds the ranges of another list from number `first` on.
+  void append(const Ranges& other, std::size_t first) {
+    list_.insert(list_.end(), other.list_.begin() + static_cast<std::ptrdiff_t>(first), other.list_.end());
+  }
   void reserve(std::size_t count) { list_.reserve(count); }
 
   /// The ranges of a normalised list that have a key in [begin, end).
@@ -40,7 +44,16 @@ class Ranges {
 
   /// Sorts, joins and clips what was added since `mark` (a size()) to the keys of the grid.
   void normalize(std::size_t mark, const Grid& grid) {
-    if (list_.size() > mark + 1)
+    bool normal = true, sorted = true;
+    Index before = grid.key_at - 1;
+    for (std::size_t i = mark; i < list_.size(); ++i) {
+      const Range& r = list_[i];
+      normal &= r.begin > before && r.begin < r.end;
+      sorted &= i == mark || r.begin >= list_[i - 1].begin;
+      before = r.end;
+    }
+    if (normal && (list_.size() == mark || before <= grid.key_end())) return;
+    if (!sorted)
       std::sort(list_.begin() + static_cast<std::ptrdiff_t>(mark), list_.end(),
                 [](const Range& a, const Range& b) { return a.begin < b.begin; });
     std::size_t out = mark;
@@ -63,6 +76,21 @@ class Ranges {
       const bool a_ends = list_[a].end < list_[b].end;
       if (r.begin < r.end) list_.push_back(r);
       a_ends ? ++a : ++b;
+    }
+    drop(mark, end);
+  }
+
+  /// Replaces the normalised lists [mark, middle) and [middle, size()) by what is in either.
+  void unite(std::size_t mark, std::size_t middle) {
+    const std::size_t end = list_.size();
+    if (middle == end || middle == mark) return;
+    for (std::size_t a = mark, b = middle; a < middle || b < end;) {
+      const bool from_a = b == end || (a < middle && list_[a].begin < list_[b].begin);
+      const Range r = list_[from_a ? a++ : b++];
+      if (list_.size() > end && list_.back().end >= r.begin)
+        list_.back().end = (std::max)(list_.back().end, r.end);
+      else
+        list_.push_back(r);
     }
     drop(mark, end);
   }
@@ -115,6 +143,44 @@ struct Sight {
     contains.reserve(count);
   }
 };
+
+/// Columns [begin, end) that queries see: every one of them all of it, or each what the patterns keep of it.
+struct Piece {
+  Index begin, end;
+  bool all;
+};
+/// Ascending, apart; columns in no piece are seen by nobody.
+using Pieces = std::vector<Piece>;
+
+/// The pieces of a sight, whose lists are normalised.
+inline void cut(const Sight& sight, const Grid& grid, Pieces& out) {
+  out.clear();
+  const auto add = [&](Index begin, Index end, bool all) {
+    if (begin < end) out.push_back({grid.column(begin), grid.column(end), all});
+  };
+  const Range* sure = sight.contains.begin();
+  for (const Range& may : sight.covers) {
+    Index j = may.begin;
+    for (; sure != sight.contains.end() && sure->begin < may.end; ++sure) {
+      const Range both{(std::max)(j, sure->begin), (std::min)(may.end, sure->end)};
+      if (both.begin < both.end) {
+        add(j, both.begin, false);
+        add(both.begin, both.end, true);
+        j = both.end;
+      }
+      if (sure->end > may.end) break;
+    }
+    add(j, may.end, false);
+  }
+}
+
+/// The pieces that have a column in [c0, c1).
+inline std::span<const Piece> meeting(const Pieces& pieces, Index c0, Index c1) {
+  const auto first = std::partition_point(pieces.begin(), pieces.end(), [&](const Piece& p) { return p.end <= c0; });
+  auto last = first;
+  while (last != pieces.end() && last->begin < c1) ++last;
+  return {first, last};
+}
 
 /// Adds the keys outside of which queries p0 <= p < p1 keep nothing; everything for a pattern that does not say.
 template <class P>

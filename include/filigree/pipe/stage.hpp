@@ -18,7 +18,10 @@ namespace filigree {
 /// May also have `void covers(Index p0, Index p1, const Grid&, Ranges&) const` (outside these keys, queries p0 <= p <
 /// p1 keep nothing) and `contains` (inside these keys, every one of them keeps everything). Further, `Index
 /// alike_until(Index p, const Grid&) const` (the queries from p up to there, exclusive, keep the same keys) and `static
-/// constexpr bool asks_dearly = true` (asking keeps() costs more than planning a query by itself).
+/// constexpr bool asks_dearly = true` (asking keeps() costs more than planning a query by itself), `static constexpr
+/// bool covers_exactly = true` (what it covers and what it contains for one query is exactly what that keeps) and `bool
+/// scatters(const Grid&) const` (the keys of a query stand mostly apart, and not where those of the queries beside it
+/// do).
 struct Pattern {};
 /// Changes the value of each present entry: `S map(S value, Index p, Index j, const Grid&) const`.
 struct Map {};
@@ -72,6 +75,25 @@ inline constexpr bool asks_dearly = false;
 template <class P>
   requires requires { std::remove_cvref_t<P>::asks_dearly; }
 inline constexpr bool asks_dearly<P> = std::remove_cvref_t<P>::asks_dearly;
+
+template <class P>
+inline constexpr bool covers_exactly = false;
+template <class P>
+  requires requires { std::remove_cvref_t<P>::covers_exactly; }
+inline constexpr bool covers_exactly<P> = std::remove_cvref_t<P>::covers_exactly;
+
+/// Whether a stage is a pattern that may scatter.
+template <class P>
+inline constexpr bool may_scatter = requires(const std::remove_cvref_t<P>& pattern, const Grid& grid) {
+  pattern.scatters(grid);
+};
+template <class P>
+bool scatters(const P& pattern, const Grid& grid) {
+  if constexpr (may_scatter<P>)
+    return pattern.scatters(grid);
+  else
+    return false;
+}
 
 template <Stage T>
 void check(const T& stage, const Grid& grid) {

@@ -133,7 +133,7 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
   /// Calls sink(row, scratch) for each row after its last stage, for different rows at the same time.
   template <class Sink>
   void for_each_row(const detail::Session& session, Sink&& sink) const {
-    const Bound bound(source_, session);
+    const Bound bound(source_, session, count_);
     const Engine engine(bound, stages_, session, count_);
     detail::for_each_row(engine, first_, count_, session, sink);
   }
@@ -141,7 +141,7 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
   /// The same for a sink of products, which an engine may hand outputs instead of rows.
   template <class Sink>
   void for_each_output(const detail::Session& session, Sink&& sink) const {
-    const Bound bound(source_, session);
+    const Bound bound(source_, session, count_);
     const ProductEngine engine(bound, stages_, session, count_);
     detail::for_each_row(engine, first_, count_, session, sink);
   }
@@ -162,7 +162,7 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
   template <class Sparse>
   Sparse to_sparse() const {
     const detail::Session session(execution_);
-    const Bound bound(source_, session);
+    const Bound bound(source_, session, count_);
     const Engine engine(bound, stages_, session, count_);
     detail::SparseSink<Scalar> sink(first_, count_, engine.height());
     detail::for_each_row(engine, first_, count_, session, sink);

@@ -16,12 +16,18 @@ namespace detail {
 
 /// What one worker needs while it evaluates a block of rows.
 struct WorkerScratch {
-  Buffer queries, tile, values, columns, counts, bounds, out;
+  Buffer panel, queries, tile, values, columns, counts, bounds, out;
+  Index panel_at = -1;                // the panel of keys that `panel` holds
+  Buffer gathered, gathered_columns;  // keys that were gathered, as panels
+  Index gathered_count = 0;
+  const void* gathered_by = nullptr;
   Buffer kept_values, kept_columns, kept_counts;
   RowScratch row;
-  Sight block;                // of a block of queries
-  std::vector<Sight> groups;  // of a few of them each
-  std::vector<Sight> rows;    // of each of them
+  Sight sight;                 // of the queries that are being planned
+  Pieces block;                // of a block of queries
+  std::vector<Pieces> groups;  // of a few of them each
+  std::vector<Pieces> rows;    // of each of them
+  std::vector<kernel::Segment> segments;
   bool groups_planned = false;
   std::vector<char> rows_planned;  // for each group
 };

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include "filigree/engine/tiles.hpp"
+
+// The engine of kept keys: scores | patterns and maps | any stages. Only the scores of keys that a query keeps are
+// computed, one query at a time, into a list; then the other stages run on the list.
+
+namespace filigree::detail {
+
+/// Whether a pipeline begins with patterns and maps, a pattern among them, and how many they are.
+template <class Stages>
+struct KeptForm;
+template <class... T>
+struct KeptForm<std::tuple<T...>> {
+  static constexpr std::size_t size = sizeof...(T);
+  static constexpr std::size_t stream = [] {
+    constexpr bool streams[] = {PatternStage<T> || MapStage<T>..., false};
+    std::size_t at = 0;
+    while (streams[at]) ++at;
+    return at;
+  }();
+  static constexpr bool matches = [] {
+    constexpr bool patterns[] = {PatternStage<T>..., false};
+    bool any = false;
+    for (std::size_t i = 0; i < stream; ++i) any |= patterns[i];
+    return any && (RowStage<T> && ...);
+  }();
+};
+
+template <class Bound, class Stages>
+class KeptEngine {
+  using Form = KeptForm<Stages>;
+  using S = typename Bound::Scalar;
+  static constexpr S absent = -std::numeric_limits<S>::infinity();
+
+ public:
+  static constexpr bool fused = true;
+
+  KeptEngine(const Bound& source, const Stages& stages, const Session&, Index)
+      : source_(source), stages_(stages), tiles_(source, stages), kernels_(kernel::kernels<S>()) {}
+
+  /// Rows that one task finishes: queries beside each other share keys, which then are in the cache.
+  [[nodiscard]] Index height() const { return 48; }
+
+  void reserve(WorkerScratch& scratch) const {
+    source_.reserve(scratch);
+    scratch.gathered_by = nullptr;
+  }
+
+  template <class Sink>
+  void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
+    Index alike = first;
+    for (Index i = first; i < last; ++i) {
+      if (i >= alike) {
+        tiles_.plan(i, i + 1, scratch.sight, scratch.block);
+        alike = tiles_.row_alike_until(i);
+      }
+      Row<S> row = kept_scores(i, scratch);
+      each_stage_after([&](const auto& stage) { apply(stage, row); });
+      sink(row, scratch);
+    }
+  }
+
+ private:
+  /// Runs of keys that keep at least this many to a vector are scored where they lie packed; others are gathered, at
+  /// some 25 cycles a key against 64 a vector (d = 64).
+  static constexpr Index dense = 3;
+
+  Row<S> kept_scores(Index i, WorkerScratch& scratch) const {
+    Index most = 0;
+    for (const Piece& piece : scratch.block) most += piece.end - piece.begin;
+    const Index lanes = kernels_.lanes, d = source_.d();
+    S* values = scratch.values.get<S>(most + Row<S>::padding);
+    Column* columns = scratch.columns.get<Column>(most + Row<S>::padding);
+    S* query = scratch.queries.get<S>(d);
+    source_.copy_query(i, query);
+
+    Column* far = scratch.counts.get<Column>(2 * most);  // keys to gather, and where in the list they stand
+    Column* places = far + most;
+    Index count = 0, gathered = 0;
+    for (const Piece& piece : scratch.block) {
+      const Index size = piece.end - piece.begin;
+      for (Index e = 0; e < size; ++e) columns[count + e] = static_cast<Column>(piece.begin + e);
+      const Index begin = piece.begin / lanes, end = (piece.end + lanes - 1) / lanes;
+      if (source_.has_panels() && size >= dense * (end - begin)) {
+        S* run = scratch.tile.get<S>((end - begin) * lanes);
+        kernels_.score_run(query, source_.packed(), begin, end, d, source_.scale(), run);
+        std::copy_n(run + (piece.begin - begin * lanes), size, values + count);
+      } else {
+        for (Index e = 0; e < size; ++e) {
+          far[gathered] = static_cast<Column>(piece.begin + e);
+          places[gathered++] = static_cast<Column>(count + e);
+        }
+      }
+      count += size;
+    }
+    score_far(query, far, places, gathered, values, scratch);
+
+    Index at = 0;
+    for (const Piece& piece : scratch.block) at = tiles_.stream(values, at, piece, i);
+    count = kernels_.keep_above(values, columns, count, absent);
+    return make_row(source_.grid(), i, values, columns, count, scratch);
+  }
+
+  /// Scores of keys that stand apart. Panels that were gathered for the query before serve again if they hold the same
+  /// keys.
+  void score_far(const S* query, const Column* far, const Column* places, Index count, S* values,
+                 WorkerScratch& scratch) const {
+    const Index width = kernels_.width, d = source_.d(), panels = (count + width - 1) / width;
+    if (std::exchange(scratch.gathered_by, this) != this) scratch.gathered_count = 0;
+    const Index kept = (scratch.gathered_count + width - 1) / width * width;
+    S* keys = scratch.gathered.grow<S>(panels * width * d, kept * d);
+    Column* held = scratch.gathered_columns.grow<Column>(panels * width, kept);
+    S* tile = scratch.tile.get<S>(width);
+    for (Index p = 0; p < panels; ++p) {
+      const Index begin = p * width, n = (std::min)(width, count - begin);
+      if (begin + n > scratch.gathered_count || !std::equal(far + begin, far + begin + n, held + begin)) {
+        source_.gather_panel(far + begin, n, keys + begin * d);
+        std::copy_n(far + begin, n, held + begin);
+        scratch.gathered_count = begin + n;
+      }
+      kernels_.score_run(query, keys + begin * d, 0, (n + kernels_.lanes - 1) / kernels_.lanes, d, source_.scale(),
+                         tile);
+      for (Index e = 0; e < n; ++e) values[places[begin + e]] = tile[e];
+    }
+  }
+
+  template <class F>
+  void each_stage_after(F&& f) const {
+    [&]<std::size_t... I>(std::index_sequence<I...>) { (f(std::get<Form::stream + I>(stages_)), ...); }
+    (std::make_index_sequence<Form::size - Form::stream>{});
+  }
+
+  const Bound& source_;
+  const Stages& stages_;
+  Tiles<Bound, Stages, Form::stream> tiles_;
+  const kernel::Kernels<S>& kernels_;
+};
+
+}  // namespace filigree::detail

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+// Random patterns before stages other than softmax, and patterns that scatter before any: the engine of kept keys.
+#include "law/law.hpp"
+
+using test::law_of_both;
+
+TEST_CASE("pattern, normaliser") {
+  law_of_both(91, 300, [](auto w) { return w.pattern() | w.sparsemax(); });
+  law_of_both(92, 200, [](auto w) { return w.pattern() | w.any_map() | w.entmax15(); });
+  law_of_both(93, 200, [](auto w) { return w.any_map() | w.pattern() | w.normalize_sum(); });
+  law_of_both(94, 200, [](auto w) { return w.pattern() | w.top_p() | w.softmax(); });
+}
+TEST_CASE("patterns that scatter") {
+  law_of_both(95, 150, [](auto w) { return w.strided() | w.softmax(); });
+  law_of_both(96, 150, [](auto w) { return (w.random_keys() && w.causal()) | w.alibi() | w.sparsemax(); });
+  law_of_both(97, 150, [](auto w) { return (w.columns() || w.strided()) | w.top_k() | w.softmax(); });
+  law_of_both(98, 150, [](auto w) { return (w.window() || w.random_keys()) | w.any_map() | w.softmax(); });
+  law_of_both(99, 150, [](auto w) { return (w.strided() && !w.random_keys()) | w.entmax15(); });
+}
