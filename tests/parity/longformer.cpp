@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+// A Longformer layer whose global tokens have projections of their own is two attentions: one of all rows, one of the
+// rows that are global, over all keys; the second takes the place of these rows.
+#include <filigree/filigree.hpp>
+
+#include "catch.hpp"
+#include "parity/fixture.hpp"
+
+namespace fg = filigree;
+using parity::Fixture;
+using parity::Index;
+using parity::Matrix;
+
+TEMPLATE_TEST_CASE("Longformer as in transformers, with its global projections", "", float, double) {
+  using S = TestType;
+  const Fixture layer("longformer");
+  const Matrix<S> hidden = layer.matrix<S>("hidden");
+  const auto project = [&](const std::string& name) { return layer.linear<S>(name, hidden); };
+  const Matrix<S> q = project("query"), k = project("key"), v = project("value");
+  const Matrix<S> q_global = project("query_global"), k_global = project("key_global"),
+                  v_global = project("value_global");
+  const fg::heads heads{3};
+
+  for (const std::string name : {"local", "global", "wide", "padded"}) {
+    CAPTURE(name);
+    const Fixture reference("longformer/" + name);
+    const std::vector<Index> ids = reference.integers("ids");
+    const Index window = reference.integer("window"), length = reference.integer("length");
+    const auto inside = fg::where([length](Index p, Index j) { return p < length && j < length; });
+
+    Matrix<S> out = fg::multi_head(heads, q, k, v, (fg::longformer(window, ids) && inside) | fg::softmax());
+    const Matrix<S> rows = q_global(ids, Eigen::indexing::all);
+    const Matrix<S> global = fg::multi_head(heads, rows, k_global, v_global, fg::first(length) | fg::softmax());
+    for (std::size_t i = 0; i < ids.size(); ++i) out.row(ids[i]) = global.row(static_cast<Index>(i));
+
+    CHECK(parity::deviation(out, reference.matrix<double>("output")) <= parity::tolerance<S>);
+    CHECK(parity::deviation(out, reference.matrix<double>("output_as_it_is")) <= parity::float_tolerance);
+  }
+}

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+"""transformers, BigBirdBlockSparseAttention
+
+Seed 12; 3 heads of 4, linear layers y = x W' + b with W stored as (out, in), the first n rows of `hidden`. `draw`
+(heads, blocks, r) holds the random blocks that the layer drew for each head and block of queries; -1 for the first
+and the last block, which see everything. Cases, with r = 2: `regular` (12 blocks of 4, more than 2 r + 5: drawn from
+the first 2 r + 5), `short` (7 blocks of 4: drawn from all), `padded` (`regular`, positions from `length` on are
+padding).
+
+Two defects of the reference, each a case of its own. `repeated` (8 blocks of 128): at 1024, 3072 and 4096 tokens it
+draws from old tables, and its third and second last blocks may draw what they see anyway. `evaluation` (`short`):
+outside of training it draws block 0 every time, which is global already. It gives a key that comes c times c times
+the weight; BigBird is defined as a set.
+
+Not covered: more than r + 5 and at most 2 r + 5 blocks, where with small r its plan finds no block to draw and fails.
+"""
+
+from unittest import mock
+
+import numpy as np
+import torch
+from transformers import BigBirdConfig
+from transformers.models.big_bird.modeling_big_bird import BigBirdBlockSparseAttention, BigBirdModel
+
+from references.common import double, linear_weights, normal, set_linears
+
+heads, width = 3, 4
+
+
+def run(layer, hidden, length):
+    """The output, and the draw as (heads, blocks - 2, r)."""
+    mask = torch.ones(1, len(hidden), dtype=torch.double)
+    mask[0, length:] = 0
+    blocked, band, rows, columns = BigBirdModel.create_masks_for_block_sparse_attn(mask, layer.block_size)
+    draws = []
+    mask_of = layer._create_rand_mask_from_inputs
+
+    def record(from_mask, to_mask, draw, *rest):
+        draws.append(draw[0].numpy())
+        return mask_of(from_mask, to_mask, draw, *rest)
+
+    with torch.no_grad(), mock.patch.object(layer, "_create_rand_mask_from_inputs", record):
+        out, _ = layer(double(hidden)[None], band, rows, columns, blocked, blocked)
+    return out[0].numpy(), *draws
+
+
+def write(fixture):
+    rng = np.random.default_rng(12)
+    cases = {
+        "regular": (12, 4, 48, True),
+        "short": (7, 4, 28, True),
+        "padded": (12, 4, 41, True),
+        "repeated": (8, 128, 1024, True),
+        "evaluation": (7, 4, 28, False),
+    }
+    hidden = normal(rng, 1024, heads * width)
+    weights = linear_weights(rng, ("query", "key", "value"), heads * width)
+    for case, (blocks, block, length, training) in cases.items():
+        config = BigBirdConfig(
+            hidden_size=heads * width,
+            num_attention_heads=heads,
+            block_size=block,
+            num_random_blocks=2,
+            max_position_embeddings=1024,
+            use_bias=True,
+        )
+        layer = BigBirdBlockSparseAttention(config, seed=12).double().train(training)
+        set_linears(layer, weights)
+        output, inner = run(layer, hidden[: blocks * block], length)
+        draw = np.full((heads, blocks, 2), -1)
+        draw[:, 1:-1] = inner
+        fixture.save(case, draw=draw, block=block, length=length, output=output)
+    fixture.save(hidden=hidden, **weights)

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+"""Seeded numbers, and the way from an array to a module of torch and back."""
+
+import numpy as np
+import torch
+
+
+def normal(rng, *shape, scale=1.0):
+    """Numbers that float holds exactly."""
+    return (scale * rng.standard_normal(shape)).astype(np.float32)
+
+
+def double(array):
+    return torch.from_numpy(np.asarray(array, np.float64))
+
+
+def softmax(scores, keep=True):
+    """Along the last axis, over what is kept; a row where nothing is kept gives zeros."""
+    scores = np.where(keep, scores, -np.inf)
+    top = scores.max(axis=-1, keepdims=True)
+    weights = np.where(keep, np.exp(scores - np.where(np.isfinite(top), top, 0)), 0)
+    total = weights.sum(axis=-1, keepdims=True)
+    return weights / np.where(total == 0, 1, total)
+
+
+def linear_weights(rng, names, size, bias=True):
+    """Square weights, and biases, for the linear layers so named."""
+    arrays = {}
+    for name in names:
+        arrays[f"{name}_weight"] = normal(rng, size, size, scale=1.5 * size**-0.5)
+        if bias:
+            arrays[f"{name}_bias"] = normal(rng, size, scale=0.1)
+    return arrays
+
+
+def set_linears(module, arrays):
+    for name, array in arrays.items():
+        linear, part = name.rsplit("_", 1)
+        getattr(getattr(module, linear), part).data = double(array)
+
+
+def to_heads(array, heads):
+    """(n, heads * d) to (1, heads, n, d)."""
+    n, width = array.shape
+    return double(array).view(n, heads, width // heads).transpose(0, 1)[None].contiguous()
+
+
+def from_heads(tensor):
+    """(1, heads, n, d) to (n, heads * d)."""
+    return tensor[0].transpose(0, 1).flatten(1).detach().numpy()

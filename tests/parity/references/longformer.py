@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""transformers, LongformerSelfAttention
+
+Seed 11; n = 48, 3 heads of 4. Linear layers y = x W' + b with W stored as (out, in). A row that is not global sees
+its window and the keys of the global tokens, by query, key and value. A global row sees all keys, by query_global,
+key_global and value_global. Scale 1 / sqrt(4) on both. Cases: `local` (w = 8, no global token), `global` (w = 8),
+`wide` (w = 16, global tokens next to each other and at the end), `padded` (w = 8, positions from `length` on are
+padding: their keys are seen by none, their rows are 0).
+
+The layer computes its softmax in float32 whatever the scalar is. `output` is the layer in double with that conversion
+taken out; `output_as_it_is` is the untouched layer.
+"""
+
+from unittest import mock
+
+import numpy as np
+import torch
+from transformers import LongformerConfig
+from transformers.models.longformer.modeling_longformer import LongformerSelfAttention
+
+from references.common import double, linear_weights, normal, set_linears
+
+heads, width, n = 3, 4, 48
+linears = ("query", "key", "value", "query_global", "key_global", "value_global")
+
+
+def run(layer, hidden, ids, length):
+    """The mask says -10000 for padding, 10000 for a global token, else 0."""
+    mask = torch.zeros(1, n, dtype=torch.double)
+    mask[0, length:] = -10000
+    mask[0, ids] = 10000
+    with torch.no_grad():
+        out = layer(
+            double(hidden)[None],
+            attention_mask=mask,
+            is_index_masked=mask < 0,
+            is_index_global_attn=mask > 0,
+            is_global_attn=len(ids) > 0,
+        )
+    return out[0][0].numpy()
+
+
+def write(fixture):
+    rng = np.random.default_rng(11)
+    hidden = normal(rng, n, heads * width)
+    softmax = torch.nn.functional.softmax
+    cases = {"local": (8, [], n), "global": (8, [0, 5, 30], n), "wide": (16, [7, 8, 47], n), "padded": (8, [0, 20], 41)}
+    weights = linear_weights(rng, linears, heads * width)
+    for case, (window, ids, length) in cases.items():
+        config = LongformerConfig(
+            hidden_size=heads * width,
+            num_attention_heads=heads,
+            attention_window=[window],
+            num_hidden_layers=1,
+            attention_probs_dropout_prob=0.0,
+        )
+        layer = LongformerSelfAttention(config, 0).double().eval()
+        set_linears(layer, weights)
+        as_it_is = run(layer, hidden, ids, length)
+        with mock.patch.object(torch.nn.functional, "softmax", lambda x, dim, dtype: softmax(x, dim=dim)):
+            output = run(layer, hidden, ids, length)
+        ids = np.array(ids, np.int64)
+        fixture.save(case, window=window, ids=ids, length=length, output=output, output_as_it_is=as_it_is)
+    fixture.save(hidden=hidden, **weights)

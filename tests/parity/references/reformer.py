@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""transformers, LSHSelfAttention
+
+Seed 18, hash_seed 18; n = 48, 2 heads of 4, chunks of 8, one chunk before and none after, 6 buckets, no dropout, no
+padding; `rounds_1` and `rounds_4`, each plain and `_causal` (is_decoder). `query_key` and `value` are the two
+projections of random hidden states (each head's columns side by side), `rotations` (heads, d, rounds, buckets / 2)
+what the layer drew, `buckets` (heads, rounds, n) the bucket of each token, `output` what comes before the output
+projection.
+
+What it computes, which the script replays from these arrays without torch and compares:
+
+- bucket = argmax over [x R, -x R].
+- All rounds form one list of rounds × n places, sorted by round, bucket and token (stable); it is cut into chunks,
+  and a chunk sees itself and the chunk before it in that list, the first one the last. So the first chunk of a round
+  sees the last chunk of the round before it, and not the last one of its own.
+- Keys are q / sqrt(mean(q²) + 1e-6) / sqrt(d), of unit norm but for the 1e-6 (`_len_and_dim_norm`); queries are q,
+  and the scores have no other scale. `key` holds these keys.
+- A token's own key scores -1e5, a later one -1e9 if causal; both get weight 0 in double, unless nothing else is
+  there: then the row is the token's own value (good to 1e-11 only, as its lse near -1e5 are rounded).
+- Rounds merge with weights exp(lse_round - logsumexp over rounds): one softmax in which a key that is seen c times
+  counts c times. That also holds for a key that comes twice within a round, by the neighbour from another round.
+"""
+
+from unittest import mock
+
+import numpy as np
+import torch
+from transformers import ReformerConfig
+from transformers.models.reformer.modeling_reformer import LSHSelfAttention
+
+from references.common import double, from_heads, linear_weights, normal, set_linears
+
+n, heads, width, chunk, buckets = 48, 2, 4, 8, 6
+
+
+def replay(q, k, v, bucket, causal):
+    """One head from its buckets (rounds, n)."""
+    rounds = len(bucket)
+    order = np.concatenate([np.argsort(row, kind="stable") for row in bucket]).reshape(-1, chunk)
+    counts = np.zeros((n, n))
+    for at, tokens in enumerate(order):
+        np.add.at(counts, (tokens[:, None], np.concatenate([order[at - 1], tokens])[None, :]), 1)
+    assert counts.sum() == rounds * n * 2 * chunk
+    counts *= 1 - np.eye(n)
+    if causal:
+        counts = np.tril(counts)
+    alone = counts.sum(axis=1) == 0
+    counts[alone, alone.nonzero()[0]] = 1
+    weights = counts * np.exp(q @ k.T)
+    return weights / weights.sum(axis=1, keepdims=True) @ v
+
+
+def write(fixture):
+    for rounds in (1, 4):
+        for causal in (False, True):
+            rng = np.random.default_rng(18)
+            config = ReformerConfig(
+                hidden_size=heads * width,
+                attention_head_size=width,
+                num_attention_heads=heads,
+                lsh_attn_chunk_length=chunk,
+                lsh_num_chunks_before=1,
+                lsh_num_chunks_after=0,
+                num_hashes=rounds,
+                num_buckets=buckets,
+                hash_seed=18,
+                is_decoder=causal,
+                lsh_attention_probs_dropout_prob=0.0,
+            )
+            layer = LSHSelfAttention(config).double().eval()
+            hidden = normal(rng, n, heads * width)
+            set_linears(layer, linear_weights(rng, ("query_key", "value"), heads * width, bias=False))
+            drawn = []
+            randn = torch.randn
+
+            def record(*shape, **options):
+                drawn.append(randn(*shape, **options))
+                return drawn[-1]
+
+            with torch.no_grad(), mock.patch.object(torch, "randn", record):
+                out = layer(double(hidden)[None])
+                query_key, value = layer.query_key(double(hidden)).numpy(), layer.value(double(hidden)).numpy()
+                keys = layer.query_key(double(hidden)).view(1, n, heads, width).transpose(1, 2)
+                keys = from_heads(layer._len_and_dim_norm(keys, width**0.5))
+            (rotations,) = drawn
+            bucket = out.buckets[0].view(heads, rounds, n).numpy() % buckets
+            output = out.hidden_states[0].numpy()
+            for h in range(heads):
+                part = slice(h * width, (h + 1) * width)
+                turned = np.einsum("td,drb->rtb", query_key[:, part], rotations[h].numpy())
+                assert (np.concatenate([turned, -turned], axis=-1).argmax(axis=-1) == bucket[h]).all()
+                ours = replay(query_key[:, part], keys[:, part], value[:, part], bucket[h], causal)
+                assert np.abs(ours - output[:, part]).max() < 1e-10
+            fixture.save(
+                f"rounds_{rounds}{'_causal' if causal else ''}",
+                query_key=query_key,
+                key=keys,
+                value=value,
+                rotations=rotations.numpy(),
+                buckets=bucket,
+                chunk=chunk,
+                num_buckets=buckets,
+                output=output,
+            )

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+"""entmax, sparsemax and entmax15
+
+Seed 15; each case is a matrix `rows` with the weights of each row: `normal`, `ties` (whole numbers, rows that are
+constant), `negative` (all below -3), `large` (magnitudes up to 1e6), `sharp` (one entry far above the others), `long`
+(400 entries), `pair` (2 entries), `single` (1 entry).
+"""
+
+import entmax
+import numpy as np
+
+from references.common import double, normal
+
+
+def write(fixture):
+    rng = np.random.default_rng(15)
+    ties = rng.integers(-2, 3, (12, 9)).astype(np.float32)
+    ties[0], ties[1] = 0.75, -3
+    ties[2, 4:] = ties[2, 0]
+    sharp = normal(rng, 4, 11)
+    sharp[np.arange(4), [0, 3, 7, 10]] += 50
+    cases = {
+        "normal": normal(rng, 16, 21),
+        "ties": ties,
+        "negative": -np.abs(normal(rng, 6, 17)) - 3,
+        "large": normal(rng, 8, 13) * np.float32(10) ** np.arange(-1, 7, dtype=np.float32)[:, None],
+        "sharp": sharp,
+        "long": normal(rng, 3, 400, scale=0.05),
+        "pair": np.array([[0, 0], [0, 1], [0, 2], [0, 0.5], [-7, -7.25], [3, -3]], np.float32),
+        "single": np.array([[0], [-5], [1e6]], np.float32),
+    }
+    for case, rows in cases.items():
+        x = double(rows)
+        fixture.save(case, rows=rows, sparsemax=entmax.sparsemax(x).numpy(), entmax15=entmax.entmax15(x).numpy())
