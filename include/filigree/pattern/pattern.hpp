@@ -12,6 +12,7 @@
 #include "filigree/pattern/global.hpp"          // IWYU pragma: export
 #include "filigree/pattern/named.hpp"           // IWYU pragma: export
 #include "filigree/pattern/neighborhood.hpp"    // IWYU pragma: export
+#include "filigree/pattern/plan.hpp"            // IWYU pragma: export
 #include "filigree/pattern/random.hpp"          // IWYU pragma: export
 #include "filigree/pattern/same_block.hpp"      // IWYU pragma: export
 #include "filigree/pattern/strided.hpp"         // IWYU pragma: export
