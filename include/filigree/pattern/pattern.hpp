@@ -5,6 +5,7 @@
 #include "filigree/pattern/blocks.hpp"          // IWYU pragma: export
 #include "filigree/pattern/causal.hpp"          // IWYU pragma: export
 #include "filigree/pattern/columns.hpp"         // IWYU pragma: export
+#include "filigree/pattern/describe.hpp"        // IWYU pragma: export
 #include "filigree/pattern/dilated_window.hpp"  // IWYU pragma: export
 #include "filigree/pattern/documents.hpp"       // IWYU pragma: export
 #include "filigree/pattern/first.hpp"           // IWYU pragma: export
