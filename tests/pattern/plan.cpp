@@ -211,7 +211,7 @@ TEST_CASE("no queries, no keys") {
 TEST_CASE("tiles are counted as they are") {
   const auto counted = [](const auto& pattern, const Grid& grid, bool exact) {
     const auto kept = table(pattern, grid);
-    fg::tile_count truth;
+    fg::TileCount truth;
     for (Index r = 0; r < grid.n; r += 64)
       for (Index c = 0; c < grid.m; c += 64) {
         const auto tile = kept.block(r, c, std::min<Index>(64, grid.n - r), std::min<Index>(64, grid.m - c)).array();
@@ -220,7 +220,7 @@ TEST_CASE("tiles are counted as they are") {
         truth.partial += !full && (tile != 0).any() ? 1 : 0;
         ++truth.all;
       }
-    const fg::tile_count found = fg::plan(pattern, grid).tiles();
+    const fg::TileCount found = fg::plan(pattern, grid).tiles();
     CHECK(found.all == truth.all);
     CHECK(found.full <= truth.full);
     CHECK(found.full + found.partial >= truth.full + truth.partial);

@@ -17,7 +17,7 @@
 namespace filigree {
 
 /// Tiles of 64 queries and 64 keys, counted from the first of each; those at the border may be smaller.
-struct tile_count {
+struct TileCount {
   Index full = 0;     ///< every pair is kept
   Index partial = 0;  ///< all others that the plan does not exclude
   Index all = 0;      ///< full, partial and empty ones
@@ -80,11 +80,11 @@ class Plan {
   [[nodiscard]] double density() const { return share_of(pairs()); }
 
   /// How many tiles are full and how many are partial, as far as the plan knows; no pair is asked for.
-  [[nodiscard]] tile_count tiles() const {
+  [[nodiscard]] TileCount tiles() const {
     constexpr Index size = 64;
     const Grid& grid = planned_->grid;
     const Index across = (grid.m + size - 1) / size;
-    tile_count result{.all = (grid.n + size - 1) / size * across};
+    TileCount result{.all = (grid.n + size - 1) / size * across};
     detail::Sight sight;
     for (Index r = 0; r < grid.n; r += size) {
       const Index p0 = grid.query_at + r, p1 = (std::min)(p0 + size, grid.query_at + grid.n);
@@ -131,7 +131,7 @@ class Plan {
 
   /// Kernels take 6 queries at a time, or 4. A query that is dear to ask gets lists of its own.
   static constexpr Index step = asks_dearly ? 1 : 6;
-  /// Longer lists are made anew each time, unless that is dear. So a plan has at most 90 bytes for each query.
+  /// Longer lists are made anew each time, unless that is dear. So a plan has at most some 90 bytes for each query.
   static constexpr std::size_t longest = 64;
 
   static void fill(const P& pattern, const Grid& grid, detail::PlannedRanges& lists) {
@@ -202,7 +202,7 @@ class Plan {
 
   [[nodiscard]] std::string line() const {
     const Bounds kept = count(1 << 24);
-    const tile_count tile = tiles();
+    const TileCount tile = tiles();
     const auto number = [](Index i) { return std::to_string(i); };
     std::string text = number(grid().n) + " x " + number(grid().m) + ": ";
     if (kept.least == kept.most)
@@ -224,7 +224,8 @@ class Plan {
 ///
 /// Queries stand where those of scores(Q, K) do, the last one at the last key; with other positions, give the grid.
 /// Cost       the ranges of every six queries, or of each where keys are drawn; once for those that are alike. Lists of
-///            more than 64 ranges are not stored, so memory is at most 90 bytes for each query, unless keys are drawn
+///            more than 64 ranges are not stored, so memory is at most some 90 bytes for each query, unless keys are
+///            drawn
 /// Aliasing   what the pattern refers to must stay as it is, as long as the plan lives
 /// Throws     Error if n or m is negative or too large, or the pattern does not fit; later, if the scores have another
 ///            shape or other positions
