@@ -11,6 +11,7 @@
 #include "cases.hpp"
 #include "context.hpp"
 #include "dense.hpp"
+#include "planning.hpp"
 #include "score_product.hpp"
 #include "top_k_attention.hpp"
 
@@ -69,13 +70,26 @@ void add_pattern(const std::string& name, Index n, const Pattern& pattern) {
   add(name, [=] { return std::make_unique<PatternAttention<Pattern>>(problem(n), pattern); });
 }
 
+/// Ids of packed sequences of so many tokens.
+Eigen::VectorXi packed(Index n, Index length) {
+  return Eigen::VectorXi::NullaryExpr(n, [=](Index i) { return static_cast<int>(i / length); });
+}
+
 void add_patterns() {
-  add_pattern(name("SoftmaxAttention", 4096, d), 4096, fg::first(4096));
-  for (const Index n : {4096, 16384, 65536})
-    add_pattern(name("WindowAttention", n, d, 256), n, fg::window(256) || fg::global({0, 1}));
+  const auto local = fg::window(256) || fg::global({0, 1});
+  for (const Index n : {4096, 16384}) add_pattern(name("SoftmaxAttention", n, d), n, fg::first(n));
+  for (const Index n : {4096, 16384, 65536}) add_pattern(name("WindowAttention", n, d, 256), n, local);
+  add("Planning/65536/256",
+      [=] { return std::make_unique<Planning<std::remove_const_t<decltype(local)>>>(65536, local); });
   add_pattern(name("CausalAttention", 4096, d), 4096, fg::causal());
   add_pattern(name("BigBirdAttention", 16384, d, 64, 3), 16384, fg::bigbird(64, 3, 1));
   add_pattern(name("StridedAttention", 16384, d, 128), 16384, fg::sparse_transformer_strided(128));
+  add_pattern(name("FixedAttention", 16384, d, 128, 8), 16384, fg::sparse_transformer_fixed(128, 8));
+  add_pattern(name("StreamingAttention", 16384, d, 4, 512), 16384, fg::streaming(4, 512));
+  add_pattern(name("NeighborhoodAttention", 16384, d, 512), 16384, fg::neighborhood(512));
+  add_pattern(name("DilatedWindowAttention", 16384, d, 64, 4), 16384, fg::dilated_window(64, 4));
+  add_pattern(name("DocumentsAttention", 16384, d, 512), 16384, fg::documents(packed(16384, 512)));
+  add_pattern(name("RandomAttention", 16384, d, 16), 16384, fg::plan(fg::random(16, 1), 16384, 16384));
 }
 
 void add_dense() {

@@ -183,6 +183,9 @@ int main(int argc, char** argv) {
   const Number small_row = divide(patterns.seconds("WindowAttention/4096/64/256"), 4096.0),
                large_row = divide(patterns.seconds("WindowAttention/65536/64/256"), 65536.0);
   table.row("time per row, n = 65536 over n = 4096, same window", divide(large_row, small_row), at_most, 1.25, 1.1);
+  table.row("planning / attending, window(256) || global, n = 65536",
+            divide(patterns.seconds("Planning/65536/256"), patterns.seconds("WindowAttention/65536/64/256")), at_most,
+            0.05);
   table.row("bigbird(64, 3), n = 16384: pairs' work / FMA peak",
             divide(patterns.rate("BigBirdAttention/16384/64/64/3"), peak), at_least, 0.45, 0.60);
   for (const char* order : {"Rising", "Falling", "Misleading", "Equal", "ConstantRows", "NearTies"})

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "filigree/core/random.hpp"
+#include "filigree/pattern/parts.hpp"
+
+namespace filigree::detail {
+
+/// How many pairs a pattern keeps in each cell of height x width pairs; cells at the border are smaller.
+///
+/// Exact, unless that would take more than some 10^8 steps: then 16 queries of each row of cells are looked at, and 16
+/// of the keys of a cell that would have to be asked for, drawn from as many strata.
+class DensityMap {
+ public:
+  /// At most `most` cells in each direction; n and m are at least 1.
+  template <PatternStage P>
+  DensityMap(const P& pattern, const Grid& grid, Index most)
+      : grid_(grid),
+        height_((grid.n + most - 1) / most),
+        width_((grid.m + most - 1) / most),
+        rows_((grid.n + height_ - 1) / height_),
+        cols_((grid.m + width_ - 1) / width_),
+        kept_(static_cast<std::size_t>(rows_ * cols_)) {
+    exact_ = steps(pattern) < 1e8;
+    for (Index a = 0; a < rows_; ++a) exact_ ? count(pattern, a) : estimate(pattern, a);
+  }
+
+  [[nodiscard]] Index rows() const { return rows_; }
+  [[nodiscard]] Index cols() const { return cols_; }
+  /// Queries and keys of a cell.
+  [[nodiscard]] Index height() const { return height_; }
+  [[nodiscard]] Index width() const { return width_; }
+  [[nodiscard]] bool exact() const { return exact_; }
+  /// How many pairs are kept in all.
+  [[nodiscard]] double pairs() const {
+    double sum = 0;
+    for (const double kept : kept_) sum += kept;
+    return sum;
+  }
+  /// The share of the pairs of a cell that is kept: 0 for none, 1 for all.
+  [[nodiscard]] double share(Index a, Index b) const {
+    const auto size = [](Index i, Index step, Index end) { return (std::min)((i + 1) * step, end) - i * step; };
+    return kept_[at(a, b)] / static_cast<double>(size(a, height_, grid_.n) * size(b, width_, grid_.m));
+  }
+
+ private:
+  static constexpr Index strata = 16;
+
+  [[nodiscard]] std::size_t at(Index a, Index b) const { return static_cast<std::size_t>(a * cols_ + b); }
+
+  /// How long count() would take, judged by one query in each row of cells.
+  template <PatternStage P>
+  [[nodiscard]] double steps(const P& pattern) const {
+    double sum = 0;
+    Sight sight;
+    for (Index a = 0; a < rows_; ++a) {
+      const Index row = (std::min)(a * height_ + height_ / 2, grid_.n - 1), p = grid_.query_at + row;
+      plan_rows(pattern, p, p + 1, grid_, sight);
+      auto cost = static_cast<double>(sight.covers.size() + sight.contains.size());
+      each_part(sight, [&](const Range& keys, bool sure) {
+        const Index size = keys.end - keys.begin;
+        cost += static_cast<double>(sure ? size / width_ : size);
+      });
+      sum += cost * static_cast<double>(height_) /
+             static_cast<double>(std::clamp<Index>(alike_rows(pattern, row, grid_) - row, 1, height_));
+    }
+    return sum;
+  }
+
+  /// Adds what so many queries like p keep of these keys, cell by cell; f(range, cell) is how many of them one keeps.
+  template <class F>
+  void add(Index a, double queries, const Range& keys, F&& f) {
+    for (Index j = keys.begin; j < keys.end;) {
+      const Index b = grid_.column(j) / width_;
+      const Index next = (std::min)(keys.end, grid_.key_at + (std::min)((b + 1) * width_, grid_.m));
+      kept_[at(a, b)] += queries * f(Range{j, next});
+      j = next;
+    }
+  }
+
+  template <PatternStage P>
+  void count(const P& pattern, Index a) {
+    Sight sight;
+    const Index last = (std::min)((a + 1) * height_, grid_.n);
+    for (Index row = a * height_, end = 0; row < last; row = end) {
+      end = (std::min)(alike_rows(pattern, row, grid_), last);
+      const Index p = grid_.query_at + row;
+      plan_rows(pattern, p, p + 1, grid_, sight);
+      each_part(sight, [&](const Range& part, bool sure) {
+        add(a, static_cast<double>(end - row), part, [&](const Range& keys) {
+          return static_cast<double>(sure ? keys.end - keys.begin : count_kept(pattern, p, keys, grid_));
+        });
+      });
+    }
+  }
+
+  template <PatternStage P>
+  void estimate(const P& pattern, Index a) {
+    Sight sight;
+    Generator random(1, static_cast<std::uint64_t>(a));
+    // One of each stratum; all of them where there are no more.
+    const auto draw = [&](Index begin, Index end, auto&& f) {
+      const Index count = end - begin, parts = (std::min)(strata, count);
+      for (Index s = 0; s < parts; ++s) {
+        const Index low = begin + s * count / parts, high = begin + (s + 1) * count / parts;
+        f(high - low == 1 ? low : low + random.below(high - low));
+      }
+      return static_cast<double>(count) / static_cast<double>(parts);
+    };
+    const Index first = a * height_, last = (std::min)(first + height_, grid_.n);
+    const double queries = static_cast<double>(last - first) / static_cast<double>((std::min)(strata, last - first));
+    draw(first, last, [&](Index row) {
+      const Index p = grid_.query_at + row;
+      plan_rows(pattern, p, p + 1, grid_, sight);
+      each_part(sight, [&](const Range& part, bool sure) {
+        add(a, queries, part, [&](const Range& keys) {
+          if (sure) return static_cast<double>(keys.end - keys.begin);
+          double kept = 0;
+          const double each = draw(keys.begin, keys.end, [&](Index j) { kept += keeps(pattern, p, j, grid_) ? 1 : 0; });
+          return kept * each;
+        });
+      });
+    });
+  }
+
+  Grid grid_;
+  Index height_, width_, rows_, cols_;
+  std::vector<double> kept_;  // [rows][cols]
+  bool exact_;
+};
+
+}  // namespace filigree::detail
