@@ -134,6 +134,9 @@ class MultiHead {
                             .then(head_stages(head_, i)),
                         session, ProductSink<Scalar>{part, 0, values[at(i / group)]});
     }
+    for (Job& job : jobs)
+      if constexpr (requires { job.engine.prepare(0, q.rows(), session, job.sink.values()); })
+        job.engine.prepare(0, q.rows(), session, job.sink.values());
     const Index n = q.rows(), height = jobs.front().engine.height(), blocks = (n + height - 1) / height;
     for (Index worker = 0; worker < session.concurrency(); ++worker) {
       if constexpr (requires { jobs.front().engine.reserve(session.scratch(worker)); })

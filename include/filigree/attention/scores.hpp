@@ -8,6 +8,7 @@
 #include "filigree/attention/packed_keys.hpp"
 #include "filigree/engine/blocks.hpp"
 #include "filigree/engine/either.hpp"
+#include "filigree/engine/residues.hpp"
 #include "filigree/engine/selection.hpp"
 #include "filigree/pipe/product.hpp"
 
@@ -104,7 +105,7 @@ class ScoreSource {
         }
       }
     }
-    void copy_query(Index i, Scalar* out) const { queries_.copy_row(i, out); }
+    void copy_query(Index i, Scalar* out, Index step = 1) const { queries_.copy_row(i, out, step); }
     /// To be called before the first panel.
     void reserve(WorkerScratch& scratch) const {
       scratch.panel_at = -1;
@@ -179,8 +180,9 @@ class ScoreSource {
       std::conditional_t<KeptForm<Stages>::matches, KeptEngine<Bound, Stages>, GeneralEngine<Bound, Stages, Scalar>>>;
   /// What computes A * V.
   template <class Stages>
-  using ProductEngine =
-      std::conditional_t<is_block_form<Stages>, Scattering<Stages, BlockEngine<Bound, Stages>>, Engine<Stages>>;
+  using ProductEngine = std::conditional_t<
+      ResidueForm<Stages>::matches, ResidueEngine<Bound, Stages>,
+      std::conditional_t<is_block_form<Stages>, Scattering<Stages, BlockEngine<Bound, Stages>>, Engine<Stages>>>;
 
  private:
   bool reads_keys(const void* begin, const void* end) const {

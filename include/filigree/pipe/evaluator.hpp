@@ -121,7 +121,9 @@ using GeneralEngine =
 
 /// Runs the engine over rows [first, first + count) in parallel blocks.
 template <class Engine, class Sink>
-void for_each_row(const Engine& engine, Index first, Index count, const Session& session, Sink&& sink) {
+void for_each_row(Engine& engine, Index first, Index count, const Session& session, Sink&& sink) {
+  if constexpr (requires { engine.prepare(first, count, session, sink.values()); })
+    engine.prepare(first, count, session, sink.values());
   const Index height = engine.height(), end = first + count;
   // Which worker takes which block is chance; memory must not depend on it.
   for (Index worker = 0; worker < session.concurrency(); ++worker) {

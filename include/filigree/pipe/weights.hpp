@@ -134,7 +134,7 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
   template <class Sink>
   void for_each_row(const detail::Session& session, Sink&& sink) const {
     const Bound bound(source_, session, count_);
-    const Engine engine(bound, stages_, session, count_);
+    Engine engine(bound, stages_, session, count_);
     detail::for_each_row(engine, first_, count_, session, sink);
   }
 
@@ -142,7 +142,7 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
   template <class Sink>
   void for_each_output(const detail::Session& session, Sink&& sink) const {
     const Bound bound(source_, session, count_);
-    const ProductEngine engine(bound, stages_, session, count_);
+    ProductEngine engine(bound, stages_, session, count_);
     detail::for_each_row(engine, first_, count_, session, sink);
   }
 
@@ -163,7 +163,7 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
   Sparse to_sparse() const {
     const detail::Session session(execution_);
     const Bound bound(source_, session, count_);
-    const Engine engine(bound, stages_, session, count_);
+    Engine engine(bound, stages_, session, count_);
     detail::SparseSink<Scalar> sink(first_, count_, engine.height());
     detail::for_each_row(engine, first_, count_, session, sink);
     return sink.template matrix<Sparse>(source_.grid().m, turned);
