@@ -13,7 +13,7 @@ void general_rows(const A& a, Sink&& sink) {
   using Engine = filigree::detail::GeneralEngine<typename A::Bound, typename A::StageTuple, typename A::Scalar>;
   const filigree::detail::Session session(a.execution());
   const typename A::Bound bound(a.source(), session, a.row_count());
-  Engine engine(bound, a.stages(), session, a.row_count());
+  const Engine engine(bound, a.stages(), session, a.row_count());
   filigree::detail::for_each_row(engine, a.first_row(), a.row_count(), session, sink);
 }
 
@@ -23,7 +23,7 @@ auto general_sparse(const A& a) {
   using S = typename A::Scalar;
   const filigree::detail::Session session(a.execution());
   const typename A::Bound bound(a.source(), session, a.row_count());
-  Engine engine(bound, a.stages(), session, a.row_count());
+  const Engine engine(bound, a.stages(), session, a.row_count());
   filigree::detail::SparseSink<S> sink(a.first_row(), a.row_count(), engine.height());
   filigree::detail::for_each_row(engine, a.first_row(), a.row_count(), session, sink);
   return sink.template matrix<Eigen::SparseMatrix<S, Eigen::RowMajor>>(a.source().grid().m, A::turned);

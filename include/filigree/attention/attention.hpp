@@ -4,5 +4,7 @@
 #include "filigree/attention/attend.hpp"       // IWYU pragma: export
 #include "filigree/attention/multi_head.hpp"   // IWYU pragma: export
 #include "filigree/attention/packed_keys.hpp"  // IWYU pragma: export
+#include "filigree/attention/prob_sparse.hpp"  // IWYU pragma: export
+#include "filigree/attention/route.hpp"        // IWYU pragma: export
 #include "filigree/attention/scores.hpp"       // IWYU pragma: export
 #include "filigree/attention/selected.hpp"     // IWYU pragma: export

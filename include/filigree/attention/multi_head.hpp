@@ -134,15 +134,8 @@ class MultiHead {
                             .then(head_stages(head_, i)),
                         session, ProductSink<Scalar>{part, 0, values[at(i / group)]});
     }
-    for (Job& job : jobs)
-      if constexpr (requires { job.engine.prepare(0, q.rows(), session, job.sink.values()); })
-        job.engine.prepare(0, q.rows(), session, job.sink.values());
     const Index n = q.rows(), height = jobs.front().engine.height(), blocks = (n + height - 1) / height;
-    for (Index worker = 0; worker < session.concurrency(); ++worker) {
-      if constexpr (requires { jobs.front().engine.reserve(session.scratch(worker)); })
-        jobs.front().engine.reserve(session.scratch(worker));
-      jobs.front().sink.reserve(session.scratch(worker));
-    }
+    for (const Job& job : jobs) prepare(job.engine, 0, n, session, job.sink);
     session.run(h * blocks, [&](Index task, Index worker) {
       const Job& job = jobs[at(task / blocks)];
       const Index first = task % blocks * height;

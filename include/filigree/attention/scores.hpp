@@ -8,6 +8,7 @@
 #include "filigree/attention/packed_keys.hpp"
 #include "filigree/engine/blocks.hpp"
 #include "filigree/engine/either.hpp"
+#include "filigree/engine/lazy_rows.hpp"
 #include "filigree/engine/residues.hpp"
 #include "filigree/engine/selection.hpp"
 #include "filigree/pipe/product.hpp"
@@ -106,6 +107,25 @@ class ScoreSource {
       }
     }
     void copy_query(Index i, Scalar* out, Index step = 1) const { queries_.copy_row(i, out, step); }
+    void copy_key(Index j, Scalar* out) const {
+      if constexpr (!is_packed<Keys>) {
+        reader_.copy_row(j, out);
+      } else {
+        const Scalar* from = keys_.panel(j / keys_.width) + j % keys_.width;
+        for (Index f = 0; f < d(); ++f) out[f] = from[f * keys_.width];
+      }
+    }
+    /// Asks for a key that copy_key or gather_panel will soon read, where it lies in memory.
+    void prefetch_key(Index j) const {
+      if constexpr (!is_packed<Keys>) {
+        if constexpr (Reader<Keys>::direct) {
+          if (!reader_.contiguous_rows()) return;
+          const Scalar* key = reader_.data() + j * reader_.row_stride();
+          constexpr auto line = static_cast<Index>(Buffer::alignment / sizeof(Scalar));
+          for (Index f = 0; f < d(); f += line) __builtin_prefetch(key + f);
+        }
+      }
+    }
     /// To be called before the first panel.
     void reserve(WorkerScratch& scratch) const {
       scratch.panel_at = -1;
@@ -175,14 +195,21 @@ class ScoreSource {
 
   /// What computes rows: selections and patterns have engines, the rest is the general evaluator's.
   template <class Stages>
-  using Engine = std::conditional_t<
+  using RowChoice = std::conditional_t<
       SelectionForm<Stages>::matches, Scattering<Stages, SelectionEngine<Bound, Stages>>,
       std::conditional_t<KeptForm<Stages>::matches, KeptEngine<Bound, Stages>, GeneralEngine<Bound, Stages, Scalar>>>;
   /// What computes A * V.
   template <class Stages>
-  using ProductEngine = std::conditional_t<
+  using SoftmaxChoice = std::conditional_t<
       ResidueForm<Stages>::matches, ResidueEngine<Bound, Stages>,
-      std::conditional_t<is_block_form<Stages>, Scattering<Stages, BlockEngine<Bound, Stages>>, Engine<Stages>>>;
+      std::conditional_t<is_block_form<Stages>, Scattering<Stages, BlockEngine<Bound, Stages>>, RowChoice<Stages>>>;
+  template <class Stages>
+  using ProductChoice = LazyRowsOr<Bound, Stages, SoftmaxChoice<Stages>>;
+  /// The same for what routers leave.
+  template <class Stages>
+  using Engine = RoutedOr<Bound, Stages, RowChoice>;
+  template <class Stages>
+  using ProductEngine = RoutedOr<Bound, Stages, ProductChoice>;
 
  private:
   bool reads_keys(const void* begin, const void* end) const {

@@ -196,7 +196,9 @@ class ResidueEngine {
   void reserve(WorkerScratch& scratch) const { dense_.reserve(scratch); }
 
   /// What rows [first, first + count) see by the stride.
-  void prepare(Index first, Index count, const Session& session, const ValueRows<S>& v) {
+  template <class Sink>
+  void prepare(Index first, Index count, const Session& session, const Sink& sink) const {
+    const ValueRows<S>& v = sink.values();
     first_ = first;
     sums_.emplace(count, v.padded);
     const Index residues = (std::min)(parts_.step, count);
@@ -258,8 +260,8 @@ class ResidueEngine {
   Far far_;
   DenseStages dense_stages_;
   BlockEngine<Bound, DenseStages> dense_;
-  Index first_ = 0;
-  std::optional<AllSums<S>> sums_;
+  mutable Index first_ = 0;
+  mutable std::optional<AllSums<S>> sums_;  // of rows from first_ on
 };
 
 }  // namespace filigree::detail

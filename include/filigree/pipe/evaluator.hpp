@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "filigree/pipe/routed.hpp"
 #include "filigree/pipe/row_list.hpp"
 #include "filigree/pipe/stage.hpp"
 #include "filigree/pipe/workspace.hpp"
@@ -13,7 +14,8 @@
 //
 // A bound source has grid(), height() (rows it likes to produce at once) and fill(first, count, scratch), which returns
 // the values of these rows, stride() apart, with Row::padding to spare. An engine has height() and
-// run(first, last, scratch, sink), which calls sink(row, scratch) for each row in order.
+// run(first, last, scratch, sink), which calls sink(row, scratch) for each row in order. It may have reserve(scratch),
+// and prepare(first, count, session, sink), which is called once before rows [first, first + count) are run.
 
 namespace filigree::detail {
 
@@ -116,20 +118,30 @@ template <class... T>
 inline constexpr bool has_matrix_stage<std::tuple<T...>> = (WholeMatrixStage<T> || ...);
 
 template <class Bound, class Stages, Real S>
-using GeneralEngine =
-    std::conditional_t<has_matrix_stage<Stages>, ListEngine<Bound, Stages, S>, RowEngine<Bound, Stages, S>>;
+struct GeneralChoice {
+  template <class Routed>
+  using Of = std::conditional_t<has_matrix_stage<Routed>, ListEngine<Bound, Routed, S>, RowEngine<Bound, Routed, S>>;
+};
 
-/// Runs the engine over rows [first, first + count) in parallel blocks.
+template <class Bound, class Stages, Real S>
+using GeneralEngine = RoutedOr<Bound, Stages, GeneralChoice<Bound, Stages, S>::template Of>;
+
+/// Lets an engine and a sink take their memory for every worker, whichever rows it will get, and prepare.
 template <class Engine, class Sink>
-void for_each_row(Engine& engine, Index first, Index count, const Session& session, Sink&& sink) {
-  if constexpr (requires { engine.prepare(first, count, session, sink.values()); })
-    engine.prepare(first, count, session, sink.values());
-  const Index height = engine.height(), end = first + count;
+void prepare(const Engine& engine, Index first, Index count, const Session& session, Sink&& sink) {
   // Which worker takes which block is chance; memory must not depend on it.
   for (Index worker = 0; worker < session.concurrency(); ++worker) {
     if constexpr (requires { engine.reserve(session.scratch(worker)); }) engine.reserve(session.scratch(worker));
     if constexpr (requires { sink.reserve(session.scratch(worker)); }) sink.reserve(session.scratch(worker));
   }
+  if constexpr (requires { engine.prepare(first, count, session, sink); }) engine.prepare(first, count, session, sink);
+}
+
+/// Runs the engine over rows [first, first + count) in parallel blocks.
+template <class Engine, class Sink>
+void for_each_row(const Engine& engine, Index first, Index count, const Session& session, Sink&& sink) {
+  const Index height = engine.height(), end = first + count;
+  prepare(engine, first, count, session, sink);
   session.run((count + height - 1) / height, [&](Index task, Index worker) {
     const Index begin = first + task * height;
     engine.run(begin, (std::min)(begin + height, end), session.scratch(worker), sink);

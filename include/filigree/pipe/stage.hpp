@@ -31,6 +31,13 @@ struct Selector {};
 struct Normaliser {};
 /// Works on all rows at once: `void apply(RowList<S>&) const`. Only on a dense source.
 struct MatrixStage {};
+/// Looks at all queries and keys before anything is scored, and says which stages stand in its place: `auto bind(const
+/// Source&, const Session&) const`, where the source has grid(), d(), copy_query(i, to), copy_key(j, to) and
+/// gather_panel(columns, count, to), and the session has run(tasks, f) and scratch(worker). It returns a stage or a
+/// tuple of stages, which are what route(A) returns; or stages for here and for behind the next one (detail::Around). A
+/// third parameter, if there is one, is the tuple of the stages that stand before it. `template <class Next> static
+/// constexpr void check_next()` may refuse what follows (void: nothing). Only on scores.
+struct Router {};
 
 template <class T>
 concept Stage = requires {
@@ -48,9 +55,11 @@ template <class T>
 concept NormaliserStage = StageOf<T, Normaliser>;
 template <class T>
 concept WholeMatrixStage = StageOf<T, MatrixStage>;
+template <class T>
+concept RouterStage = StageOf<T, Router>;
 /// Everything that works on one row at a time.
 template <class T>
-concept RowStage = Stage<T> && !WholeMatrixStage<T>;
+concept RowStage = Stage<T> && !WholeMatrixStage<T> && !RouterStage<T>;
 
 namespace detail {
 

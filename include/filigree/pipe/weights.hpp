@@ -134,7 +134,7 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
   template <class Sink>
   void for_each_row(const detail::Session& session, Sink&& sink) const {
     const Bound bound(source_, session, count_);
-    Engine engine(bound, stages_, session, count_);
+    const Engine engine(bound, stages_, session, count_);
     detail::for_each_row(engine, first_, count_, session, sink);
   }
 
@@ -142,7 +142,7 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
   template <class Sink>
   void for_each_output(const detail::Session& session, Sink&& sink) const {
     const Bound bound(source_, session, count_);
-    ProductEngine engine(bound, stages_, session, count_);
+    const ProductEngine engine(bound, stages_, session, count_);
     detail::for_each_row(engine, first_, count_, session, sink);
   }
 
@@ -163,7 +163,7 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
   Sparse to_sparse() const {
     const detail::Session session(execution_);
     const Bound bound(source_, session, count_);
-    Engine engine(bound, stages_, session, count_);
+    const Engine engine(bound, stages_, session, count_);
     detail::SparseSink<Scalar> sink(first_, count_, engine.height());
     detail::for_each_row(engine, first_, count_, session, sink);
     return sink.template matrix<Sparse>(source_.grid().m, turned);
@@ -174,6 +174,9 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
       !Source::is_scores || !detail::has_matrix_stage<StageTuple>,
       "filigree: this stage works on a whole matrix (winner_take_all, prune_magnitude, batch_top_k): use it on a "
       "dense source, not on scores");
+  static_assert(Source::is_scores || !detail::has_router<StageTuple>,
+                "filigree: this stage is a router (prob_sparse, block_top_k), which looks at queries and keys: use it "
+                "on scores(Q, K), not on a dense source");
 
   Source source_;
   StageTuple stages_;

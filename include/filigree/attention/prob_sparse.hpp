@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <concepts>
+#include <cstdint>
+#include <memory>
+#include <numeric>
+#include <span>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "filigree/core/check.hpp"
+#include "filigree/core/random.hpp"
+#include "filigree/engine/lazy_rows.hpp"
+#include "filigree/pipe/routed.hpp"
+
+namespace filigree {
+
+using IndexMatrix = Eigen::Matrix<Index, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+/// What prob_sparse chose: active rows keep their scores, those of every other row become 0. A map, which stands for
+/// its choice in other pipelines on scores of the same n.
+class ActiveRows {
+ public:
+  using Category = Map;
+
+  /// The rows that attend by their own scores, ascending.
+  [[nodiscard]] const std::vector<Index>& active() const { return held_->active; }
+  [[nodiscard]] bool is_lazy(Index row) const { return held_->lazy[static_cast<std::size_t>(row)] != 0; }
+  /// M of each query.
+  [[nodiscard]] const Eigen::VectorXd& measure() const { return held_->measure; }
+  /// n x U: the keys that M was taken over, prob_sparse(c, sample) takes them again.
+  [[nodiscard]] IndexMatrix sample() const {
+    IndexMatrix sample(held_->grid.n, held_->draw.size);
+    for (Index i = 0; i < sample.rows(); ++i) held_->draw.row(i, held_->grid, sample.row(i).data());
+    return sample;
+  }
+
+  /// NaN stays.
+  template <Real S>
+  S map(S score, Index p, Index, const Grid& grid) const {
+    return is_lazy(grid.row(p)) && score == score ? S(0) : score;
+  }
+  void check(const Grid& grid) const {
+    detail::require(grid.n == held_->grid.n, "route(A): its rows were chosen among ", held_->grid.n,
+                    " queries, and the scores have ", grid.n);
+  }
+
+ private:
+  template <bool sums>
+  friend struct ProbSparse;
+
+  /// Who is asked: a draw, or a matrix that was given.
+  struct Draw {
+    Index size;
+    std::uint64_t seed;
+    std::shared_ptr<const IndexMatrix> given;
+
+    template <std::integral To>
+    void row(Index i, const Grid& grid, To* to) const {
+      if (given != nullptr) {
+        for (Index s = 0; s < size; ++s) to[s] = static_cast<To>((*given)(i, s));
+        return;
+      }
+      Generator generator(seed, static_cast<std::uint64_t>(grid.query_at + i));
+      for (Index s = 0; s < size; ++s) to[s] = static_cast<To>(generator.below(grid.m));
+    }
+  };
+  struct Held {
+    Grid grid;
+    Draw draw;
+    std::vector<Index> active{};
+    std::vector<char> lazy{};
+    Eigen::VectorXd measure{};
+  };
+
+  explicit ActiveRows(std::shared_ptr<const Held> held) : held_(std::move(held)) {}
+
+  std::shared_ptr<const Held> held_;
+};
+
+/// What prob_sparse(c, seed) returns.
+template <bool sums = false>
+struct ProbSparse {
+  using Category = Router;
+  Index c;
+  std::uint64_t seed;
+  std::shared_ptr<const IndexMatrix> sample = nullptr;
+
+  /// The causal mode of the reference: a lazy row has weight 1 on each key that it sees, so that it is the running sum
+  /// of values and not their mean. Only directly before softmax; its logsumexp is that of equal scores, as without.
+  [[nodiscard]] ProbSparse<true> lazy_sum() const { return {c, seed, sample}; }
+
+  template <class Source>
+  auto bind(const Source& source, const detail::Session& session) const {
+    ActiveRows rows(choose(source, session));
+    if constexpr (sums) {
+      using Ones = detail::LazyOnes<ActiveRows>;
+      return detail::Around<std::tuple<ActiveRows>, std::tuple<Ones>>{rows, Ones{rows}};
+    } else {
+      return rows;
+    }
+  }
+  template <class Next>
+  static constexpr void check_next() {
+    static_assert(
+        !sums || std::is_same_v<Next, Softmax>,
+        "filigree: prob_sparse(c, ...).lazy_sum() sets the weights after softmax: softmax() must stand directly "
+        "behind it, and patterns before it");
+  }
+  void check(const Grid& grid) const {
+    if (sample == nullptr) return;
+    detail::require(sample->rows() == grid.n, "prob_sparse(c, sample): sample has ", sample->rows(),
+                    " rows and must have one for each query, ", grid.n);
+    const Index largest = sample->size() > 0 ? sample->maxCoeff() : -1;
+    detail::require(largest < grid.m, "prob_sparse(c, sample): an index must be below ", grid.m,
+                    ", the number of keys, got ", largest);
+  }
+
+ private:
+  /// clamp(c * ceil(ln size), 1, size)
+  [[nodiscard]] Index count(Index size) const {
+    const auto logarithm = static_cast<Index>(std::ceil(std::log(static_cast<double>(std::max<Index>(size, 1)))));
+    return (std::min)(std::max<Index>((std::min)(c, size) * logarithm, 1), size);
+  }
+
+  template <class Source>
+  std::shared_ptr<const ActiveRows::Held> choose(const Source& source, const detail::Session& session) const {
+    const Grid& grid = source.grid();
+    const Index drawn = sample != nullptr ? sample->cols() : count(grid.m);
+    auto held = std::make_shared<ActiveRows::Held>(ActiveRows::Held{grid, {drawn, seed, sample}});
+    held->measure.resize(grid.n);
+    constexpr Index batch = 64;
+    session.run((grid.n + batch - 1) / batch, [&](Index task, Index worker) {
+      detail::WorkerScratch& scratch = session.scratch(worker);
+      kernel::Column* columns = scratch.columns.get<kernel::Column>(2 * drawn);
+      // The keys of a query are apart in memory: they are fetched while the query before is measured.
+      const auto draw = [&](Index i) {
+        kernel::Column* to = columns + i % 2 * drawn;
+        held->draw.row(i, grid, to);
+        for (Index s = 0; s < drawn; ++s) source.prefetch_key(to[s]);
+      };
+      const Index first = task * batch, end = (std::min)(first + batch, grid.n);
+      draw(first);
+      for (Index i = first; i < end; ++i) {
+        if (i + 1 < end) draw(i + 1);
+        held->measure[i] = measure(source, i, {columns + i % 2 * drawn, static_cast<std::size_t>(drawn)}, scratch);
+      }
+    });
+    std::vector<Index> order(static_cast<std::size_t>(grid.n));
+    std::iota(order.begin(), order.end(), Index(0));
+    const auto u = count(grid.n);
+    const auto before = [&m = held->measure](Index a, Index b) {
+      const bool a_nan = m[a] != m[a], b_nan = m[b] != m[b];
+      if (a_nan != b_nan) return a_nan;
+      if (!a_nan && m[a] != m[b]) return m[a] > m[b];
+      return a < b;
+    };
+    if (u < grid.n) std::nth_element(order.begin(), order.begin() + u, order.end(), before);
+    order.resize(static_cast<std::size_t>(u));
+    std::sort(order.begin(), order.end());
+    held->lazy.assign(static_cast<std::size_t>(grid.n), char(1));
+    for (const Index row : order) held->lazy[static_cast<std::size_t>(row)] = 0;
+    held->active = std::move(order);
+    return held;
+  }
+
+  /// max - (sum in double) / m of the computed scores, without the scale, over the sample of query i; 0 without sample.
+  template <class Source>
+  static double measure(const Source& source, Index i, std::span<const kernel::Column> sample,
+                        detail::WorkerScratch& scratch) {
+    using S = typename Source::Scalar;
+    const auto size = static_cast<Index>(sample.size());
+    if (size == 0) return 0;
+    const auto& kernels = kernel::kernels<S>();
+    const Index width = kernels.width, d = source.d();
+    S* query = scratch.queries.get<S>(d);
+    source.copy_query(i, query);
+    S* keys = scratch.gathered.get<S>(width * d);
+    S* dots = scratch.tile.get<S>(width);
+    S top = -std::numeric_limits<S>::infinity();
+    double sum = 0;
+    for (Index at = 0; at < size; at += width) {
+      const Index count = (std::min)(width, size - at);
+      source.gather_panel(sample.data() + at, count, keys);
+      kernels.score_run(query, keys, 0, (count + kernels.lanes - 1) / kernels.lanes, d, S(1), dots);
+      for (Index s = 0; s < count; ++s) {
+        top = dots[s] > top ? dots[s] : top;
+        sum += static_cast<double>(dots[s]);  // NaN stays in it
+      }
+    }
+    return static_cast<double>(top) - sum / static_cast<double>(source.grid().m);
+  }
+};
+
+/// Lets only those queries attend by their scores whose scores differ most, as far as a few sampled keys tell; every
+/// other row is lazy: where this stands, its scores become 0, so that softmax makes it the mean of the values that it
+/// may see.
+///
+/// M(i) = max over the sample of <q_i, k> - (sum over the sample of <q_i, k>) / m, without scale and mask. The sample
+/// of a query are U = clamp(c ceil(ln m), 1, m) keys, with replacement, a function of the seed and its position. Active
+/// are the u = clamp(c ceil(ln n), 1, n) queries with the largest M among all queries of the scores. Cost       n U + u
+/// m dot products, prefix sums of V Edge case  ties go to the lowest row; NaN ranks first; a NaN score stays in a lazy
+/// row Throws     Error if c < 1 Reference  Zhou et al., arXiv:2012.07436, equation 4 and algorithm 1
+inline ProbSparse<> prob_sparse(Index c, std::uint64_t seed) {
+  detail::require(c >= 1, "prob_sparse(c, seed): c must be at least 1, got ", c);
+  return {.c = c, .seed = seed};
+}
+
+/// The same with a sample that is given: row i lists the columns of the keys that query i is measured by.
+///
+/// Shapes     sample: n x U integers, any U >= 1
+/// Throws     Error if c < 1, U < 1 or an index is negative; later, if there are not n rows or an index is m or more
+template <class Indices>
+  requires(std::derived_from<std::remove_cvref_t<Indices>, Eigen::DenseBase<std::remove_cvref_t<Indices>>>&&
+               std::integral<typename std::remove_cvref_t<Indices>::Scalar>)
+ProbSparse<> prob_sparse(Index c, const Indices& sample) {
+  detail::require(c >= 1, "prob_sparse(c, sample): c must be at least 1, got ", c);
+  detail::require(sample.cols() >= 1, "prob_sparse(c, sample): sample must have at least 1 column, got ",
+                  sample.cols());
+  auto held = std::make_shared<const IndexMatrix>(sample.template cast<Index>());
+  const Index least = held->size() > 0 ? held->minCoeff() : 0;
+  detail::require(least >= 0, "prob_sparse(c, sample): an index must be at least 0, got ", least);
+  return {.c = c, .seed = 0, .sample = std::move(held)};
+}
+
+}  // namespace filigree

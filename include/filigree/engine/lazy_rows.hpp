@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "filigree/engine/blocks.hpp"
+#include "filigree/engine/prefix_sums.hpp"
+#include "filigree/pattern/all_of.hpp"
+
+// The engine of lazy rows: scores | patterns and a map that makes the scores of most rows equal | softmax, times V. A
+// row of equal scores is a mean of rows of V, which prefix sums give; the other rows go through the block engine.
+
+namespace filigree::detail {
+
+/// Whether a stage is a map that sets all scores of lazy rows to 0: it has is_lazy(row) and active(), the ascending
+/// rows that are not lazy.
+template <class T>
+inline constexpr bool makes_rows_lazy = requires(const std::remove_cvref_t<T>& stage, Index row) {
+  stage.is_lazy(row);
+  stage.active();
+};
+
+/// Behind softmax: a lazy row gets weight 1 on each key that it sees. NaN stays.
+template <class Rows>
+struct LazyOnes {
+  using Category = Map;
+  Rows rows;
+
+  template <Real S>
+  S map(S weight, Index p, Index, const Grid& grid) const {
+    return rows.is_lazy(grid.row(p)) && weight == weight ? S(1) : weight;
+  }
+};
+
+template <class T>
+inline constexpr bool is_lazy_ones = false;
+template <class Rows>
+inline constexpr bool is_lazy_ones<LazyOnes<Rows>> = true;
+
+/// Whether a pipeline on scores has the form of the engine, and where what stands.
+template <class Stages>
+struct LazyForm;
+template <class... T>
+struct LazyForm<std::tuple<T...>> {
+  static constexpr std::size_t size = sizeof...(T);
+  static constexpr bool lazy[] = {makes_rows_lazy<T>..., false};
+  static constexpr bool streams[] = {PatternStage<T> || makes_rows_lazy<T>..., false};
+  static constexpr bool any = (makes_rows_lazy<T> || ...);
+  static constexpr std::size_t rows = [] {
+    std::size_t at = 0;
+    while (at < size && !lazy[at]) ++at;
+    return at;
+  }();
+  static constexpr std::size_t softmax = [] {
+    std::size_t at = 0;
+    while (streams[at]) ++at;
+    return at;
+  }();
+  static constexpr bool sums = [] {
+    constexpr bool ones[] = {is_lazy_ones<std::remove_cvref_t<T>>..., false};
+    return size > 0 && ones[size - 1];
+  }();
+  static constexpr bool matches = [] {
+    constexpr bool soft[] = {std::is_same_v<std::remove_cvref_t<T>, Softmax>..., false};
+    return (int(makes_rows_lazy<T>) + ... + 0) == 1 && soft[softmax] && size == softmax + (sums ? 2 : 1);
+  }();
+};
+
+/// Some queries of a source, as a source by itself: row r is query rows[r].
+template <class Source>
+class QueriesOf {
+ public:
+  using Scalar = typename Source::Scalar;
+
+  QueriesOf(const Source& source, const std::vector<Index>& rows) : source_(source), rows_(rows), grid_(source.grid()) {
+    grid_.n = static_cast<Index>(rows.size());
+    grid_.query_at = 0;
+  }
+  [[nodiscard]] const Grid& grid() const { return grid_; }
+  [[nodiscard]] const Scalar* panel(Index p, WorkerScratch& scratch) const { return source_.panel(p, scratch); }
+  void reserve(WorkerScratch& scratch) const { source_.reserve(scratch); }
+  [[nodiscard]] Scalar scale() const { return source_.scale(); }
+  [[nodiscard]] Index d() const { return source_.d(); }
+  void pack_queries(Index first, Index count, Scalar* out) const {
+    const Index height = source_.height(), d = this->d();
+    std::vector<Scalar> query(static_cast<std::size_t>(d));
+    for (Index g = 0; g < count; g += height, out += d * height)
+      for (Index r = 0; r < height; ++r) {
+        if (g + r < count) source_.copy_query(rows_[static_cast<std::size_t>(first + g + r)], query.data());
+        for (Index f = 0; f < d; ++f) out[f * height + r] = g + r < count ? query[static_cast<std::size_t>(f)] : 0;
+      }
+  }
+
+ private:
+  const Source& source_;
+  const std::vector<Index>& rows_;
+  Grid grid_;
+};
+
+/// A pattern as these queries see it.
+template <PatternStage P>
+struct AtRows {
+  using Category = Pattern;
+  static constexpr bool asks_dearly = detail::asks_dearly<P>, covers_exactly = detail::covers_exactly<P>;
+  const P& pattern;
+  const std::vector<Index>& rows;
+  Grid whole;
+
+  bool keeps(Index r, Index j, const Grid&) const { return detail::keeps(pattern, position(r), j, whole); }
+  void covers(Index r0, Index r1, const Grid&, Ranges& out) const {
+    const std::size_t mark = out.size();
+    for (Index r = r0; r < r1; ++r) detail::covers(pattern, position(r), position(r) + 1, whole, out);
+    out.normalize(mark, whole);
+  }
+  void contains(Index r0, Index r1, const Grid&, Ranges& out) const {
+    const std::size_t mark = out.size();
+    for (Index r = r0; r < r1; ++r) {
+      const std::size_t middle = out.size();
+      if constexpr (covers_exactly)
+        detail::covers(pattern, position(r), position(r) + 1, whole, out);
+      else
+        detail::contains(pattern, position(r), position(r) + 1, whole, out);
+      if (r > r0) out.intersect(mark, middle);
+    }
+  }
+
+ private:
+  [[nodiscard]] Index position(Index r) const { return whole.query_at + rows[static_cast<std::size_t>(r)]; }
+};
+
+/// Its sink is one of products.
+template <class Bound, class Stages>
+class LazyRowsEngine {
+  using Form = LazyForm<Stages>;
+  using S = typename Bound::Scalar;
+  using Patterns = decltype(patterns_of(std::declval<const Stages&>()));
+  using Some = QueriesOf<Bound>;
+  using SomeStages = std::tuple<AtRows<Patterns>, Softmax>;
+
+ public:
+  static constexpr bool fused = true;
+
+  LazyRowsEngine(const Bound& source, const Stages& stages, const Session& session, Index count)
+      : source_(source),
+        rows_(std::get<Form::rows>(stages).active()),
+        lazy_(std::get<Form::rows>(stages)),
+        patterns_(patterns_of(stages)),
+        seen_(patterns_),
+        tiles_(source, seen_),
+        exact_(source, stages, session, count),
+        some_(source, rows_),
+        some_stages_(AtRows<Patterns>{patterns_, rows_, source.grid()}, std::get<Form::softmax>(stages)),
+        some_engine_(some_, some_stages_, session, (std::min)(count, static_cast<Index>(rows_.size()))),
+        sink_(std::get<Form::softmax>(stages).sink) {
+    const Index tasks = session.concurrency() > 1 ? 4 * session.concurrency() : 1;
+    height_ = std::max<Index>((count + tasks - 1) / tasks, 64);
+  }
+
+  [[nodiscard]] Index height() const { return height_; }
+
+  void reserve(WorkerScratch& scratch) const { some_engine_.reserve(scratch); }
+
+  /// The prefix sums, and the active rows: where among the rows they stand is chance, so they are shared out by
+  /// themselves.
+  template <class Sink>
+  void prepare(Index first, Index count, const Session& session, Sink&& sink) const {
+    sums_.compute(sink.values(), source_.grid().m, session);
+    const auto at = [&](Index row) {
+      return static_cast<Index>(std::lower_bound(rows_.begin(), rows_.end(), row) - rows_.begin());
+    };
+    const Index begin = at(first), end = at(first + count), height = some_engine_.height();
+    largest_key_ = 0;
+    if (begin == end || end - begin < count) find_largest_key(session);
+    session.run((end - begin + height - 1) / height, [&](Index task, Index worker) {
+      const Index r = begin + task * height;
+      some_engine_.run(r, (std::min)(r + height, end), session.scratch(worker), ToRows<Sink>{sink, rows_});
+    });
+  }
+
+  template <class Sink>
+  void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
+    Index alike = first;
+    kernel::SoftmaxSums<S> sums{};
+    for (Index i = first; i < last; ++i) {
+      if (!lazy_.is_lazy(i)) continue;
+      if (!has_finite_scores(i, scratch)) {
+        exact_.run(i, i + 1, scratch, sink);
+        alike = i;
+        continue;
+      }
+      if (i >= alike) {
+        tiles_.plan(i, i + 1, scratch.sight, scratch.block);
+        alike = tiles_.row_alike_until(i);
+        sums = mean(i, sink.values(), scratch);
+      }
+      sink.take(i, output(sink.values(), scratch), sums);
+    }
+  }
+
+ private:
+  template <class Sink>
+  struct ToRows {
+    Sink& sink;
+    const std::vector<Index>& rows;
+    [[nodiscard]] const ValueRows<S>& values() const { return sink.values(); }
+    void take(Index r, const S* out, const kernel::SoftmaxSums<S>& sums) const {
+      sink.take(rows[static_cast<std::size_t>(r)], out, sums);
+    }
+  };
+
+  S* output(const ValueRows<S>& v, WorkerScratch& scratch) const { return scratch.kept_values.get<S>(2 * v.padded); }
+
+  /// The mean (or sum) of the values that row i sees, into output().
+  kernel::SoftmaxSums<S> mean(Index i, const ValueRows<S>& v, WorkerScratch& scratch) const {
+    const Grid& grid = source_.grid();
+    Index count = 0, asked = 0;
+    for (const Piece& piece : scratch.block)
+      if (piece.all)
+        count += piece.end - piece.begin;
+      else
+        asked += piece.end - piece.begin;
+    Column* apart = scratch.kept_columns.get<Column>(
+        asked + static_cast<Index>(scratch.block.size()) * sums_.most_apart() + Row<S>::padding);
+    Index far = 0;
+    double* total = scratch.values.get<double>(v.dv);
+    std::fill_n(total, v.dv, 0.0);
+    for (const Piece& piece : scratch.block) {
+      if (piece.all) {
+        sums_.add(piece.begin, piece.end, total, [&](Index c) { apart[far++] = static_cast<Column>(c); });
+        continue;
+      }
+      for (Index c = piece.begin; c < piece.end; ++c)
+        if (patterns_.keeps(grid.query_at + i, grid.key_at + c, grid)) {
+          apart[far++] = static_cast<Column>(c);
+          ++count;
+        }
+    }
+    S* out = output(v, scratch);
+    if (count == 0) {
+      std::fill_n(out, v.dv, S(0));
+      return {-std::numeric_limits<S>::infinity(), S(0)};
+    }
+    // The scores are 0, that of the sink is what it is.
+    const double top = (std::max)(sink_, 0.0), one = std::exp(-top), all = static_cast<double>(count) * one;
+    const double denominator = all + std::exp(sink_ - top), weight = Form::sums ? 1.0 : one / denominator;
+    S* weights = scratch.tile.get<S>(far + Row<S>::padding);
+    std::fill_n(weights, far, static_cast<S>(weight));
+    S* rest = out + v.padded;
+    kernel::kernels<S>().gather(rest, weights, apart, far, v.data, v.stride, v.padded);
+    for (Index f = 0; f < v.dv; ++f) out[f] = static_cast<S>(total[f] * weight + static_cast<double>(rest[f]));
+    return {static_cast<S>(top), static_cast<S>(denominator)};
+  }
+
+  /// Whether no score of row i can be NaN or infinite: then all of them become 0. |<q, k>| <= |q|_1 max |k|.
+  bool has_finite_scores(Index i, WorkerScratch& scratch) const {
+    const Index d = source_.d();
+    if (d == 0) return true;
+    S* query = scratch.queries.get<S>(d);
+    source_.copy_query(i, query);
+    const double sum =
+        Eigen::Map<const Eigen::Array<S, Eigen::Dynamic, 1>>(query, d).abs().template cast<double>().sum();
+    const double scale = (std::max)(std::abs(static_cast<double>(source_.scale())), 1.0);
+    return sum * largest_key_ * scale <= static_cast<double>((std::numeric_limits<S>::max)()) / 4;  // not if NaN
+  }
+
+  void find_largest_key(const Session& session) const {
+    const Index m = source_.grid().m, d = source_.d();
+    if (d == 0 || m == 0) return;
+    constexpr Index batch = 1024;
+    std::vector<double> largest(static_cast<std::size_t>((m + batch - 1) / batch));
+    session.run(static_cast<Index>(largest.size()), [&](Index task, Index worker) {
+      S* key = session.scratch(worker).queries.get<S>(d);
+      double top = 0;
+      bool nan = false;
+      for (Index j = task * batch; j < (std::min)((task + 1) * batch, m); ++j) {
+        source_.copy_key(j, key);
+        const auto size = static_cast<double>(Eigen::Map<const Eigen::Array<S, Eigen::Dynamic, 1>>(key, d)
+                                                  .abs()
+                                                  .template maxCoeff<Eigen::PropagateNaN>());
+        nan |= size != size;
+        top = (std::max)(top, size);
+      }
+      largest[static_cast<std::size_t>(task)] = nan ? std::numeric_limits<double>::infinity() : top;
+    });
+    largest_key_ = *std::max_element(largest.begin(), largest.end());
+  }
+
+  using Lazy = std::remove_cvref_t<std::tuple_element_t<Form::rows, Stages>>;
+
+  const Bound& source_;
+  const std::vector<Index>& rows_;
+  const Lazy& lazy_;
+  Patterns patterns_;
+  std::tuple<const Patterns&> seen_;
+  Tiles<Bound, std::tuple<const Patterns&>, 1> tiles_;
+  RowEngine<Bound, Stages, S> exact_;
+  Some some_;
+  SomeStages some_stages_;
+  BlockEngine<Some, SomeStages> some_engine_;
+  double sink_;
+  Index height_;
+  mutable PrefixSums<S> sums_;  // of the evaluation that was prepared
+  mutable double largest_key_ = 0;
+};
+
+/// An engine that computes scores of lazy rows as if they were not equal: right, but not what is_fused promises.
+template <class Engine>
+struct NotLazy : Engine {
+  static constexpr bool fused = false;
+  using Engine::Engine;
+};
+
+template <class Bound, class Stages, class Other>
+using LazyRowsOr = std::conditional_t<LazyForm<Stages>::matches, LazyRowsEngine<Bound, Stages>,
+                                      std::conditional_t<LazyForm<Stages>::any, NotLazy<Other>, Other>>;
+
+}  // namespace filigree::detail

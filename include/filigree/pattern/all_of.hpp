@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <limits>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "filigree/pattern/algebra.hpp"
+
+namespace filigree::detail {
+
+/// Keeps what all of some patterns keep, which it refers to; everything, without patterns.
+template <PatternStage... P>
+class AllOf {
+ public:
+  using Category = Pattern;
+  static constexpr bool asks_dearly = (detail::asks_dearly<P> || ...);
+  static constexpr bool covers_exactly = (detail::covers_exactly<P> && ...);
+
+  explicit AllOf(std::tuple<const P&...> patterns) : patterns_(patterns) {}
+
+  bool keeps(Index p, Index j, const Grid& grid) const {
+    return std::apply([&](const auto&... pattern) { return (detail::keeps(pattern, p, j, grid) && ...); }, patterns_);
+  }
+  Index alike_until(Index p, const Grid& grid) const {
+    Index until = (std::numeric_limits<Index>::max)();
+    each([&](const auto& pattern) { until = (std::min)(until, detail::alike_until(pattern, p, grid)); });
+    return until;
+  }
+  void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
+    meet(grid, out, [&](const auto& pattern) { detail::covers(pattern, p0, p1, grid, out); });
+  }
+  void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const {
+    meet(grid, out, [&](const auto& pattern) { detail::contains(pattern, p0, p1, grid, out); });
+  }
+
+ private:
+  template <class F>
+  void each(F&& f) const {
+    std::apply([&](const auto&... pattern) { (f(pattern), ...); }, patterns_);
+  }
+
+  /// What all lists that add() adds have in common.
+  template <class Add>
+  void meet(const Grid& grid, Ranges& out, Add&& add) const {
+    const std::size_t mark = out.size();
+    out.add(grid.key_at, grid.key_end());
+    each([&](const auto& pattern) {
+      const std::size_t middle = out.size();
+      add(pattern);
+      out.intersect(mark, middle);
+    });
+  }
+
+  std::tuple<const P&...> patterns_;
+};
+
+template <class T>
+auto pattern_of(const T& stage) {
+  if constexpr (PatternStage<T>)
+    return std::tuple<const T&>(stage);
+  else
+    return std::tuple<>();
+}
+template <class... P>
+AllOf<std::remove_cvref_t<P>...> all_of(const std::tuple<P...>& patterns) {
+  return AllOf<std::remove_cvref_t<P>...>(patterns);
+}
+
+/// All patterns among some stages.
+template <class Stages>
+auto patterns_of(const Stages& stages) {
+  return all_of(std::apply([](const auto&... stage) { return std::tuple_cat(pattern_of(stage)...); }, stages));
+}
+
+}  // namespace filigree::detail

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "filigree/pipe/stage.hpp"
+#include "filigree/pipe/workspace.hpp"
+
+// Routers: once per evaluation each is replaced by the stages that it chooses, from left to right; an engine runs what
+// results. Both the fused engines and the general evaluator do so.
+
+namespace filigree::detail {
+
+/// What a router may return: stages that stand in its place, and others that stand behind the stage after it.
+template <class Here, class Behind>
+struct Around {
+  Here here;      // a tuple
+  Behind behind;  // a tuple
+};
+
+template <class T>
+inline constexpr bool is_around = false;
+template <class Here, class Behind>
+inline constexpr bool is_around<Around<Here, Behind>> = true;
+
+template <class Stages>
+inline constexpr bool has_router = false;
+template <class... T>
+inline constexpr bool has_router<std::tuple<T...>> = (RouterStage<T> || ...);
+
+template <Stage T>
+std::tuple<T> here_of(const T& stage) {
+  return std::tuple<T>(stage);
+}
+template <class... T>
+std::tuple<T...> here_of(const std::tuple<T...>& stages) {
+  return stages;
+}
+template <class Here, class Behind>
+Here here_of(const Around<Here, Behind>& around) {
+  return around.here;
+}
+
+/// The stages of a pipeline after binding, and for each router a tuple of what stands in its place.
+template <class Stages_, class Chosen>
+struct Bindings {
+  using Stages = Stages_;
+  Stages stages;
+  Chosen chosen;
+};
+
+template <RouterStage T, class Source, class Before>
+auto choice_of(const T& router, const Source& source, const Session& session, const Before& before) {
+  if constexpr (requires { router.bind(source, session, before); })
+    return router.bind(source, session, before);
+  else
+    return router.bind(source, session);
+}
+
+/// How a bound pipeline holds a stage that was there before: what may be large by reference.
+template <class T>
+using HeldStage = std::conditional_t<PatternStage<T> || MapStage<T>, const T&, T>;
+
+template <std::size_t at, class Stages>
+constexpr bool goes_around() {
+  if constexpr (at + 1 < std::tuple_size_v<Stages>)
+    return !RouterStage<std::tuple_element_t<at + 1, Stages>>;
+  else
+    return false;
+}
+
+template <std::size_t at, class Source, class Stages, class... Done, class... Chosen>
+auto bind_from(const Source& source, const Stages& stages, const Session& session, std::tuple<Done...> done,
+               std::tuple<Chosen...> chosen) {
+  if constexpr (at == std::tuple_size_v<Stages>) {
+    return Bindings<std::tuple<Done...>, std::tuple<Chosen...>>{std::move(done), std::move(chosen)};
+  } else if constexpr (!RouterStage<std::tuple_element_t<at, Stages>>) {
+    using Held = std::tuple<HeldStage<std::tuple_element_t<at, Stages>>>;
+    return bind_from<at + 1>(source, stages, session, std::tuple_cat(std::move(done), Held(std::get<at>(stages))),
+                             std::move(chosen));
+  } else {
+    const auto choice = choice_of(std::get<at>(stages), source, session, done);
+    auto here = here_of(choice);
+    auto more = std::tuple_cat(std::move(chosen), std::tuple<decltype(here)>(here));
+    auto next = std::tuple_cat(std::move(done), std::move(here));
+    if constexpr (is_around<std::remove_const_t<decltype(choice)>> && goes_around<at, Stages>()) {
+      using Held = std::tuple<HeldStage<std::tuple_element_t<at + 1, Stages>>>;
+      return bind_from<at + 2>(source, stages, session,
+                               std::tuple_cat(std::move(next), Held(std::get<at + 1>(stages)), choice.behind),
+                               std::move(more));
+    } else {
+      return bind_from<at + 1>(source, stages, session, std::move(next), std::move(more));
+    }
+  }
+}
+
+/// Binds the routers of a pipeline. The result refers to `stages`.
+template <class Source, class Stages>
+auto bind_routers(const Source& source, const Stages& stages, const Session& session) {
+  return bind_from<0>(source, stages, session, std::tuple<>(), std::tuple<>());
+}
+
+/// Lets every router refuse the stage that follows it.
+template <class Stages>
+constexpr bool check_after_routers() {
+  const auto check_one = []<std::size_t at>() {
+    using T = std::tuple_element_t<at, Stages>;
+    if constexpr (requires { &T::template check_next<void>; }) {
+      if constexpr (at + 1 < std::tuple_size_v<Stages>)
+        T::template check_next<std::tuple_element_t<at + 1, Stages>>();
+      else
+        T::template check_next<void>();
+    }
+  };
+  [&]<std::size_t... I>(std::index_sequence<I...>) { (check_one.template operator()<I>(), ...); }
+  (std::make_index_sequence<std::tuple_size_v<Stages>>{});
+  return true;
+}
+
+/// Binds routers, once, and lets an engine run what they leave.
+template <class Source, class Stages, class Engine>
+class RoutedEngine {
+  using Routed = typename decltype(bind_routers(std::declval<const Source&>(), std::declval<const Stages&>(),
+                                                std::declval<const Session&>()))::Stages;
+  static_assert(check_after_routers<Stages>());
+
+ public:
+  static constexpr bool fused = Engine::fused;
+
+  RoutedEngine(const Source& source, const Stages& stages, const Session& session, Index count)
+      : stages_(bind_routers(source, stages, session).stages), engine_(source, stages_, session, count) {}
+  RoutedEngine(const RoutedEngine&) = delete;
+  RoutedEngine& operator=(const RoutedEngine&) = delete;
+
+  [[nodiscard]] Index height() const { return engine_.height(); }
+  void reserve(WorkerScratch& scratch) const {
+    if constexpr (requires { engine_.reserve(scratch); }) engine_.reserve(scratch);
+  }
+  template <class Sink>
+  void prepare(Index first, Index count, const Session& session, Sink&& sink) const {
+    if constexpr (requires { engine_.prepare(first, count, session, sink); })
+      engine_.prepare(first, count, session, sink);
+  }
+  template <class Sink>
+  void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
+    engine_.run(first, last, scratch, sink);
+  }
+
+ private:
+  Routed stages_;
+  Engine engine_;
+};
+
+/// The engine that `Choice` has for a pipeline, or for what its routers leave of it.
+template <class Source, class Stages, template <class> class Choice>
+struct RoutedChoice {
+  using Engine = Choice<Stages>;
+};
+template <class Source, class Stages, template <class> class Choice>
+  requires(has_router<Stages>&& requires { &Source::copy_key; })
+struct RoutedChoice<Source, Stages, Choice> {
+  using Routed = typename decltype(bind_routers(std::declval<const Source&>(), std::declval<const Stages&>(),
+                                                std::declval<const Session&>()))::Stages;
+  using Engine = RoutedEngine<Source, Stages, Choice<Routed>>;
+};
+template <class Source, class Stages, template <class> class Choice>
+using RoutedOr = typename RoutedChoice<Source, Stages, Choice>::Engine;
+
+}  // namespace filigree::detail
