@@ -98,6 +98,17 @@ struct Kernels {
                  Index dv);
 };
 
+#if defined(FILIGREE_KERNELS_ELSEWHERE)
+// The kernels are most of what a small program compiles. Where this is defined, they are those of one other source of
+// the program, which defines FILIGREE_KERNELS_HERE and includes this header.
+template <class Real>
+const Kernels<Real>& kernels();
+template <>
+const Kernels<float>& kernels();
+template <>
+const Kernels<double>& kernels();
+#else
+
 #define FILIGREE_LEVEL 0
 #define FILIGREE_BITS 32
 namespace baseline::f32 {
@@ -181,6 +192,12 @@ const Kernels<Real>& kernels() {
 #endif
   return pick(baseline::f32::table, baseline::f64::table);
 }
+
+#if defined(FILIGREE_KERNELS_HERE)
+template const Kernels<float>& kernels();
+template const Kernels<double>& kernels();
+#endif
+#endif
 
 }  // namespace FILIGREE_FLAGS
 }  // namespace filigree::kernel

@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: MIT
+// The kernels, once for all tests.
+#include "filigree/kernel/kernels.hpp"
