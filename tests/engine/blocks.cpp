@@ -51,6 +51,9 @@ TEMPLATE_TEST_CASE("many chunks of keys", "", float, double) {
   agrees(fg::streaming(3, 500) | fg::softmax());
   agrees((fg::window(50) || fg::global({2, 4500})) | fg::alibi(0.001) | fg::softmax());
   agrees(fg::random(40, 3) | fg::softmax());
+  agrees(fg::sparse_transformer_strided(7) | fg::softmax());
+  agrees((fg::strided(1500) || fg::global({3, 700})) | fg::softmax({.sink = 1}));
+  agrees(fg::dilated_window(900, 3) | fg::alibi(0.001) | fg::softmax());
 }
 
 TEMPLATE_TEST_CASE("the logsumexp of all keys is that of its parts", "", float, double) {

@@ -16,6 +16,9 @@ TEST_CASE("maps, softmax") {
 TEST_CASE("patterns in their own types, softmax") {
   law_of_both(64, 60, [](auto w) { return (w.window() || w.global()) | w.softmax(); });
   law_of_both(65, 60, [](auto w) { return (w.causal() && (w.strided() || w.window())) | w.alibi() | w.softmax(); });
+  law_of_both(69, 400, [](auto w) { return (w.strided() && w.window()) | w.softmax(); });
+  law_of_both(70, 400, [](auto w) { return w.any_map() | w.dilated_window() | w.any_map() | w.softmax(); });
+  law_of_both(71, 400, [](auto w) { return (w.documents() || (w.global() && w.strided())) | w.softmax(); });
   law_of_both(66, 60, [](auto w) { return (w.blocks() && !w.columns()) | w.softmax(); });
   law_of_both(67, 60, [](auto w) { return (w.random_keys() || w.neighborhood()) | w.softmax(); });
   law_of_both(68, 60, [](auto w) { return w.documents() | w.relative_bias() | w.softmax(); });

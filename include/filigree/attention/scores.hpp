@@ -9,6 +9,7 @@
 #include "filigree/engine/blocks.hpp"
 #include "filigree/engine/either.hpp"
 #include "filigree/engine/lazy_rows.hpp"
+#include "filigree/engine/residues.hpp"
 #include "filigree/engine/selection.hpp"
 #include "filigree/pipe/product.hpp"
 
@@ -105,7 +106,7 @@ class ScoreSource {
         }
       }
     }
-    void copy_query(Index i, Scalar* out) const { queries_.copy_row(i, out); }
+    void copy_query(Index i, Scalar* out, Index step = 1) const { queries_.copy_row(i, out, step); }
     void copy_key(Index j, Scalar* out) const {
       if constexpr (!is_packed<Keys>) {
         reader_.copy_row(j, out);
@@ -201,9 +202,11 @@ class ScoreSource {
       std::conditional_t<KeptForm<Stages>::matches, KeptEngine<Bound, Stages>, GeneralEngine<Bound, Stages, Scalar>>>;
   /// What computes A * V.
   template <class Stages>
-  using ProductChoice = LazyRowsOr<
-      Bound, Stages,
+  using SoftmaxChoice = std::conditional_t<
+      ResidueForm<Stages>::matches, ResidueEngine<Bound, Stages>,
       std::conditional_t<is_block_form<Stages>, Scattering<Stages, BlockEngine<Bound, Stages>>, RowChoice<Stages>>>;
+  template <class Stages>
+  using ProductChoice = LazyRowsOr<Bound, Stages, SoftmaxChoice<Stages>>;
   /// The same for what routers leave.
   template <class Stages>
   using Engine = RoutedOr<Bound, Stages, RowChoice>;

@@ -40,11 +40,14 @@ class BlockEngine {
 
   /// `count` rows will be asked for in all.
   BlockEngine(const Bound& source, const Stages& stages, const Session& session, Index count)
+      : BlockEngine(source, stages, session.concurrency() > 1 ? (count - 1) / (4 * session.concurrency()) + 1 : count) {
+  }
+  /// `fair` rows are one worker's share.
+  BlockEngine(const Bound& source, const Stages& stages, Index fair)
       : source_(source), stages_(stages), tiles_(source, stages), kernels_(kernel::kernels<S>()) {
     const Index cached = 24 * 1024 / (static_cast<Index>(sizeof(S)) * std::max<Index>(source.d(), 1));
-    const Index tasks = session.concurrency() > 1 ? 4 * session.concurrency() : 1;
     height_ = (std::min)(tiles_.round_up(std::clamp<Index>(cached, 4 * kernels_.height, 96)),
-                         tiles_.round_up(std::max<Index>((count + tasks - 1) / tasks, 1)));
+                         tiles_.round_up(std::max<Index>(fair, 1)));
   }
 
   [[nodiscard]] Index height() const { return height_; }
@@ -58,15 +61,23 @@ class BlockEngine {
 
   template <class Sink>
   void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
-    const Index rows = last - first, dv = sink.values().padded;
-    kernel::Sums<S> whole = attend<false>(first, rows, sink.values(), scratch);
-    // A row of V that is not finite reaches rows that must not see it, as 0 times what it holds.
-    if (!kernels_.all_finite(whole.out, dv, rows, dv)) whole = attend<true>(first, rows, sink.values(), scratch);
+    finish(first, last - first, partial(first, last - first, sink.values(), scratch), sink);
+  }
 
+  /// Sums of the rows [first, first + rows), not yet divided.
+  kernel::Sums<S> partial(Index first, Index rows, const ValueRows<S>& v, WorkerScratch& scratch) const {
+    const kernel::Sums<S> sums = attend<false>(first, rows, v, scratch);
+    // A row of V that is not finite reaches rows that must not see it, as 0 times what it holds.
+    return kernels_.all_finite(sums.out, v.padded, rows, v.padded) ? sums : attend<true>(first, rows, v, scratch);
+  }
+
+  /// Divides the sums of the rows and hands them on.
+  template <class Sink>
+  void finish(Index first, Index rows, const kernel::Sums<S>& sums, Sink&& sink) const {
     const S sink_score = static_cast<S>(std::get<before>(stages_).sink);
     for (Index r = 0; r < rows; ++r) {
-      const kernel::Sums<S> row = whole.from(r, kernels_.lanes);
-      const kernel::SoftmaxSums<S> total = kernels_.finish_row(row, dv, sink_score);
+      const kernel::Sums<S> row = sums.from(r, kernels_.lanes);
+      const kernel::SoftmaxSums<S> total = kernels_.finish_row(row, sink.values().padded, sink_score);
       sink.take(first + r, row.out, total);
     }
   }

@@ -262,7 +262,8 @@ class LazyRowsEngine {
     if (d == 0) return true;
     S* query = scratch.queries.get<S>(d);
     source_.copy_query(i, query);
-    const double sum = Eigen::Map<const Eigen::Array<S, Eigen::Dynamic, 1>>(query, d).abs().template cast<double>().sum();
+    const double sum =
+        Eigen::Map<const Eigen::Array<S, Eigen::Dynamic, 1>>(query, d).abs().template cast<double>().sum();
     const double scale = (std::max)(std::abs(static_cast<double>(source_.scale())), 1.0);
     return sum * largest_key_ * scale <= static_cast<double>((std::numeric_limits<S>::max)()) / 4;  // not if NaN
   }

@@ -27,7 +27,7 @@ struct Columns {
     }
   }
   void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const { covers(p0, p1, grid, out); }
-  bool scatters(const Grid&) const { return c < 16 && c <= l / 4; }
+  bool scatters(const Grid&) const { return c < 4 && c <= l / 4; }
 };
 
 /// Lets every query see the last c keys of each block of l: j mod l >= l - c, the summaries of the blocks.

@@ -119,6 +119,12 @@ class Ranges {
     normalize(mark, grid);
   }
 
+  /// Replaces each range since `mark` by f(range).
+  template <class F>
+  void transform(std::size_t mark, F&& f) {
+    for (std::size_t i = mark; i < list_.size(); ++i) list_[i] = f(list_[i]);
+  }
+
   /// Takes out the ranges [first, last) of the list.
   void drop(std::size_t first, std::size_t last) {
     list_.erase(list_.begin() + static_cast<std::ptrdiff_t>(first), list_.begin() + static_cast<std::ptrdiff_t>(last));

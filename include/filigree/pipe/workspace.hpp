@@ -17,8 +17,8 @@ namespace detail {
 /// What one worker needs while it evaluates a block of rows.
 struct WorkerScratch {
   Buffer panel, queries, tile, values, columns, counts, bounds, out;
-  Index panel_at = -1;                // the panel of keys that `panel` holds
-  Buffer gathered, gathered_columns;  // keys that were gathered, as panels
+  Index panel_at = -1;                               // the panel of keys that `panel` holds
+  Buffer gathered, gathered_columns, gathered_rows;  // keys that were gathered, as panels
   Index gathered_count = 0;
   const void* gathered_by = nullptr;
   Buffer kept_values, kept_columns, kept_counts;

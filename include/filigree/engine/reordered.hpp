@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <limits>
+#include <span>
+#include <tuple>
+#include <utility>
+
+#include "filigree/engine/blocks.hpp"
+
+// A part of the queries and of the keys by themselves, in an order of their own, in which the keys that a query keeps
+// stand together: the block engine then works on dense tiles of keys that are in the cache.
+
+namespace filigree::detail {
+
+/// The row of the query and the column of the key that stand at each place, ascending or not.
+struct Order {
+  std::span<const Column> queries, keys;
+};
+
+/// A pattern, asked by places. It plans nothing.
+template <PatternStage P>
+struct PlacedPattern {
+  using Category = Pattern;
+  const P& pattern;
+  const Order& order;
+  const Grid& grid;
+
+  bool keeps(Index p, Index j) const {
+    return detail::keeps(pattern, grid.query_at + order.queries[static_cast<std::size_t>(p)],
+                         grid.key_at + order.keys[static_cast<std::size_t>(j)], grid);
+  }
+};
+
+/// A map, by places.
+template <MapStage M>
+struct PlacedMap {
+  using Category = Map;
+  const M& stage;
+  const Order& order;
+  const Grid& grid;
+
+  template <Real S>
+  S map(S score, Index p, Index j, const Grid&) const {
+    return stage.map(score, grid.query_at + order.queries[static_cast<std::size_t>(p)],
+                     grid.key_at + order.keys[static_cast<std::size_t>(j)], grid);
+  }
+};
+
+template <Stage T>
+auto placed(const T& stage, const Order& order, const Grid& grid) {
+  if constexpr (PatternStage<T>)
+    return PlacedPattern<T>{stage, order, grid};
+  else if constexpr (MapStage<T>)
+    return PlacedMap<T>{stage, order, grid};
+  else
+    return stage;
+}
+
+/// A source of the queries and keys of an order. Its keys lie in memory of the worker.
+template <class Bound>
+class ReorderedSource {
+ public:
+  using Scalar = typename Bound::Scalar;
+
+  ReorderedSource(const Bound& source, const Order& order, WorkerScratch& scratch)
+      : source_(source),
+        order_(order),
+        grid_{.n = static_cast<Index>(order.queries.size()), .m = static_cast<Index>(order.keys.size())},
+        width_(kernel::kernels<Scalar>().width) {
+    const Index panels = (grid_.m + width_ - 1) / width_;
+    Scalar* keys = scratch.gathered.get<Scalar>(panels * width_ * d());
+    for (Index p = 0; p < panels && d() > 0; ++p)
+      source_.gather_panel(order_.keys.data() + p * width_, (std::min)(width_, grid_.m - p * width_),
+                           keys + p * width_ * d());
+    keys_ = keys;
+  }
+
+  [[nodiscard]] const Grid& grid() const { return grid_; }
+  [[nodiscard]] Scalar scale() const { return source_.scale(); }
+  [[nodiscard]] Index d() const { return source_.d(); }
+  void reserve(WorkerScratch&) const {}
+  const Scalar* panel(Index p, WorkerScratch&) const { return d() > 0 ? keys_ + p * width_ * d() : keys_; }
+
+  void pack_queries(Index first, Index count, Scalar* out) const {
+    const Index height = kernel::kernels<Scalar>().height;
+    for (Index g = 0; g < count; g += height, out += d() * height)
+      for (Index r = 0; r < height; ++r) {
+        if (g + r < count)
+          source_.copy_query(order_.queries[static_cast<std::size_t>(first + g + r)], out + r, height);
+        else
+          for (Index f = 0; f < d(); ++f) out[f * height + r] = Scalar(0);
+      }
+  }
+
+ private:
+  const Bound& source_;
+  const Order& order_;
+  Grid grid_;
+  Index width_;
+  const Scalar* keys_ = nullptr;
+};
+
+/// The rows of V that belong to the keys of an order, in memory of the worker.
+template <Real S>
+ValueRows<S> reordered(const ValueRows<S>& v, const Order& order, WorkerScratch& scratch) {
+  S* to = scratch.gathered_rows.get<S>(static_cast<Index>(order.keys.size()) * v.padded);
+  for (std::size_t j = 0; j < order.keys.size(); ++j)
+    std::copy_n(v.data + order.keys[j] * v.stride, v.padded, to + static_cast<Index>(j) * v.padded);
+  return {to, v.padded, v.dv, v.padded};
+}
+
+/// Calls take(row, sums) with softmax times V over the keys of an order, for each of its queries.
+template <class Bound, class Stages, Real S, class Take>
+void attend_apart(const Bound& source, const Order& order, const Stages& stages, const ValueRows<S>& v,
+                  WorkerScratch& scratch, Take&& take) {
+  scratch.gathered_by = nullptr;
+  const ReorderedSource<Bound> part(source, order, scratch);
+  const BlockEngine<ReorderedSource<Bound>, Stages> engine(part, stages, part.grid().n);
+  const ValueRows<S> values = reordered(v, order, scratch);
+  for (Index first = 0; first < part.grid().n; first += engine.height()) {
+    const Index rows = (std::min)(engine.height(), part.grid().n - first);
+    const kernel::Sums<S> sums = engine.partial(first, rows, values, scratch);
+    for (Index r = 0; r < rows; ++r)
+      take(static_cast<Index>(order.queries[static_cast<std::size_t>(first + r)]),
+           sums.from(r, kernel::kernels<S>().lanes));
+  }
+}
+
+/// Sums of all rows of an evaluation, empty at first.
+template <Real S>
+class AllSums {
+ public:
+  AllSums(Index rows, Index dv) : dv_(dv) {
+    const Index lanes = kernel::kernels<S>().lanes;
+    S* out = out_.get<S>(rows * dv);
+    S* maximum = maximum_.get<S>(rows);
+    S* sum = sum_.get<S>(rows * lanes);
+    std::fill_n(out, rows * dv, S(0));
+    std::fill_n(maximum, rows, -std::numeric_limits<S>::infinity());
+    std::fill_n(sum, rows * lanes, S(0));
+    sums_ = {out, dv, maximum, sum};
+  }
+
+  [[nodiscard]] kernel::Sums<S> from(Index row) const { return sums_.from(row, kernel::kernels<S>().lanes); }
+
+  /// Adds the sums of a row over keys that come after those that were added before.
+  void add(Index row, const kernel::Sums<S>& part) const { kernel::kernels<S>().merge_sums(from(row), part, 1, dv_); }
+
+ private:
+  Index dv_;
+  Buffer out_, maximum_, sum_;
+  kernel::Sums<S> sums_{};
+};
+
+}  // namespace filigree::detail
