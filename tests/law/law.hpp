@@ -186,32 +186,51 @@ void check_weights(const A& a, const oracle::Table& table, Random& random, Index
   for (const char open : table.open) count.open_rows += open;
 }
 
-/// `cases` random cases of scores(Q, K) | make(words).
-template <class S, class Make>
-void law(std::uint64_t stream, int cases, Make make) {
+/// scores(Q, K) | twin, in a workspace and with an executor of its own.
+template <class S, class Twin, class Q, class K>
+void check_case(const Twin& twin, const Q& queries, const K& keys, const Shape& shape, double scale, Random& random) {
   static fg::thread_pool pool(3);
   static fg::Workspace reused;
+  fg::Workspace fresh;
+  const EitherExecutor executor{random.chance(0.2) ? &pool : nullptr};
+  const auto scores = fg::scores(queries, keys, {.scale = scale, .query_at = shape.query_at, .key_at = shape.key_at});
+  const auto a = (scores | twin.word).with(random.chance(0.3) ? reused : fresh).on(executor);
+
+  oracle::Table table(shape.n, shape.m, shape.query_at, shape.key_at, sizeof(S) == 4);
+  REQUIRE(fill_scores<S>(table, queries, keys, static_cast<S>(scale)));
+  twin.step(table);
+  check_weights<S>(a, table, random, shape.dv);
+}
+
+inline double any_scale(Random& random, const Shape& shape) {
+  return random.chance(0.5) ? (shape.d > 0 ? 1 / std::sqrt(double(shape.d)) : 1.0) : random.pick({1.0, -0.5, 0.1, 0.0});
+}
+
+/// `cases` random cases of scores(Q, K) | make(words), or make(words, Q, K) for what depends on queries and keys.
+template <class S, class Make>
+void law(std::uint64_t stream, int cases, Make make) {
   for (int number = 0; number < cases; ++number) {
     Random random(stream * 1'000'000 + static_cast<std::uint64_t>(number) + (std::is_same_v<S, float> ? 0 : 500'000));
     const Shape shape = any_shape(random);
-    const auto twin = as_twin(make(Words<S>{random, shape}));
-    const Placed<S> q(random, numbers<S>(random, shape.n, shape.d, any_kind(random)));
-    const Placed<S> k(random, numbers<S>(random, shape.m, shape.d, any_kind(random)));
-    const double scale =
-        random.chance(0.5) ? (shape.d > 0 ? 1 / std::sqrt(double(shape.d)) : 1.0) : random.pick({1.0, -0.5, 0.1, 0.0});
-    const auto queries = q.map(), keys = k.map();
-    INFO("stream " << stream << ", case " << number << ", " << (sizeof(S) == 4 ? "float" : "double") << ", n "
-                   << shape.n << ", m " << shape.m << ", d " << shape.d << ", query_at " << shape.query_at
-                   << ", key_at " << shape.key_at << ", scale " << scale << ": " << twin.text);
-    fg::Workspace fresh;
-    const EitherExecutor executor{random.chance(0.2) ? &pool : nullptr};
-    const auto scores = fg::scores(queries, keys, {.scale = scale, .query_at = shape.query_at, .key_at = shape.key_at});
-    const auto a = (scores | twin.word).with(random.chance(0.3) ? reused : fresh).on(executor);
-
-    oracle::Table table(shape.n, shape.m, shape.query_at, shape.key_at, sizeof(S) == 4);
-    REQUIRE(fill_scores<S>(table, queries, keys, static_cast<S>(scale)));
-    twin.step(table);
-    check_weights<S>(a, table, random, shape.dv);
+    const auto check = [&](const auto& twin, const auto& queries, const auto& keys) {
+      const double scale = any_scale(random, shape);
+      INFO("stream " << stream << ", case " << number << ", " << (sizeof(S) == 4 ? "float" : "double") << ", n "
+                     << shape.n << ", m " << shape.m << ", d " << shape.d << ", query_at " << shape.query_at
+                     << ", key_at " << shape.key_at << ", scale " << scale << ": " << twin.text);
+      check_case<S>(twin, queries, keys, shape, scale, random);
+    };
+    if constexpr (std::is_invocable_v<Make, Words<S>>) {
+      const auto twin = as_twin(make(Words<S>{random, shape}));
+      const Placed<S> q(random, numbers<S>(random, shape.n, shape.d, any_kind(random)));
+      const Placed<S> k(random, numbers<S>(random, shape.m, shape.d, any_kind(random)));
+      check(twin, q.map(), k.map());
+    } else {
+      const Matrix<S> queries = numbers<S>(random, shape.n, shape.d, any_kind(random));
+      const Matrix<S> keys = numbers<S>(random, shape.m, shape.d, any_kind(random));
+      const auto twin = as_twin(make(Words<S>{random, shape}, queries, keys));
+      const Placed<S> q(random, queries), k(random, keys);
+      check(twin, q.map(), k.map());
+    }
   }
 }
 
@@ -241,8 +260,8 @@ void dense_law(std::uint64_t stream, int cases, Make make) {
 /// In both scalars.
 template <class Make>
 void law_of_both(std::uint64_t stream, int cases, Make make) {
-  law<float>(stream, cases, [&](auto words) { return make(words); });
-  law<double>(stream, cases, [&](auto words) { return make(words); });
+  law<float>(stream, cases, make);
+  law<double>(stream, cases, make);
 }
 template <class Make>
 void dense_law_of_both(std::uint64_t stream, int cases, Make make) {

@@ -2,6 +2,8 @@
 #pragma once
 
 #include "filigree/attention/attend.hpp"       // IWYU pragma: export
+#include "filigree/attention/block_scores.hpp"  // IWYU pragma: export
+#include "filigree/attention/block_top_k.hpp"  // IWYU pragma: export
 #include "filigree/attention/multi_head.hpp"   // IWYU pragma: export
 #include "filigree/attention/packed_keys.hpp"  // IWYU pragma: export
 #include "filigree/attention/prob_sparse.hpp"  // IWYU pragma: export

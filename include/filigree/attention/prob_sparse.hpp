@@ -7,19 +7,16 @@
 #include <cstdint>
 #include <memory>
 #include <numeric>
-#include <span>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "filigree/attention/sampled_measure.hpp"
 #include "filigree/core/check.hpp"
-#include "filigree/core/random.hpp"
 #include "filigree/engine/lazy_rows.hpp"
 #include "filigree/pipe/routed.hpp"
 
 namespace filigree {
-
-using IndexMatrix = Eigen::Matrix<Index, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 /// What prob_sparse chose: active rows keep their scores, those of every other row become 0. A map, which stands for
 /// its choice in other pipelines on scores of the same n.
@@ -53,25 +50,9 @@ class ActiveRows {
   template <bool sums>
   friend struct ProbSparse;
 
-  /// Who is asked: a draw, or a matrix that was given.
-  struct Draw {
-    Index size;
-    std::uint64_t seed;
-    std::shared_ptr<const IndexMatrix> given;
-
-    template <std::integral To>
-    void row(Index i, const Grid& grid, To* to) const {
-      if (given != nullptr) {
-        for (Index s = 0; s < size; ++s) to[s] = static_cast<To>((*given)(i, s));
-        return;
-      }
-      Generator generator(seed, static_cast<std::uint64_t>(grid.query_at + i));
-      for (Index s = 0; s < size; ++s) to[s] = static_cast<To>(generator.below(grid.m));
-    }
-  };
   struct Held {
     Grid grid;
-    Draw draw;
+    detail::KeySample draw;
     std::vector<Index> active{};
     std::vector<char> lazy{};
     Eigen::VectorXd measure{};
@@ -133,22 +114,12 @@ struct ProbSparse {
     const Index drawn = sample != nullptr ? sample->cols() : count(grid.m);
     auto held = std::make_shared<ActiveRows::Held>(ActiveRows::Held{grid, {drawn, seed, sample}});
     held->measure.resize(grid.n);
-    constexpr Index batch = 64;
+    // Shared out evenly; which rows are measured together changes no bit.
+    const Index batch = std::clamp<Index>(grid.n / (2 * session.concurrency()), 64, 16384);
     session.run((grid.n + batch - 1) / batch, [&](Index task, Index worker) {
-      detail::WorkerScratch& scratch = session.scratch(worker);
-      kernel::Column* columns = scratch.columns.get<kernel::Column>(2 * drawn);
-      // The keys of a query are apart in memory: they are fetched while the query before is measured.
-      const auto draw = [&](Index i) {
-        kernel::Column* to = columns + i % 2 * drawn;
-        held->draw.row(i, grid, to);
-        for (Index s = 0; s < drawn; ++s) source.prefetch_key(to[s]);
-      };
-      const Index first = task * batch, end = (std::min)(first + batch, grid.n);
-      draw(first);
-      for (Index i = first; i < end; ++i) {
-        if (i + 1 < end) draw(i + 1);
-        held->measure[i] = measure(source, i, {columns + i % 2 * drawn, static_cast<std::size_t>(drawn)}, scratch);
-      }
+      const Index first = task * batch;
+      detail::measure_rows(source, held->draw, first, (std::min)(first + batch, grid.n), held->measure.data(),
+                           session.scratch(worker));
     });
     std::vector<Index> order(static_cast<std::size_t>(grid.n));
     std::iota(order.begin(), order.end(), Index(0));
@@ -166,33 +137,6 @@ struct ProbSparse {
     for (const Index row : order) held->lazy[static_cast<std::size_t>(row)] = 0;
     held->active = std::move(order);
     return held;
-  }
-
-  /// max - (sum in double) / m of the computed scores, without the scale, over the sample of query i; 0 without sample.
-  template <class Source>
-  static double measure(const Source& source, Index i, std::span<const kernel::Column> sample,
-                        detail::WorkerScratch& scratch) {
-    using S = typename Source::Scalar;
-    const auto size = static_cast<Index>(sample.size());
-    if (size == 0) return 0;
-    const auto& kernels = kernel::kernels<S>();
-    const Index width = kernels.width, d = source.d();
-    S* query = scratch.queries.get<S>(d);
-    source.copy_query(i, query);
-    S* keys = scratch.gathered.get<S>(width * d);
-    S* dots = scratch.tile.get<S>(width);
-    S top = -std::numeric_limits<S>::infinity();
-    double sum = 0;
-    for (Index at = 0; at < size; at += width) {
-      const Index count = (std::min)(width, size - at);
-      source.gather_panel(sample.data() + at, count, keys);
-      kernels.score_run(query, keys, 0, (count + kernels.lanes - 1) / kernels.lanes, d, S(1), dots);
-      for (Index s = 0; s < count; ++s) {
-        top = dots[s] > top ? dots[s] : top;
-        sum += static_cast<double>(dots[s]);  // NaN stays in it
-      }
-    }
-    return static_cast<double>(top) - sum / static_cast<double>(source.grid().m);
   }
 };
 

@@ -115,16 +115,18 @@ class ScoreSource {
         for (Index f = 0; f < d(); ++f) out[f] = from[f * keys_.width];
       }
     }
-    /// Asks for a key that copy_key or gather_panel will soon read, where it lies in memory.
-    void prefetch_key(Index j) const {
+    /// Keys where they lie, key_stride() apart, if each is contiguous; else null.
+    [[nodiscard]] const Scalar* key_rows() const {
       if constexpr (!is_packed<Keys>) {
-        if constexpr (Reader<Keys>::direct) {
-          if (!reader_.contiguous_rows()) return;
-          const Scalar* key = reader_.data() + j * reader_.row_stride();
-          constexpr auto line = static_cast<Index>(Buffer::alignment / sizeof(Scalar));
-          for (Index f = 0; f < d(); f += line) __builtin_prefetch(key + f);
-        }
+        if constexpr (Reader<Keys>::direct) return reader_.contiguous_rows() ? reader_.data() : nullptr;
       }
+      return nullptr;
+    }
+    [[nodiscard]] Index key_stride() const {
+      if constexpr (!is_packed<Keys>) {
+        if constexpr (Reader<Keys>::direct) return reader_.row_stride();
+      }
+      return d();
     }
     /// To be called before the first panel.
     void reserve(WorkerScratch& scratch) const {

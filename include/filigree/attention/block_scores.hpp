@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "filigree/core/buffer.hpp"
+#include "filigree/pattern/strided.hpp"
+#include "filigree/pipe/workspace.hpp"
+
+// What a block of keys is worth to a query: the dot product of the query, as a scorer turns it, with what the scorer
+// makes of the keys of the block. So the engine of selections can choose blocks as it chooses keys.
+
+namespace filigree {
+
+/// The score <q, mean of the keys of the block>: the mean is summed in double.
+///
+/// Reference  Lu et al., arXiv:2502.13189 (MoBA), equation 6
+struct MeanPool {
+  /// Features of what stands for a block, for keys of d features.
+  static Index features(Index d) { return d; }
+
+  /// keys: [count][d], to: [features(d)]
+  template <Real S>
+  static void pool(const S* keys, Index count, Index d, S* to) {
+    for (Index f = 0; f < d; ++f) {
+      double sum = 0;
+      for (Index j = 0; j < count; ++j) sum += static_cast<double>(keys[j * d + f]);
+      to[f] = static_cast<S>(sum / static_cast<double>(count));
+    }
+  }
+  template <Real S>
+  static void turn(const S* query, Index d, S* to) {
+    std::copy_n(query, d, to);
+  }
+};
+inline MeanPool mean_pool() { return {}; }
+
+/// The score sum over features of max(q min, q max), with the smallest and the largest that the keys of the block have:
+/// none of its keys scores more. The chain adds the features where q > 0 first. A block with a key that is not finite
+/// ranks first.
+///
+/// Reference  Tang et al., arXiv:2406.10774 (Quest), section 3.3
+struct MinMaxBound {
+  static Index features(Index d) { return 2 * d; }
+
+  template <Real S>
+  static void pool(const S* keys, Index count, Index d, S* to) {
+    for (Index f = 0; f < d; ++f) {
+      S least = std::numeric_limits<S>::infinity(), most = -least;
+      bool finite = true;
+      for (Index j = 0; j < count; ++j) {
+        const S x = keys[j * d + f];
+        finite = finite && std::abs(x) <= (std::numeric_limits<S>::max)();
+        least = (std::min)(least, x);
+        most = (std::max)(most, x);
+      }
+      to[f] = finite ? most : std::numeric_limits<S>::quiet_NaN();
+      to[d + f] = finite ? least : std::numeric_limits<S>::quiet_NaN();
+    }
+  }
+  template <Real S>
+  static void turn(const S* query, Index d, S* to) {
+    for (Index f = 0; f < d; ++f) {
+      const S q = query[f];
+      to[f] = q < S(0) ? S(0) : q;  // NaN goes to both
+      to[d + f] = q > S(0) ? S(0) : q;
+    }
+  }
+};
+inline MinMaxBound min_max_bound() { return {}; }
+
+namespace detail {
+
+/// The block that a position lies in: floor(j / b).
+inline Index block_of(Index j, Index b) { return (j - modulo(j, b)) / b; }
+
+/// The same queries against blocks of keys, as the source of a pipeline: block c stands at position key_at + c.
+template <class Source, class Scorer>
+class BlockScores {
+ public:
+  using Scalar = typename Source::Scalar;
+
+  BlockScores(const Source& source, Index b, const Session& session)
+      : source_(source), d_(Scorer::features(source.d())), width_(kernel::kernels<Scalar>().width) {
+    const Grid& keys = source.grid();
+    grid_ = keys;
+    grid_.key_at = block_of(keys.key_at, b);
+    grid_.m = keys.m > 0 ? block_of(keys.key_end() - 1, b) - grid_.key_at + 1 : 0;
+    const Index panels = (grid_.m + width_ - 1) / width_;
+    panels_ = memory_.get<Scalar>(panels * width_ * d_);
+    std::fill_n(panels_, panels * width_ * d_, Scalar(0));
+    session.run(grid_.m, [&](Index c, Index worker) {
+      const Index begin = (std::max)((grid_.key_at + c) * b, keys.key_at);
+      const Index count = (std::min)((grid_.key_at + c + 1) * b, keys.key_end()) - begin, d = source.d();
+      Scalar* rows = session.scratch(worker).tile.get<Scalar>(count * d + d_);
+      for (Index j = 0; j < count; ++j) source.copy_key(keys.column(begin) + j, rows + j * d);
+      Scalar* pooled = rows + count * d;
+      Scorer::pool(rows, count, d, pooled);
+      Scalar* to = panels_ + c / width_ * width_ * d_ + c % width_;
+      for (Index f = 0; f < d_; ++f) to[f * width_] = pooled[f];
+    });
+  }
+  BlockScores(const BlockScores&) = delete;
+  BlockScores& operator=(const BlockScores&) = delete;
+
+  [[nodiscard]] const Grid& grid() const { return grid_; }
+  [[nodiscard]] const Scalar* panel(Index p, WorkerScratch&) const { return panels_ + p * width_ * d_; }
+  void reserve(WorkerScratch&) const {}
+  [[nodiscard]] Scalar scale() const { return Scalar(1); }
+  [[nodiscard]] Index d() const { return d_; }
+  void pack_queries(Index first, Index count, Scalar* out) const {
+    const Index height = kernel::kernels<Scalar>().height, d = source_.d();
+    std::vector<Scalar> room(static_cast<std::size_t>(d + d_));
+    Scalar *query = room.data(), *turned = query + d;
+    for (Index g = 0; g < count; g += height, out += d_ * height)
+      for (Index r = 0; r < height; ++r) {
+        if (g + r < count) {
+          source_.copy_query(first + g + r, query);
+          Scorer::turn(query, d, turned);
+        }
+        for (Index f = 0; f < d_; ++f) out[f * height + r] = g + r < count ? turned[f] : Scalar(0);
+      }
+  }
+
+ private:
+  const Source& source_;
+  Index d_, width_;
+  Grid grid_;
+  Buffer memory_;
+  Scalar* panels_;  // [panels][d][width]
+};
+
+}  // namespace detail
+}  // namespace filigree

@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: MIT
+#include <filigree/filigree.hpp>
+
+#include "catch.hpp"

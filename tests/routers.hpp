@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT
+// What routers choose, recomputed slowly: each formula is written here and nothing is taken from the library.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+#include "law/law.hpp"
+
+namespace test {
+
+/// What prob_sparse must choose. Its dot products may be summed in any order, so a row whose M lies within the rounding
+/// of the cut is open.
+struct ActiveOracle {
+  std::vector<oracle::Real> measure, error;
+  std::vector<char> active, open;
+
+  template <class S>
+  ActiveOracle(const Matrix<S>& q, const Matrix<S>& k, const Matrix<Index>& sample, Index c)
+      : measure(at(q.rows())), error(at(q.rows())), active(at(q.rows())), open(at(q.rows())) {
+    const Index n = q.rows(), m = k.rows(), u = std::min(n, std::max<Index>(1, c * whole_log(n)));
+    const bool exact = integers(q) && integers(k);  // small ones: no sum rounds
+    for (Index i = 0; i < n && sample.cols() > 0; ++i) {
+      oracle::Real top = -oracle::infinity, sum = 0, most = 0;
+      for (Index s = 0; s < sample.cols(); ++s) {
+        oracle::Real dot = 0, sizes = 0;
+        for (Index f = 0; f < q.cols(); ++f) {
+          dot += oracle::Real(q(i, f)) * oracle::Real(k(sample(i, s), f));
+          sizes += std::abs(oracle::Real(q(i, f)) * oracle::Real(k(sample(i, s), f)));
+        }
+        top = std::max(top, dot);
+        sum += dot;
+        most = std::max(most, sizes);
+      }
+      measure[at(i)] = top - sum / static_cast<oracle::Real>(m);
+      const auto terms = static_cast<oracle::Real>(q.cols() + 4) *
+                         (1 + static_cast<oracle::Real>(sample.cols()) / static_cast<oracle::Real>(m));
+      error[at(i)] = exact ? 0 : terms * most * oracle::Real(std::numeric_limits<S>::epsilon());
+    }
+    std::vector<Index> order(at(n));
+    std::iota(order.begin(), order.end(), Index(0));
+    std::stable_sort(order.begin(), order.end(), [&](Index a, Index b) { return measure[at(a)] > measure[at(b)]; });
+    for (Index r = 0; r < u; ++r) active[at(order[at(r)])] = 1;
+    if (n == 0 || u == n) return;
+    const Index in = order[at(u - 1)], out = order[at(u)];
+    for (Index i = 0; i < n; ++i) {
+      const Index other = active[at(i)] != 0 ? out : in;
+      const oracle::Real gap = std::abs(measure[at(i)] - measure[at(other)]);
+      // Equal is certain where no sum rounds, or all are sums of the same numbers.
+      const auto same = [&] {
+        bool all = q.row(i) == q.row(other);
+        for (Index s = 0; s < sample.cols(); ++s) all = all && k.row(sample(i, s)) == k.row(sample(other, s));
+        return all;
+      };
+      if (gap <= error[at(i)] + error[at(other)] && error[at(i)] + error[at(other)] > 0 && !same()) open[at(i)] = 1;
+    }
+  }
+
+  static std::size_t at(Index i) { return static_cast<std::size_t>(i); }
+  static Index whole_log(Index size) {  // ceil(ln size)
+    Index power = 0;
+    while (std::exp(static_cast<oracle::Real>(power)) < static_cast<oracle::Real>(size)) ++power;
+    return power;
+  }
+  template <class S>
+  static bool integers(const Matrix<S>& x) {
+    return (x.array() == x.array().round()).all() && (x.size() == 0 || x.cwiseAbs().maxCoeff() < 100);
+  }
+};
+
+/// The same keys for each query: what fg::prob_sparse(c, seed) draws is tested by itself.
+inline Matrix<Index> any_sample(Random& random, Index n, Index m, Index size) {
+  Matrix<Index> sample(n, m == 0 ? 1 : size);
+  for (Index i = 0; i < n; ++i)
+    for (Index s = 0; s < sample.cols(); ++s) sample(i, s) = m == 0 ? 0 : random.between(0, m - 1);
+  return sample;
+}
+
+/// prob_sparse(c, sample), and with softmax behind it where a lazy row has weights 1.
+template <class S>
+struct ProbSparseTwins {
+  Words<S>& words;
+  const Matrix<S>&q, &k;
+
+  auto stage() {
+    const Made made = make();
+    return Twin<fg::ProbSparse<>>{made.word, made.step, made.text};
+  }
+  auto summing() {
+    const auto made = make();
+    auto word = made.word.lazy_sum() | fg::softmax();
+    return Twin<decltype(word)>{word,
+                                [made](oracle::Table& t) {
+                                  made.step(t);
+                                  oracle::softmax()(t);
+                                  for (Index i = 0; i < t.n; ++i)
+                                    for (const Index c : oracle::columns(t, i))
+                                      if (made.active[oracle::Table::size(i)] == 0) t.at(i, c) = {t.at(i, c).presence, 1, 0};
+                                },
+                                made.text + ".lazy_sum() | softmax()"};
+  }
+
+ private:
+  struct Made {
+    fg::ProbSparse<> word;
+    oracle::Step step;
+    std::string text;
+    std::vector<char> active = {};
+  };
+  Made make() {
+    const Index c = words.random.between(1, 4), n = q.rows(), m = k.rows();
+    const Matrix<Index> sample = any_sample(words.random, n, m, words.random.between(1, 9));
+    if (m == 0) return {fg::prob_sparse(c, words.random.bits()), [](oracle::Table&) {}, "prob_sparse", std::vector<char>(oracle::Table::size(n))};
+    const ActiveOracle chosen(q, k, sample, c);
+    const auto step = [chosen](oracle::Table& t) {
+      for (Index i = 0; i < t.n; ++i) {
+        if (chosen.open[oracle::Table::size(i)] != 0) t.open[oracle::Table::size(i)] = 1;
+        if (chosen.active[oracle::Table::size(i)] != 0) continue;
+        for (const Index column : oracle::columns(t, i)) t.at(i, column) = {t.at(i, column).presence, 0, 0};
+      }
+    };
+    return {fg::prob_sparse(c, sample), step, call("prob_sparse", {double(c)}), chosen.active};
+  }
+};
+
+/// The blocks that block_top_k must choose for query i, ascending; exactly, by computed scores.
+template <class S>
+std::vector<Index> chosen_blocks(const Matrix<S>& q, const Matrix<S>& k, Index i, const oracle::Table& t, Index b,
+                                 Index most, bool bound, const oracle::Predicate& sees,
+                                 const oracle::Predicate& forced) {
+  struct Block {
+    Index number;
+    S score;
+    bool forced;
+  };
+  std::vector<Block> blocks;
+  for (Index c = 0; c < t.m;) {
+    const Index number = oracle::floor_div(t.key_at + c, b), p = t.query_at + i, from = c;
+    bool seen = false, must = false;
+    for (; c < t.m && oracle::floor_div(t.key_at + c, b) == number; ++c) {
+      seen = seen || sees(t, p, t.key_at + c);
+      must = must || forced(t, p, t.key_at + c);
+    }
+    if (!seen) continue;
+    const auto keys = k.middleRows(from, c - from);
+    Matrix<S> query(1, bound ? 2 * q.cols() : q.cols()), pooled(1, query.cols());
+    for (Index f = 0; f < q.cols(); ++f) {
+      if (bound) {
+        query(0, f) = std::max(q(i, f), S(0));
+        query(0, q.cols() + f) = std::min(q(i, f), S(0));
+        pooled(0, f) = keys.col(f).maxCoeff();
+        pooled(0, q.cols() + f) = keys.col(f).minCoeff();
+      } else {
+        double sum = 0;
+        for (Index j = 0; j < keys.rows(); ++j) sum += static_cast<double>(keys(j, f));
+        query(0, f) = q(i, f);
+        pooled(0, f) = static_cast<S>(sum / static_cast<double>(keys.rows()));
+      }
+    }
+    blocks.push_back({number, computed_score<S>(query, pooled, 0, 0, S(1)), must});
+  }
+  std::stable_sort(blocks.begin(), blocks.end(), [](const Block& x, const Block& y) {
+    return x.forced != y.forced ? x.forced : !x.forced && x.score > y.score;
+  });
+  std::vector<Index> result;
+  for (const Block& block : blocks)
+    if (block.forced || static_cast<Index>(result.size()) < most) result.push_back(block.number);
+  std::sort(result.begin(), result.end());
+  return result;
+}
+
+/// Drops the keys of other blocks.
+template <class S>
+oracle::Step keep_blocks(const Matrix<S>& q, const Matrix<S>& k, Index b, Index most, bool bound,
+                         oracle::Predicate sees, oracle::Predicate forced) {
+  return [=](oracle::Table& t) {
+    for (Index i = 0; i < t.n; ++i) {
+      const auto chosen = chosen_blocks(q, k, i, t, b, most, bound, sees, forced);
+      for (Index c = 0; c < t.m; ++c)
+        if (!std::binary_search(chosen.begin(), chosen.end(), oracle::floor_div(t.key_at + c, b))) oracle::drop(t, i, c);
+    }
+  };
+}
+inline oracle::Predicate everything() {
+  return [](const oracle::Table&, Index, Index) { return true; };
+}
+inline oracle::Predicate nothing() {
+  return [](const oracle::Table&, Index, Index) { return false; };
+}
+
+}  // namespace test
