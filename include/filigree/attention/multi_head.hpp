@@ -182,9 +182,9 @@ class MultiHead {
 template <DenseExpression Q, DenseExpression K, DenseExpression V, class Head>
 auto multi_head(heads count, Q&& q, K&& k, V&& v, Head&& head) {
   using S = typename std::remove_cvref_t<Q>::Scalar;
-  static_assert(std::is_same_v<S, typename std::remove_cvref_t<K>::Scalar> &&
-                    std::is_same_v<S, typename std::remove_cvref_t<V>::Scalar>,
-                "filigree: multi_head(heads, Q, K, V, head): Q, K and V must have the same scalar");
+  static_assert(
+      StoredReal<typename std::remove_cvref_t<K>::Scalar, S> && StoredReal<typename std::remove_cvref_t<V>::Scalar, S>,
+      "filigree: multi_head(heads, Q, K, V, head): Q, K and V must have the same scalar");
   static_assert(detail::Piped<Head> || std::invocable<const std::remove_cvref_t<Head>&, Index>,
                 "filigree: multi_head(heads, Q, K, V, head): head is a pipeline or a function of the head's number");
   using Impl = detail::MultiHead<Q, K, V, std::remove_cvref_t<Head>>;

@@ -37,12 +37,15 @@ inline constexpr bool is_packed<PackedKeys<S>> = true;
 
 /// Prepares keys once for many queries.
 ///
-/// Shapes  K: m x d, any dense expression; the result stands for K in scores(Q, K)
+/// Shapes  K: m x d, any dense expression; the result stands for K in scores(Q, K), and for one of float where K is of
+///         half or bfloat16
 /// Cost    m*d copies, and as much memory
 template <DenseExpression K>
 auto pack(const K& k) {
-  static_assert(Real<typename K::Scalar>, "filigree: pack(K): the scalar must be float or double");
-  return PackedKeys<typename K::Scalar>(detail::Reader<K>(k));
+  using T = typename K::Scalar;
+  static_assert(Real<T> || StoredReal<T, float>,
+                "filigree: pack(K): the scalar must be float or double, or half or bfloat16");
+  return PackedKeys<std::conditional_t<Real<T>, T, float>>(detail::Reader<K>(k));
 }
 
 }  // namespace filigree

@@ -31,8 +31,9 @@ class ScoreSource {
   using Queries = std::remove_cvref_t<Q>;
   using Keys = std::remove_cvref_t<K>;
   using Scalar = typename Queries::Scalar;
-  static_assert(Real<Scalar>, "filigree: scores(Q, K): the scalar must be float or double");
-  static_assert(std::is_same_v<Scalar, typename Keys::Scalar>,
+  static_assert(Real<Scalar>,
+                "filigree: scores(Q, K): the scalar must be float or double; K alone may be half or bfloat16");
+  static_assert(StoredReal<typename Keys::Scalar, Scalar>,
                 "filigree: scores(Q, K): Q and K must have the same scalar; cast one with .cast<>()");
   static constexpr bool is_scores = true, turned = false;
   static constexpr const char* name() { return "scores(Q, K) | stages"; }
@@ -91,13 +92,7 @@ class ScoreSource {
     /// Some keys, side by side as a panel; the rest of it is some numbers of keys.
     void gather_panel(const Column* columns, Index count, Scalar* out) const {
       if constexpr (!is_packed<Keys>) {
-        if constexpr (Reader<Keys>::direct) {
-          if (reader_.contiguous_rows())
-            return kernel::kernels<Scalar>().gather_panel(reader_.data(), reader_.row_stride(), columns, count, d(),
-                                                          out);
-        }
-        for (Index c = 0; c < keys_.width; ++c)
-          reader_.copy_row(columns[(std::min)(c, count - 1)], out + c, keys_.width);
+        detail::gather_panel(reader_, keys_, columns, count, out);
       } else {
         for (Index c = 0; c < keys_.width; ++c) {
           const Index key = columns[(std::min)(c, count - 1)];
@@ -185,7 +180,7 @@ class ScoreSource {
       else if (count <= few)
         return PackedPanels<Scalar>::none(reader.rows(), reader.cols());
       else
-        return pack_panels(reader, session.keys(), session);
+        return pack_panels<Scalar>(reader, session.keys(), session);
     }
 
     Reader<Queries> queries_;
@@ -242,11 +237,10 @@ concept KeysExpression = DenseExpression<K> || is_packed<std::remove_cvref_t<K>>
 
 /// Scores of all queries against all keys, lazy: s(i, j) = scale * <q_i, k_j>.
 ///
-/// Each is one chain of multiply-adds over ascending features in the scalar of Q, times the scale.
-/// Shapes    Q: n x d, K: m x d or pack(K), result: n x m; scale defaults to 1 / sqrt(d)
-/// Edge case d = 0 gives scores of 0
-/// Throws    Error if Q.cols() != K.cols()
-/// Reference Vaswani et al., arXiv:1706.03762, equation 1
+/// Each is one chain of multiply-adds over ascending features in the scalar of Q, times the scale. K of half or
+/// bfloat16 becomes that scalar, exactly, as it is packed. Shapes    Q: n x d, K: m x d or pack(K), result: n x m;
+/// scale defaults to 1 / sqrt(d) Edge case d = 0 gives scores of 0 Throws    Error if Q.cols() != K.cols() Reference
+/// Vaswani et al., arXiv:1706.03762, equation 1
 template <DenseExpression Q, detail::KeysExpression K>
 auto scores(Q&& q, K&& k) {
   return detail::make_scores(std::forward<Q>(q), std::forward<K>(k), {});

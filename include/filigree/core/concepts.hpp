@@ -13,6 +13,10 @@ using Eigen::Index;
 template <class T>
 concept Real = std::same_as<T, float> || std::same_as<T, double>;
 
+/// The scalars that a matrix may be stored in where S is computed in: S itself, or 16 bits, which become S exactly.
+template <class T, class S>
+concept StoredReal = Real<S> &&(std::same_as<T, S> || std::same_as<T, Eigen::half> || std::same_as<T, Eigen::bfloat16>);
+
 namespace detail {
 
 template <class D>

@@ -98,14 +98,20 @@ class Reader {
       return access_.coeffs.coeff(i, j);
   }
 
-  /// Copies row i to to[0], to[step], ...
-  void copy_row(Index i, S* to, Index step = 1) const {
-    if constexpr (direct)
+  /// Copies row i to to[0], to[step], ... as numbers of type T, which holds them exactly.
+  template <class T>
+  void copy_row(Index i, T* to, Index step = 1) const {
+    if constexpr (direct && std::is_same_v<T, S>)
       if (step == 1 && access_.col_stride == 1) {
         std::copy_n(access_.data + i * access_.row_stride, cols_, to);
         return;
       }
-    for (Index j = 0; j < cols_; ++j) to[j * step] = (*this)(i, j);
+    for (Index j = 0; j < cols_; ++j) {
+      if constexpr (std::is_same_v<T, S>)
+        to[j * step] = (*this)(i, j);
+      else
+        to[j * step] = static_cast<T>(static_cast<float>((*this)(i, j)));
+    }
   }
 
  private:

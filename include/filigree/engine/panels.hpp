@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "filigree/core/lazy.hpp"
+#include "filigree/pipe/widen.hpp"
 #include "filigree/pipe/workspace.hpp"
 
 namespace filigree::detail {
@@ -22,13 +22,32 @@ struct PackedPanels {
   }
 };
 
+/// Packs rows row_of(0), ..., row_of(count - 1) of a matrix that is stored in 16 bits as a panel: some features of them
+/// at a time are widened into memory that stays in the first cache.
+template <class K, Real S, class RowOf>
+void pack_widened(const Reader<K>& k, Index width, Index count, RowOf&& row_of, S* to) {
+  constexpr Index room = 4096;
+  alignas(Buffer::alignment) S rows[room];
+  const Index d = k.cols(), step = room / width;
+  for (Index f = 0; f < d; f += step) {
+    const Index features = (std::min)(step, d - f);
+    for (Index c = 0; c < count; ++c) widen_row(k, row_of(c), f, features, rows + c * features);
+    kernel::kernels<S>().pack_panel(rows, features, count, features, to + f * width);
+  }
+}
+
 /// Packs panel p of the rows of K.
 template <class K, Real S>
 void pack_panel(const Reader<K>& k, const PackedPanels<S>& shape, Index p, S* to) {
   const Index first = p * shape.width, count = (std::min)(shape.width, shape.m - first);
   if constexpr (Reader<K>::direct) {
-    if (k.contiguous_rows())
-      return kernel::kernels<S>().pack_panel(k.data() + first * k.row_stride(), k.row_stride(), count, shape.d, to);
+    if (k.contiguous_rows()) {
+      if constexpr (is_widened<K, S>)
+        return pack_widened(
+            k, shape.width, count, [&](Index c) { return first + c; }, to);
+      else
+        return kernel::kernels<S>().pack_panel(k.data() + first * k.row_stride(), k.row_stride(), count, shape.d, to);
+    }
   }
   for (Index c = 0; c < shape.width; ++c) {
     if (c < count)
@@ -36,6 +55,21 @@ void pack_panel(const Reader<K>& k, const PackedPanels<S>& shape, Index p, S* to
     else
       for (Index f = 0; f < shape.d; ++f) to[f * shape.width + c] = S(0);
   }
+}
+
+/// Packs some rows of K, side by side as a panel; the rest of it is some numbers.
+template <class K, Real S>
+void gather_panel(const Reader<K>& k, const PackedPanels<S>& shape, const Column* columns, Index count, S* to) {
+  if constexpr (Reader<K>::direct) {
+    if (k.contiguous_rows()) {
+      if constexpr (is_widened<K, S>)
+        return pack_widened(
+            k, shape.width, count, [&](Index c) { return columns[c]; }, to);
+      else
+        return kernel::kernels<S>().gather_panel(k.data(), k.row_stride(), columns, count, shape.d, to);
+    }
+  }
+  for (Index c = 0; c < shape.width; ++c) k.copy_row(columns[(std::min)(c, count - 1)], to + c, shape.width);
 }
 
 /// Packs the rows of K into memory of PackedPanels::size(m, d) numbers, panels in parallel.
@@ -51,7 +85,7 @@ PackedPanels<S> pack_panels_to(const Reader<K>& k, S* data, Run&& run) {
   return packed;
 }
 
-template <class K, class S = typename K::Scalar>
+template <Real S, class K>
 PackedPanels<S> pack_panels(const Reader<K>& k, Buffer& buffer, const Session& session) {
   S* data = buffer.get<S>(PackedPanels<S>::size(k.rows(), k.cols()));
   return pack_panels_to(k, data, [&](Index tasks, auto&& f) { session.run(tasks, f); });

@@ -11,6 +11,7 @@
 #else
 #include "filigree/kernel/lanes_baseline.inl"
 #endif
+#include "filigree/kernel/widen.inl"
 #include "filigree/kernel/exponential.inl"
 #include "filigree/kernel/gather.inl"
 #include "filigree/kernel/pack.inl"

@@ -73,6 +73,8 @@ struct Kernels {
   void (*pack_panel)(const Real* rows, Index stride, Index count, Index d, Real* out);
   void (*gather_panel)(const Real* rows, Index stride, const Column* columns, Index count, Index d, Real* out);
   void (*pack_group)(const Real* rows, Index stride, Index d, Real* out);
+  void (*widen_half)(const void* from, Index count, Real* out);
+  void (*widen_bfloat)(const void* from, Index count, Real* out);
   void (*score_panel)(const Real* q, Index groups, const Real* k, Index d, Real scale, Real* out, Index stride);
   void (*score_part)(const Real* q, const Real* k, Index d, Real scale, Real* out, Index stride, Index begin,
                      Index end);

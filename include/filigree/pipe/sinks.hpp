@@ -8,6 +8,7 @@
 
 #include "filigree/core/lazy.hpp"
 #include "filigree/pipe/evaluator.hpp"
+#include "filigree/pipe/widen.hpp"
 
 // Where rows go after their last stage. A sink is called for different rows at the same time.
 
@@ -106,13 +107,13 @@ struct ValueRows {
     return bind(v, n, [&](Index count) { return buffer.get<S>(count); });
   }
 
-  /// V where it lies if its rows can be read as they are, else packed into memory from room(count). `n` rows of the
-  /// product will read them: for many, rows that start on a cache line are worth a copy.
+  /// V where it lies if its rows can be read as they are, else packed, as S, into memory from room(count). `n` rows of
+  /// the product will read them: for many, rows that start on a cache line are worth a copy.
   template <class V, class Room>
   static ValueRows bind(const Reader<V>& v, Index n, Room&& room) {
     const Index lanes = kernel::kernels<S>().lanes, padded = (v.cols() + lanes - 1) / lanes * lanes;
     S* packed = room(v.rows() * padded);  // in any case, so that a smaller problem later needs no more
-    if constexpr (Reader<V>::direct) {
+    if constexpr (Reader<V>::direct && std::is_same_v<typename V::Scalar, S>) {
       constexpr auto line = static_cast<Index>(Buffer::alignment);
       const bool aligned = reinterpret_cast<std::uintptr_t>(v.data()) % Buffer::alignment == 0 &&
                            v.row_stride() * static_cast<Index>(sizeof(S)) % line == 0;
@@ -120,7 +121,7 @@ struct ValueRows {
         return {v.data(), v.row_stride(), v.cols(), padded};
     }
     for (Index i = 0; i < v.rows(); ++i) {
-      v.copy_row(i, packed + i * padded);
+      read_row(v, i, packed + i * padded);
       std::fill(packed + i * padded + v.cols(), packed + (i + 1) * padded, S(0));
     }
     return {packed, padded, v.cols(), padded};

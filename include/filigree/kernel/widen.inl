@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// Numbers stored in 16 bits become Real. Nothing is rounded: float holds all of both formats.
+
+typedef std::uint16_t Halves __attribute__((vector_size(2 * lanes)));
+typedef std::int32_t Words __attribute__((vector_size(4 * lanes)));
+typedef float Singles __attribute__((vector_size(4 * lanes)));
+
+// The upper half of a float.
+[[gnu::always_inline]] inline Words bfloat_bits(const Words& h) { return h << 16; }
+
+// IEEE binary16: 5 bits of exponent, which is 15 too large and not 127, and 10 of fraction.
+[[gnu::always_inline]] inline Words half_bits(const Words& h) {
+  const Words size = (h & 0x7fff) << 13;
+  // Below 2^-14 there is no leading 1: let there be one, and take it away. No number here is subnormal as a float, so
+  // that a processor that flushes those to 0 changes nothing.
+  const Words tiny = (Words)((Singles)(size + (113 << 23)) - 0x1p-14F);
+  const Words normal = size + (112 << 23), infinite_or_nan = size + (224 << 23);
+  const Words large = size < (31 << 23) ? normal : infinite_or_nan;
+  return (size < (1 << 23) ? tiny : large) | (h & 0x8000) << 16;
+}
+
+template <bool brain>
+[[gnu::always_inline]] inline Vec widened(const Halves& h) {
+  const Words words = __builtin_convertvector(h, Words);
+  if constexpr (brain)
+    return __builtin_convertvector((Singles)bfloat_bits(words), Vec);
+  else
+    return __builtin_convertvector((Singles)half_bits(words), Vec);
+}
+
+template <bool brain>
+[[gnu::always_inline]] inline void widen(const void* from, Index count, Real* out) {
+  const char* next = static_cast<const char*>(from);
+  Halves h{};
+  for (; count >= lanes; count -= lanes, next += sizeof h, out += lanes) {
+    __builtin_memcpy(&h, next, sizeof h);
+    store(out, widened<brain>(h));
+  }
+  if (count <= 0) return;
+  __builtin_memcpy(&h, next, static_cast<std::size_t>(count) * 2);
+  const Vec last = widened<brain>(h);
+  __builtin_memcpy(out, &last, static_cast<std::size_t>(count) * sizeof(Real));
+}
+
+inline void widen_half(const void* from /*[count]*/, Index count, Real* out) { widen<false>(from, count, out); }
+inline void widen_bfloat(const void* from /*[count]*/, Index count, Real* out) { widen<true>(from, count, out); }
