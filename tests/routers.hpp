@@ -97,7 +97,8 @@ struct ProbSparseTwins {
                                   oracle::softmax()(t);
                                   for (Index i = 0; i < t.n; ++i)
                                     for (const Index c : oracle::columns(t, i))
-                                      if (made.active[oracle::Table::size(i)] == 0) t.at(i, c) = {t.at(i, c).presence, 1, 0};
+                                      if (made.active[oracle::Table::size(i)] == 0)
+                                        t.at(i, c) = {t.at(i, c).presence, 1, 0};
                                 },
                                 made.text + ".lazy_sum() | softmax()"};
   }
@@ -112,7 +113,9 @@ struct ProbSparseTwins {
   Made make() {
     const Index c = words.random.between(1, 4), n = q.rows(), m = k.rows();
     const Matrix<Index> sample = any_sample(words.random, n, m, words.random.between(1, 9));
-    if (m == 0) return {fg::prob_sparse(c, words.random.bits()), [](oracle::Table&) {}, "prob_sparse", std::vector<char>(oracle::Table::size(n))};
+    if (m == 0)
+      return {fg::prob_sparse(c, words.random.bits()), [](oracle::Table&) {}, "prob_sparse",
+              std::vector<char>(oracle::Table::size(n))};
     const ActiveOracle chosen(q, k, sample, c);
     const auto step = [chosen](oracle::Table& t) {
       for (Index i = 0; i < t.n; ++i) {
@@ -179,7 +182,8 @@ oracle::Step keep_blocks(const Matrix<S>& q, const Matrix<S>& k, Index b, Index 
     for (Index i = 0; i < t.n; ++i) {
       const auto chosen = chosen_blocks(q, k, i, t, b, most, bound, sees, forced);
       for (Index c = 0; c < t.m; ++c)
-        if (!std::binary_search(chosen.begin(), chosen.end(), oracle::floor_div(t.key_at + c, b))) oracle::drop(t, i, c);
+        if (!std::binary_search(chosen.begin(), chosen.end(), oracle::floor_div(t.key_at + c, b)))
+          oracle::drop(t, i, c);
     }
   };
 }

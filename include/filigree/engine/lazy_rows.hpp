@@ -48,22 +48,22 @@ struct LazyForm;
 template <class... T>
 struct LazyForm<std::tuple<T...>> {
   static constexpr std::size_t size = sizeof...(T);
-  static constexpr bool lazy[] = {makes_rows_lazy<T>..., false};
-  static constexpr bool streams[] = {PatternStage<T> || makes_rows_lazy<T>..., false};
   static constexpr bool any = (makes_rows_lazy<T> || ...);
   static constexpr std::size_t rows = [] {
+    constexpr bool lazy[] = {makes_rows_lazy<T>..., true};
     std::size_t at = 0;
-    while (at < size && !lazy[at]) ++at;
+    while (!lazy[at]) ++at;
     return at;
   }();
   static constexpr std::size_t softmax = [] {
+    constexpr bool streams[] = {PatternStage<T> || makes_rows_lazy<T>..., false};
     std::size_t at = 0;
     while (streams[at]) ++at;
     return at;
   }();
   static constexpr bool sums = [] {
-    constexpr bool ones[] = {is_lazy_ones<std::remove_cvref_t<T>>..., false};
-    return size > 0 && ones[size - 1];
+    constexpr bool ones[] = {false, is_lazy_ones<std::remove_cvref_t<T>>...};
+    return ones[size];
   }();
   static constexpr bool matches = [] {
     constexpr bool soft[] = {std::is_same_v<std::remove_cvref_t<T>, Softmax>..., false};
