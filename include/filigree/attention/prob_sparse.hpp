@@ -144,11 +144,14 @@ struct ProbSparse {
 /// other row is lazy: where this stands, its scores become 0, so that softmax makes it the mean of the values that it
 /// may see.
 ///
-/// M(i) = max over the sample of <q_i, k> - (sum over the sample of <q_i, k>) / m, without scale and mask. The sample
-/// of a query are U = clamp(c ceil(ln m), 1, m) keys, with replacement, a function of the seed and its position. Active
-/// are the u = clamp(c ceil(ln n), 1, n) queries with the largest M among all queries of the scores. Cost       n U + u
-/// m dot products, prefix sums of V Edge case  ties go to the lowest row; NaN ranks first; a NaN score stays in a lazy
-/// row Throws     Error if c < 1 Reference  Zhou et al., arXiv:2012.07436, equation 4 and algorithm 1
+/// M(i) = max over the sample of <q_i, k> - (sum over the sample of <q_i, k>) / m, without scale and mask.
+/// The sample of a query are U = clamp(c ceil(ln m), 1, m) keys, with replacement, a function of the seed and its
+/// position. Active are the u = clamp(c ceil(ln n), 1, n) queries with the largest M among all queries of the scores.
+///
+/// Cost       n U + u m dot products, prefix sums of V
+/// Edge case  ties go to the lowest row; NaN ranks first; a NaN score stays in a lazy row
+/// Throws     Error if c < 1
+/// Reference  Zhou et al., arXiv:2012.07436, equation 4 and algorithm 1
 inline ProbSparse<> prob_sparse(Index c, std::uint64_t seed) {
   detail::require(c >= 1, "prob_sparse(c, seed): c must be at least 1, got ", c);
   return {.c = c, .seed = seed};

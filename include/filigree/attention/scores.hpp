@@ -238,9 +238,12 @@ concept KeysExpression = DenseExpression<K> || is_packed<std::remove_cvref_t<K>>
 /// Scores of all queries against all keys, lazy: s(i, j) = scale * <q_i, k_j>.
 ///
 /// Each is one chain of multiply-adds over ascending features in the scalar of Q, times the scale. K of half or
-/// bfloat16 becomes that scalar, exactly, as it is packed. Shapes    Q: n x d, K: m x d or pack(K), result: n x m;
-/// scale defaults to 1 / sqrt(d) Edge case d = 0 gives scores of 0 Throws    Error if Q.cols() != K.cols() Reference
-/// Vaswani et al., arXiv:1706.03762, equation 1
+/// bfloat16 becomes that scalar, exactly, as it is packed.
+///
+/// Shapes    Q: n x d, K: m x d or pack(K); result: n x m
+/// Edge case d = 0 gives scores of 0; the scale defaults to 1 / sqrt(d)
+/// Throws    Error if Q.cols() != K.cols()
+/// Reference Vaswani et al., arXiv:1706.03762, equation 1
 template <DenseExpression Q, detail::KeysExpression K>
 auto scores(Q&& q, K&& k) {
   return detail::make_scores(std::forward<Q>(q), std::forward<K>(k), {});

@@ -27,9 +27,10 @@ struct Dropout {
 
 /// Makes each weight absent with probability p and multiplies the others by 1 / (1 - p). Leave it out to evaluate.
 ///
-/// Which ones depends on (seed, query position, key position) alone: the same on every platform, for any threads or
-/// batch. Edge case  NaN is never dropped Throws     Error unless 0 <= p < 1 Reference  Srivastava et al., JMLR 15,
-/// 2014
+/// Which ones depends on (seed, query position, key position) alone: the same on every platform, for any threads.
+/// Edge case  NaN is never dropped
+/// Throws     Error unless 0 <= p < 1
+/// Reference  Srivastava et al., JMLR 15, 2014
 inline Dropout dropout(double p, std::uint64_t seed) {
   detail::require(p >= 0 && p < 1, "dropout(p, seed): p must be at least 0 and below 1, got ", p);
   return {.p = p, .seed = seed};
