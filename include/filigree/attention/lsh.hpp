@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <memory>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "filigree/attention/hashed_tokens.hpp"
+#include "filigree/core/check.hpp"
+#include "filigree/core/random.hpp"
+#include "filigree/pattern/all_of.hpp"
+#include "filigree/pipe/routed.hpp"
+
+namespace filigree {
+
+/// What lsh chose: a pattern that keeps the keys that a query meets, for scores of the same shape.
+class HashedKeys {
+ public:
+  using Category = Pattern;
+  static constexpr bool asks_dearly = true, covers_exactly = true;
+
+  explicit HashedKeys(std::shared_ptr<const detail::MetKeys> met) : met_(std::move(met)) {}
+
+  /// n x rounds: the bucket of each query.
+  [[nodiscard]] const IndexMatrix& query_buckets() const { return met_->query_buckets; }
+  /// m x rounds: the bucket of each key.
+  [[nodiscard]] const IndexMatrix& key_buckets() const { return met_->key_buckets; }
+  /// How often row i meets column c; 0: never.
+  [[nodiscard]] Index count(Index i, Index c) const { return met_->count(i, c); }
+
+  bool keeps(Index p, Index j, const Grid& grid) const {
+    const Index i = grid.row(p);
+    return i >= 0 && i < grid.n && met_->count(i, grid.column(j)) > 0;
+  }
+  void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
+    const std::size_t mark = out.size();
+    for (Index i = std::max<Index>(grid.row(p0), 0); i < (std::min)(grid.row(p1), grid.n); ++i)
+      for (const Column c : met_->columns_of(i)) out.add(grid.key_at + c, grid.key_at + c + 1);
+    out.normalize(mark, grid);
+  }
+  void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const {
+    if (p1 - p0 == 1) covers(p0, p1, grid, out);
+  }
+  bool scatters(const Grid& grid) const { return static_cast<Index>(met_->columns.size()) / 4 < grid.n * grid.m / 16; }
+  void check(const Grid& grid) const {
+    detail::require(grid.n == met_->n() && grid.m == met_->n(), "route(A): its keys were chosen for ", met_->n(), "x",
+                    met_->n(), " scores, these are ", grid.n, "x", grid.m);
+  }
+
+ private:
+  std::shared_ptr<const detail::MetKeys> met_;
+};
+
+/// What rounds of hashing add up to: a key that a query meets c times counts c times, + log c.
+class HashedCounts {
+ public:
+  using Category = Map;
+
+  explicit HashedCounts(std::shared_ptr<const detail::MetKeys> met) : met_(std::move(met)) {}
+
+  template <Real S>
+  S map(S score, Index p, Index j, const Grid& grid) const {
+    const Index count = met_->count(grid.row(p), grid.column(j));
+    return count > 1 ? score + static_cast<S>(std::log(static_cast<double>(count))) : score;
+  }
+
+ private:
+  std::shared_ptr<const detail::MetKeys> met_;
+};
+
+/// What lsh(rounds, buckets, chunk, seed) returns.
+template <bool counts = true, bool one_list = false>
+struct Lsh {
+  using Category = Router;
+  Index rounds, buckets, chunk;
+  std::uint64_t seed;
+  std::shared_ptr<const Eigen::MatrixXd> rotations = nullptr;
+
+  /// A key that is met in several rounds counts once.
+  [[nodiscard]] Lsh<false, one_list> distinct() const { return {rounds, buckets, chunk, seed, rotations}; }
+  /// Queries and keys are the same tokens, up to the length of keys (give scores(Q, K) keys of unit norm): the buckets
+  /// of the queries serve both, and a token sees itself only where nothing else is, as far as the patterns before this
+  /// stage allow it.
+  [[nodiscard]] Lsh<counts, true> shared() const { return {rounds, buckets, chunk, seed, rotations}; }
+
+  template <class Source, class Before>
+  auto bind(const Source& source, const detail::Session& session, const Before& before) const {
+    const Grid& grid = source.grid();
+    const detail::Hashing hashing{rounds, buckets, chunk, rotations != nullptr ? *rotations : drawn(source.d())};
+    detail::require(hashing.rotations.rows() == source.d(), "lsh(rounds, buckets, chunk, rotations): rotations has ",
+                    hashing.rotations.rows(), " rows and must have d = ", source.d());
+    auto met = std::make_shared<detail::MetKeys>();
+    using S = typename Source::Scalar;
+    met->query_buckets = hashing.template hash<S>(grid.n, session, [&](Index i, S* x) { source.copy_query(i, x); });
+    met->key_buckets = one_list
+                           ? met->query_buckets
+                           : hashing.template hash<S>(grid.m, session, [&](Index j, S* x) { source.copy_key(j, x); });
+    const auto seen = detail::patterns_of(before);
+    const auto keep_self_last = [&](Index i, std::vector<Column>& columns, std::vector<Column>& times) {
+      if (!one_list) return;
+      const auto self = std::lower_bound(columns.begin(), columns.end(), static_cast<Column>(i));
+      if (self == columns.end() || *self != i) return;
+      const bool others = std::any_of(columns.begin(), columns.end(), [&](Column c) {
+        return c != i && seen.keeps(grid.query_at + i, grid.key_at + c, grid);
+      });
+      if (!others) return;
+      times.erase(times.begin() + (self - columns.begin()));
+      columns.erase(self);
+    };
+    hashing.meet(*met, session, keep_self_last);
+    if constexpr (counts)
+      return std::tuple(HashedKeys(met), HashedCounts(met));
+    else
+      return HashedKeys(met);
+  }
+  void check(const Grid& grid) const {
+    detail::require(grid.n == grid.m, "lsh(rounds, buckets, chunk, ...): there must be as many queries as keys, got ",
+                    grid.n, " and ", grid.m);
+  }
+
+ private:
+  [[nodiscard]] Eigen::MatrixXd drawn(Index d) const {
+    Eigen::MatrixXd result(d, rounds * (buckets / 2));
+    for (Index h = 0; h < rounds; ++h) {
+      Generator generator(seed, static_cast<std::uint64_t>(h));
+      fill_normal(result.middleCols(h * (buckets / 2), buckets / 2), generator);
+    }
+    return result;
+  }
+};
+
+namespace detail {
+inline void check_lsh(Index rounds, Index buckets, Index chunk) {
+  require(rounds >= 1, "lsh(rounds, buckets, chunk, ...): rounds must be at least 1, got ", rounds);
+  require(buckets >= 2 && buckets % 2 == 0, "lsh(rounds, buckets, chunk, ...): buckets must be even and positive, got ",
+          buckets);
+  require(chunk >= 1, "lsh(rounds, buckets, chunk, ...): chunk must be at least 1, got ", chunk);
+}
+}  // namespace detail
+
+/// Lets each token see those that hash like it, by locality-sensitive hashing: Reformer's attention.
+///
+/// In each round a token's bucket is argmax over [x R, -x R]; tokens sorted by bucket (stable) are cut into chunks. A
+/// chunk of queries sees the keys of the same chunk and of the one before it, in one list of all rounds: the first
+/// chunk of a round sees the last one of the round before, the very first one the very last. Rounds merge as one
+/// softmax in which a key that is met c times counts c times; `.distinct()` counts it once, `.shared()` is the mode of
+/// shared queries and keys.
+///
+/// Cost       rounds n d buckets / 2 for hashing, 2 rounds chunk keys for each query, and memory for their numbers
+/// Edge case  the last chunk of a round may be short; NaN hashes to some bucket
+/// Throws     Error if rounds < 1, buckets is odd or < 2, chunk < 1; later, if there are not as many queries as keys
+/// Reference  Kitaev et al., arXiv:2001.04451, section 2
+inline Lsh<> lsh(Index rounds, Index buckets, Index chunk, std::uint64_t seed) {
+  detail::check_lsh(rounds, buckets, chunk);
+  return {.rounds = rounds, .buckets = buckets, .chunk = chunk, .seed = seed};
+}
+
+/// The same with rotations that are given, R of one round beside the other.
+///
+/// Shapes     rotations: d x (rounds buckets / 2)
+/// Throws     Error for another number of columns; later, of rows
+template <class Rotations>
+  requires(std::derived_from<std::remove_cvref_t<Rotations>, Eigen::DenseBase<std::remove_cvref_t<Rotations>>>&&
+               std::floating_point<typename std::remove_cvref_t<Rotations>::Scalar>)
+Lsh<> lsh(Index rounds, Index buckets, Index chunk, const Rotations& rotations) {
+  detail::check_lsh(rounds, buckets, chunk);
+  detail::require(rotations.cols() == rounds * (buckets / 2), "lsh(rounds, buckets, chunk, rotations): rotations has ",
+                  rotations.cols(), " columns and must have rounds * buckets / 2 = ", rounds * (buckets / 2));
+  return {.rounds = rounds,
+          .buckets = buckets,
+          .chunk = chunk,
+          .seed = 0,
+          .rotations = std::make_shared<const Eigen::MatrixXd>(rotations.template cast<double>())};
+}
+
+}  // namespace filigree

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+// Who meets whom by hashing, recomputed slowly, and what attention makes of it.
+#include <filigree/filigree.hpp>
+#include <numeric>
+
+#include "catch.hpp"
+#include "inputs.hpp"
+
+namespace fg = filigree;
+using test::Index;
+using test::Matrix;
+using test::Random;
+
+namespace {
+
+/// How often query i meets key c, from the buckets alone: places of all rounds in one list, cut into chunks.
+Matrix<Index> meetings(const Matrix<Index>& queries, const Matrix<Index>& keys, Index chunk) {
+  const Index n = queries.rows(), rounds = queries.cols(), chunks = (n + chunk - 1) / chunk;
+  const auto chunk_of = [&](const Matrix<Index>& buckets, Index i, Index h) {
+    Index before = 0;
+    for (Index o = 0; o < n; ++o)
+      before += buckets(o, h) < buckets(i, h) || (buckets(o, h) == buckets(i, h) && o < i) ? 1 : 0;
+    return h * chunks + before / chunk;
+  };
+  Matrix<Index> count = Matrix<Index>::Zero(n, n);
+  for (Index i = 0; i < n; ++i)
+    for (Index h = 0; h < rounds; ++h) {
+      const Index own = chunk_of(queries, i, h), before = (own + rounds * chunks - 1) % (rounds * chunks);
+      for (Index c = 0; c < n; ++c)
+        for (Index g = 0; g < rounds; ++g) {
+          const Index other = chunk_of(keys, c, g);
+          count(i, c) += other == own || other == before ? 1 : 0;
+        }
+    }
+  return count;
+}
+
+template <class S>
+Matrix<S> by_hand(const Matrix<S>& q, const Matrix<S>& k, const Matrix<S>& v, const Matrix<double>& weight) {
+  const Matrix<double> s = q.template cast<double>() * k.template cast<double>().transpose() /
+                           std::sqrt(static_cast<double>(std::max<Index>(q.cols(), 1)));
+  Matrix<double> w = (s.array() - (s.size() > 0 ? s.maxCoeff() : 0)).exp() * weight.array();
+  for (Index i = 0; i < w.rows(); ++i)
+    if (w.row(i).sum() > 0) w.row(i) /= w.row(i).sum();
+  return (w * v.template cast<double>()).template cast<S>();
+}
+
+template <class S>
+constexpr double tolerance = sizeof(S) == 4 ? 1e-5 : 1e-13;
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("chunks of sorted buckets", "", float, double) {
+  using S = TestType;
+  Random random(941);
+  fg::thread_pool pool(3);
+  for (int number = 0; number < 60; ++number) {
+    const Index n = random.between(1, 90), d = random.between(1, 9), rounds = random.between(1, 4);
+    const Index buckets = 2 * random.between(1, 6), chunk = random.between(1, 20);
+    const auto seed = static_cast<std::uint64_t>(number);
+    const Matrix<S> q = test::normal<S>(random, n, d), k = test::normal<S>(random, n, d),
+                    v = test::normal<S>(random, n, 5);
+    CAPTURE(n, d, rounds, buckets, chunk);
+    const auto router = fg::lsh(rounds, buckets, chunk, seed);
+    const auto a = fg::scores(q, k) | router | fg::softmax();
+    static_assert(fg::is_fused<decltype(a)>);
+    const auto [keys, counts] = fg::route(a).stages;
+    const Matrix<Index> expected = meetings(keys.query_buckets(), keys.key_buckets(), chunk);
+    for (Index i = 0; i < n; ++i)
+      for (Index c = 0; c < n; ++c) {
+        REQUIRE(keys.count(i, c) == expected(i, c));
+        REQUIRE(keys.keeps(i, c, fg::Grid{.n = n, .m = n}) == (expected(i, c) > 0));
+      }
+    const Matrix<S> out = a * v;
+    REQUIRE((out - by_hand<S>(q, k, v, expected.template cast<double>())).cwiseAbs().maxCoeff() < tolerance<S>);
+    REQUIRE(test::same(Matrix<S>(a.on(pool) * v), out));
+    REQUIRE(test::same(Matrix<S>(a.middleRows(n / 2, n - n / 2) * v), Matrix<S>(out.bottomRows(n - n / 2))));
+    const auto again = fg::scores(q, k) | fg::route(a) | fg::softmax();
+    REQUIRE(test::same(Matrix<S>(again * v), out));
+
+    const Matrix<double> once = (expected.array() > 0).template cast<double>();
+    const auto distinct = fg::scores(q, k) | router.distinct() | fg::softmax();
+    static_assert(fg::is_fused<decltype(distinct)>);
+    REQUIRE((Matrix<S>(distinct * v) - by_hand<S>(q, k, v, once)).cwiseAbs().maxCoeff() < tolerance<S>);
+
+    Matrix<double> causal = expected.template cast<double>();
+    for (Index i = 0; i < n; ++i) causal.row(i).tail(n - 1 - i).setZero();
+    const Matrix<S> late = (fg::scores(q, k) | router | fg::causal() | fg::softmax()) * v;
+    const Matrix<S> early = (fg::scores(q, k) | fg::causal() | router | fg::softmax()) * v;
+    REQUIRE((late - by_hand<S>(q, k, v, causal)).cwiseAbs().maxCoeff() < tolerance<S>);
+    REQUIRE((early - late).cwiseAbs().maxCoeff() < tolerance<S>);
+
+    const auto shared = fg::route(fg::scores(q, q) | fg::causal() | router.shared() | fg::softmax()).stages;
+    const Matrix<Index> own = meetings(keys.query_buckets(), keys.query_buckets(), chunk);
+    for (Index i = 0; i < n; ++i) {
+      Index others = own.row(i).head(i).sum();
+      REQUIRE(std::get<0>(shared).count(i, i) == (others > 0 ? 0 : own(i, i)));
+      for (Index c = 0; c < i; ++c) REQUIRE(std::get<0>(shared).count(i, c) == own(i, c));
+    }
+  }
+}
+
+TEMPLATE_TEST_CASE("buckets are the largest of the rotated", "", float, double) {
+  using S = TestType;
+  Random random(942);
+  const Index n = 200, d = 6, rounds = 3, half = 4;
+  const Matrix<S> q = test::normal<S>(random, n, d), k = test::normal<S>(random, n, d);
+  const Matrix<double> rotations = test::normal<double>(random, d, rounds * half);
+  const auto keys = fg::route(fg::scores(q, k) | fg::lsh(rounds, 2 * half, 16, rotations).distinct() | fg::softmax());
+  const auto check = [&](const Matrix<S>& x, const Matrix<Index>& buckets) {
+    for (Index i = 0; i < n; ++i)
+      for (Index h = 0; h < rounds; ++h) {
+        const Eigen::RowVectorXd turned = x.row(i).template cast<double>() * rotations.middleCols(h * half, half);
+        const Index b = buckets(i, h);
+        const double value = b < half ? turned[b] : -turned[b - half];
+        REQUIRE(value >= turned.cwiseAbs().maxCoeff() - 1e-5);
+      }
+  };
+  check(q, keys.query_buckets());
+  check(k, keys.key_buckets());
+}
+
+TEST_CASE("a NaN stays in its row and in those that see it") {
+  Random random(943);
+  Matrix<float> q = test::normal<float>(random, 40, 4), k = q, v = test::normal<float>(random, 40, 3);
+  q(7, 2) = std::numeric_limits<float>::quiet_NaN();
+  v.row(11).setConstant(std::numeric_limits<float>::infinity());
+  const auto a = fg::scores(q, k) | fg::lsh(2, 4, 5, 1) | fg::softmax();
+  const auto [keys, counts] = fg::route(a).stages;
+  const Matrix<float> out = a * v;
+  for (Index i = 0; i < 40; ++i) {
+    INFO(i);
+    CHECK(out.row(i).hasNaN() == (i == 7));
+    CHECK(out.row(i).allFinite() == (i != 7 && keys.count(i, 11) == 0));
+  }
+}
+
+TEST_CASE("what lsh cannot do") {
+  const Matrix<float> q = Matrix<float>::Ones(4, 3), k = Matrix<float>::Ones(5, 3);
+  CHECK_THROWS_WITH(fg::lsh(0, 2, 1, 1), contains("rounds must be at least 1, got 0"));
+  CHECK_THROWS_WITH(fg::lsh(1, 3, 1, 1), contains("buckets must be even and positive, got 3"));
+  CHECK_THROWS_WITH(fg::lsh(1, 2, 0, 1), contains("chunk must be at least 1, got 0"));
+  CHECK_THROWS_WITH(fg::lsh(2, 4, 1, Matrix<float>::Ones(3, 3)), contains("has 3 columns and must have"));
+  CHECK_THROWS_WITH(fg::scores(q, k) | fg::lsh(1, 2, 1, 1) | fg::softmax(),
+                    contains("as many queries as keys, got 4 and 5"));
+  const auto a = fg::scores(q, q) | fg::lsh(1, 4, 1, Matrix<float>::Ones(2, 2)) | fg::softmax();
+  CHECK_THROWS_WITH(Matrix<float>(a * q), contains("rotations has 2 rows and must have d = 3"));
+}
