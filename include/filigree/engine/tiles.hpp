@@ -153,14 +153,13 @@ class Tiles {
   /// -inf where absent.
   void mask(S* tile, Index stride, const Block& block, Index r, Index n, Index c0, Index c1,
             WorkerScratch& scratch) const {
-    for (Index i = r; i < r + n; ++i, tile += stride) {
-      if constexpr (by_row) {
-        char& planned = scratch.rows_planned[static_cast<std::size_t>(r / kernels_.height)];
-        if (!std::exchange(planned, char(1))) plan_each(block.first, r, r + n, 1, scratch, scratch.rows);
-        mask_row(tile - c0, block.first + i, c0, c1, scratch.rows[static_cast<std::size_t>(i)]);
-      } else {
-        mask_row(tile - c0, block.first + i, c0, c1, group(r, scratch));
-      }
+    if constexpr (by_row) {
+      char& planned = scratch.rows_planned[static_cast<std::size_t>(r / kernels_.height)];
+      if (!std::exchange(planned, char(1))) plan_each(block.first, r, r + n, 1, scratch, scratch.rows);
+      for (Index i = r; i < r + n; ++i, tile += stride)
+        mask_rows(tile - c0, stride, block.first + i, 1, c0, c1, scratch.rows[static_cast<std::size_t>(i)]);
+    } else {
+      mask_rows(tile - c0, stride, block.first + r, n, c0, c1, group(r, scratch));
     }
   }
 
@@ -272,20 +271,26 @@ class Tiles {
     (std::make_index_sequence<count>{});
   }
 
-  /// A row of scores [c0, c1) after patterns and maps. What is in no piece, or in one that is seen by all, need not be
-  /// asked.
-  void mask_row(S* row, Index i, Index c0, Index c1, const Pieces& pieces) const {
+  /// Scores [c0, c1) of rows from i on, after patterns and maps. What is in no piece, or in one that is seen by all,
+  /// need not be asked.
+  void mask_rows(S* rows, Index stride, Index i, Index n, Index c0, Index c1, const Pieces& pieces) const {
+    const auto clear = [&](Index begin, Index end) {
+      for (Index r = 0; r < n && begin < end; ++r)
+        std::fill(rows + r * stride + begin, rows + r * stride + end, absent);
+    };
     Index c = c0;
     for (const Piece& piece : meeting(pieces, c0, c1)) {
       const Index begin = (std::max)(piece.begin, c0), end = (std::min)(piece.end, c1);
-      std::fill(row + c, row + begin, absent);
-      if (!piece.all)
-        map_row<true>(row, i, begin, end);
-      else if constexpr (has_maps)
-        map_row<false>(row, i, begin, end);
+      clear(c, begin);
+      for (Index r = 0; r < n && (has_maps || !piece.all); ++r) {
+        if (piece.all)
+          map_row<false>(rows + r * stride, i + r, begin, end);
+        else
+          map_row<true>(rows + r * stride, i + r, begin, end);
+      }
       c = end;
     }
-    std::fill(row + c, row + c1, absent);
+    clear(c, c1);
   }
 
   template <bool masked>

@@ -59,8 +59,19 @@ inline void gather_panel(const Real* rows /*[m][stride]*/, Index stride, const C
   pack_lanes([&](Index r) { return rows + columns[c + r < count ? c + r : last] * stride; }, lanes, d, out + c);
 }
 
+// Vectors of features are turned like keys; of each `height` numbers are wanted, and what is stored beyond them is
+// overwritten by the next.
 inline void pack_group(const Real* rows /*[height][stride]*/, Index stride, Index d, Real* out /*[d][height]*/) {
-  for (Index f = 0; f < d; ++f, ++rows, out += height) {
+  Index f = 0;
+  for (; f + 2 * lanes <= d; f += lanes, rows += lanes, out += lanes * height) {
+    Vec v[lanes];
+    FILIGREE_UNROLL
+    for (int r = 0; r < lanes; ++r) v[r] = load(rows + (r < height ? r : 0) * stride);
+    transpose(v);
+    FILIGREE_UNROLL
+    for (int r = 0; r < lanes; ++r) store(out + r * height, v[r]);
+  }
+  for (; f < d; ++f, ++rows, out += height) {
     FILIGREE_UNROLL
     for (int r = 0; r < height; ++r) out[r] = rows[r * stride];
   }
