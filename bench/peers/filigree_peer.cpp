@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
-// filigree_peer folder n d k threads: top-k attention of the raw floats in folder/Q, K and V, into folder/filigree.
-// Computes once for each line it reads, "top" or "all" keys, and answers with the seconds, so that peers.py can let the
-// programs take turns: those of the processor for one thread, else those of the wall clock.
+// filigree_peer folder n d k threads: attention of the raw floats in folder/Q, K and V, into folder/filigree.
+// Computes once for each line it reads, "top" or "all" keys or the name of a pattern, and answers with the seconds, so
+// that the scripts can let the programs take turns: those of the processor for one thread, else those of the wall
+// clock. "keys" and the name of a pattern writes what each query sees, (query, first key, last key + 1), into
+// folder/keys.
 
 #include <chrono>
+#include <cstdint>
 #include <cstdlib>
 #include <ctime>
 #include <filigree/core/thread_pool.hpp>
@@ -11,6 +14,7 @@
 #include <fstream>
 #include <iostream>
 #include <string>
+#include <vector>
 
 namespace fg = filigree;
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
@@ -18,6 +22,21 @@ using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMa
 static double seconds(bool processor) {
   if (processor) return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+/// Calls f with the pattern of this name, as patterns.py knows it.
+template <class F>
+static void with_pattern(const std::string& name, F&& f) {
+  if (name == "causal")
+    f(fg::causal());
+  else if (name == "window")
+    f(fg::window(256) || fg::global({0, 1}));
+  else if (name == "bigbird")
+    f(fg::bigbird(64, 3, 1));
+  else if (name == "strided")
+    f(fg::sparse_transformer_strided(128));
+  else
+    std::exit(2);
 }
 
 int main(int argc, char** argv) {
@@ -36,16 +55,39 @@ int main(int argc, char** argv) {
   fg::Workspace workspace;
   fg::thread_pool pool(threads);
 
-  const auto top = (fg::scores(Q, K) | fg::top_k(k) | fg::softmax()).on(pool).with(workspace);
-  const auto all = (fg::scores(Q, K) | fg::softmax()).on(pool).with(workspace);
-  for (std::string line; std::getline(std::cin, line);) {
+  const auto attend = [&](const auto& stages) {
     const double start = seconds(threads == 1);
-    if (line == "all")
-      out = all * V;
-    else
-      out = top * V;
+    out = (fg::scores(Q, K) | stages).on(pool).with(workspace) * V;
     const double took = seconds(threads == 1) - start;
     std::ofstream(folder + "/filigree", std::ios::binary).write(reinterpret_cast<const char*>(out.data()), bytes);
     std::cout << took << std::endl;
+  };
+  const auto write_keys = [&](const auto& pattern) {
+    const fg::Grid grid{.n = n, .m = n, .query_at = 0, .key_at = 0};
+    std::vector<std::int32_t> keys;
+    fg::Ranges ranges;
+    for (long i = 0; i < n; ++i) {
+      ranges.clear();
+      fg::detail::kept_ranges(pattern, i, grid, ranges);
+      for (const fg::Range& range : ranges)
+        for (const long x : {i, range.begin, range.end}) keys.push_back(static_cast<std::int32_t>(x));
+    }
+    std::ofstream(folder + "/keys", std::ios::binary)
+        .write(reinterpret_cast<const char*>(keys.data()),
+               static_cast<std::streamsize>(keys.size() * sizeof(std::int32_t)));
+    std::cout << 0 << std::endl;
+  };
+
+  for (std::string line; std::getline(std::cin, line);) {
+    if (line.starts_with("keys ")) {
+      with_pattern(line.substr(5), write_keys);
+      continue;
+    }
+    if (line == "all")
+      attend(fg::softmax());
+    else if (line == "top")
+      attend(fg::top_k(k) | fg::softmax());
+    else
+      with_pattern(line, [&](const auto& pattern) { attend(pattern | fg::softmax()); });
   }
 }

@@ -5,41 +5,15 @@ The peers take turns; each figure is the median of the repetitions: processor ti
 disturbs less, else wall-clock time. Every output is compared with double precision.
 """
 
-import argparse
-import os
-import pathlib
-import statistics
-import subprocess
-import time
+from common import Filigree, compare, d, normal, options, softmax, timed
 
-parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--program", default="build/peers/filigree_peer", help="the compiled filigree_peer")
-parser.add_argument("--folder", default="build/peers/data", type=pathlib.Path, help="where Q, K, V and the output go")
-parser.add_argument("--threads", default=1, type=int)
-parser.add_argument("--repetitions", default=5, type=int)
-parser.add_argument("--sizes", default=[4096, 16384], type=int, nargs="+")
-parser.add_argument("--k", default=32, type=int)
-parser.add_argument("--d", default=64, type=int)
-options = parser.parse_args()
+import faiss
+import numpy as np
+import torch
 
-# The libraries read these when they are loaded.
-for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ[variable] = str(options.threads)
-
-import faiss  # noqa: E402
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-
-torch.set_num_threads(options.threads)
 faiss.omp_set_num_threads(options.threads)
-k, d = options.k, options.d
+k = options.k
 scale = d**-0.5
-clock = time.process_time if options.threads == 1 else time.perf_counter
-
-
-def softmax(s):
-    w = np.exp(s - s.max(axis=1, keepdims=True))
-    return w / w.sum(axis=1, keepdims=True)
 
 
 def weighted_rows(weights, columns, v):
@@ -112,69 +86,27 @@ def truth_of_all(q, k_, v):
     return np.concatenate(list(rows)), np.ones(len(q), bool)
 
 
-def compare(title, ways, right, certain):
-    """Times the ways in turns and prints them; the last one is what they are compared with."""
-    size = np.abs(right).max()
-    error, seconds = {}, {name: [] for name in ways}
-    for name, run in ways.items():  # checked once, and warm
-        error[name] = np.abs(run()[0] - right)[certain].max() / size
-    for _ in range(options.repetitions):
-        for name, run in ways.items():
-            seconds[name].append(run()[1])
-    times = {name: statistics.median(s) for name, s in seconds.items()}
-    ours = list(times.values())[-1]
-    print(f"\n{title}")
-    print(f"{'':48}{'ms':>10}{'over Filigree':>16}{'error':>10}")
-    for name in ways:
-        print(f"{name:48}{1e3 * times[name]:10.1f}{times[name] / ours:16.2f}{error[name]:10.1e}")
-    wrong = [name for name in ways if not error[name] <= 1e-5]
-    if wrong:
-        raise SystemExit(f"off by more than 1e-5 of the largest value: {', '.join(wrong)}")
-
-
 def measure(n):
-    rng = np.random.default_rng(2026)
-    q, k_, v = (rng.standard_normal((n, d), dtype=np.float32) for _ in range(3))
-    options.folder.mkdir(parents=True, exist_ok=True)
-    for name, x in (("Q", q), ("K", k_), ("V", v)):
-        x.tofile(options.folder / name)
+    q, k_, v = normal(n)
     peers = Peers(q, k_, v)
-    program = subprocess.Popen(
-        [options.program, str(options.folder), *(str(x) for x in (n, d, k, options.threads))],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-    def filigree(keys):
-        program.stdin.write(keys + "\n")
-        program.stdin.flush()
-        seconds = float(program.stdout.readline())
-        return np.fromfile(options.folder / "filigree", np.float32).reshape(n, d), seconds
-
-    def timed(run):
-        def result():
-            start = clock()
-            out = run()
-            return out, clock() - start
-
-        return result
-
+    filigree = Filigree(n, q, k_, v)
     ways = {
         "NumPy argpartition + gather": timed(peers.numpy_argpartition),
         "torch topk + gather": timed(peers.torch_topk),
         "torch topk + gather, 256 rows at a time": timed(peers.torch_topk_256),
         "torch topk mask + scaled_dot_product_attention": timed(peers.torch_masked_sdpa),
         "faiss IndexFlatIP + gather": timed(peers.faiss_flat),
-        "Filigree": lambda: filigree("top"),
+        "Filigree": lambda: filigree.attend("top"),
     }
     right, certain = truth(q, k_, v)
     title = f"n = m = {n}, d = {d}, k = {k}; {n - certain.sum()} rows where rounding may decide are not compared"
     compare(title, ways, right, certain)
-    ways = {"torch scaled_dot_product_attention": timed(peers.torch_sdpa), "Filigree, no selector": lambda: filigree("all")}
+    ways = {
+        "torch scaled_dot_product_attention": timed(peers.torch_sdpa),
+        "Filigree, no selector": lambda: filigree.attend("all"),
+    }
     compare(f"n = m = {n}, d = {d}, all keys", ways, *truth_of_all(q, k_, v))
-    program.stdin.close()
-    program.wait()
+    filigree.close()
 
 
 print(

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# bench/peers/run.sh [--threads n] [--repetitions n] [--sizes n...]: the same attention by NumPy, PyTorch, faiss and us.
+# bench/peers/run.sh [--threads n] [--repetitions n] [--sizes n...]: the same attention by NumPy,
+# PyTorch, faiss and us: top-k, all keys, patterns.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -12,7 +13,9 @@ cmake=${CMAKE:-cmake}
 venv=$build/venv
 if [[ ! -e $venv/ready ]]; then
   python3 -m venv "$venv"
-  "$venv/bin/pip" install --quiet numpy torch==2.13.0 faiss-cpu
+  "$venv/bin/pip" install --quiet torch==2.13.0 numpy faiss-cpu
   touch "$venv/ready"
 fi
-exec "$venv/bin/python" bench/peers/peers.py --program "$build/filigree_peer" --folder "$build/data" "$@"
+for script in peers patterns; do
+  "$venv/bin/python" "bench/peers/$script.py" --program "$build/filigree_peer" --folder "$build/data" "$@"
+done

@@ -42,9 +42,9 @@ void pack_panel(const Reader<K>& k, const PackedPanels<S>& shape, Index p, S* to
   const Index first = p * shape.width, count = (std::min)(shape.width, shape.m - first);
   if constexpr (Reader<K>::direct) {
     if (k.contiguous_rows()) {
+      [[maybe_unused]] const auto row_of = [&](Index c) { return first + c; };
       if constexpr (is_widened<K, S>)
-        return pack_widened(
-            k, shape.width, count, [&](Index c) { return first + c; }, to);
+        return pack_widened(k, shape.width, count, row_of, to);
       else
         return kernel::kernels<S>().pack_panel(k.data() + first * k.row_stride(), k.row_stride(), count, shape.d, to);
     }
@@ -62,9 +62,9 @@ template <class K, Real S>
 void gather_panel(const Reader<K>& k, const PackedPanels<S>& shape, const Column* columns, Index count, S* to) {
   if constexpr (Reader<K>::direct) {
     if (k.contiguous_rows()) {
+      [[maybe_unused]] const auto row_of = [&](Index c) { return columns[c]; };
       if constexpr (is_widened<K, S>)
-        return pack_widened(
-            k, shape.width, count, [&](Index c) { return columns[c]; }, to);
+        return pack_widened(k, shape.width, count, row_of, to);
       else
         return kernel::kernels<S>().gather_panel(k.data(), k.row_stride(), columns, count, shape.d, to);
     }

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: MIT
+"""What the scripts share: options, the compiled filigree_peer, turns and tables.
+
+Import it before libraries that have threads.
+"""
+
+import argparse
+import os
+import pathlib
+import statistics
+import subprocess
+import time
+
+parser = argparse.ArgumentParser(description="See the head of the script.")
+parser.add_argument("--program", default="build/peers/filigree_peer", help="the compiled filigree_peer")
+parser.add_argument("--folder", default="build/peers/data", type=pathlib.Path, help="where Q, K, V and the output go")
+parser.add_argument("--threads", default=1, type=int)
+parser.add_argument("--repetitions", default=5, type=int)
+parser.add_argument("--sizes", default=[4096, 16384], type=int, nargs="+")
+parser.add_argument("--k", default=32, type=int)
+parser.add_argument("--d", default=64, type=int)
+options = parser.parse_args()
+
+# The libraries read these when they are loaded.
+for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[variable] = str(options.threads)
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+
+torch.set_num_threads(options.threads)
+d = options.d
+clock = time.process_time if options.threads == 1 else time.perf_counter
+
+
+def softmax(s):
+    w = np.exp(s - s.max(axis=1, keepdims=True))
+    return w / w.sum(axis=1, keepdims=True)
+
+
+def normal(n):
+    rng = np.random.default_rng(2026)
+    return tuple(rng.standard_normal((n, d), dtype=np.float32) for _ in range(3))
+
+
+class Filigree:
+    """filigree_peer, which computes when it is asked to, and says how long it took."""
+
+    def __init__(self, n, q, k, v):
+        self.n = n
+        options.folder.mkdir(parents=True, exist_ok=True)
+        for name, x in (("Q", q), ("K", k), ("V", v)):
+            x.tofile(options.folder / name)
+        self.program = subprocess.Popen(
+            [options.program, str(options.folder), *(str(x) for x in (n, d, options.k, options.threads))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, line):
+        self.program.stdin.write(line + "\n")
+        self.program.stdin.flush()
+        return float(self.program.stdout.readline())
+
+    def attend(self, keys):
+        seconds = self.ask(keys)
+        return np.fromfile(options.folder / "filigree", np.float32).reshape(self.n, d), seconds
+
+    def mask(self, pattern):
+        """What each query sees, n x n."""
+        self.ask(f"keys {pattern}")
+        mask = np.zeros((self.n, self.n), bool)
+        for i, begin, end in np.fromfile(options.folder / "keys", np.int32).reshape(-1, 3):
+            mask[i, begin:end] = True
+        return mask
+
+    def close(self):
+        self.program.stdin.close()
+        self.program.wait()
+
+
+def timed(run):
+    def result():
+        start = clock()
+        out = run()
+        return out, clock() - start
+
+    return result
+
+
+def compare(title, ways, right, certain):
+    """Times the ways in turns and prints them; the last one is what they are compared with. A way that fails is left out.
+
+    Only rows that are certain are compared."""
+    size = np.abs(right).max()
+    error, seconds, failed = {}, {}, {}
+    for name, run in ways.items():  # checked once, and warm
+        try:
+            error[name] = np.abs(run()[0] - right)[certain].max() / size
+            seconds[name] = []
+        except Exception as reason:
+            failed[name] = (str(reason).strip() or type(reason).__name__).splitlines()[0]
+    for _ in range(options.repetitions):
+        for name in seconds:
+            seconds[name].append(ways[name]()[1])
+    if list(ways)[-1] in failed:
+        raise SystemExit(f"Filigree: {failed[list(ways)[-1]]}")
+    times = {name: statistics.median(s) for name, s in seconds.items()}
+    ours = list(times.values())[-1]
+    print(f"\n{title}")
+    print(f"{'':48}{'ms':>10}{'over Filigree':>16}{'error':>10}")
+    for name, took in times.items():
+        print(f"{name:48}{1e3 * took:10.1f}{took / ours:16.2f}{error[name]:10.1e}")
+    for name, reason in failed.items():
+        print(f"{name:48}could not run: {reason}")
+    wrong = [name for name in seconds if not error[name] <= 1e-5]
+    if wrong:
+        raise SystemExit(f"off by more than 1e-5 of the largest value: {', '.join(wrong)}")
