@@ -45,17 +45,22 @@ struct ActiveOracle {
     for (Index r = 0; r < u; ++r) active[at(order[at(r)])] = 1;
     if (n == 0 || u == n) return;
     const Index in = order[at(u - 1)], out = order[at(u)];
-    for (Index i = 0; i < n; ++i) {
-      const Index other = active[at(i)] != 0 ? out : in;
-      const oracle::Real gap = std::abs(measure[at(i)] - measure[at(other)]);
-      // Equal is certain where no sum rounds, or all are sums of the same numbers.
-      const auto same = [&] {
-        bool all = q.row(i) == q.row(other);
-        for (Index s = 0; s < sample.cols(); ++s) all = all && k.row(sample(i, s)) == k.row(sample(other, s));
-        return all;
-      };
-      if (gap <= error[at(i)] + error[at(other)] && error[at(i)] + error[at(other)] > 0 && !same()) open[at(i)] = 1;
-    }
+    // Equal is certain where no sum rounds, or all are sums of the same numbers.
+    const auto same = [&](Index i, Index j) {
+      bool all = q.row(i) == q.row(j);
+      for (Index s = 0; s < sample.cols(); ++s) all = all && k.row(sample(i, s)) == k.row(sample(j, s));
+      return all;
+    };
+    std::vector<Index> near;
+    bool certain = true;
+    for (Index i = 0; i < n; ++i)
+      for (const Index edge : {in, out})
+        if (std::abs(measure[at(i)] - measure[at(edge)]) <= error[at(i)] + error[at(edge)]) {
+          near.push_back(i);
+          certain = certain && (error[at(i)] + error[at(edge)] == 0 || (same(i, in) && same(i, out)));
+        }
+    if (certain) return;
+    for (const Index i : near) open[at(i)] = 1;
   }
 
   static std::size_t at(Index i) { return static_cast<std::size_t>(i); }
@@ -97,7 +102,8 @@ struct ProbSparseTwins {
                                   oracle::softmax()(t);
                                   for (Index i = 0; i < t.n; ++i)
                                     for (const Index c : oracle::columns(t, i))
-                                      if (made.active[oracle::Table::size(i)] == 0) t.at(i, c) = {t.at(i, c).presence, 1, 0};
+                                      if (made.active[oracle::Table::size(i)] == 0)
+                                        t.at(i, c) = {t.at(i, c).presence, 1, 0};
                                 },
                                 made.text + ".lazy_sum() | softmax()"};
   }
@@ -112,7 +118,9 @@ struct ProbSparseTwins {
   Made make() {
     const Index c = words.random.between(1, 4), n = q.rows(), m = k.rows();
     const Matrix<Index> sample = any_sample(words.random, n, m, words.random.between(1, 9));
-    if (m == 0) return {fg::prob_sparse(c, words.random.bits()), [](oracle::Table&) {}, "prob_sparse", std::vector<char>(oracle::Table::size(n))};
+    if (m == 0)
+      return {fg::prob_sparse(c, words.random.bits()), [](oracle::Table&) {}, "prob_sparse",
+              std::vector<char>(oracle::Table::size(n))};
     const ActiveOracle chosen(q, k, sample, c);
     const auto step = [chosen](oracle::Table& t) {
       for (Index i = 0; i < t.n; ++i) {
@@ -179,7 +187,8 @@ oracle::Step keep_blocks(const Matrix<S>& q, const Matrix<S>& k, Index b, Index 
     for (Index i = 0; i < t.n; ++i) {
       const auto chosen = chosen_blocks(q, k, i, t, b, most, bound, sees, forced);
       for (Index c = 0; c < t.m; ++c)
-        if (!std::binary_search(chosen.begin(), chosen.end(), oracle::floor_div(t.key_at + c, b))) oracle::drop(t, i, c);
+        if (!std::binary_search(chosen.begin(), chosen.end(), oracle::floor_div(t.key_at + c, b)))
+          oracle::drop(t, i, c);
     }
   };
 }

@@ -8,7 +8,9 @@ using test::Twin;
 namespace fg = filigree;
 
 TEST_CASE("prob_sparse, fused") {
-  law_of_both(201, 250, [](auto w, const auto& q, const auto& k) { return ProbSparseTwins{w, q, k}.stage() | w.softmax(); });
+  law_of_both(201, 250, [](auto w, const auto& q, const auto& k) {
+    return ProbSparseTwins{w, q, k}.stage() | w.softmax();
+  });
   law_of_both(202, 250, [](auto w, const auto& q, const auto& k) {
     auto router = ProbSparseTwins{w, q, k}.stage();
     return w.causal() | router | w.sink();
@@ -21,7 +23,9 @@ TEST_CASE("prob_sparse, fused") {
     auto router = ProbSparseTwins{w, q, k}.stage();
     return router | (w.random_keys() || w.causal()) | w.softmax();
   });
-  law_of_both(205, 200, [](auto w, const auto& q, const auto& k) { return w.pattern() | ProbSparseTwins{w, q, k}.summing(); });
+  law_of_both(205, 200, [](auto w, const auto& q, const auto& k) {
+    return w.pattern() | ProbSparseTwins{w, q, k}.summing();
+  });
 }
 TEST_CASE("prob_sparse among other stages") {
   law_of_both(206, 150, [](auto w, const auto& q, const auto& k) {
@@ -32,7 +36,9 @@ TEST_CASE("prob_sparse among other stages") {
     auto router = ProbSparseTwins{w, q, k}.stage();
     return w.causal() | router | w.top_k() | w.softmax();
   });
-  law_of_both(208, 100, [](auto w, const auto& q, const auto& k) { return w.anything() | ProbSparseTwins{w, q, k}.stage(); });
+  law_of_both(208, 100, [](auto w, const auto& q, const auto& k) {
+    return w.anything() | ProbSparseTwins{w, q, k}.stage();
+  });
 }
 
 namespace {
@@ -50,26 +56,37 @@ TEST_CASE("block_top_k") {
   law_of_both(211, 200, [](auto w, const auto& q, const auto& k) {
     const Blocks blocks{w};
     auto word = fg::block_top_k(blocks.b, blocks.k);
-    return Twin<decltype(word)>{word, test::keep_blocks(q, k, blocks.b, blocks.k, false, test::everything(), test::nothing()), blocks.text()} | w.softmax();
+    return Twin<decltype(word)>{word,
+                                test::keep_blocks(q, k, blocks.b, blocks.k, false, test::everything(), test::nothing()),
+                                blocks.text()} |
+           w.softmax();
   });
   law_of_both(212, 200, [](auto w, const auto& q, const auto& k) {
     const Blocks blocks{w};
     auto word = fg::block_top_k(blocks.b, blocks.k, fg::min_max_bound()).always(fg::same_block(blocks.b));
     return w.causal() |
-           Twin<decltype(word)>{word, test::keep_blocks(q, k, blocks.b, blocks.k, true, oracle::causal(), oracle::same_block(blocks.b)), "MoBA " + blocks.text()} | w.softmax();
+           Twin<decltype(word)>{
+               word, test::keep_blocks(q, k, blocks.b, blocks.k, true, oracle::causal(), oracle::same_block(blocks.b)),
+               "MoBA " + blocks.text()} |
+           w.softmax();
   });
   law_of_both(213, 200, [](auto w, const auto& q, const auto& k) {
     const Blocks blocks{w};
     const auto seen = w.pattern(), window = w.window(), forced = w.pattern();
     auto word = fg::block_top_k(blocks.b, blocks.k).always(forced.word);
     return seen | w.any_map() | window |
-           Twin<decltype(word)>{word, test::keep_blocks(q, k, blocks.b, blocks.k, false, (seen && window).keeps, forced.keeps), blocks.text() + " always " + forced.text} |
+           Twin<decltype(word)>{
+               word, test::keep_blocks(q, k, blocks.b, blocks.k, false, (seen && window).keeps, forced.keeps),
+               blocks.text() + " always " + forced.text} |
            w.pattern() | w.softmax();
   });
   law_of_both(214, 100, [](auto w, const auto& q, const auto& k) {
     const Blocks blocks{w};
     auto word = fg::block_top_k(blocks.b, blocks.k);
-    return Twin<decltype(word)>{word, test::keep_blocks(q, k, blocks.b, blocks.k, false, test::everything(), test::nothing()), blocks.text()} | w.causal() | w.top_k() | w.sparsemax();
+    return Twin<decltype(word)>{word,
+                                test::keep_blocks(q, k, blocks.b, blocks.k, false, test::everything(), test::nothing()),
+                                blocks.text()} |
+           w.causal() | w.top_k() | w.sparsemax();
   });
 }
 TEST_CASE("routers together") {
@@ -77,6 +94,9 @@ TEST_CASE("routers together") {
     const Blocks blocks{w};
     auto word = fg::block_top_k(blocks.b, blocks.k);
     auto lazy = ProbSparseTwins{w, q, k}.stage();
-    return Twin<decltype(word)>{word, test::keep_blocks(q, k, blocks.b, blocks.k, false, test::everything(), test::nothing()), blocks.text()} | lazy | w.softmax();
+    return Twin<decltype(word)>{word,
+                                test::keep_blocks(q, k, blocks.b, blocks.k, false, test::everything(), test::nothing()),
+                                blocks.text()} |
+           lazy | w.softmax();
   });
 }

@@ -97,7 +97,9 @@ class ChosenBlocks {
       if (out.size() == mark) return;
     }
   }
-  bool scatters(const Grid& grid) const { return static_cast<Index>(held_->blocks.size()) * held_->b / 4 < grid.n * grid.m / 16; }
+  bool scatters(const Grid& grid) const {
+    return static_cast<Index>(held_->blocks.size()) * held_->b / 4 < grid.n * grid.m / 16;
+  }
   void check(const Grid& grid) const {
     const Grid& own = held_->grid;
     detail::require(grid.n == own.n && grid.m == own.m && grid.key_at == own.key_at,
@@ -156,7 +158,7 @@ struct BlockTopK {
     const auto collect = [&](const auto& free, const auto& sure) {
       const std::tuple stages(free, TopK{k});
       const detail::SelectionEngine<Scores, std::remove_const_t<decltype(stages)>> engine(scores, stages, session,
-                                                                                        scores.grid().n);
+                                                                                          scores.grid().n);
       const auto take = [&](const auto& row, const detail::WorkerScratch&) {
         Ranges ranges;
         detail::kept_ranges(sure, row.position(), scores.grid(), ranges);
