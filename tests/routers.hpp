@@ -51,14 +51,16 @@ struct ActiveOracle {
       for (Index s = 0; s < sample.cols(); ++s) all = all && k.row(sample(i, s)) == k.row(sample(j, s));
       return all;
     };
+    const auto touches = [&](Index i, Index j) {
+      return std::abs(measure[at(i)] - measure[at(j)]) <= error[at(i)] + error[at(j)];
+    };
     std::vector<Index> near;
     bool certain = true;
-    for (Index i = 0; i < n; ++i)
-      for (const Index edge : {in, out})
-        if (std::abs(measure[at(i)] - measure[at(edge)]) <= error[at(i)] + error[at(edge)]) {
-          near.push_back(i);
-          certain = certain && (error[at(i)] + error[at(edge)] == 0 || (same(i, in) && same(i, out)));
-        }
+    for (Index i = 0; i < n; ++i) {
+      const Index other = active[at(i)] != 0 ? out : in;
+      if (touches(i, in) || touches(i, out)) near.push_back(i);
+      if (touches(i, other) && error[at(i)] + error[at(other)] > 0 && !same(i, other)) certain = false;
+    }
     if (certain) return;
     for (const Index i : near) open[at(i)] = 1;
   }

@@ -70,8 +70,8 @@ TEMPLATE_TEST_CASE("the draw, M and the active rows", "", float, double) {
     for (Index i = 0; i < n; ++i) {
       const auto at = static_cast<std::size_t>(i);
       REQUIRE(std::abs(static_cast<oracle::Real>(chosen.measure()[i]) - expected.measure[at]) <= expected.error[at]);
-      REQUIRE(expected.open[at] == 0);
-      REQUIRE(chosen.is_lazy(i) == (expected.active[at] == 0));
+      REQUIRE((expected.open[at] == 0 || m == 1));  // of one key, every M is the rounding of 0
+      if (expected.open[at] == 0) REQUIRE(chosen.is_lazy(i) == (expected.active[at] == 0));
       active += expected.active[at];
     }
     CHECK(static_cast<Index>(chosen.active().size()) == active);
