@@ -12,6 +12,7 @@
 #include "context.hpp"
 #include "dense.hpp"
 #include "planning.hpp"
+#include "routed_attention.hpp"
 #include "score_product.hpp"
 #include "top_k_attention.hpp"
 
@@ -92,6 +93,20 @@ void add_patterns() {
   add_pattern(name("RandomAttention", 16384, d, 16), 16384, fg::plan(fg::random(16, 1), 16384, 16384));
 }
 
+template <class Head>
+void add_head(const std::string& name, Index n, const Head& head) {
+  add(name, [=] { return std::make_unique<RoutedAttention<Head>>(problem(n), head); });
+}
+
+void add_routers() {
+  for (const Index n : {4096, 65536}) {
+    add_head(name("ProbSparseAttention", n, d, 5), n, fg::prob_sparse(5, 1) | fg::softmax());
+    add_head(name("ProbSparseAttentionCausal", n, d, 5), n, fg::causal() | fg::prob_sparse(5, 1) | fg::softmax());
+  }
+  add_head(name("BlockTopKAttention", 16384, d, 64, 8), 16384,
+           fg::causal() | fg::block_top_k(64, 8).always(fg::same_block(64)) | fg::softmax());
+}
+
 void add_dense() {
   using Kind = DenseCase::Kind;
   constexpr Index n = 1024, m = 4096, k = 32;
@@ -106,6 +121,7 @@ int main(int argc, char** argv) {
   add_products();
   add_attention();
   add_patterns();
+  add_routers();
   add_dense();
   return run_benchmarks(argc, argv);
 }

@@ -3,6 +3,7 @@
 // which holds the table, the medians and where they come from.
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -188,6 +189,14 @@ int main(int argc, char** argv) {
             0.05);
   table.row("bigbird(64, 3), n = 16384: pairs' work / FMA peak",
             divide(patterns.rate("BigBirdAttention/16384/64/64/3"), peak), at_least, 0.45, 0.60);
+  for (const char* name : {"ProbSparseAttention", "ProbSparseAttentionCausal"}) {
+    const auto per_row = [&](double n) {
+      const std::string size = std::to_string(static_cast<long>(n));
+      return divide(patterns.seconds(std::string(name) + "/" + size + "/64/5"), n * std::log(n));
+    };
+    table.row(std::string(name) + "(5): time per row / ln n, n = 65536 over n = 4096",
+              divide(per_row(65536), per_row(4096)), at_most, 1.5);
+  }
   for (const char* order : {"Rising", "Falling", "Misleading", "Equal", "ConstantRows", "NearTies"})
     table.row(std::string("keys against the selection: ") + order + ", over random",
               divide(orders.seconds(std::string("TopKAttention") + order + "/4096/64/32"),

@@ -45,17 +45,24 @@ struct ActiveOracle {
     for (Index r = 0; r < u; ++r) active[at(order[at(r)])] = 1;
     if (n == 0 || u == n) return;
     const Index in = order[at(u - 1)], out = order[at(u)];
+    // Equal is certain where no sum rounds, or all are sums of the same numbers.
+    const auto same = [&](Index i, Index j) {
+      bool all = q.row(i) == q.row(j);
+      for (Index s = 0; s < sample.cols(); ++s) all = all && k.row(sample(i, s)) == k.row(sample(j, s));
+      return all;
+    };
+    const auto touches = [&](Index i, Index j) {
+      return std::abs(measure[at(i)] - measure[at(j)]) <= error[at(i)] + error[at(j)];
+    };
+    std::vector<Index> near;
+    bool certain = true;
     for (Index i = 0; i < n; ++i) {
       const Index other = active[at(i)] != 0 ? out : in;
-      const oracle::Real gap = std::abs(measure[at(i)] - measure[at(other)]);
-      // Equal is certain where no sum rounds, or all are sums of the same numbers.
-      const auto same = [&] {
-        bool all = q.row(i) == q.row(other);
-        for (Index s = 0; s < sample.cols(); ++s) all = all && k.row(sample(i, s)) == k.row(sample(other, s));
-        return all;
-      };
-      if (gap <= error[at(i)] + error[at(other)] && error[at(i)] + error[at(other)] > 0 && !same()) open[at(i)] = 1;
+      if (touches(i, in) || touches(i, out)) near.push_back(i);
+      if (touches(i, other) && error[at(i)] + error[at(other)] > 0 && !same(i, other)) certain = false;
     }
+    if (certain) return;
+    for (const Index i : near) open[at(i)] = 1;
   }
 
   static std::size_t at(Index i) { return static_cast<std::size_t>(i); }

@@ -1,4 +1,145 @@
 // SPDX-License-Identifier: MIT
+// What a router is: a stage of one's own, what it sees, when it is asked, and what is said when it cannot work.
 #include <filigree/filigree.hpp>
+#include <string>
 
 #include "catch.hpp"
+#include "general.hpp"
+
+namespace fg = filigree;
+using test::Index;
+using test::Matrix;
+using filigree::operator|;
+
+namespace {
+
+using M = Matrix<float>;
+
+/// Lets each query see the one key that is nearest to it, and lowers the score by 1: a pattern and a map.
+struct Nearest {
+  using Category = fg::Router;
+  int* asked;
+
+  struct Chosen {
+    using Category = fg::Pattern;
+    std::vector<Index> key;
+    bool keeps(Index p, Index j, const fg::Grid& grid) const {
+      return key[static_cast<std::size_t>(grid.row(p))] == grid.column(j);
+    }
+  };
+  struct Lower {
+    using Category = fg::Map;
+    template <class S>
+    S map(S s, Index, Index, const fg::Grid&) const {
+      return s - S(1);
+    }
+  };
+
+  template <class Source>
+  auto bind(const Source& source, const fg::detail::Session&) const {
+    using S = typename Source::Scalar;
+    ++*asked;
+    Chosen chosen;
+    Eigen::Matrix<S, Eigen::Dynamic, 1> query(source.d()), key(source.d());
+    for (Index i = 0; i < source.grid().n; ++i) {
+      source.copy_query(i, query.data());
+      Index best = 0;
+      S least = std::numeric_limits<S>::infinity();
+      for (Index j = 0; j < source.grid().m; ++j) {
+        source.copy_key(j, key.data());
+        const S distance = (query - key).squaredNorm();
+        if (distance < least) least = distance, best = j;
+      }
+      chosen.key.push_back(best);
+    }
+    return std::tuple(chosen, Lower{});
+  }
+};
+
+/// Says how many stages stand before it.
+struct CountsBefore {
+  using Category = fg::Router;
+  int* patterns;
+
+  template <class Source, class Before>
+  fg::Causal bind(const Source&, const fg::detail::Session&, const Before&) const {
+    *patterns = static_cast<int>(std::tuple_size_v<Before>);
+    return {};
+  }
+};
+
+template <class F>
+std::string message(F&& f) {
+  try {
+    f();
+  } catch (const fg::Error& error) {
+    return error.what();
+  }
+  return "nothing was thrown";
+}
+
+}  // namespace
+
+TEST_CASE("a router of one's own") {
+  test::Random random(421);
+  const M q = test::normal<float>(random, 30, 5), k = test::normal<float>(random, 40, 5),
+          v = test::normal<float>(random, 40, 3);
+  int asked = 0;
+  const auto a = fg::scores(q, k) | Nearest{&asked};
+  CHECK(asked == 0);
+  const M weights = a;
+  CHECK(asked == 1);
+  const M scores = fg::scores(q, k);
+  const auto pipeline = fg::route(a);
+  CHECK(asked == 2);
+  const auto& chosen = std::get<0>(pipeline.stages);
+  for (Index i = 0; i < 30; ++i)
+    for (Index j = 0; j < 40; ++j)
+      CHECK(weights(i, j) == (j == chosen.key[static_cast<std::size_t>(i)] ? scores(i, j) - 1 : 0));
+  CHECK(test::same(M(fg::scores(q, k) | pipeline), weights));
+
+  static_assert(fg::is_fused<decltype(a | fg::softmax())>);
+  static_assert(fg::is_fused<decltype(a | fg::top_k(1))>);
+  static_assert(fg::is_fused<decltype(a | fg::sparsemax())>);
+  const M out = (a | fg::softmax()) * v;
+  for (Index i = 0; i < 30; ++i) CHECK(test::same(M(out.row(i)), M(v.row(chosen.key[static_cast<std::size_t>(i)]))));
+  // A few rows of the whole: all queries are asked, and these rows computed.
+  CHECK(test::same(M((a | fg::softmax()).middleRows(4, 3) * v), M(out.middleRows(4, 3))));
+}
+
+TEST_CASE("routers see the bound stages before them") {
+  const M q = M::Ones(4, 2), k = M::Ones(5, 2);
+  int before = -1, asked = 0;
+  (void)fg::route(fg::scores(q, k) | CountsBefore{&before});
+  CHECK(before == 0);
+  (void)fg::route(fg::scores(q, k) | fg::window(1) | Nearest{&asked} | fg::softmax() | CountsBefore{&before});
+  CHECK(before == 4);
+  const auto [nearest, causal] = fg::route(fg::scores(q, k) | Nearest{&asked} | CountsBefore{&before});
+  static_assert(std::is_same_v<std::remove_cvref_t<decltype(causal)>, fg::Causal>);
+  CHECK(std::get<0>(nearest.stages).key.size() == 4);
+}
+
+TEST_CASE("what is said") {
+  const M q = M::Ones(4, 2), k = M::Ones(5, 2), v = M::Ones(5, 3);
+  const auto scores = fg::scores(q, k);
+  using Sample = Matrix<Index>;
+  CHECK(message([] { (void)fg::prob_sparse(0, 1); }) == "filigree: prob_sparse(c, seed): c must be at least 1, got 0");
+  CHECK(message([] { (void)fg::prob_sparse(-1, Sample(Sample::Zero(4, 2))); }) ==
+        "filigree: prob_sparse(c, sample): c must be at least 1, got -1");
+  CHECK(message([] { (void)fg::prob_sparse(1, Sample(4, 0)); }) ==
+        "filigree: prob_sparse(c, sample): sample must have at least 1 column, got 0");
+  CHECK(message([] { (void)fg::prob_sparse(1, Sample(Sample::Constant(4, 2, -3))); }) ==
+        "filigree: prob_sparse(c, sample): an index must be at least 0, got -3");
+  CHECK(message([&] { (void)(scores | fg::prob_sparse(1, Sample(Sample::Constant(4, 2, 5)))); }) ==
+        "filigree: prob_sparse(c, sample): an index must be below 5, the number of keys, got 5");
+  CHECK(message([&] { (void)(scores | fg::prob_sparse(1, Sample(Sample::Zero(3, 2)))); }) ==
+        "filigree: prob_sparse(c, sample): sample has 3 rows and must have one for each query, 4");
+  CHECK(message([&] { (void)(fg::scores(k, q) | fg::route(scores | fg::prob_sparse(1, 2))); }) ==
+        "filigree: route(A): its rows were chosen among 4 queries, and the scores have 5");
+  CHECK(message([] { (void)fg::block_top_k(0, 1); }) == "filigree: block_top_k(b, k): b must be at least 1, got 0");
+  CHECK(message([] { (void)fg::block_top_k(4, 0); }) == "filigree: block_top_k(b, k): k must be at least 1, got 0");
+  CHECK(message([&] { (void)(fg::scores(k, q) | fg::route(scores | fg::block_top_k(2, 2))); }) ==
+        "filigree: route(A): its blocks were chosen for 4x5 scores with key_at = 0, these are 5x4 with key_at = 0");
+  CHECK(message([&] { (void)(scores | fg::block_top_k(2, 2).always(fg::given(M(M::Ones(2, 2)).sparseView()))); }) ==
+        "filigree: given(S): S is 2x2 and must have the shape of the scores, 4x5");
+}

@@ -1,0 +1,13 @@
+// expect: filigree: prob_sparse\(c, ...\).lazy_sum\(\) sets the weights after softmax: softmax\(\) must stand directly
+// behind it SPDX-License-Identifier: MIT
+#include <filigree/filigree.hpp>
+namespace fg = filigree;
+
+void run(Eigen::MatrixXf& q, Eigen::MatrixXf& k, Eigen::MatrixXf& v, Eigen::MatrixXd& d) {
+  (void)q, (void)k, (void)v, (void)d;
+#ifndef FILIGREE_MUST_FAIL
+  q = (fg::scores(q, k) | fg::causal() | fg::prob_sparse(5, 1).lazy_sum() | fg::softmax()) * v;
+#else
+  q = (fg::scores(q, k) | fg::prob_sparse(5, 1).lazy_sum() | fg::causal() | fg::softmax()) * v;
+#endif
+}

@@ -1,0 +1,13 @@
+// expect: filigree: this stage is a router .*which looks at queries and keys: use it on scores
+// SPDX-License-Identifier: MIT
+#include <filigree/filigree.hpp>
+namespace fg = filigree;
+
+void run(Eigen::MatrixXf& q, Eigen::MatrixXf& k, Eigen::MatrixXf& v, Eigen::MatrixXd& d) {
+  (void)q, (void)k, (void)v, (void)d;
+#ifndef FILIGREE_MUST_FAIL
+  (void)(fg::scores(q, k) | fg::block_top_k(4, 2) | fg::softmax());
+#else
+  (void)(q | fg::block_top_k(4, 2) | fg::softmax());
+#endif
+}
