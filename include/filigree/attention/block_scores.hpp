@@ -36,6 +36,7 @@ struct MeanPool {
     std::copy_n(query, d, to);
   }
 };
+/// Scores a block by the mean of its keys: block_top_k(b, k, mean_pool()), which is the default.
 inline MeanPool mean_pool() { return {}; }
 
 /// The score sum over features of max(q min, q max), with the smallest and the largest that the keys of the block have:
@@ -70,6 +71,7 @@ struct MinMaxBound {
     }
   }
 };
+/// Scores a block by a bound of what its keys can score: block_top_k(b, k, min_max_bound()).
 inline MinMaxBound min_max_bound() { return {}; }
 
 namespace detail {

@@ -13,6 +13,7 @@
 
 namespace filigree {
 
+/// Rows and columns, row by row.
 using IndexMatrix = Eigen::Matrix<Index, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 namespace detail {
