@@ -134,6 +134,8 @@ struct ProbSparseTwins {
     return {fg::prob_sparse(c, sample), step, call("prob_sparse", {double(c)}), chosen.active};
   }
 };
+template <class S>
+ProbSparseTwins(Words<S>&, const Matrix<S>&, const Matrix<S>&) -> ProbSparseTwins<S>;
 
 /// The blocks that block_top_k must choose for query i, ascending; exactly, by computed scores.
 template <class S>

@@ -49,6 +49,8 @@ struct Blocks {
   fg::Index b = w.random.between(1, w.random.chance(0.5) ? 9 : 70), k = w.random.between(1, 5);
   std::string text() const { return test::call("block_top_k", {double(b), double(k)}); }
 };
+template <class S>
+Blocks(test::Words<S>&) -> Blocks<S>;
 
 }  // namespace
 
@@ -72,7 +74,9 @@ TEST_CASE("block_top_k") {
   });
   law_of_both(213, 200, [](auto w, const auto& q, const auto& k) {
     const Blocks blocks{w};
-    const auto seen = w.pattern(), window = w.window(), forced = w.pattern();
+    const auto seen = w.pattern();
+    const auto window = w.window();
+    const auto forced = w.pattern();
     auto word = fg::block_top_k(blocks.b, blocks.k).always(forced.word);
     return seen | w.any_map() | window |
            Twin<decltype(word)>{

@@ -174,9 +174,10 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
       !Source::is_scores || !detail::has_matrix_stage<StageTuple>,
       "filigree: this stage works on a whole matrix (winner_take_all, prune_magnitude, batch_top_k): use it on a "
       "dense source, not on scores");
-  static_assert(Source::is_scores || !detail::has_router<StageTuple>,
-                "filigree: this stage is a router (prob_sparse, block_top_k), which looks at queries and keys: use it "
-                "on scores(Q, K), not on a dense source");
+  static_assert(
+      Source::is_scores || !detail::has_router<StageTuple>,
+      "filigree: this stage is a router (prob_sparse, block_top_k, lsh), which looks at queries and keys: use it "
+      "on scores(Q, K), not on a dense source");
 
   Source source_;
   StageTuple stages_;
