@@ -63,13 +63,15 @@ inline void gather_panel(const Real* rows /*[m][stride]*/, Index stride, const C
 // overwritten by the next.
 inline void pack_group(const Real* rows /*[height][stride]*/, Index stride, Index d, Real* out /*[d][height]*/) {
   Index f = 0;
-  for (; f + 2 * lanes <= d; f += lanes, rows += lanes, out += lanes * height) {
-    Vec v[lanes];
-    FILIGREE_UNROLL
-    for (int r = 0; r < lanes; ++r) v[r] = load(rows + (r < height ? r : 0) * stride);
-    transpose(v);
-    FILIGREE_UNROLL
-    for (int r = 0; r < lanes; ++r) store(out + r * height, v[r]);
+  if constexpr (lanes >= height) {
+    for (; f + 2 * lanes <= d; f += lanes, rows += lanes, out += lanes * height) {
+      Vec v[lanes];
+      FILIGREE_UNROLL
+      for (int r = 0; r < lanes; ++r) v[r] = load(rows + (r < height ? r : 0) * stride);
+      transpose(v);
+      FILIGREE_UNROLL
+      for (int r = 0; r < lanes; ++r) store(out + r * height, v[r]);
+    }
   }
   for (; f < d; ++f, ++rows, out += height) {
     FILIGREE_UNROLL
