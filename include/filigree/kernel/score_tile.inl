@@ -62,7 +62,7 @@ template <int vectors>
   Vec acc[vectors];
   FILIGREE_UNROLL
   for (int c = 0; c < vectors; ++c) {
-    key[c] = panels + (begin + c) / cols * d * width + (begin + c) % cols * lanes;
+    key[c] = d > 0 ? panels + (begin + c) / cols * d * width + (begin + c) % cols * lanes : panels;  // may be null
     acc[c] = Vec{};
   }
   for (Index f = 0; f < d; ++f) {
