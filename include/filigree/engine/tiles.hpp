@@ -213,8 +213,9 @@ class Tiles {
 
   /// The first row after this one that keeps other keys.
   [[nodiscard]] Index row_alike_until(Index i) const {
-    const Index p = source_.grid().query_at + i, until = alike_until(p);
-    return until - p > source_.grid().n ? source_.grid().n : i + (until - p);
+    const Grid& grid = source_.grid();
+    const Index until = alike_until(grid.query_at + i);
+    return until >= grid.query_at + grid.n ? grid.n : grid.row(until);
   }
 
   /// Patterns and maps on a list of scores of the columns of a piece, which stand in the list from `at` on; -inf where

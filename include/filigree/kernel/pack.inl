@@ -50,6 +50,7 @@ inline void pack_panel(const Real* rows /*[count][stride]*/, Index stride, Index
 // The same for rows that stand anywhere. Vectors without a row are not written.
 inline void gather_panel(const Real* rows /*[m][stride]*/, Index stride, const Column* columns, Index count, Index d,
                          Real* out /*[d][width]*/) {
+  if (d == 0) return;  // rows and out may be null
   Index c = 0;
   for (; c + lanes <= count; c += lanes)
     pack_lanes([&](Index r) { return rows + columns[c + r] * stride; }, lanes, d, out + c);
