@@ -180,9 +180,9 @@ class BlockEngine {
       for (const kernel::Segment& s : segments)
         tiles_.mask(scores + down(s.begin), stride, block, r, n, c0 + down(s.begin), c0 + up(s.end), scratch);
     }
-    (careful ? kernels_.attend_careful : kernels_.attend_chunk)(scores, stride, segments.data(),
-                                                                static_cast<Index>(segments.size()),
-                                                                v.data + c0 * v.stride, v.stride, v.padded, n, to);
+    (careful ? kernels_.attend_careful : kernels_.attend_chunk)(
+        scores, stride, segments.data(), static_cast<Index>(segments.size()),
+        v.padded > 0 ? v.data + c0 * v.stride : v.data, v.stride, v.padded, n, to);
     return true;
   }
 

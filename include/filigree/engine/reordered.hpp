@@ -106,7 +106,7 @@ class ReorderedSource {
 template <Real S>
 ValueRows<S> reordered(const ValueRows<S>& v, const Order& order, WorkerScratch& scratch) {
   S* to = scratch.gathered_rows.get<S>(static_cast<Index>(order.keys.size()) * v.padded);
-  for (std::size_t j = 0; j < order.keys.size(); ++j)
+  for (std::size_t j = 0; j < order.keys.size() && v.padded > 0; ++j)
     std::copy_n(v.data + order.keys[j] * v.stride, v.padded, to + static_cast<Index>(j) * v.padded);
   return {to, v.padded, v.dv, v.padded};
 }
