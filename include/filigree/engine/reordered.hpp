@@ -84,6 +84,7 @@ class ReorderedSource {
   const Scalar* panel(Index p, WorkerScratch&) const { return d() > 0 ? keys_ + p * width_ * d() : keys_; }
 
   void pack_queries(Index first, Index count, Scalar* out) const {
+    if (d() == 0) return;  // out may be null
     const Index height = kernel::kernels<Scalar>().height;
     for (Index g = 0; g < count; g += height, out += d() * height)
       for (Index r = 0; r < height; ++r) {
