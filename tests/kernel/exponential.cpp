@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The softmax kernel against long double.
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <filigree/kernel/kernels.hpp>
 #include <vector>
 
@@ -60,6 +62,10 @@ TEMPLATE_TEST_CASE("edges of the exponential", "", float, double) {
     CHECK(test::same_bits(kernel_exp(x), S(0)));  // never a denormal
   }
   CHECK(std::isnan(kernel_exp(Limits::quiet_NaN())));
+  using Bits = std::conditional_t<sizeof(S) == 4, std::uint32_t, std::uint64_t>;
+  for (const Bits payload : {Bits(1), Bits(5), Bits(255)})  // its low bits would change the exponent
+    CHECK(std::isnan(
+        kernel_exp(std::bit_cast<S>(static_cast<Bits>(std::bit_cast<Bits>(Limits::quiet_NaN()) | payload)))));
 }
 
 TEMPLATE_TEST_CASE("softmax sums to 1 and agrees with long double", "", float, double) {
