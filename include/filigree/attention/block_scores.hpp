@@ -101,8 +101,7 @@ class BlockScores {
       for (Index j = 0; j < count; ++j) source.copy_key(keys.column(begin) + j, rows + j * d);
       Scalar* pooled = rows + count * d;
       Scorer::pool(rows, count, d, pooled);
-      Scalar* to = panels_ + c / width_ * width_ * d_ + c % width_;
-      for (Index f = 0; f < d_; ++f) to[f * width_] = pooled[f];
+      for (Index f = 0; f < d_; ++f) panels_[(c / width_ * d_ + f) * width_ + c % width_] = pooled[f];
     });
   }
   BlockScores(const BlockScores&) = delete;
