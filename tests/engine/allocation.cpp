@@ -133,6 +133,26 @@ TEMPLATE_TEST_CASE("the second evaluation allocates nothing", "", float, double)
   check("top_p", fg::top_p(0.5) | fg::softmax());
 }
 
+TEMPLATE_TEST_CASE("what workers share of few queries, and sums over residues, are allocated once", "", float, double) {
+  using S = TestType;
+  Random random(534);
+  const Matrix<S> q = test::normal<S>(random, 3, 16), k = test::normal<S>(random, 9000, 16),
+                  v = test::normal<S>(random, 9000, 16);
+  fg::thread_pool pool(2);
+  const auto check = [&](const auto& pipeline) {
+    fg::Workspace workspace;
+    const auto a = (fg::scores(q, k) | pipeline).on(pool).with(workspace);
+    Matrix<S> out(3, 16);
+    for (int i = 0; i < 10; ++i) out = a * v;
+    long least = 1000;
+    for (int i = 0; i < 10 && least > 0; ++i) least = std::min(least, allocated_by([&] { out = a * v; }));
+    CHECK(least == 0);
+  };
+  check(fg::softmax());
+  check(fg::streaming(4, 8000) | fg::softmax());
+  check((fg::window(4) || fg::strided(9)) | fg::softmax());
+}
+
 TEMPLATE_TEST_CASE("A.with(workspace) itself allocates nothing", "", float, double) {
   using S = TestType;
   Random random(533);

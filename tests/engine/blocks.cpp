@@ -22,7 +22,7 @@ constexpr double tolerance = sizeof(S) == 4 ? 2e-6 : 4e-15;
 
 }  // namespace
 
-// Chunks are merged every 4096 keys. A row alone meets the same chunks, also where a block beside it sees more of them.
+// Chunks are merged every 512 keys. A row alone meets the same chunks, also where a block beside it sees more of them.
 TEMPLATE_TEST_CASE("many chunks of keys", "", float, double) {
   using S = TestType;
   Random random(521);

@@ -85,14 +85,14 @@ struct Hashing {
         place[static_cast<std::size_t>(h * n + queries[static_cast<std::size_t>(h * n + at)])] =
             static_cast<Column>(at);
 
-    struct Part {
+    struct Lists {
       std::vector<Column> columns, times;
       std::vector<Index> sizes;
     };
     constexpr Index batch = 256;
-    std::vector<Part> parts(static_cast<std::size_t>((n + batch - 1) / batch));
+    std::vector<Lists> parts(static_cast<std::size_t>((n + batch - 1) / batch));
     session.run(static_cast<Index>(parts.size()), [&](Index task, Index) {
-      Part& part = parts[static_cast<std::size_t>(task)];
+      Lists& part = parts[static_cast<std::size_t>(task)];
       std::vector<Column> all, merged, columns, times;
       for (Index i = task * batch; i < (std::min)((task + 1) * batch, n); ++i) {
         all.clear();
@@ -123,7 +123,7 @@ struct Hashing {
         part.sizes.push_back(static_cast<Index>(columns.size()));
       }
     });
-    for (Part& part : parts) {
+    for (Lists& part : parts) {
       for (const Index size : part.sizes) met.start.push_back(met.start.back() + size);
       met.columns.insert(met.columns.end(), part.columns.begin(), part.columns.end());
       met.times.insert(met.times.end(), part.times.begin(), part.times.end());

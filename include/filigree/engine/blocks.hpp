@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <limits>
+#include <span>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 
+#include "filigree/engine/sums.hpp"
 #include "filigree/engine/tiles.hpp"
 #include "filigree/pipe/sinks.hpp"
 #include "filigree/weigh/softmax.hpp"
@@ -33,7 +35,6 @@ template <class Bound, class Stages>
 class BlockEngine {
   using S = typename Bound::Scalar;
   static constexpr std::size_t before = std::tuple_size_v<Stages> - 1;
-  static constexpr S none = -std::numeric_limits<S>::infinity();
 
  public:
   static constexpr bool fused = true;
@@ -59,16 +60,42 @@ class BlockEngine {
     scratch.segments.reserve(32);
   }
 
+  /// Where there are fewer blocks than workers, computes the chunks of each apart.
+  template <class Sink>
+  void prepare(Index first, Index count, const Session& session, const Sink& sink) const {
+    const ValueRows<S>& v = sink.values();
+    for (Index worker = 0; worker < session.concurrency(); ++worker) sums_of(height_, v, session.scratch(worker));
+    visits_ = {};
+    if ((count + height_ - 1) / height_ >= session.concurrency()) return;
+    const std::span<const Visit> visits = visits_of(first, first + count, session);
+    if (visits.size() < 4 * static_cast<std::size_t>(session.concurrency())) return;
+    sums_ = sums_in<S>(session.memory(), static_cast<Index>(visits.size()) * tiles_.round_up(height_), v.padded);
+    session.run(static_cast<Index>(visits.size()), [&](Index i, Index worker) {
+      const Visit& visit = visits[static_cast<std::size_t>(i)];
+      WorkerScratch& scratch = session.scratch(worker);
+      const Block block = tiles_.begin(visit.first, (std::min)(height_, first + count - visit.first), scratch);
+      for_each_chunk(block, {visit.chunk, visit.chunk + 1}, scratch, [&](Index c, S* scores) {
+        for_each_group(block, [&](Index r, Index n) {
+          const kernel::Sums<S> to = slot(i).from(r, kernels_.lanes);
+          if (!absorb<false>(c, block, r, scores + r * stride, v, to, scratch)) clear(to, n);
+        });
+      });
+    });
+    visits_ = visits;
+  }
+
   template <class Sink>
   void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
-    finish(first, last - first, partial(first, last - first, sink.values(), scratch), sink);
+    const ValueRows<S>& v = sink.values();
+    const Index begin = visits_before(first), end = visits_before(last);
+    if (begin == end) return finish(first, last - first, partial(first, last - first, v, scratch), sink);
+    for (Index i = begin + 1; i < end; ++i) kernels_.merge_sums(slot(begin), slot(i), last - first, v.padded);
+    finish(first, last - first, checked(slot(begin), first, last - first, v, scratch), sink);
   }
 
   /// Sums of the rows [first, first + rows), not yet divided.
   kernel::Sums<S> partial(Index first, Index rows, const ValueRows<S>& v, WorkerScratch& scratch) const {
-    const kernel::Sums<S> sums = attend<false>(first, rows, v, scratch);
-    // A row of V that is not finite reaches rows that must not see it, as 0 times what it holds.
-    return kernels_.all_finite(sums.out, v.padded, rows, v.padded) ? sums : attend<true>(first, rows, v, scratch);
+    return checked(attend<false>(first, rows, v, scratch), first, rows, v, scratch);
   }
 
   /// Divides the sums of the rows and hands them on.
@@ -91,50 +118,87 @@ class BlockEngine {
   using Panels = Tiles<Bound, Stages, before>;
   using Block = typename Panels::Block;
 
+  /// A chunk that some query of the block of row `first` sees.
+  struct Visit {
+    Index first, chunk;
+  };
+
+  /// Those of the rows [first, last), in ascending order.
+  std::span<const Visit> visits_of(Index first, Index last, const Session& session) const {
+    const Index chunks = (source_.grid().m + chunk - 1) / chunk, blocks = (last - first + height_ - 1) / height_;
+    Visit* visits = session.memory().template get<Visit>(chunks * blocks);
+    std::size_t number = 0;
+    WorkerScratch& scratch = session.scratch(0);
+    for (; first < last; first += height_) {
+      tiles_.plan(first, (std::min)(first + height_, last), scratch.sight, scratch.block);
+      const std::size_t start = number;
+      tiles_.for_each_panel(scratch, [&](Index panel) {
+        const Index c = panel * kernels_.width / chunk;
+        if (number == start || visits[number - 1].chunk != c) visits[number++] = {first, c};
+      });
+    }
+    return {visits, number};
+  }
+  [[nodiscard]] Index visits_before(Index row) const {
+    const auto before_row = [&](const Visit& visit) { return visit.first < row; };
+    return std::partition_point(visits_.begin(), visits_.end(), before_row) - visits_.begin();
+  }
+  [[nodiscard]] kernel::Sums<S> slot(Index visit) const {
+    return sums_.from(visit * tiles_.round_up(height_), kernels_.lanes);
+  }
+
+  /// The same sums, unless a row of V that is not finite may have reached rows that must not see it, as 0 times what it
+  /// holds.
+  kernel::Sums<S> checked(const kernel::Sums<S>& sums, Index first, Index rows, const ValueRows<S>& v,
+                          WorkerScratch& scratch) const {
+    return kernels_.all_finite(sums.out, v.padded, rows, v.padded) ? sums : attend<true>(first, rows, v, scratch);
+  }
+
+  /// Room for the sums of a block, and for those of one more group.
+  kernel::Sums<S> sums_of(Index rows, const ValueRows<S>& v, WorkerScratch& scratch) const {
+    return sums_in<S>(scratch.sums, tiles_.round_up(rows) + kernels_.height, v.padded);
+  }
+
   template <bool careful>
   kernel::Sums<S> attend(Index first, Index rows, const ValueRows<S>& v, WorkerScratch& scratch) const {
-    const Index padded = tiles_.round_up(rows), per_chunk = chunk / kernels_.width;
     const Block block = tiles_.begin(first, rows, scratch);
-    S* scores = scratch.tile.get<S>(padded * stride);
-    const kernel::Sums<S> whole = sums(padded + kernels_.height, v.padded, scratch);
-    const kernel::Sums<S> part = whole.from(padded, kernels_.lanes);
+    const kernel::Sums<S> whole = sums_of(rows, v, scratch), part = whole.from(tiles_.round_up(rows), kernels_.lanes);
     bool any = false;
-    const auto finish = [&](Index number) {
-      for (Index r = 0; r < rows; r += kernels_.height) {
-        const Index n = std::min<Index>(kernels_.height, rows - r);
+    for_each_chunk(block, everything, scratch, [&](Index c, S* scores) {
+      for_each_group(block, [&](Index r, Index n) {
         const kernel::Sums<S> to = whole.from(r, kernels_.lanes);
-        const bool met = absorb<careful>(number * chunk, block, r, scores + r * stride, v, any ? part : to, scratch);
+        const bool met = absorb<careful>(c, block, r, scores + r * stride, v, any ? part : to, scratch);
         if (met && any) kernels_.merge_sums(to, part, n, v.padded);
-        if (!met && !any) clear(to, n, v.padded);
-      }
+        if (!met && !any) clear(to, n);
+      });
       any = true;
-    };
-
-    Index current = -1;
-    tiles_.for_each_panel(scratch, [&](Index panel) {
-      const Index number = panel / per_chunk;
-      if (current != number && current >= 0) finish(current);
-      current = number;
-      score(panel, block, scores + (panel % per_chunk) * kernels_.width, scratch);
     });
-    if (current >= 0)
-      finish(current);
-    else
-      clear(whole, rows, v.padded);
+    if (!any) clear(whole, rows);
     return whole;
   }
 
-  kernel::Sums<S> sums(Index rows, Index dv, WorkerScratch& scratch) const {
-    return {.out = scratch.out.get<S>(rows * dv),
-            .stride = dv,
-            .maximum = scratch.bounds.get<S>(rows),
-            .sum = scratch.values.get<S>(rows * kernels_.lanes)};
+  /// Calls f(chunk, scores) for the chunks in a range that some query of the block sees.
+  template <class F>
+  void for_each_chunk(const Block& block, Range among, WorkerScratch& scratch, F&& f) const {
+    const Index per_chunk = chunk / kernels_.width;
+    S* scores = scratch.tile.get<S>(tiles_.round_up(block.rows) * stride);
+    Index current = -1;
+    tiles_.for_each_panel(scratch,
+                          [&](Index panel) {
+                            const Index number = panel / per_chunk;
+                            if (current != number && current >= 0) f(current, scores);
+                            current = number;
+                            score(panel, block, scores + (panel % per_chunk) * kernels_.width, scratch);
+                          },
+                          {among.begin * per_chunk, among.end * per_chunk});
+    if (current >= 0) f(current, scores);
   }
+  static constexpr Range everything = {0, (std::numeric_limits<Index>::max)() / chunk};
 
-  void clear(const kernel::Sums<S>& sums, Index rows, Index dv) const {
-    std::fill_n(sums.out, rows * dv, S(0));
-    std::fill_n(sums.maximum, rows, none);
-    std::fill_n(sums.sum, rows * kernels_.lanes, S(0));
+  /// Calls f(r, n) for the groups of rows [r, r + n) of a block.
+  template <class F>
+  void for_each_group(const Block& block, F&& f) const {
+    for (Index r = 0; r < block.rows; r += kernels_.height) f(r, std::min<Index>(kernels_.height, block.rows - r));
   }
 
   /// The scores of a panel, of the groups that see some of it.
@@ -154,12 +218,12 @@ class BlockEngine {
         });
   }
 
-  /// What the chunk from column c0 on gives to the group of row r; false if the group sees nothing of it.
+  /// What a chunk gives to the group of row r; false if the group sees nothing of it.
   template <bool careful>
-  bool absorb(Index c0, const Block& block, Index r, S* scores, const ValueRows<S>& v, const kernel::Sums<S>& to,
+  bool absorb(Index number, const Block& block, Index r, S* scores, const ValueRows<S>& v, const kernel::Sums<S>& to,
               WorkerScratch& scratch) const {
     const Index lanes = kernels_.lanes, n = std::min<Index>(kernels_.height, block.rows - r);
-    const Index c1 = (std::min)(c0 + chunk, source_.grid().m);
+    const Index c0 = number * chunk, c1 = (std::min)(c0 + chunk, source_.grid().m);
     const auto down = [&](Index c) { return c / lanes * lanes; };
     const auto up = [&](Index c) { return (c + lanes - 1) / lanes * lanes; };
     auto& segments = scratch.segments;
@@ -191,6 +255,8 @@ class BlockEngine {
   Panels tiles_;
   const kernel::Kernels<S>& kernels_;
   Index height_;
+  mutable std::span<const Visit> visits_;  // that were computed apart, and their sums
+  mutable kernel::Sums<S> sums_{};
 };
 
 }  // namespace filigree::detail

@@ -32,6 +32,13 @@ class ScatteredOr {
     visit([&](const auto& engine) { engine.reserve(scratch); });
   }
   template <class Sink>
+  void prepare(Index first, Index count, const Session& session, Sink&& sink) const {
+    visit([&](const auto& engine) {
+      if constexpr (requires { engine.prepare(first, count, session, sink); })
+        engine.prepare(first, count, session, sink);
+    });
+  }
+  template <class Sink>
   void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
     visit([&](const auto& engine) { engine.run(first, last, scratch, sink); });
   }

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <limits>
 #include <span>
 #include <tuple>
 #include <utility>
@@ -128,31 +127,5 @@ void attend_apart(const Bound& source, const Order& order, const Stages& stages,
            sums.from(r, kernel::kernels<S>().lanes));
   }
 }
-
-/// Sums of all rows of an evaluation, empty at first.
-template <Real S>
-class AllSums {
- public:
-  AllSums(Index rows, Index dv) : dv_(dv) {
-    const Index lanes = kernel::kernels<S>().lanes;
-    S* out = out_.get<S>(rows * dv);
-    S* maximum = maximum_.get<S>(rows);
-    S* sum = sum_.get<S>(rows * lanes);
-    std::fill_n(out, rows * dv, S(0));
-    std::fill_n(maximum, rows, -std::numeric_limits<S>::infinity());
-    std::fill_n(sum, rows * lanes, S(0));
-    sums_ = {out, dv, maximum, sum};
-  }
-
-  [[nodiscard]] kernel::Sums<S> from(Index row) const { return sums_.from(row, kernel::kernels<S>().lanes); }
-
-  /// Adds the sums of a row over keys that come after those that were added before.
-  void add(Index row, const kernel::Sums<S>& part) const { kernel::kernels<S>().merge_sums(from(row), part, 1, dv_); }
-
- private:
-  Index dv_;
-  Buffer out_, maximum_, sum_;
-  kernel::Sums<S> sums_{};
-};
 
 }  // namespace filigree::detail

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <limits>
-#include <optional>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -200,7 +199,8 @@ class ResidueEngine {
   void prepare(Index first, Index count, const Session& session, const Sink& sink) const {
     const ValueRows<S>& v = sink.values();
     first_ = first;
-    sums_.emplace(count, v.padded);
+    sums_ = sums_in<S>(session.memory(), count, v.padded);
+    clear(sums_, count);
     const Index residues = (std::min)(parts_.step, count);
     const Index blocks = (std::max<Index>)(session.concurrency() * 2 / std::max<Index>(residues, 1), 1);
     session.run(residues * blocks, [&](Index task, Index worker) {
@@ -211,15 +211,17 @@ class ResidueEngine {
   template <class Sink>
   void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
     if constexpr (has_dense) {
-      const kernel::Sums<S> sums = dense_.partial(first, last - first, sink.values(), scratch);
-      kernel::kernels<S>().merge_sums(sums, sums_->from(first - first_), last - first, sink.values().padded);
-      dense_.finish(first, last - first, sums, sink);
+      const kernel::Sums<S> near = dense_.partial(first, last - first, sink.values(), scratch);
+      kernel::kernels<S>().merge_sums(near, sums(first), last - first, sink.values().padded);
+      dense_.finish(first, last - first, near, sink);
     } else {
-      dense_.finish(first, last - first, sums_->from(first - first_), sink);
+      dense_.finish(first, last - first, sums(first), sink);
     }
   }
 
  private:
+  [[nodiscard]] kernel::Sums<S> sums(Index row) const { return sums_.from(row - first_, kernel::kernels<S>().lanes); }
+
   /// The rows of the residue of row `first`, the part-th of so many parts.
   void attend_residue(Index first, Index last, Index part, Index parts, const ValueRows<S>& v,
                       WorkerScratch& scratch) const {
@@ -242,8 +244,9 @@ class ResidueEngine {
       return std::tuple(far_stage<I>(residue, order)...);
     }
     (std::make_index_sequence<std::tuple_size_v<Stages>>{});
-    attend_apart(source_, order, stages, v, scratch,
-                 [&](Index row, const kernel::Sums<S>& sums) { sums_->add(row - first_, sums); });
+    attend_apart(source_, order, stages, v, scratch, [&](Index row, const kernel::Sums<S>& more) {
+      kernel::kernels<S>().merge_sums(sums(row), more, 1, v.padded);
+    });
   }
 
   template <std::size_t I>
@@ -261,7 +264,7 @@ class ResidueEngine {
   DenseStages dense_stages_;
   BlockEngine<Bound, DenseStages> dense_;
   mutable Index first_ = 0;
-  mutable std::optional<AllSums<S>> sums_;  // of rows from first_ on
+  mutable kernel::Sums<S> sums_{};  // of rows from first_ on
 };
 
 }  // namespace filigree::detail

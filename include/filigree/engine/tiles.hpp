@@ -79,12 +79,13 @@ class Tiles {
     return keys;
   }
 
-  /// Calls f(panel) for each panel that some query of the block may see, in ascending order.
+  /// Calls f(panel) for each panel that some query of the block may see, in ascending order; of those in a range alone.
   template <class F>
-  void for_each_panel(const WorkerScratch& scratch, F&& f) const {
-    Index next = 0;  // panels before this one are done
+  void for_each_panel(const WorkerScratch& scratch, F&& f,
+                      Range among = {0, (std::numeric_limits<Index>::max)()}) const {
+    Index next = among.begin;  // panels before this one are done
     for (const Piece& piece : scratch.block) {
-      const Index end = (piece.end + kernels_.width - 1) / kernels_.width;
+      const Index end = (std::min)((piece.end + kernels_.width - 1) / kernels_.width, among.end);
       for (Index panel = (std::max)(piece.begin / kernels_.width, next); panel < end; ++panel) f(panel);
       next = (std::max)(next, end);
     }

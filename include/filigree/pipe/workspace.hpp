@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <memory>
 #include <vector>
 
 #include "filigree/core/check.hpp"
@@ -16,7 +17,7 @@ namespace detail {
 
 /// What one worker needs while it evaluates a block of rows.
 struct WorkerScratch {
-  Buffer panel, queries, tile, values, columns, counts, bounds, out;
+  Buffer panel, queries, tile, values, columns, counts, bounds, out, sums;
   Index panel_at = -1;                               // the panel of keys that `panel` holds
   Buffer gathered, gathered_columns, gathered_rows;  // keys that were gathered, as panels
   Index gathered_count = 0;
@@ -49,6 +50,7 @@ class Workspace {
  private:
   friend class detail::Session;
   detail::Buffer keys_, values_;
+  std::vector<std::unique_ptr<detail::Buffer>> more_;
   std::vector<detail::WorkerScratch> workers_;
   std::atomic<bool> busy_{false};
 };
@@ -80,6 +82,11 @@ class Session {
 
   [[nodiscard]] Buffer& keys() const { return workspace_.keys_; }
   [[nodiscard]] Buffer& values() const { return workspace_.values_; }
+  /// Memory of an engine, which keeps it for the evaluation. Engines ask in the same order each time.
+  [[nodiscard]] Buffer& memory() const {
+    if (taken_ == workspace_.more_.size()) workspace_.more_.push_back(std::make_unique<Buffer>());
+    return *workspace_.more_[taken_++];
+  }
   [[nodiscard]] WorkerScratch& scratch(Index worker) const {
     return workspace_.workers_[static_cast<std::size_t>(worker)];
   }
@@ -88,6 +95,7 @@ class Session {
   ExecutorRef executor_;
   Workspace own_;
   Workspace& workspace_;
+  mutable std::size_t taken_ = 0;  // of what memory() has given
 };
 
 }  // namespace detail

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+// Few queries against many keys, as when a text is continued: the chunks of the keys are shared out among the workers.
+#include <filigree/filigree.hpp>
+#include <limits>
+
+#include "catch.hpp"
+#include "general.hpp"
+
+namespace fg = filigree;
+using test::Index;
+using test::Matrix;
+using test::Random;
+
+namespace {
+
+/// Says that it has more workers than tasks come, runs them in a strange order, and keeps the largest number of them.
+struct ManyWorkers {
+  Index most = 0;
+
+  void run(Index tasks, fg::TaskRef f) {
+    most = std::max(most, tasks);
+    for (Index task = tasks; task-- > 0;) f(task, task % concurrency());
+  }
+  [[nodiscard]] Index concurrency() const { return 5; }
+};
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("workers share the keys of a few queries", "", float, double) {
+  using S = TestType;
+  Random random(541);
+  const Index m = 12345;
+  const Matrix<S> all = test::normal<S>(random, 40, 12), k = test::normal<S>(random, m, 12),
+                  v = test::normal<S>(random, m, 20);
+  const auto agrees = [&](const auto& pipeline, Index chunks) {
+    for (const Index n : {1, 2, 8, 40}) {
+      INFO(n << " queries");
+      const auto a = fg::scores(all.bottomRows(n), k) | pipeline;
+      static_assert(fg::is_fused<decltype(a)>);
+      const Matrix<S> alone = a * v;
+      CHECK((alone - test::general_product(a, v)).cwiseAbs().maxCoeff() < (sizeof(S) == 4 ? 2e-6 : 4e-15));
+      ManyWorkers workers;
+      CHECK(test::same(Matrix<S>(a.on(workers) * v), alone));
+      CHECK(workers.most >= (n <= 8 ? chunks : 2));
+      fg::thread_pool pool(3);
+      fg::Workspace workspace;
+      for (int i = 0; i < 3; ++i) CHECK(test::same(Matrix<S>(a.on(pool).with(workspace) * v), alone));
+      CHECK(test::same(Matrix<S>(a.on(pool).middleRows(n - 1, 1) * v), Matrix<S>(alone.bottomRows(1))));
+      const auto attended = fg::attend(a, v), shared = fg::attend(a.on(pool), v);
+      CHECK(test::same(shared.out, alone));
+      CHECK((shared.lse.array() == attended.lse.array()).all());
+    }
+  };
+  agrees(fg::softmax(), 24);
+  agrees(fg::causal() | fg::alibi(0.001) | fg::softmax({.sink = 2}), 24);
+  agrees(fg::streaming(4, 11000) | fg::softmax(), 22);
+  agrees((fg::window(11000) && fg::first(11500)) | fg::softcap(3) | fg::softmax(), 21);
+  agrees(fg::where([](Index, Index j) { return j % 3 != 0; }) | fg::softmax(), 24);
+}
+
+TEMPLATE_TEST_CASE("workers that share keys do not share what is masked", "", float, double) {
+  using S = TestType;
+  Random random(542);
+  const Index n = 6, m = 11000;
+  const Matrix<S> q = test::normal<S>(random, n, 8), k = test::normal<S>(random, m, 8),
+                  v = test::normal<S>(random, m, 5);
+  const auto a = fg::scores(q, k) | fg::causal() | fg::softmax();
+  const Matrix<S> clean = a * v;
+  for (const S poison : {std::numeric_limits<S>::quiet_NaN(), std::numeric_limits<S>::infinity()}) {
+    Matrix<S> bad = v;
+    bad.row(m - 3).setConstant(poison);  // the last three queries see it
+    ManyWorkers workers;
+    const Matrix<S> out = a.on(workers) * bad;
+    CHECK(workers.most > n);
+    CHECK(test::same(Matrix<S>(out.topRows(n - 3)), Matrix<S>(clean.topRows(n - 3))));
+    CHECK(!out.bottomRows(3).array().isFinite().any());
+  }
+}
+
+TEST_CASE("queries that see nothing, and values without columns, among workers") {
+  Random random(543);
+  const Index m = 11000;
+  const Matrix<float> q = test::normal<float>(random, 4, 8), k = test::normal<float>(random, m, 8),
+                      v = test::normal<float>(random, m, 5);
+  ManyWorkers workers;
+  // Two queries stand before all keys.
+  const auto a = fg::scores(q, k, {.query_at = -2}) | fg::causal() | fg::softmax();
+  const auto blind = fg::scores(q, k, {.query_at = -9}) | fg::causal() | fg::softmax();
+  const auto wide = fg::scores(q, k, {.query_at = -2}) | (fg::causal() || fg::global({0})) | fg::softmax();
+  for (Index i = 0; i < 4; ++i) {
+    CHECK(test::same(Matrix<float>(a.on(workers) * v), Matrix<float>(a * v)));
+    CHECK((blind.on(workers) * v).eval().isZero(0));
+    CHECK(test::same(Matrix<float>(wide.on(workers) * v), Matrix<float>(wide * v)));
+  }
+  const Matrix<float> none = (fg::scores(q, k) | fg::softmax()).on(workers) * v.leftCols(0);
+  CHECK((none.rows() == 4 && none.cols() == 0));
+}
