@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "catch.hpp"
+#include "general.hpp"
 #include "inputs.hpp"
 
 namespace fg = filigree;
@@ -97,7 +98,44 @@ TEMPLATE_TEST_CASE("chunks of sorted buckets", "", float, double) {
       REQUIRE(std::get<0>(shared).count(i, i) == (others > 0 ? 0 : own(i, i)));
       for (Index c = 0; c < i; ++c) REQUIRE(std::get<0>(shared).count(i, c) == own(i, c));
     }
+
+    Matrix<double> last = own.template cast<double>();  // self as a last resort, among the keys up to it
+    for (Index i = 0; i < n; ++i) {
+      last.row(i).tail(n - 1 - i).setZero();
+      if (last.row(i).head(i).sum() > 0) last(i, i) = 0;
+    }
+    const Matrix<S> tokens = (fg::scores(q, q) | fg::causal() | router.shared() | fg::softmax()) * v;
+    REQUIRE((tokens - by_hand<S>(q, q, v, last)).cwiseAbs().maxCoeff() < tolerance<S>);
+    const Matrix<S> tokens_once = (fg::scores(q, q) | fg::causal() | router.shared().distinct() | fg::softmax()) * v;
+    last = last.cwiseMin(1);
+    REQUIRE((tokens_once - by_hand<S>(q, q, v, last)).cwiseAbs().maxCoeff() < tolerance<S>);
   }
+}
+
+// Maps before and behind: what comes behind sees scores to which the counts were added.
+TEMPLATE_TEST_CASE("maps around chunks", "", float, double) {
+  using S = TestType;
+  Random random(944);
+  const Index n = 333;
+  const Matrix<S> q = test::normal<S>(random, n, 8), k = test::normal<S>(random, n, 8),
+                  v = test::normal<S>(random, n, 5);
+  const auto agrees = [&](const auto& pipeline) {
+    const auto a = fg::scores(q, k) | pipeline;
+    static_assert(fg::is_fused<decltype(a)>);
+    const Matrix<S> out = a * v;
+    REQUIRE((out - test::general_product(a, v)).cwiseAbs().maxCoeff() < tolerance<S>);
+    fg::thread_pool pool(3);
+    REQUIRE(test::same(Matrix<S>(a.on(pool) * v), out));
+    for (const Index i : {0, 170, 332}) REQUIRE(test::same(Matrix<S>(a.middleRows(i, 1) * v), Matrix<S>(out.row(i))));
+    const auto attended = fg::attend(a, v);
+    REQUIRE(test::same(attended.out, out));
+  };
+  const auto router = fg::lsh(3, 6, 40, 9);
+  agrees(fg::softcap(2) | fg::alibi(0.01) | router | fg::softmax({.sink = 1}));
+  agrees(router | fg::softcap(2) | fg::softmax());
+  agrees(fg::causal() | router | fg::window(100) | fg::alibi(0.01) | fg::softmax());
+  agrees(router.distinct() | fg::causal() | fg::softcap(2) | fg::softmax());
+  agrees(fg::window(150) | router.shared().distinct() | fg::alibi(0.01) | fg::softmax());
 }
 
 TEMPLATE_TEST_CASE("buckets are the largest of the rotated", "", float, double) {

@@ -14,28 +14,131 @@
 
 namespace filigree::detail {
 
-/// The keys that each query meets, ascending, and how often.
-struct MetKeys {
-  std::vector<Index> start{0};  // [n + 1]
-  std::vector<Column> columns, times;
+/// Tokens in the order of their buckets, round after round, cut into chunks. A chunk of queries meets the chunk of keys
+/// of the same number and the one before it, in one circle of all rounds.
+class HashedTokens {
+ public:
+  /// `buckets` of them, which stand as n x rounds.
+  HashedTokens(Index buckets, Index chunk, IndexMatrix queries, IndexMatrix keys)
+      : query_buckets(std::move(queries)), key_buckets(std::move(keys)), chunk_(chunk) {
+    sort(query_buckets, buckets, queries_, chunk_of_query_);
+    sort(key_buckets, buckets, keys_, chunk_of_key_);
+  }
+
   IndexMatrix query_buckets, key_buckets;
 
-  [[nodiscard]] Index n() const { return static_cast<Index>(start.size()) - 1; }
-  [[nodiscard]] std::span<const Column> columns_of(Index i) const {
-    const auto row = static_cast<std::size_t>(i);
-    return std::span(columns).subspan(static_cast<std::size_t>(start[row]),
-                                      static_cast<std::size_t>(start[row + 1] - start[row]));
+  [[nodiscard]] Index n() const { return query_buckets.rows(); }
+  [[nodiscard]] Index rounds() const { return query_buckets.cols(); }
+  [[nodiscard]] Index chunk() const { return chunk_; }
+  /// How many a round has. Chunk c of round h has number h chunks() + c.
+  [[nodiscard]] Index chunks() const { return (n() + chunk_ - 1) / chunk_; }
+  /// The tokens of chunk g, ascending.
+  [[nodiscard]] std::span<const Column> queries(Index g) const { return chunk_in(queries_, g); }
+  [[nodiscard]] std::span<const Column> keys(Index g) const { return chunk_in(keys_, g); }
+  /// The number of the chunk before; its own, if there is no other.
+  [[nodiscard]] Index before(Index g) const { return g > 0 ? g - 1 : rounds() * chunks() - 1; }
+
+  /// How often query i meets key c in a round.
+  [[nodiscard]] Index times(Index i, Index c, Index round) const {
+    const Index g = chunk_of_query_(i, round), b = before(g);
+    return (chunk_of_key_(c, round) == g ? 1 : 0) + (b != g && chunk_of_key_(c, b / chunks()) == b ? 1 : 0);
   }
+  /// Whether it does in a round before that one.
+  [[nodiscard]] bool met_before(Index i, Index c, Index round) const {
+    while (round-- > 0)
+      if (times(i, c, round) > 0) return true;
+    return false;
+  }
+  /// How often it does in all.
   [[nodiscard]] Index count(Index i, Index c) const {
-    const auto row = columns_of(i);
-    const auto at = std::lower_bound(row.begin(), row.end(), static_cast<Column>(c));
-    if (at == row.end() || *at != c) return 0;
-    return times[static_cast<std::size_t>(start[static_cast<std::size_t>(i)] + (at - row.begin()))];
+    Index count = 0;
+    for (Index h = 0; h < rounds() && !leaves_out(i, c); ++h) count += times(i, c, h);
+    return count;
+  }
+  /// Calls f(keys) for each list of keys that query i meets.
+  template <class F>
+  void for_each_list(Index i, F&& f) const {
+    for (Index h = 0; h < rounds(); ++h) {
+      const Index g = chunk_of_query_(i, h);
+      f(keys(g));
+      if (before(g) != g) f(keys(before(g)));
+    }
+  }
+
+  /// From now on query i leaves out key i where it meets another key of which sees(i, c) is true.
+  template <class Sees>
+  void leave_out_self(const Session& session, Sees&& sees) {
+    leaves_out_self_.assign(static_cast<std::size_t>(n()), char(0));
+    constexpr Index batch = 256;
+    session.run((n() + batch - 1) / batch, [&](Index task, Index) {
+      for (Index i = task * batch; i < (std::min)((task + 1) * batch, n()); ++i) {
+        bool others = false;
+        for_each_list(i, [&](std::span<const Column> keys) {
+          others = others || std::any_of(keys.begin(), keys.end(), [&](Column c) { return c != i && sees(i, c); });
+        });
+        leaves_out_self_[static_cast<std::size_t>(i)] = others ? 1 : 0;
+      }
+    });
+  }
+  /// Whether some query leaves out a key that it meets.
+  [[nodiscard]] bool leaves_out_some() const { return !leaves_out_self_.empty(); }
+  [[nodiscard]] bool leaves_out(Index i, Index c) const {
+    return i == c && leaves_out_some() && leaves_out_self_[static_cast<std::size_t>(i)] != 0;
+  }
+
+ private:
+  [[nodiscard]] std::span<const Column> chunk_in(const std::vector<Column>& order, Index g) const {
+    const Index begin = g % chunks() * chunk_, end = (std::min)(begin + chunk_, n());
+    return std::span(order).subspan(static_cast<std::size_t>(g / chunks() * n() + begin),
+                                    static_cast<std::size_t>(end - begin));
+  }
+
+  /// Tokens of each round by bucket and then by number, those of a chunk by number alone.
+  void sort(const IndexMatrix& bucket, Index buckets, std::vector<Column>& order, IndexMatrix& chunk_of) const {
+    order.resize(static_cast<std::size_t>(rounds() * n()));
+    chunk_of.resize(n(), rounds());
+    std::vector<Index> next(static_cast<std::size_t>(buckets) + 1);
+    for (Index h = 0; h < rounds(); ++h) {
+      const auto round = std::span(order).subspan(static_cast<std::size_t>(h * n()), static_cast<std::size_t>(n()));
+      std::fill(next.begin(), next.end(), Index(0));
+      for (Index i = 0; i < n(); ++i) ++next[static_cast<std::size_t>(bucket(i, h)) + 1];
+      for (std::size_t b = 1; b < next.size(); ++b) next[b] += next[b - 1];
+      for (Index i = 0; i < n(); ++i) {
+        const Index at = next[static_cast<std::size_t>(bucket(i, h))]++;
+        round[static_cast<std::size_t>(at)] = static_cast<Column>(i);
+        chunk_of(i, h) = h * chunks() + at / chunk_;
+      }
+      for (Index begin = 0; begin < n(); begin += chunk_)
+        std::sort(round.begin() + begin, round.begin() + (std::min)(begin + chunk_, n()));
+    }
+  }
+
+  Index chunk_;
+  std::vector<Column> queries_, keys_;         // [rounds][n]
+  IndexMatrix chunk_of_query_, chunk_of_key_;  // n x rounds
+  std::vector<char> leaves_out_self_;          // [n], or nothing
+};
+
+/// What queries and keys, that stand in an order of their own, meet in one round.
+struct MetInRound {
+  using Category = Pattern;
+  const HashedTokens* tokens;
+  Index round;
+  std::span<const Column> queries, keys;
+  bool repeats;  // keys that were met before count again
+
+  bool keeps(Index p, Index j) const {
+    const Index i = queries[static_cast<std::size_t>(p)], c = keys[static_cast<std::size_t>(j)];
+    return !tokens->leaves_out(i, c) && (repeats || !tokens->met_before(i, c, round));
+  }
+  void contains(Index, Index, const Grid& grid, Ranges& out) const {
+    if (!tokens->leaves_out_some() && (repeats || round == 0)) out.add(grid.key_at, grid.key_end());
   }
 };
 
+/// Random rotations, by which tokens are hashed.
 struct Hashing {
-  Index rounds, buckets, chunk;
+  Index rounds, buckets;
   Eigen::MatrixXd rotations;  // d x (rounds buckets / 2)
 
   /// n x rounds: argmax over [x R, -x R]; the lowest among equals.
@@ -66,86 +169,6 @@ struct Hashing {
         }
     });
     return result;
-  }
-
-  /// Whom every query meets. `amend(i, columns, times)` may change the list of a query.
-  template <class Amend>
-  void meet(MetKeys& met, const Session& session, Amend&& amend) const {
-    const Index n = met.query_buckets.rows(), chunks = (n + chunk - 1) / chunk;
-    const std::vector<Column> queries = sorted(met.query_buckets);
-    std::vector<Column> keys = sorted(met.key_buckets);
-    const auto chunk_of_keys = [&](Index g) {  // number g of the list of all rounds
-      const Index begin = g / chunks * n + g % chunks * chunk, end = (std::min)(begin + chunk, (g / chunks + 1) * n);
-      return std::span(keys).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
-    };
-    for (Index g = 0; g < rounds * chunks; ++g) std::sort(chunk_of_keys(g).begin(), chunk_of_keys(g).end());
-    std::vector<Column> place(queries.size());  // of query i in round h: at h * n + i
-    for (Index h = 0; h < rounds; ++h)
-      for (Index at = 0; at < n; ++at)
-        place[static_cast<std::size_t>(h * n + queries[static_cast<std::size_t>(h * n + at)])] =
-            static_cast<Column>(at);
-
-    struct Lists {
-      std::vector<Column> columns, times;
-      std::vector<Index> sizes;
-    };
-    constexpr Index batch = 256;
-    std::vector<Lists> parts(static_cast<std::size_t>((n + batch - 1) / batch));
-    session.run(static_cast<Index>(parts.size()), [&](Index task, Index) {
-      Lists& part = parts[static_cast<std::size_t>(task)];
-      std::vector<Column> all, merged, columns, times;
-      for (Index i = task * batch; i < (std::min)((task + 1) * batch, n); ++i) {
-        all.clear();
-        const auto add = [&](std::span<const Column> list) {
-          merged.resize(all.size() + list.size());
-          std::merge(all.begin(), all.end(), list.begin(), list.end(), merged.begin());
-          std::swap(all, merged);
-        };
-        for (Index h = 0; h < rounds; ++h) {
-          const Index g = h * chunks + place[static_cast<std::size_t>(h * n + i)] / chunk;
-          const Index before = g > 0 ? g - 1 : rounds * chunks - 1;
-          add(chunk_of_keys(g));
-          if (before != g) add(chunk_of_keys(before));
-        }
-        columns.clear();
-        times.clear();
-        for (const Column c : all) {
-          if (!columns.empty() && columns.back() == c) {
-            ++times.back();
-          } else {
-            columns.push_back(c);
-            times.push_back(1);
-          }
-        }
-        amend(i, columns, times);
-        part.columns.insert(part.columns.end(), columns.begin(), columns.end());
-        part.times.insert(part.times.end(), times.begin(), times.end());
-        part.sizes.push_back(static_cast<Index>(columns.size()));
-      }
-    });
-    for (Lists& part : parts) {
-      for (const Index size : part.sizes) met.start.push_back(met.start.back() + size);
-      met.columns.insert(met.columns.end(), part.columns.begin(), part.columns.end());
-      met.times.insert(met.times.end(), part.times.begin(), part.times.end());
-      part = {};
-    }
-  }
-
- private:
-  /// Tokens of each round, by bucket and then by number.
-  [[nodiscard]] std::vector<Column> sorted(const IndexMatrix& bucket) const {
-    const Index n = bucket.rows();
-    std::vector<Column> order(static_cast<std::size_t>(rounds * n));
-    std::vector<Index> next(static_cast<std::size_t>(buckets) + 1);
-    for (Index h = 0; h < rounds; ++h) {
-      std::fill(next.begin(), next.end(), Index(0));
-      for (Index i = 0; i < n; ++i) ++next[static_cast<std::size_t>(bucket(i, h)) + 1];
-      for (std::size_t b = 1; b < next.size(); ++b) next[b] += next[b - 1];
-      for (Index i = 0; i < n; ++i)
-        order[static_cast<std::size_t>(h * n + next[static_cast<std::size_t>(bucket(i, h))]++)] =
-            static_cast<Column>(i);
-    }
-    return order;
   }
 };
 

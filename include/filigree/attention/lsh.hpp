@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -12,64 +13,94 @@
 #include "filigree/attention/hashed_tokens.hpp"
 #include "filigree/core/check.hpp"
 #include "filigree/core/random.hpp"
+#include "filigree/engine/reordered.hpp"
 #include "filigree/pattern/all_of.hpp"
 #include "filigree/pipe/routed.hpp"
 
 namespace filigree {
-
-/// What lsh chose: a pattern that keeps the keys that a query meets, for scores of the same shape.
-class HashedKeys {
- public:
-  using Category = Pattern;
-  static constexpr bool asks_dearly = true, covers_exactly = true;
-
-  explicit HashedKeys(std::shared_ptr<const detail::MetKeys> met) : met_(std::move(met)) {}
-
-  /// n x rounds: the bucket of each query.
-  [[nodiscard]] const IndexMatrix& query_buckets() const { return met_->query_buckets; }
-  /// m x rounds: the bucket of each key.
-  [[nodiscard]] const IndexMatrix& key_buckets() const { return met_->key_buckets; }
-  /// How often row i meets column c; 0: never.
-  [[nodiscard]] Index count(Index i, Index c) const { return met_->count(i, c); }
-
-  bool keeps(Index p, Index j, const Grid& grid) const {
-    const Index i = grid.row(p);
-    return i >= 0 && i < grid.n && met_->count(i, grid.column(j)) > 0;
-  }
-  void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
-    const std::size_t mark = out.size();
-    for (Index i = std::max<Index>(grid.row(p0), 0); i < (std::min)(grid.row(p1), grid.n); ++i)
-      for (const Column c : met_->columns_of(i)) out.add(grid.key_at + c, grid.key_at + c + 1);
-    out.normalize(mark, grid);
-  }
-  void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const {
-    if (p1 - p0 == 1) covers(p0, p1, grid, out);
-  }
-  bool scatters(const Grid& grid) const { return static_cast<Index>(met_->columns.size()) / 4 < grid.n * grid.m / 16; }
-  void check(const Grid& grid) const {
-    detail::require(grid.n == met_->n() && grid.m == met_->n(), "route(A): its keys were chosen for ", met_->n(), "x",
-                    met_->n(), " scores, these are ", grid.n, "x", grid.m);
-  }
-
- private:
-  std::shared_ptr<const detail::MetKeys> met_;
-};
 
 /// What rounds of hashing add up to: a key that a query meets c times counts c times, + log c.
 class HashedCounts {
  public:
   using Category = Map;
 
-  explicit HashedCounts(std::shared_ptr<const detail::MetKeys> met) : met_(std::move(met)) {}
+  explicit HashedCounts(std::shared_ptr<const detail::HashedTokens> tokens) : tokens_(std::move(tokens)) {}
 
   template <Real S>
   S map(S score, Index p, Index j, const Grid& grid) const {
-    const Index count = met_->count(grid.row(p), grid.column(j));
+    const Index count = tokens_->count(grid.row(p), grid.column(j));
     return count > 1 ? score + static_cast<S>(std::log(static_cast<double>(count))) : score;
   }
 
  private:
-  std::shared_ptr<const detail::MetKeys> met_;
+  std::shared_ptr<const detail::HashedTokens> tokens_;
+};
+
+/// What lsh chose: a pattern that keeps the keys that a query meets, for scores of the same shape.
+class HashedKeys {
+ public:
+  using Category = Pattern;
+  using Repeated = HashedCounts;
+  static constexpr bool asks_dearly = true, covers_exactly = true;
+
+  explicit HashedKeys(std::shared_ptr<const detail::HashedTokens> tokens) : tokens_(std::move(tokens)) {}
+
+  /// n x rounds: the bucket of each query.
+  [[nodiscard]] const IndexMatrix& query_buckets() const { return tokens_->query_buckets; }
+  /// m x rounds: the bucket of each key.
+  [[nodiscard]] const IndexMatrix& key_buckets() const { return tokens_->key_buckets; }
+  /// How often row i meets column c; 0: never.
+  [[nodiscard]] Index count(Index i, Index c) const { return tokens_->count(i, c); }
+
+  bool keeps(Index p, Index j, const Grid& grid) const {
+    const Index i = grid.row(p);
+    return i >= 0 && i < grid.n && tokens_->count(i, grid.column(j)) > 0;
+  }
+  void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
+    const std::size_t mark = out.size();
+    for (Index i = std::max<Index>(grid.row(p0), 0); i < (std::min)(grid.row(p1), grid.n); ++i)
+      tokens_->for_each_list(i, [&](std::span<const Column> keys) {
+        for (const Column c : keys)
+          if (!tokens_->leaves_out(i, c)) out.add(grid.key_at + c, grid.key_at + c + 1);
+      });
+    out.normalize(mark, grid);
+  }
+  void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const {
+    if (p1 - p0 == 1) covers(p0, p1, grid, out);
+  }
+  bool scatters(const Grid& grid) const { return tokens_->rounds() * tokens_->chunk() * 8 < grid.m; }
+  void check(const Grid& grid) const {
+    detail::require(grid.n == tokens_->n() && grid.m == tokens_->n(), "route(A): its keys were chosen for ",
+                    tokens_->n(), "x", tokens_->n(), " scores, these are ", grid.n, "x", grid.m);
+  }
+
+  // The dense parts that the pattern is made of: in each round, chunks of queries against two chunks of keys.
+  [[nodiscard]] Index rounds() const { return tokens_->rounds(); }
+  [[nodiscard]] Index parts() const { return tokens_->chunks(); }
+  [[nodiscard]] Index part_size() const { return 3 * tokens_->chunk(); }
+  /// The queries among rows [first, last) and the keys of a part, in memory for part_size(). A key that stands in both
+  /// chunks stands twice where it counts twice.
+  detail::Order part(Index round, Index number, Index first, Index last, bool repeats, Column* memory) const {
+    const Index g = round * tokens_->chunks() + number, b = tokens_->before(g);
+    const auto own = tokens_->queries(g), keys = tokens_->keys(g);
+    Column* end = std::copy_if(own.begin(), own.end(), memory, [&](Column i) { return i >= first && i < last; });
+    Column* begin = std::exchange(memory, end);
+    if (b == g) {
+      end = std::copy(keys.begin(), keys.end(), end);
+    } else {
+      const auto more = tokens_->keys(b);
+      end = std::merge(keys.begin(), keys.end(), more.begin(), more.end(), end);
+      if (!repeats) end = std::unique(memory, end);
+    }
+    return {{begin, memory}, {memory, end}};
+  }
+  [[nodiscard]] detail::MetInRound met(Index round, std::span<const Column> queries, std::span<const Column> keys,
+                                       bool repeats) const {
+    return {tokens_.get(), round, queries, keys, repeats};
+  }
+
+ private:
+  std::shared_ptr<const detail::HashedTokens> tokens_;
 };
 
 /// What lsh(rounds, buckets, chunk, seed) returns.
@@ -90,32 +121,22 @@ struct Lsh {
   template <class Source, class Before>
   auto bind(const Source& source, const detail::Session& session, const Before& before) const {
     const Grid& grid = source.grid();
-    const detail::Hashing hashing{rounds, buckets, chunk, rotations != nullptr ? *rotations : drawn(source.d())};
+    const detail::Hashing hashing{rounds, buckets, rotations != nullptr ? *rotations : drawn(source.d())};
     detail::require(hashing.rotations.rows() == source.d(), "lsh(rounds, buckets, chunk, rotations): rotations has ",
                     hashing.rotations.rows(), " rows and must have d = ", source.d());
-    auto met = std::make_shared<detail::MetKeys>();
     using S = typename Source::Scalar;
-    met->query_buckets = hashing.template hash<S>(grid.n, session, [&](Index i, S* x) { source.copy_query(i, x); });
-    met->key_buckets = one_list
-                           ? met->query_buckets
-                           : hashing.template hash<S>(grid.m, session, [&](Index j, S* x) { source.copy_key(j, x); });
-    const auto seen = detail::patterns_of(before);
-    const auto keep_self_last = [&](Index i, std::vector<Column>& columns, std::vector<Column>& times) {
-      if (!one_list) return;
-      const auto self = std::lower_bound(columns.begin(), columns.end(), static_cast<Column>(i));
-      if (self == columns.end() || *self != i) return;
-      const bool others = std::any_of(columns.begin(), columns.end(), [&](Column c) {
-        return c != i && seen.keeps(grid.query_at + i, grid.key_at + c, grid);
+    IndexMatrix queries = hashing.template hash<S>(grid.n, session, [&](Index i, S* x) { source.copy_query(i, x); });
+    IndexMatrix keys =
+        one_list ? queries : hashing.template hash<S>(grid.m, session, [&](Index j, S* x) { source.copy_key(j, x); });
+    const auto tokens = std::make_shared<detail::HashedTokens>(buckets, chunk, std::move(queries), std::move(keys));
+    if constexpr (one_list)
+      tokens->leave_out_self(session, [&, seen = detail::patterns_of(before)](Index i, Index c) {
+        return seen.keeps(grid.query_at + i, grid.key_at + c, grid);
       });
-      if (!others) return;
-      times.erase(times.begin() + (self - columns.begin()));
-      columns.erase(self);
-    };
-    hashing.meet(*met, session, keep_self_last);
     if constexpr (counts)
-      return std::tuple(HashedKeys(met), HashedCounts(met));
+      return std::tuple(HashedKeys(tokens), HashedCounts(tokens));
     else
-      return HashedKeys(met);
+      return HashedKeys(tokens);
   }
   void check(const Grid& grid) const {
     detail::require(grid.n == grid.m, "lsh(rounds, buckets, chunk, ...): there must be as many queries as keys, got ",
@@ -150,7 +171,8 @@ inline void check_lsh(Index rounds, Index buckets, Index chunk) {
 /// softmax in which a key that is met c times counts c times; `.distinct()` counts it once, `.shared()` is the mode of
 /// shared queries and keys.
 ///
-/// Cost       rounds n d buckets / 2 for hashing, 2 rounds chunk keys for each query, and memory for their numbers
+/// Cost       rounds n d buckets / 2 for hashing, 2 rounds chunk keys for each query; O(rounds n) memory, and that of
+///            the output once more
 /// Edge case  the last chunk of a round may be short; NaN hashes to some bucket
 /// Throws     Error if rounds < 1, buckets is odd or < 2, chunk < 1; later, if there are not as many queries as keys
 /// Reference  Kitaev et al., arXiv:2001.04451, section 2

@@ -9,6 +9,7 @@
 #include "filigree/engine/blocks.hpp"
 #include "filigree/engine/either.hpp"
 #include "filigree/engine/lazy_rows.hpp"
+#include "filigree/engine/parts.hpp"
 #include "filigree/engine/residues.hpp"
 #include "filigree/engine/selection.hpp"
 #include "filigree/pipe/product.hpp"
@@ -198,8 +199,10 @@ class ScoreSource {
   /// What computes A * V.
   template <class Stages>
   using SoftmaxChoice = std::conditional_t<
-      ResidueForm<Stages>::matches, ResidueEngine<Bound, Stages>,
-      std::conditional_t<is_block_form<Stages>, Scattering<Stages, BlockEngine<Bound, Stages>>, RowChoice<Stages>>>;
+      PartsForm<Stages>::matches, PartsEngine<Bound, Stages>,
+      std::conditional_t<ResidueForm<Stages>::matches, ResidueEngine<Bound, Stages>,
+                         std::conditional_t<is_block_form<Stages>, Scattering<Stages, BlockEngine<Bound, Stages>>,
+                                            RowChoice<Stages>>>>;
   template <class Stages>
   using ProductChoice = LazyRowsOr<Bound, Stages, SoftmaxChoice<Stages>>;
   /// The same for what routers leave.

@@ -88,25 +88,15 @@ class BlockEngine {
   void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
     const ValueRows<S>& v = sink.values();
     const Index begin = visits_before(first), end = visits_before(last);
-    if (begin == end) return finish(first, last - first, partial(first, last - first, v, scratch), sink);
     for (Index i = begin + 1; i < end; ++i) kernels_.merge_sums(slot(begin), slot(i), last - first, v.padded);
-    finish(first, last - first, checked(slot(begin), first, last - first, v, scratch), sink);
+    const kernel::Sums<S> sums =
+        begin == end ? partial(first, last - first, v, scratch) : checked(slot(begin), first, last - first, v, scratch);
+    finish_rows(first, last - first, sums, std::get<before>(stages_), sink);
   }
 
   /// Sums of the rows [first, first + rows), not yet divided.
   kernel::Sums<S> partial(Index first, Index rows, const ValueRows<S>& v, WorkerScratch& scratch) const {
     return checked(attend<false>(first, rows, v, scratch), first, rows, v, scratch);
-  }
-
-  /// Divides the sums of the rows and hands them on.
-  template <class Sink>
-  void finish(Index first, Index rows, const kernel::Sums<S>& sums, Sink&& sink) const {
-    const S sink_score = static_cast<S>(std::get<before>(stages_).sink);
-    for (Index r = 0; r < rows; ++r) {
-      const kernel::Sums<S> row = sums.from(r, kernels_.lanes);
-      const kernel::SoftmaxSums<S> total = kernels_.finish_row(row, sink.values().padded, sink_score);
-      sink.take(first + r, row.out, total);
-    }
   }
 
  private:

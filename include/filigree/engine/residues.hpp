@@ -210,12 +210,13 @@ class ResidueEngine {
 
   template <class Sink>
   void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
+    const Softmax& softmax = std::get<std::tuple_size_v<Stages> - 1>(stages_);
     if constexpr (has_dense) {
       const kernel::Sums<S> near = dense_.partial(first, last - first, sink.values(), scratch);
       kernel::kernels<S>().merge_sums(near, sums(first), last - first, sink.values().padded);
-      dense_.finish(first, last - first, near, sink);
+      finish_rows(first, last - first, near, softmax, sink);
     } else {
-      dense_.finish(first, last - first, sums(first), sink);
+      finish_rows(first, last - first, sums(first), softmax, sink);
     }
   }
 

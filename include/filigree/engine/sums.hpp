@@ -7,6 +7,7 @@
 #include "filigree/core/buffer.hpp"
 #include "filigree/core/concepts.hpp"
 #include "filigree/kernel/kernels.hpp"
+#include "filigree/weigh/softmax.hpp"
 
 // Softmax times V over some of the keys: sums that are merged before they are divided.
 
@@ -27,6 +28,17 @@ void clear(const kernel::Sums<S>& sums, Index rows) {
   std::fill_n(sums.out, rows * sums.stride, S(0));
   std::fill_n(sums.maximum, rows, -std::numeric_limits<S>::infinity());
   std::fill_n(sums.sum, rows * kernel::kernels<S>().lanes, S(0));
+}
+
+/// Divides the sums of rows from `first` on by their totals, and hands them to the sink of a product.
+template <Real S, class Sink>
+void finish_rows(Index first, Index rows, const kernel::Sums<S>& sums, const Softmax& softmax, Sink&& sink) {
+  const auto& kernels = kernel::kernels<S>();
+  for (Index r = 0; r < rows; ++r) {
+    const kernel::Sums<S> row = sums.from(r, kernels.lanes);
+    const kernel::SoftmaxSums<S> total = kernels.finish_row(row, sums.stride, static_cast<S>(softmax.sink));
+    sink.take(first + r, row.out, total);
+  }
 }
 
 }  // namespace filigree::detail
