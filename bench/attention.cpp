@@ -10,6 +10,7 @@
 #include "block_attention.hpp"
 #include "cases.hpp"
 #include "context.hpp"
+#include "decode.hpp"
 #include "dense.hpp"
 #include "planning.hpp"
 #include "routed_attention.hpp"
@@ -103,8 +104,18 @@ void add_routers() {
     add_head(name("ProbSparseAttention", n, d, 5), n, fg::prob_sparse(5, 1) | fg::softmax());
     add_head(name("ProbSparseAttentionCausal", n, d, 5), n, fg::causal() | fg::prob_sparse(5, 1) | fg::softmax());
   }
+  // Reformer's choice of buckets, two for a chunk, and one that stays.
+  for (const Index n : {4096, 65536}) {
+    add_head(name("LshAttention", n, d, 4, 64, 64), n, fg::lsh(4, 64, 64, 1) | fg::softmax());
+    add_head(name("LshAttention", n, d, 4, n / 32, 64), n, fg::lsh(4, n / 32, 64, 1) | fg::softmax());
+  }
   add_head(name("BlockTopKAttention", 16384, d, 64, 8), 16384,
            fg::causal() | fg::block_top_k(64, 8).always(fg::same_block(64)) | fg::softmax());
+}
+
+void add_decode() {
+  add("MemoryRead", [] { return std::make_unique<MemoryRead>(); });
+  add(name("Decode", 65536, d, 4, 4096), [] { return std::make_unique<Decode>(problem(65536), 4, 4096); });
 }
 
 void add_dense() {
@@ -122,6 +133,7 @@ int main(int argc, char** argv) {
   add_attention();
   add_patterns();
   add_routers();
+  add_decode();
   add_dense();
   return run_benchmarks(argc, argv);
 }

@@ -189,6 +189,17 @@ int main(int argc, char** argv) {
             0.05);
   table.row("bigbird(64, 3), n = 16384: pairs' work / FMA peak",
             divide(patterns.rate("BigBirdAttention/16384/64/64/3"), peak), at_least, 0.45, 0.60);
+  table.row("sparse_transformer_strided(128), n = 16384: time of a pair over a window's",
+            divide(patterns.rate("WindowAttention/16384/64/256"), patterns.rate("StridedAttention/16384/64/128")),
+            at_most, 3, 1.5);
+  table.row("one query, m = 65536, streaming(4, 4096): bytes of K and V / bytes read from memory",
+            divide(patterns.rate("Decode/65536/64/4/4096"), patterns.rate("MemoryRead")), at_least, 0.5, 0.8);
+  const auto lsh = [&](const char* n, const char* buckets) {
+    return divide(patterns.seconds("LshAttention/" + std::string(n) + "/64/4/" + buckets + "/64"), std::stod(n));
+  };
+  table.row("lsh(4, 64, 64): time per row, n = 65536 over n = 4096", divide(lsh("65536", "64"), lsh("4096", "64")),
+            at_most, 1.5);
+  table.row("lsh(4, n / 32, 64): likewise", divide(lsh("65536", "2048"), lsh("4096", "128")));
   for (const char* name : {"ProbSparseAttention", "ProbSparseAttentionCausal"}) {
     const auto per_row = [&](double n) {
       const std::string size = std::to_string(static_cast<long>(n));

@@ -38,6 +38,8 @@ class RoutedAttention {
       for (Index j = 0; j < grid.m; ++j) {
         if constexpr (requires { chosen.is_lazy(i); }) {
           if (chosen.is_lazy(i)) s[j] = 0;
+        } else if constexpr (requires { chosen.stages; }) {  // keys that count several times
+          s[j] += std::log(static_cast<double>(std::get<0>(chosen.stages).count(i, j)));
         } else {
           if (!chosen.keeps(p, j, grid)) s[j] = -INFINITY;
         }

@@ -35,8 +35,8 @@ measure orders '^TopKAttention(Rising|Falling|Misleading|Equal|ConstantRows|Near
 measure 16384 '^(ScoreProduct|TopKAttention)/16384/' $((repetitions / 2 + 3))
 measure threads '^TopKAttentionThreads' $((2 * repetitions)) # in wall-clock time, which neighbours disturb
 FILIGREE_INSTRUCTION_SET=avx2 measure avx2 "^FmaPeak|$product" "$repetitions"
-patterns='^FmaPeak|^(Softmax|Causal)Attention/4096|^(Window|BigBird)Attention/(4096|16384)'
-((large)) && patterns+='|^WindowAttention/65536|^Planning|^ProbSparse'
+patterns='^FmaPeak|^(Softmax|Causal)Attention/4096|^(Window|BigBird|Strided)Attention/(4096|16384)'
+((large)) && patterns+='|^WindowAttention/65536|^Planning|^ProbSparse|^Lsh|^MemoryRead|^Decode'
 measure patterns "$patterns" $((repetitions / 2 + 3))
 measure dense 'Dense' "$repetitions"
 if ((large)); then

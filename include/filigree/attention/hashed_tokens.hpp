@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "filigree/attention/sampled_measure.hpp"
+#include "filigree/engine/panels.hpp"
 #include "filigree/pipe/workspace.hpp"
 
 // Buckets of tokens, and whom a token meets by them.
@@ -145,30 +146,41 @@ struct Hashing {
   template <Real S, class CopyRow>
   IndexMatrix hash(Index n, const Session& session, CopyRow&& copy_row) const {
     using Rows = Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-    constexpr Index batch = 64;  // fixed, so that bits do not depend on threads
-    const Rows turned = rotations.template cast<S>();
-    const Index half = buckets / 2;
+    const auto& kernels = kernel::kernels<S>();
+    const Rows turned = rotations.transpose().template cast<S>();
+    Buffer memory;
+    const PackedPanels<S> panels = pack_panels<S>(Reader<Rows>(turned), memory, session);
+    const Index d = turned.cols(), half = buckets / 2, stride = panels.panels() * panels.width;
+    constexpr Index groups = 8;
+    const Index batch = groups * kernels.height;
     IndexMatrix result(n, rounds);
-    session.run((n + batch - 1) / batch, [&](Index task, Index) {
+    session.run((n + batch - 1) / batch, [&](Index task, Index worker) {
       const Index first = task * batch, count = (std::min)(batch, n - first);
-      Rows x(count, turned.rows()), products(count, turned.cols());
-      for (Index i = 0; i < count; ++i) copy_row(first + i, x.data() + i * x.cols());
-      products.noalias() = x * turned;
+      Rows x = Rows::Zero(batch, d);
+      for (Index i = 0; i < count; ++i) copy_row(first + i, x.data() + i * d);
+      WorkerScratch& scratch = session.scratch(worker);
+      S* packed = scratch.queries.get<S>(batch * d);
+      S* products = scratch.tile.get<S>(batch * stride);
+      for (Index g = 0; g < groups && d > 0; ++g)
+        kernels.pack_group(x.data() + g * kernels.height * d, d, d, packed + g * kernels.height * d);
+      for (Index p = 0; p < panels.panels(); ++p)
+        kernels.score_panel(packed, groups, d > 0 ? panels.panel(p) : panels.data, d, S(1), products + p * panels.width,
+                            stride);
       for (Index i = 0; i < count; ++i)
-        for (Index h = 0; h < rounds; ++h) {
-          Index best = 0;
-          S top = products(i, h * half);
-          for (Index b = 1; b < buckets; ++b) {
-            const S value = b < half ? products(i, h * half + b) : -products(i, h * half + b - half);
-            if (value > top) {
-              top = value;
-              best = b;
-            }
-          }
-          result(first + i, h) = best;
-        }
+        for (Index h = 0; h < rounds; ++h)
+          result(first + i, h) = largest(Eigen::Map<const Eigen::ArrayX<S>>(products + i * stride + h * half, half));
     });
     return result;
+  }
+
+ private:
+  /// The first place of the largest number of [x, -x]; of some number where there is NaN.
+  template <class X>
+  static Index largest(const X& x) {
+    const auto most = x.maxCoeff(), least = x.minCoeff();
+    const bool negative = -least > most;
+    const auto* found = std::find(x.data(), x.data() + x.size(), negative ? least : most);
+    return found == x.data() + x.size() ? 0 : found - x.data() + (negative ? x.size() : 0);
   }
 };
 
