@@ -38,6 +38,12 @@ struct Target {
     else
       to -= value;
   }
+  void put_row(Index i, const S* values) const {
+    if (op == Assign::set && col_stride == 1)
+      std::copy_n(values, cols, data + i * row_stride);
+    else
+      for (Index j = 0; j < cols; ++j) put(i, j, values[j]);
+  }
 };
 
 struct LazyShape {};       // evaluator shape of LazyMatrix

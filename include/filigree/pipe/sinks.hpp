@@ -141,7 +141,7 @@ struct ProductSink {
 
   /// Row `index` from an engine that has done the product.
   void take(Index index, const S* out, const kernel::SoftmaxSums<S>&) const {
-    for (Index f = 0; f < v.dv; ++f) to.put(index - first, f, out[f]);
+    to.put_row(index - first, out);
   }
 
   void operator()(const Row<S>& row, WorkerScratch& scratch) const {
@@ -153,7 +153,7 @@ struct ProductSink {
     }
     S* out = scratch.out.get<S>(v.padded);
     gather(out, row.values, row.columns, row.count, v.data, v.stride, v.padded);
-    for (Index f = 0; f < v.dv; ++f) to.put(i, f, out[f]);
+    to.put_row(i, out);
   }
 };
 
