@@ -58,6 +58,25 @@ TEMPLATE_TEST_CASE("workers share the keys of a few queries", "", float, double)
   agrees(fg::where([](Index, Index j) { return j % 3 != 0; }) | fg::softmax(), 24);
 }
 
+TEST_CASE("up to eight queries against 131072 keys") {
+  Random random(544);
+  const Index m = 131072;
+  const Matrix<float> all = test::normal<float>(random, 8, 4), k = test::normal<float>(random, m, 4),
+                      v = test::normal<float>(random, m, 3);
+  fg::thread_pool pool(2);
+  for (Index n = 1; n <= 8; ++n) {
+    const auto agrees = [&](const auto& pipeline) {
+      const auto a = fg::scores(all.bottomRows(n), k) | pipeline;
+      const Matrix<float> out = a * v;
+      CHECK((out - test::general_product(a, v)).cwiseAbs().maxCoeff() < 2e-6F);
+      CHECK(test::same(Matrix<float>(a.on(pool) * v), out));
+      CHECK(test::same(Matrix<float>(a.middleRows(n - 1, 1) * v), Matrix<float>(out.bottomRows(1))));
+    };
+    agrees(fg::causal() | fg::softmax());
+    agrees(fg::streaming(4, 4096) | fg::softmax());
+  }
+}
+
 TEMPLATE_TEST_CASE("workers that share keys do not share what is masked", "", float, double) {
   using S = TestType;
   Random random(542);

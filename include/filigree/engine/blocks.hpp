@@ -47,8 +47,11 @@ class BlockEngine {
   BlockEngine(const Bound& source, const Stages& stages, Index fair)
       : source_(source), stages_(stages), tiles_(source, stages), kernels_(kernel::kernels<S>()) {
     const Index cached = 24 * 1024 / (static_cast<Index>(sizeof(S)) * std::max<Index>(source.d(), 1));
-    height_ = (std::min)(tiles_.round_up(std::clamp<Index>(cached, 4 * kernels_.height, 96)),
-                         tiles_.round_up(std::max<Index>(fair, 1)));
+    const Index most = tiles_.round_up(std::clamp<Index>(cached, 4 * kernels_.height, 96));
+    // Rows that see the same keys make a block that needs no plan for its groups.
+    const Index alike = tiles_.row_alike_until(0);
+    height_ =
+        (std::min)(2 * alike > most && alike < 2 * most ? alike : most, tiles_.round_up(std::max<Index>(fair, 1)));
   }
 
   [[nodiscard]] Index height() const { return height_; }

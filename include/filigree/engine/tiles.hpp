@@ -91,21 +91,29 @@ class Tiles {
     }
   }
 
-  /// Calls whole(r, n) for rows [r, r + n) of the block that see all keys of the panel, and part(r, n) for groups that
-  /// see some.
+  /// Calls whole(r, n) for groups of rows [r, r + n) of the block that see all keys of the panel, and part(r, n) for
+  /// each group that sees some.
   template <class Whole, class Part>
   void visit(Index panel, const Block& block, WorkerScratch& scratch, Whole&& whole, Part&& part) const {
     const Index c0 = panel * kernels_.width, c1 = (std::min)(c0 + kernels_.width, source_.grid().m);
     if (coverage(scratch.block, c0, c1) == Coverage::all) return whole(0, block.rows);
     plan_groups(block, scratch);
+    Index begin = 0, end = 0;  // groups beside each other that see all
+    const auto hand_on = [&] {
+      if (begin < end) whole(begin, end - begin);
+    };
     for (Index r = 0; r < block.rows; r += kernels_.height) {
       const Index n = std::min<Index>(kernels_.height, block.rows - r);
-      const Coverage group = coverage(scratch.groups[static_cast<std::size_t>(r / kernels_.height)], c0, c1);
-      if (group == Coverage::all)
-        whole(r, n);
-      else if (group == Coverage::some)
-        part(r, n);
+      const Coverage seen = coverage(group(r, scratch), c0, c1);
+      if (seen == Coverage::some) part(r, n);
+      if (seen != Coverage::all) continue;
+      if (end != r) {
+        hand_on();
+        begin = r;
+      }
+      end = r + n;
     }
+    hand_on();
   }
 
   /// The columns of the panel, counted from its first, outside of which a group that sees some of it sees nothing.

@@ -43,12 +43,9 @@ struct Global {
 
  private:
   bool is_global(Index at, const Grid& grid) const {
-    // The scores of a tile ask often, and mostly of a few ids.
+    // The scores of a tile ask often, and mostly of what is beyond all ids.
     const auto has = [&](Index id) {
-      if (ids.size() > 8) return std::binary_search(ids.begin(), ids.end(), id);
-      bool found = false;
-      for (const Index known : ids) found |= known == id;
-      return found;
+      return !ids.empty() && ids.front() <= id && id <= ids.back() && std::binary_search(ids.begin(), ids.end(), id);
     };
     return (at >= 0 && has(at)) || (at < grid.key_end() && has(at - grid.key_end()));
   }
