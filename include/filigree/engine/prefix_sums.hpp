@@ -66,7 +66,7 @@ class PrefixSums {
 
  private:
   void add_chunk(const ValueRows<S>& v, Index c, std::vector<Index>& apart) {
-    constexpr double most = std::is_same_v<S, double> ? 1e290 : std::numeric_limits<float>::max();
+    constexpr double most = std::is_same_v<S, double> ? 1e290 : (std::numeric_limits<float>::max)();
     double* sum = high_ + (c + 1) * dv_;
     std::fill_n(sum, dv_, 0.0);
     for (Index r = c * chunk; r < (c + 1) * chunk; ++r) {
