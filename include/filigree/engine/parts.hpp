@@ -76,6 +76,7 @@ class PartsEngine {
         Column* memory = scratch.kept_columns.get<Column>(pattern.part_size());
         const Order order = pattern.part(round, part, first, first + count, Form::repeats, memory);
         if (order.queries.empty()) return;
+        for (const Column row : order.queries) prefetch(sums(row));
         attend_apart(source_, order, part_stages(round, order), v, scratch,
                      [&](Index row, const kernel::Sums<S>& more) {
                        kernel::kernels<S>().merge_sums(sums(row), more, 1, v.padded);

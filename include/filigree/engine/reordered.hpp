@@ -57,7 +57,7 @@ auto placed(const T& stage, const Order& order, const Grid& grid) {
     return stage;
 }
 
-/// A source of the queries and keys of an order. Its keys lie in memory of the worker.
+/// A source of the queries and keys of an order, which lie in memory of the worker.
 template <class Bound>
 class ReorderedSource {
  public:
@@ -68,30 +68,31 @@ class ReorderedSource {
         order_(order),
         grid_{.n = static_cast<Index>(order.queries.size()), .m = static_cast<Index>(order.keys.size())},
         width_(kernel::kernels<Scalar>().width) {
+    if (d() == 0) return;  // nothing to copy, and memory may be null
     const Index panels = (grid_.m + width_ - 1) / width_;
     Scalar* keys = scratch.gathered.get<Scalar>(panels * width_ * d());
-    for (Index p = 0; p < panels && d() > 0; ++p)
+    for (Index p = 0; p < panels; ++p)
       source_.gather_panel(order_.keys.data() + p * width_, (std::min)(width_, grid_.m - p * width_),
                            keys + p * width_ * d());
+    const Index height = kernel::kernels<Scalar>().height;  // of the last group, which may begin anywhere
+    Scalar* queries = scratch.gathered_queries.get<Scalar>((grid_.n + height) * d());
+    for (Index i = 0; i < grid_.n; ++i)
+      source_.copy_query(order_.queries[static_cast<std::size_t>(i)], queries + i * d());
+    std::fill_n(queries + grid_.n * d(), height * d(), Scalar(0));
     keys_ = keys;
+    queries_ = queries;
   }
 
   [[nodiscard]] const Grid& grid() const { return grid_; }
   [[nodiscard]] Scalar scale() const { return source_.scale(); }
   [[nodiscard]] Index d() const { return source_.d(); }
   void reserve(WorkerScratch&) const {}
-  const Scalar* panel(Index p, WorkerScratch&) const { return d() > 0 ? keys_ + p * width_ * d() : keys_; }
+  const Scalar* panel(Index p, WorkerScratch&) const { return keys_ + p * width_ * d(); }
 
   void pack_queries(Index first, Index count, Scalar* out) const {
-    if (d() == 0) return;  // out may be null
-    const Index height = kernel::kernels<Scalar>().height;
-    for (Index g = 0; g < count; g += height, out += d() * height)
-      for (Index r = 0; r < height; ++r) {
-        if (g + r < count)
-          source_.copy_query(order_.queries[static_cast<std::size_t>(first + g + r)], out + r, height);
-        else
-          for (Index f = 0; f < d(); ++f) out[f * height + r] = Scalar(0);
-      }
+    const auto& kernels = kernel::kernels<Scalar>();
+    for (Index i = first; i < first + count && d() > 0; i += kernels.height, out += d() * kernels.height)
+      kernels.pack_group(queries_ + i * d(), d(), d(), out);
   }
 
  private:
@@ -99,7 +100,8 @@ class ReorderedSource {
   const Order& order_;
   Grid grid_;
   Index width_;
-  const Scalar* keys_ = nullptr;
+  const Scalar* keys_ = nullptr;     // as panels
+  const Scalar* queries_ = nullptr;  // as rows; those after the last are 0
 };
 
 /// The rows of V that belong to the keys of an order, in memory of the worker.

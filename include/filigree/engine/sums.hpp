@@ -30,6 +30,15 @@ void clear(const kernel::Sums<S>& sums, Index rows) {
   std::fill_n(sums.sum, rows * kernel::kernels<S>().lanes, S(0));
 }
 
+/// Asks the memory for the sums of a row, which lie anywhere.
+template <Real S>
+void prefetch(const kernel::Sums<S>& row) {
+  constexpr auto line = static_cast<Index>(Buffer::alignment / sizeof(S));
+  for (Index f = 0; f < row.stride; f += line) __builtin_prefetch(row.out + f, 1);
+  for (Index l = 0; l < kernel::kernels<S>().lanes; l += line) __builtin_prefetch(row.sum + l, 1);
+  __builtin_prefetch(row.maximum, 1);
+}
+
 /// Divides the sums of rows from `first` on by their totals, and hands them to the sink of a product.
 template <Real S, class Sink>
 void finish_rows(Index first, Index rows, const kernel::Sums<S>& sums, const Softmax& softmax, Sink&& sink) {

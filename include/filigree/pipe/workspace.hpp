@@ -19,7 +19,7 @@ namespace detail {
 struct WorkerScratch {
   Buffer panel, queries, tile, values, columns, counts, bounds, out, sums;
   Index panel_at = -1;                               // the panel of keys that `panel` holds
-  Buffer gathered, gathered_columns, gathered_rows;  // keys that were gathered, as panels
+  Buffer gathered, gathered_columns, gathered_rows, gathered_queries;  // keys that were gathered, as panels
   Index gathered_count = 0;
   const void* gathered_by = nullptr;
   Buffer kept_values, kept_columns, kept_counts;
