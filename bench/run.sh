@@ -36,8 +36,12 @@ measure 16384 '^(ScoreProduct|TopKAttention)/16384/' $((repetitions / 2 + 3))
 measure threads '^TopKAttentionThreads' $((2 * repetitions)) # in wall-clock time, which neighbours disturb
 FILIGREE_INSTRUCTION_SET=avx2 measure avx2 "^FmaPeak|$product" "$repetitions"
 patterns='^FmaPeak|^(Softmax|Causal)Attention/4096|^(Window|BigBird|Strided)Attention/(4096|16384)'
-((large)) && patterns+='|^WindowAttention/65536|^Planning|^ProbSparse|^Lsh|^MemoryRead|^Decode'
+((large)) && patterns+='|^WindowAttention/65536|^Planning'
 measure patterns "$patterns" $((repetitions / 2 + 3))
+if ((large)); then
+  measure routers '^ProbSparse|^Lsh' 5
+  measure decode '^MemoryRead|^Decode' 5
+fi
 measure dense 'Dense' "$repetitions"
 if ((large)); then
   measure others "$product|^EigenScoreProduct/4096|^(Naive)?TopKAttention/(4096|16384)/64/32$" 5

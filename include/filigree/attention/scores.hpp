@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <bit>
 #include <cmath>
 #include <optional>
 #include <utility>
@@ -58,8 +59,7 @@ class ScoreSource {
     return reads_memory(q_, begin, end) || (!is_packed<Keys> && reads_keys(begin, end));
   }
 
-  /// Keys as panels, readable queries: what an evaluation works on. For a few queries a panel is packed when it is
-  /// needed, into memory of the worker: each is read once, and most of a long cache may be seen by nobody.
+  /// Keys as panels, readable queries: what an evaluation works on.
   class Bound;
   template <class Stages, class Other>
   using Scattering = std::conditional_t<has_scattering<Stages>, ScatteredOr<Bound, Stages, Other>, Other>;
@@ -68,20 +68,36 @@ class ScoreSource {
    public:
     using Scalar = ScoreSource::Scalar;
 
-    /// `count` queries will be asked for in all.
-    Bound(const ScoreSource& source, const Session& session, Index count)
+    Bound(const ScoreSource& source, const Session&, Index)
         : queries_(source.q_),
           reader_(source.k_),
           grid_(source.grid_),
           scale_(source.scale_),
-          keys_(bind_keys(source.k_, reader_, session, count)) {}
+          keys_(bind_keys(source.k_, reader_)) {}
 
     [[nodiscard]] const Grid& grid() const { return grid_; }
+
+    /// Before panels are read for `count` queries: packs all keys, unless few queries read them, or queries beside each
+    /// other look at so few panels that each worker has them in its second-level cache. There they are packed when they
+    /// are met, and need not come from memory a second time.
+    void pack(const Session& session, Index count, Index panels) const {
+      if constexpr (!is_packed<Keys>) {
+        if (has_panels() || count <= few || d() == 0) return;
+        const auto size = static_cast<std::size_t>(keys_.width * d()) * sizeof(Scalar);
+        const auto room = static_cast<Index>(std::bit_floor((std::max)(ring_bytes / size, std::size_t{1})));
+        if (panels <= room)
+          ring_ = room;
+        else
+          keys_ = pack_panels<Scalar>(reader_, session.keys(), session);
+      }
+    }
     [[nodiscard]] const Scalar* panel(Index p, WorkerScratch& scratch) const {
       if constexpr (!is_packed<Keys>) {
-        if (keys_.data == nullptr && d() > 0) {
-          Scalar* panel = scratch.panel.get<Scalar>(keys_.width * d());
-          if (std::exchange(scratch.panel_at, p) != p) pack_panel(reader_, keys_, p, panel);
+        if (!has_panels() && d() > 0) {
+          const Index place = p & (ring_ - 1), size = keys_.width * d();
+          Scalar* panel = scratch.panel.get<Scalar>(ring_ * size) + place * size;
+          if (std::exchange(scratch.panel_at[static_cast<std::size_t>(place)], p) != p)
+            pack_panel(reader_, keys_, p, panel);
           return panel;
         }
       }
@@ -126,8 +142,8 @@ class ScoreSource {
     }
     /// To be called before the first panel.
     void reserve(WorkerScratch& scratch) const {
-      scratch.panel_at = -1;
-      scratch.panel.get<Scalar>(keys_.width * d());  // in any case, so that fewer queries later need no more
+      scratch.panel_at.assign(static_cast<std::size_t>(ring_), Index(-1));
+      scratch.panel.get<Scalar>(ring_ * keys_.width * d());  // in any case, so that fewer queries later need no more
     }
     [[nodiscard]] Scalar scale() const { return scale_; }
     [[nodiscard]] Index d() const { return queries_.cols(); }
@@ -175,20 +191,21 @@ class ScoreSource {
     using KeyReader = std::conditional_t<is_packed<Keys>, None, Reader<Keys>>;
     static constexpr Index few = 16;
 
-    static PackedPanels<Scalar> bind_keys(const Keys& k, const KeyReader& reader, const Session& session, Index count) {
+    static constexpr std::size_t ring_bytes = 512 * 1024;
+
+    static PackedPanels<Scalar> bind_keys(const Keys& k, const KeyReader& reader) {
       if constexpr (is_packed<Keys>)
         return k.panels();
-      else if (count <= few)
-        return PackedPanels<Scalar>::none(reader.rows(), reader.cols());
       else
-        return pack_panels<Scalar>(reader, session.keys(), session);
+        return PackedPanels<Scalar>::none(reader.rows(), reader.cols());
     }
 
     Reader<Queries> queries_;
     [[no_unique_address]] KeyReader reader_;
     Grid grid_;
     Scalar scale_;
-    PackedPanels<Scalar> keys_;
+    mutable PackedPanels<Scalar> keys_;
+    mutable Index ring_ = 1;  // a power of two
   };
 
   /// What computes rows: selections and patterns have engines, the rest is the general evaluator's.

@@ -42,6 +42,7 @@ class BlockEngine {
   /// `count` rows will be asked for in all.
   BlockEngine(const Bound& source, const Stages& stages, const Session& session, Index count)
       : BlockEngine(source, stages, session.concurrency() > 1 ? (count - 1) / (4 * session.concurrency()) + 1 : count) {
+    pack_keys(source, session, count, panels_seen(session.scratch(0)));
   }
   /// `fair` rows are one worker's share.
   BlockEngine(const Bound& source, const Stages& stages, Index fair)
@@ -59,6 +60,7 @@ class BlockEngine {
   /// Takes the memory that a block will need.
   void reserve(WorkerScratch& scratch) const {
     tiles_.reserve(height_, scratch);
+    source_.reserve(scratch);
     scratch.tile.get<S>(height_ * stride);
     scratch.segments.reserve(32);
   }
@@ -110,6 +112,22 @@ class BlockEngine {
 
   using Panels = Tiles<Bound, Stages, before>;
   using Block = typename Panels::Block;
+
+  /// The panels that a block sees, one in the middle standing for all; very many, if blocks beside each other share so
+  /// few that packing them for each would pack all of them twice.
+  [[nodiscard]] Index panels_seen(WorkerScratch& scratch) const {
+    const Grid& grid = source_.grid();
+    const Index first = grid.n / 2 / height_ * height_, blocks = (grid.n + height_ - 1) / height_;
+    const auto seen = [&](Index rows) {
+      Index number = 0;
+      tiles_.plan(first, (std::min)(first + rows, grid.n), scratch.sight, scratch.block);
+      tiles_.for_each_panel(scratch, [&](Index) { ++number; });
+      return number;
+    };
+    if (grid.n == 0) return 0;
+    const Index one = seen(height_), two = seen(2 * height_);
+    return (two - one) * blocks <= 2 * (grid.m / kernels_.width + 1) ? one : (std::numeric_limits<Index>::max)();
+  }
 
   /// A chunk that some query of the block of row `first` sees.
   struct Visit {

@@ -41,8 +41,10 @@ class KeptEngine {
  public:
   static constexpr bool fused = true;
 
-  KeptEngine(const Bound& source, const Stages& stages, const Session&, Index)
-      : source_(source), stages_(stages), tiles_(source, stages), kernels_(kernel::kernels<S>()) {}
+  KeptEngine(const Bound& source, const Stages& stages, const Session& session, Index count)
+      : source_(source), stages_(stages), tiles_(source, stages), kernels_(kernel::kernels<S>()) {
+    pack_keys(source, session, count);
+  }
 
   /// Rows that one task finishes: queries beside each other share keys, which then are in the cache.
   [[nodiscard]] Index height() const { return 48; }

@@ -84,6 +84,7 @@ class QueriesOf {
   [[nodiscard]] const Grid& grid() const { return grid_; }
   [[nodiscard]] const Scalar* panel(Index p, WorkerScratch& scratch) const { return source_.panel(p, scratch); }
   void reserve(WorkerScratch& scratch) const { source_.reserve(scratch); }
+  void pack(const Session& session, Index count, Index panels) const { pack_keys(source_, session, count, panels); }
   [[nodiscard]] Scalar scale() const { return source_.scale(); }
   [[nodiscard]] Index d() const { return source_.d(); }
   void pack_queries(Index first, Index count, Scalar* out) const {

@@ -52,6 +52,7 @@ class SelectionEngine {
   /// `count` rows will be asked for in all.
   SelectionEngine(const Bound& source, const Stages& stages, const Session& session, Index count)
       : source_(source), stages_(stages), tiles_(source, stages), kernels_(kernel::kernels<S>()) {
+    pack_keys(source, session, count);
     // A block of queries and a panel of keys share the first-level cache; a panel is read once per block.
     const Index cached = 24 * 1024 / (static_cast<Index>(sizeof(S)) * std::max<Index>(source.d(), 1));
     const Index tasks = session.concurrency() > 1 ? 4 * session.concurrency() : 1;
@@ -76,6 +77,7 @@ class SelectionEngine {
   /// Takes the memory that a block will need, as far as it is known before.
   void reserve(WorkerScratch& scratch) const {
     tiles_.reserve(block_, scratch);
+    source_.reserve(scratch);
     start(block_, scratch);
     if constexpr (ranked) {
       scratch.row.values.get<double>(k_);

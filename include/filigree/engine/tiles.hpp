@@ -44,7 +44,6 @@ class Tiles {
   void reserve(Index rows, WorkerScratch& scratch) const {
     scratch.queries.get<S>(round_up(rows) * source_.d());
     scratch.tile.get<S>(round_up(rows) * kernels_.width);
-    source_.reserve(scratch);
     const auto groups = static_cast<std::size_t>(round_up(rows) / kernels_.height);
     if (scratch.groups.size() < groups) scratch.groups.resize(groups);
     scratch.sight.reserve(16);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <limits>
 #include <tuple>
 
 #include "filigree/pipe/routed.hpp"
@@ -32,12 +33,23 @@ Row<S> present(const Grid& grid, Index index, S* values, WorkerScratch& scratch)
   return make_row(grid, index, values, columns, count, scratch);
 }
 
+/// Tells a source that an engine will read its keys, as panels, for `count` rows, and how many panels rows beside each
+/// other look at.
+template <class Bound>
+void pack_keys(const Bound& source, const Session& session, Index count,
+               Index panels = (std::numeric_limits<Index>::max)()) {
+  if constexpr (requires { source.pack(session, count, panels); }) source.pack(session, count, panels);
+}
+
 template <class Bound, class Stages, Real S>
 class RowEngine {
  public:
   static constexpr bool fused = false;
 
-  RowEngine(const Bound& source, const Stages& stages, const Session&, Index) : source_(source), stages_(stages) {}
+  RowEngine(const Bound& source, const Stages& stages, const Session& session, Index count)
+      : source_(source), stages_(stages) {
+    pack_keys(source, session, count);
+  }
 
   [[nodiscard]] Index height() const { return source_.height(); }
 

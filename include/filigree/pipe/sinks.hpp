@@ -140,9 +140,7 @@ struct ProductSink {
   [[nodiscard]] const ValueRows<S>& values() const { return v; }
 
   /// Row `index` from an engine that has done the product.
-  void take(Index index, const S* out, const kernel::SoftmaxSums<S>&) const {
-    to.put_row(index - first, out);
-  }
+  void take(Index index, const S* out, const kernel::SoftmaxSums<S>&) const { to.put_row(index - first, out); }
 
   void operator()(const Row<S>& row, WorkerScratch& scratch) const {
     const Index i = row.index - first;

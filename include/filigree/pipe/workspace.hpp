@@ -18,7 +18,7 @@ namespace detail {
 /// What one worker needs while it evaluates a block of rows.
 struct WorkerScratch {
   Buffer panel, queries, tile, values, columns, counts, bounds, out, sums;
-  Index panel_at = -1;                               // the panel of keys that `panel` holds
+  std::vector<Index> panel_at;  // the panels of keys that `panel` holds, one in each place
   Buffer gathered, gathered_columns, gathered_rows, gathered_queries;  // keys that were gathered, as panels
   Index gathered_count = 0;
   const void* gathered_by = nullptr;
