@@ -105,7 +105,7 @@ void add_routers() {
     add_head(name("ProbSparseAttentionCausal", n, d, 5), n, fg::causal() | fg::prob_sparse(5, 1) | fg::softmax());
   }
   // Reformer's choice of buckets, two for a chunk, and one that stays.
-  for (const Index n : {4096, 65536}) {
+  for (const Index n : {4096, 16384, 65536}) {
     add_head(name("LshAttention", n, d, 4, 64, 64), n, fg::lsh(4, 64, 64, 1) | fg::softmax());
     add_head(name("LshAttention", n, d, 4, n / 32, 64), n, fg::lsh(4, n / 32, 64, 1) | fg::softmax());
   }

@@ -39,7 +39,7 @@ patterns='^FmaPeak|^(Softmax|Causal)Attention/4096|^(Window|BigBird|Strided)Atte
 ((large)) && patterns+='|^WindowAttention/65536|^Planning'
 measure patterns "$patterns" $((repetitions / 2 + 3))
 if ((large)); then
-  measure routers '^ProbSparse|^Lsh' 5
+  measure routers '^ProbSparse|^LshAttention/(4096|65536)' 5
   measure decode '^MemoryRead|^Decode' 5
 fi
 measure dense 'Dense' "$repetitions"
