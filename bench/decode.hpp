@@ -17,10 +17,10 @@ class MemoryRead {
  public:
   void run() {
     sum_ = 0;
-    const std::uint64_t* line = memory_.data();
-    for (std::size_t i = 0; i < memory_.size(); i += 8, line += 8) {
-      __builtin_prefetch(line + 128);  // as far as pays
-      for (int j = 0; j < 8; ++j) sum_ += line[j];
+    constexpr std::size_t ahead = 128;  // as far as pays
+    for (std::size_t i = 0; i < memory_.size(); i += 8) {
+      __builtin_prefetch(&memory_[(std::min)(i + ahead, memory_.size() - 1)]);
+      for (std::size_t j = i; j < i + 8; ++j) sum_ += memory_[j];
     }
     keep(&sum_);
   }

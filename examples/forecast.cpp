@@ -46,7 +46,7 @@ int main() {
     before.row(t) = (hours.array() - level[t]) / spread[t];
     after.row(t) = (series.segment(t + past, next).array() - level[t]) / spread[t];
   }
-  // Of a key at t, all 24 hours that followed must be over: keys up to a day before the query.
+  // Of a key at t, all 24 hours that followed must be over: keys more than a day before the query.
   const auto scores = fg::scores(before.bottomRows(n), before, 300.0);
   const auto over = fg::causal() && !fg::window(next);
 

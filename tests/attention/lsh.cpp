@@ -135,6 +135,7 @@ TEMPLATE_TEST_CASE("maps around chunks", "", float, double) {
   agrees(router | fg::softcap(2) | fg::softmax());
   agrees(fg::causal() | router | fg::window(100) | fg::alibi(0.01) | fg::softmax());
   agrees(router.distinct() | fg::causal() | fg::softcap(2) | fg::softmax());
+  agrees(fg::random(200, 1) | router | fg::softmax());  // dear to ask
   agrees(fg::window(150) | router.shared().distinct() | fg::alibi(0.01) | fg::softmax());
 }
 
@@ -170,6 +171,20 @@ TEST_CASE("a NaN stays in its row and in those that see it") {
     INFO(i);
     CHECK(out.row(i).hasNaN() == (i == 7));
     CHECK(out.row(i).allFinite() == (i != 7 && keys.count(i, 11) == 0));
+  }
+}
+
+TEST_CASE("a chunk longer than all tokens, and questions about no token") {
+  Random random(945);
+  const Matrix<float> q = test::normal<float>(random, 20, 4), v = test::normal<float>(random, 20, 3);
+  const auto a = fg::scores(q, q) | fg::lsh(1, 4, (std::numeric_limits<Index>::max)(), 1) | fg::softmax();
+  const auto all = fg::scores(q, q) | fg::softmax();
+  CHECK((Matrix<float>(a * v) - Matrix<float>(all * v)).cwiseAbs().maxCoeff() < 1e-6F);
+  const auto keys = std::get<0>(fg::route(a).stages);
+  for (const Index c : {Index(-1), Index(20), (std::numeric_limits<Index>::max)()}) {
+    CHECK(keys.count(3, c) == 0);
+    CHECK(keys.count(c, 3) == 0);
+    CHECK(!keys.keeps(3, c, fg::Grid{.n = 20, .m = 20}));
   }
 }
 

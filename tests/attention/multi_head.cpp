@@ -90,3 +90,22 @@ TEMPLATE_TEST_CASE("heads over expressions, temporaries and targets that alias",
   q2 = fg::multi_head(fg::heads{2}, q2, k, v, pipeline);
   CHECK(test::same(q2, expected));
 }
+
+// One head keeps so few keys that they are gathered, the other so many that workers share them.
+TEST_CASE("heads whose engines work in blocks of their own") {
+  Random random(717);
+  const Index n = 12, m = 8192;
+  const Matrix<float> q = test::normal<float>(random, n, 2 * 8), k = test::normal<float>(random, m, 2 * 8),
+                      v = test::normal<float>(random, m, 2 * 3);
+  const auto head = [](Index i) { return fg::random(i == 0 ? 16 : 4096, 1) | fg::softmax(); };
+  const auto a = fg::multi_head(fg::heads{2}, q, k, v, head);
+  const Matrix<float> expected = a;
+  for (Index i = 0; i < 2; ++i) {
+    const Matrix<float> qi = q.middleCols(8 * i, 8), ki = k.middleCols(8 * i, 8), vi = v.middleCols(3 * i, 3);
+    CHECK(test::same(Matrix<float>((fg::scores(qi, ki) | head(i)) * vi), Matrix<float>(expected.middleCols(3 * i, 3))));
+  }
+  for (const Index threads : {2, 3, 4, 7}) {
+    fg::thread_pool pool(threads);
+    CHECK(test::same(Matrix<float>(a.on(pool)), expected));
+  }
+}

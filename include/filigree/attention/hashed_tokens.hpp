@@ -21,7 +21,9 @@ class HashedTokens {
  public:
   /// `buckets` of them, which stand as n x rounds.
   HashedTokens(Index buckets, Index chunk, IndexMatrix queries, IndexMatrix keys)
-      : query_buckets(std::move(queries)), key_buckets(std::move(keys)), chunk_(chunk) {
+      : query_buckets(std::move(queries)),
+        key_buckets(std::move(keys)),
+        chunk_(std::clamp<Index>(chunk, 1, std::max<Index>(n(), 1))) {
     sort(query_buckets, buckets, queries_, chunk_of_query_);
     sort(key_buckets, buckets, keys_, chunk_of_key_);
   }
@@ -50,9 +52,10 @@ class HashedTokens {
       if (times(i, c, round) > 0) return true;
     return false;
   }
-  /// How often it does in all.
+  /// How often it does in all; 0 for what is no query or no key.
   [[nodiscard]] Index count(Index i, Index c) const {
     Index count = 0;
+    if (i < 0 || i >= n() || c < 0 || c >= n()) return count;
     for (Index h = 0; h < rounds() && !leaves_out(i, c); ++h) count += times(i, c, h);
     return count;
   }
@@ -81,7 +84,7 @@ class HashedTokens {
       }
     });
   }
-  /// Whether some query leaves out a key that it meets.
+  /// Whether some query may leave out a key that it meets.
   [[nodiscard]] bool leaves_out_some() const { return !leaves_out_self_.empty(); }
   [[nodiscard]] bool leaves_out(Index i, Index c) const {
     return i == c && leaves_out_some() && leaves_out_self_[static_cast<std::size_t>(i)] != 0;

@@ -3,12 +3,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <concepts>
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <tuple>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 #include "filigree/attention/hashed_tokens.hpp"
 #include "filigree/core/check.hpp"
@@ -52,10 +53,7 @@ class HashedKeys {
   /// How often row i meets column c; 0: never.
   [[nodiscard]] Index count(Index i, Index c) const { return tokens_->count(i, c); }
 
-  bool keeps(Index p, Index j, const Grid& grid) const {
-    const Index i = grid.row(p);
-    return i >= 0 && i < grid.n && tokens_->count(i, grid.column(j)) > 0;
-  }
+  bool keeps(Index p, Index j, const Grid& grid) const { return tokens_->count(grid.row(p), grid.column(j)) > 0; }
   void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
     const std::size_t mark = out.size();
     for (Index i = std::max<Index>(grid.row(p0), 0); i < (std::min)(grid.row(p1), grid.n); ++i)

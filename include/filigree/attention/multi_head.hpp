@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <concepts>
 #include <deque>
 #include <utility>
+#include <vector>
 
 #include "filigree/attention/scores.hpp"
 
@@ -134,11 +136,16 @@ class MultiHead {
                             .then(head_stages(head_, i)),
                         session, ProductSink<Scalar>{part, 0, values[at(i / group)]});
     }
-    const Index n = q.rows(), height = jobs.front().engine.height(), blocks = (n + height - 1) / height;
-    for (const Job& job : jobs) prepare(job.engine, 0, n, session, job.sink);
-    session.run(h * blocks, [&](Index task, Index worker) {
-      const Job& job = jobs[at(task / blocks)];
-      const Index first = task % blocks * height;
+    const Index n = q.rows();
+    std::vector<Index> ends;  // of the blocks of each head, which may have an engine of its own
+    for (const Job& job : jobs) {
+      prepare(job.engine, 0, n, session, job.sink);
+      ends.push_back((ends.empty() ? 0 : ends.back()) + (n + job.engine.height() - 1) / job.engine.height());
+    }
+    session.run(ends.back(), [&](Index task, Index worker) {
+      const auto found = std::upper_bound(ends.begin(), ends.end(), task);
+      const Job& job = jobs[static_cast<std::size_t>(found - ends.begin())];
+      const Index height = job.engine.height(), first = (task - (found == ends.begin() ? 0 : found[-1])) * height;
       job.engine.run(first, (std::min)(first + height, n), session.scratch(worker), job.sink);
     });
   }

@@ -80,12 +80,13 @@ class ScoreSource {
     /// Before panels are read for `count` queries: packs all keys, unless few queries read them, or queries beside each
     /// other look at so few panels that each worker has them in its second-level cache. There they are packed when they
     /// are met, and need not come from memory a second time.
-    void pack(const Session& session, Index count, Index panels) const {
+    template <class Panels>
+    void pack(const Session& session, Index count, Panels&& panels) const {
       if constexpr (!is_packed<Keys>) {
         if (has_panels() || count <= few || d() == 0) return;
         const auto size = static_cast<std::size_t>(keys_.width * d()) * sizeof(Scalar);
         const auto room = static_cast<Index>(std::bit_floor((std::max)(ring_bytes / size, std::size_t{1})));
-        if (panels <= room)
+        if (panels() <= room)
           ring_ = room;
         else
           keys_ = pack_panels<Scalar>(reader_, session.keys(), session);
@@ -143,7 +144,7 @@ class ScoreSource {
     /// To be called before the first panel.
     void reserve(WorkerScratch& scratch) const {
       scratch.panel_at.assign(static_cast<std::size_t>(ring_), Index(-1));
-      scratch.panel.get<Scalar>(ring_ * keys_.width * d());  // in any case, so that fewer queries later need no more
+      scratch.panel.get<Scalar>(ring_ * keys_.width * d());  // one in any case, for fewer queries later
     }
     [[nodiscard]] Scalar scale() const { return scale_; }
     [[nodiscard]] Index d() const { return queries_.cols(); }

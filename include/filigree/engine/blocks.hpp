@@ -42,7 +42,7 @@ class BlockEngine {
   /// `count` rows will be asked for in all.
   BlockEngine(const Bound& source, const Stages& stages, const Session& session, Index count)
       : BlockEngine(source, stages, session.concurrency() > 1 ? (count - 1) / (4 * session.concurrency()) + 1 : count) {
-    pack_keys(source, session, count, panels_seen(session.scratch(0)));
+    pack_keys(source, session, count, [&] { return panels_seen(session.scratch(0)); });
   }
   /// `fair` rows are one worker's share.
   BlockEngine(const Bound& source, const Stages& stages, Index fair)
@@ -61,30 +61,30 @@ class BlockEngine {
   void reserve(WorkerScratch& scratch) const {
     tiles_.reserve(height_, scratch);
     source_.reserve(scratch);
-    scratch.tile.get<S>(height_ * stride);
+    scratch.tile.get<S>(tiles_.round_up(height_) * stride);
     scratch.segments.reserve(32);
+  }
+
+  /// The same for what depends on V.
+  void reserve_sums(const ValueRows<S>& v, const Session& session) const {
+    for (Index worker = 0; worker < session.concurrency(); ++worker) sums_of(height_, v, session.scratch(worker));
   }
 
   /// Where there are fewer blocks than workers, computes the chunks of each apart.
   template <class Sink>
   void prepare(Index first, Index count, const Session& session, const Sink& sink) const {
     const ValueRows<S>& v = sink.values();
-    for (Index worker = 0; worker < session.concurrency(); ++worker) sums_of(height_, v, session.scratch(worker));
+    reserve_sums(v, session);
     visits_ = {};
     if ((count + height_ - 1) / height_ >= session.concurrency()) return;
     const std::span<const Visit> visits = visits_of(first, first + count, session);
     if (visits.size() < 4 * static_cast<std::size_t>(session.concurrency())) return;
     sums_ = sums_in<S>(session.memory(), static_cast<Index>(visits.size()) * tiles_.round_up(height_), v.padded);
-    session.run(static_cast<Index>(visits.size()), [&](Index i, Index worker) {
-      const Visit& visit = visits[static_cast<std::size_t>(i)];
-      WorkerScratch& scratch = session.scratch(worker);
-      const Block block = tiles_.begin(visit.first, (std::min)(height_, first + count - visit.first), scratch);
-      for_each_chunk(block, {visit.chunk, visit.chunk + 1}, scratch, [&](Index c, S* scores) {
-        for_each_group(block, [&](Index r, Index n) {
-          const kernel::Sums<S> to = slot(i).from(r, kernels_.lanes);
-          if (!absorb<false>(c, block, r, scores + r * stride, v, to, scratch)) clear(to, n);
-        });
-      });
+    const std::size_t tasks = 4 * static_cast<std::size_t>(session.concurrency());
+    session.run(static_cast<Index>(tasks), [&](Index task, Index worker) {
+      const std::size_t i = static_cast<std::size_t>(task), begin = i * visits.size() / tasks,
+                        end = (i + 1) * visits.size() / tasks;
+      attend_visits(visits, begin, end, first + count, v, session.scratch(worker));
     });
     visits_ = visits;
   }
@@ -149,6 +149,23 @@ class BlockEngine {
       });
     }
     return {visits, number};
+  }
+  /// Those of the visits [begin, end), each into its slot.
+  void attend_visits(std::span<const Visit> visits, std::size_t begin, std::size_t end, Index last,
+                     const ValueRows<S>& v, WorkerScratch& scratch) const {
+    while (begin < end) {
+      const Index first = visits[begin].first;
+      std::size_t next = begin;
+      while (next < end && visits[next].first == first) ++next;
+      const Block block = tiles_.begin(first, (std::min)(height_, last - first), scratch);
+      for_each_chunk(block, {visits[begin].chunk, visits[next - 1].chunk + 1}, scratch, [&](Index c, S* scores) {
+        const kernel::Sums<S> sums = slot(static_cast<Index>(begin++));
+        for_each_group(block, [&](Index r, Index n) {
+          const kernel::Sums<S> to = sums.from(r, kernels_.lanes);
+          if (!absorb<false>(c, block, r, scores + r * stride, v, to, scratch)) clear(to, n);
+        });
+      });
+    }
   }
   [[nodiscard]] Index visits_before(Index row) const {
     const auto before_row = [&](const Visit& visit) { return visit.first < row; };

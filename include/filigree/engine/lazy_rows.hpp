@@ -84,7 +84,10 @@ class QueriesOf {
   [[nodiscard]] const Grid& grid() const { return grid_; }
   [[nodiscard]] const Scalar* panel(Index p, WorkerScratch& scratch) const { return source_.panel(p, scratch); }
   void reserve(WorkerScratch& scratch) const { source_.reserve(scratch); }
-  void pack(const Session& session, Index count, Index panels) const { pack_keys(source_, session, count, panels); }
+  template <class Panels>
+  void pack(const Session& session, Index count, Panels&& panels) const {
+    pack_keys(source_, session, count, panels);
+  }
   [[nodiscard]] Scalar scale() const { return source_.scale(); }
   [[nodiscard]] Index d() const { return source_.d(); }
   void pack_queries(Index first, Index count, Scalar* out) const {
@@ -170,6 +173,7 @@ class LazyRowsEngine {
   /// themselves.
   template <class Sink>
   void prepare(Index first, Index count, const Session& session, Sink&& sink) const {
+    some_engine_.reserve_sums(sink.values(), session);
     sums_.compute(sink.values(), source_.grid().m, session);
     const auto at = [&](Index row) {
       return static_cast<Index>(std::lower_bound(rows_.begin(), rows_.end(), row) - rows_.begin());

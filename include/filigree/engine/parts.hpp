@@ -19,7 +19,8 @@ concept PartedPattern = PatternStage<P> && requires {
   typename std::remove_cvref_t<P>::Repeated;
 };
 
-/// Whether a pipeline has the form: that of the block engine, with a parted pattern; and which stage that is.
+/// Whether a pipeline has the form: that of the block engine, with a parted pattern and no other that asks dearly,
+/// since the others are asked pair by pair; and which stage that is.
 template <class Stages>
 struct PartsForm;
 template <class... T>
@@ -44,7 +45,7 @@ struct PartsForm<std::tuple<T...>> {
       constexpr bool maps[] = {MapStage<T>...};
       for (std::size_t i = at + 2; repeats && i < sizeof...(T); ++i)
         if (maps[i]) return false;
-      return true;
+      return (int(PatternStage<T> && asks_dearly<T>) + ...) == int(asks_dearly<std::tuple_element_t<at, Stages>>);
     } else {
       return false;
     }

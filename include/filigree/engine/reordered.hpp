@@ -86,7 +86,6 @@ class ReorderedSource {
   [[nodiscard]] const Grid& grid() const { return grid_; }
   [[nodiscard]] Scalar scale() const { return source_.scale(); }
   [[nodiscard]] Index d() const { return source_.d(); }
-  void reserve(WorkerScratch&) const {}
   const Scalar* panel(Index p, WorkerScratch&) const { return keys_ + p * width_ * d(); }
 
   void pack_queries(Index first, Index count, Scalar* out) const {

@@ -16,7 +16,8 @@
 // A bound source has grid(), height() (rows it likes to produce at once) and fill(first, count, scratch), which returns
 // the values of these rows, stride() apart, with Row::padding to spare. An engine has height() and
 // run(first, last, scratch, sink), which calls sink(row, scratch) for each row in order. It may have reserve(scratch),
-// and prepare(first, count, session, sink), which is called once before rows [first, first + count) are run.
+// and prepare(first, count, session, sink), which is called once before rows [first, first + count) are run, in blocks
+// of height() rows.
 
 namespace filigree::detail {
 
@@ -33,12 +34,15 @@ Row<S> present(const Grid& grid, Index index, S* values, WorkerScratch& scratch)
   return make_row(grid, index, values, columns, count, scratch);
 }
 
-/// Tells a source that an engine will read its keys, as panels, for `count` rows, and how many panels rows beside each
-/// other look at.
-template <class Bound>
-void pack_keys(const Bound& source, const Session& session, Index count,
-               Index panels = (std::numeric_limits<Index>::max)()) {
+/// Tells a source that an engine will read its keys, as panels, for `count` rows. panels() says, if asked, how many of
+/// them rows beside each other look at.
+template <class Bound, class Panels>
+void pack_keys(const Bound& source, const Session& session, Index count, Panels&& panels) {
   if constexpr (requires { source.pack(session, count, panels); }) source.pack(session, count, panels);
+}
+template <class Bound>
+void pack_keys(const Bound& source, const Session& session, Index count) {
+  pack_keys(source, session, count, [] { return (std::numeric_limits<Index>::max)(); });
 }
 
 template <class Bound, class Stages, Real S>

@@ -18,8 +18,9 @@ namespace detail {
 /// What one worker needs while it evaluates a block of rows.
 struct WorkerScratch {
   Buffer panel, queries, tile, values, columns, counts, bounds, out, sums;
-  std::vector<Index> panel_at;  // the panels of keys that `panel` holds, one in each place
-  Buffer gathered, gathered_columns, gathered_rows, gathered_queries;  // keys that were gathered, as panels
+  std::vector<Index> panel_at;             // the panels of keys that `panel` holds, one in each place
+  Buffer gathered, gathered_columns;       // keys that were gathered, as panels
+  Buffer gathered_rows, gathered_queries;  // rows of V and queries that were
   Index gathered_count = 0;
   const void* gathered_by = nullptr;
   Buffer kept_values, kept_columns, kept_counts;
