@@ -9,6 +9,7 @@
 
 #include "filigree/attention/sampled_measure.hpp"
 #include "filigree/engine/panels.hpp"
+#include "filigree/pipe/stage.hpp"
 #include "filigree/pipe/workspace.hpp"
 
 // Buckets of tokens, and whom a token meets by them.
