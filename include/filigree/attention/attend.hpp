@@ -43,6 +43,8 @@ struct AttendSink {
   void reserve(WorkerScratch& scratch) const { product.reserve(scratch); }
   [[nodiscard]] const ValueRows<S>& values() const { return product.v; }
 
+  void want(Index index, Index rows, Ahead& ahead) const { product.want(index, rows, ahead); }
+
   void operator()(const Row<S>& row, WorkerScratch& scratch) const {
     product(row, scratch);
     put(row.index, {row.maximum, row.sum});
@@ -77,9 +79,10 @@ auto attend(const A& a, const V& v) {
   Attended<S> result{typename Attended<S>::Matrix(a.rows(), v.cols()), typename Attended<S>::Vector(a.rows())};
   const detail::Session session(a.execution());
   const detail::Reader<V> reader(v);
-  const detail::ProductSink<S> product{{result.out.data(), a.rows(), v.cols(), v.cols(), 1, detail::Assign::set},
-                                       a.first_row(),
-                                       detail::ValueRows<S>::bind(reader, a.rows(), session.values())};
+  const detail::ProductSink<S> product{
+      {result.out.data(), a.rows(), v.cols(), v.cols(), 1, detail::Assign::set},
+      a.first_row(),
+      detail::ValueRows<S>::template bind<typename A::ProductEngine>(reader, a.rows(), session)};
   a.for_each_output(session, detail::AttendSink<S>{product, result.lse.data()});
   return result;
 }

@@ -124,7 +124,7 @@ class MultiHead {
                                          [&](Index tasks, auto&& f) { session.run(tasks, f); }));
       const ValueBlock value = v.middleCols(i * dv, dv);
       values.push_back(ValueRows<Scalar>::bind(Reader<std::remove_cvref_t<ValueBlock>>(value), q.rows() * group,
-                                               [&](Index) { return rows + i * row_size; }));
+                                               session, [&](Index) { return rows + i * row_size; }));
     }
 
     std::deque<Job> jobs;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <bit>
 #include <cmath>
 #include <optional>
 #include <utility>
@@ -84,10 +83,9 @@ class ScoreSource {
     void pack(const Session& session, Index count, Panels&& panels) const {
       if constexpr (!is_packed<Keys>) {
         if (has_panels() || count <= few || d() == 0) return;
-        const auto size = static_cast<std::size_t>(keys_.width * d()) * sizeof(Scalar);
-        const auto room = static_cast<Index>(std::bit_floor((std::max)(ring_bytes / size, std::size_t{1})));
-        if (panels() <= room)
-          ring_ = room;
+        const Index places = Ring::places(static_cast<std::size_t>(keys_.width * d()) * sizeof(Scalar));
+        if (panels() <= places)
+          places_ = places;
         else
           keys_ = pack_panels<Scalar>(reader_, session.keys(), session);
       }
@@ -95,14 +93,23 @@ class ScoreSource {
     [[nodiscard]] const Scalar* panel(Index p, WorkerScratch& scratch) const {
       if constexpr (!is_packed<Keys>) {
         if (!has_panels() && d() > 0) {
-          const Index place = p & (ring_ - 1), size = keys_.width * d();
-          Scalar* panel = scratch.panel.get<Scalar>(ring_ * size) + place * size;
-          if (std::exchange(scratch.panel_at[static_cast<std::size_t>(place)], p) != p)
-            pack_panel(reader_, keys_, p, panel);
+          Scalar* panel = scratch.keys.place<Scalar>(p, keys_.width * d());
+          if (scratch.keys.misses(p)) pack_panel(reader_, keys_, p, panel);
           return panel;
         }
       }
       return keys_.panel(p);
+    }
+    /// What panel() will read, and pack_queries().
+    void want_panel(Index p, Ahead& ahead) const {
+      const Index first = p * keys_.width, count = (std::min)(keys_.width, keys_.m - first);
+      if (has_panels())
+        ahead.want(keys_.panel(p), keys_.width, d(), d());
+      else if constexpr (!is_packed<Keys>)
+        want_rows(reader_, first, count, ahead);
+    }
+    void want_queries(Index first, Index count, Ahead& ahead) const {
+      want_rows(queries_, first, (std::min)(count, grid_.n - first), ahead);
     }
     /// Whether panels lie side by side at packed(), whatever the order in which they are asked for.
     [[nodiscard]] bool has_panels() const { return keys_.data != nullptr; }
@@ -143,8 +150,7 @@ class ScoreSource {
     }
     /// To be called before the first panel.
     void reserve(WorkerScratch& scratch) const {
-      scratch.panel_at.assign(static_cast<std::size_t>(ring_), Index(-1));
-      scratch.panel.get<Scalar>(ring_ * keys_.width * d());  // one in any case, for fewer queries later
+      scratch.keys.start<Scalar>(places_, keys_.width * d());  // one in any case, for fewer queries later
     }
     [[nodiscard]] Scalar scale() const { return scale_; }
     [[nodiscard]] Index d() const { return queries_.cols(); }
@@ -192,8 +198,6 @@ class ScoreSource {
     using KeyReader = std::conditional_t<is_packed<Keys>, None, Reader<Keys>>;
     static constexpr Index few = 16;
 
-    static constexpr std::size_t ring_bytes = 512 * 1024;
-
     static PackedPanels<Scalar> bind_keys(const Keys& k, const KeyReader& reader) {
       if constexpr (is_packed<Keys>)
         return k.panels();
@@ -206,7 +210,7 @@ class ScoreSource {
     Grid grid_;
     Scalar scale_;
     mutable PackedPanels<Scalar> keys_;
-    mutable Index ring_ = 1;  // a power of two
+    mutable Index places_ = 1;  // for panels of a worker, if they are not all packed
   };
 
   /// What computes rows: selections and patterns have engines, the rest is the general evaluator's.

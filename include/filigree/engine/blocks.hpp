@@ -37,7 +37,7 @@ class BlockEngine {
   static constexpr std::size_t before = std::tuple_size_v<Stages> - 1;
 
  public:
-  static constexpr bool fused = true;
+  static constexpr bool fused = true, aligns_values = true;
 
   /// `count` rows will be asked for in all.
   BlockEngine(const Bound& source, const Stages& stages, const Session& session, Index count)
@@ -65,16 +65,19 @@ class BlockEngine {
     scratch.segments.reserve(32);
   }
 
-  /// The same for what depends on V.
-  void reserve_sums(const ValueRows<S>& v, const Session& session) const {
+  /// Takes V, and memory for its products. To be called before run(), if prepare() is not.
+  void take_values(const ValueRows<S>& v, const Session& session) const {
+    values_ = v;
+    places_ = 0;
     for (Index worker = 0; worker < session.concurrency(); ++worker) sums_of(height_, v, session.scratch(worker));
   }
 
   /// Where there are fewer blocks than workers, computes the chunks of each apart.
   template <class Sink>
   void prepare(Index first, Index count, const Session& session, const Sink& sink) const {
-    const ValueRows<S>& v = sink.values();
-    reserve_sums(v, session);
+    take_values(sink.values(), session);
+    align_values(count, session);
+    const ValueRows<S>& v = values_;
     visits_ = {};
     if ((count + height_ - 1) / height_ >= session.concurrency()) return;
     const std::span<const Visit> visits = visits_of(first, first + count, session);
@@ -91,9 +94,10 @@ class BlockEngine {
 
   template <class Sink>
   void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
-    const ValueRows<S>& v = sink.values();
+    const ValueRows<S>& v = values_;
     const Index begin = visits_before(first), end = visits_before(last);
     for (Index i = begin + 1; i < end; ++i) kernels_.merge_sums(slot(begin), slot(i), last - first, v.padded);
+    if constexpr (requires { sink.want(first, last, scratch.ahead); }) sink.want(first, last - first, scratch.ahead);
     const kernel::Sums<S> sums =
         begin == end ? partial(first, last - first, v, scratch) : checked(slot(begin), first, last - first, v, scratch);
     finish_rows(first, last - first, sums, std::get<before>(stages_), sink);
@@ -129,6 +133,34 @@ class BlockEngine {
     return (two - one) * blocks <= 2 * (grid.m / kernels_.width + 1) ? one : (std::numeric_limits<Index>::max)();
   }
 
+  /// Copies rows of V if that pays: as many as a worker has in its second-level cache if blocks beside each other see
+  /// no more, else all of them.
+  void align_values(Index count, const Session& session) const {
+    const Index m = source_.grid().m, width = kernels_.width;
+    if (!values_.worth_a_copy(count, m)) return;
+    const Index places = Ring::places(static_cast<std::size_t>(width * values_.padded) * sizeof(S));
+    if (places % (chunk / width) == 0 && panels_seen(session.scratch(0)) <= places) {
+      places_ = places;
+      for (Index worker = 0; worker < session.concurrency(); ++worker)
+        session.scratch(worker).rows_of_v.template start<S>(places, width * values_.padded);
+    } else {
+      values_ = values_.copied(m, session);
+    }
+  }
+  /// The rows of V that belong to the keys of a panel and follow them, and their stride.
+  std::pair<const S*, Index> values_from(Index panel, const ValueRows<S>& v, WorkerScratch& scratch) const {
+    const Index width = kernels_.width;
+    if (places_ == 0) return {v.padded > 0 ? v.data + panel * width * v.stride : v.data, v.stride};
+    return {scratch.rows_of_v.place<S>(panel, width * v.padded), v.padded};
+  }
+  void fetch_values(Index panel, const ValueRows<S>& v, WorkerScratch& scratch) const {
+    if (places_ == 0 || !scratch.rows_of_v.misses(panel)) return;
+    const Index width = kernels_.width, first = panel * width;
+    S* to = scratch.rows_of_v.place<S>(panel, width * v.padded);
+    for (Index j = first; j < (std::min)(first + width, source_.grid().m); ++j, to += v.padded)
+      std::copy_n(v.data + j * v.stride, v.padded, to);
+  }
+
   /// A chunk that some query of the block of row `first` sees.
   struct Visit {
     Index first, chunk;
@@ -158,7 +190,7 @@ class BlockEngine {
       std::size_t next = begin;
       while (next < end && visits[next].first == first) ++next;
       const Block block = tiles_.begin(first, (std::min)(height_, last - first), scratch);
-      for_each_chunk(block, {visits[begin].chunk, visits[next - 1].chunk + 1}, scratch, [&](Index c, S* scores) {
+      for_each_chunk(block, v, {visits[begin].chunk, visits[next - 1].chunk + 1}, scratch, [&](Index c, S* scores) {
         const kernel::Sums<S> sums = slot(static_cast<Index>(begin++));
         for_each_group(block, [&](Index r, Index n) {
           const kernel::Sums<S> to = sums.from(r, kernels_.lanes);
@@ -190,9 +222,10 @@ class BlockEngine {
   template <bool careful>
   kernel::Sums<S> attend(Index first, Index rows, const ValueRows<S>& v, WorkerScratch& scratch) const {
     const Block block = tiles_.begin(first, rows, scratch);
+    look_ahead(block, v, scratch);
     const kernel::Sums<S> whole = sums_of(rows, v, scratch), part = whole.from(tiles_.round_up(rows), kernels_.lanes);
     bool any = false;
-    for_each_chunk(block, everything, scratch, [&](Index c, S* scores) {
+    for_each_chunk(block, v, everything, scratch, [&](Index c, S* scores) {
       for_each_group(block, [&](Index r, Index n) {
         const kernel::Sums<S> to = whole.from(r, kernels_.lanes);
         const bool met = absorb<careful>(c, block, r, scores + r * stride, v, any ? part : to, scratch);
@@ -202,12 +235,31 @@ class BlockEngine {
       any = true;
     });
     if (!any) clear(whole, rows);
+    scratch.ahead.clear();
     return whole;
+  }
+
+  /// Asks for what this block reads and the one before it did not, and for the queries of the next.
+  void look_ahead(const Block& block, const ValueRows<S>& v, WorkerScratch& scratch) const {
+    if constexpr (requires { source_.want_panel(0, scratch.ahead); }) {
+      const Index width = kernels_.width, m = source_.grid().m, groups = tiles_.round_up(block.rows) / kernels_.height;
+      Index panels = 0;
+      tiles_.for_each_panel(scratch, [&](Index panel) {
+        ++panels;
+        if (tiles_.seen_before(panel, scratch)) return;
+        source_.want_panel(panel, scratch.ahead);
+        if (v.padded > 0)
+          scratch.ahead.want(v.data + panel * width * v.stride, (std::min)(width, m - panel * width), v.padded,
+                             v.stride);
+      });
+      source_.want_queries(block.first + block.rows, block.rows, scratch.ahead);
+      scratch.ahead.spread(panels * groups);
+    }
   }
 
   /// Calls f(chunk, scores) for the chunks in a range that some query of the block sees.
   template <class F>
-  void for_each_chunk(const Block& block, Range among, WorkerScratch& scratch, F&& f) const {
+  void for_each_chunk(const Block& block, const ValueRows<S>& v, Range among, WorkerScratch& scratch, F&& f) const {
     const Index per_chunk = chunk / kernels_.width;
     S* scores = scratch.tile.get<S>(tiles_.round_up(block.rows) * stride);
     Index current = -1;
@@ -216,7 +268,7 @@ class BlockEngine {
                             const Index number = panel / per_chunk;
                             if (current != number && current >= 0) f(current, scores);
                             current = number;
-                            score(panel, block, scores + (panel % per_chunk) * kernels_.width, scratch);
+                            score(panel, block, v, scores + (panel % per_chunk) * kernels_.width, scratch);
                           },
                           {among.begin * per_chunk, among.end * per_chunk});
     if (current >= 0) f(current, scores);
@@ -230,16 +282,20 @@ class BlockEngine {
   }
 
   /// The scores of a panel, of the groups that see some of it.
-  void score(Index panel, const Block& block, S* to, WorkerScratch& scratch) const {
+  void score(Index panel, const Block& block, const ValueRows<S>& v, S* to, WorkerScratch& scratch) const {
+    fetch_values(panel, v, scratch);
     const S* keys = source_.panel(panel, scratch);
     const auto queries = [&](Index r) { return block.queries + r * source_.d(); };
     tiles_.visit(
         panel, block, scratch,
         [&](Index r, Index n) {
-          kernels_.score_panel(queries(r), tiles_.round_up(n) / kernels_.height, keys, source_.d(), source_.scale(),
-                               to + r * stride, stride);
+          for (const Index end = r + n; r < end; r += kernels_.height) {
+            scratch.ahead.step();
+            kernels_.score_panel(queries(r), 1, keys, source_.d(), source_.scale(), to + r * stride, stride);
+          }
         },
         [&](Index r, Index) {
+          scratch.ahead.step();
           const Range part = tiles_.seen(panel, r, scratch);
           kernels_.score_part(queries(r), keys, source_.d(), source_.scale(), to + r * stride, stride, part.begin,
                               part.end);
@@ -272,9 +328,9 @@ class BlockEngine {
       for (const kernel::Segment& s : segments)
         tiles_.mask(scores + down(s.begin), stride, block, r, n, c0 + down(s.begin), c0 + up(s.end), scratch);
     }
+    const auto [rows, rows_stride] = values_from(number * (chunk / kernels_.width), v, scratch);
     (careful ? kernels_.attend_careful : kernels_.attend_chunk)(
-        scores, stride, segments.data(), static_cast<Index>(segments.size()),
-        v.padded > 0 ? v.data + c0 * v.stride : v.data, v.stride, v.padded, n, to);
+        scores, stride, segments.data(), static_cast<Index>(segments.size()), rows, rows_stride, v.padded, n, to);
     return true;
   }
 
@@ -283,6 +339,8 @@ class BlockEngine {
   Panels tiles_;
   const kernel::Kernels<S>& kernels_;
   Index height_;
+  mutable ValueRows<S> values_{};
+  mutable Index places_ = 0;  // for rows of V, by panels of keys, with each worker; none: they are read where they lie
   mutable std::span<const Visit> visits_;  // that were computed apart, and their sums
   mutable kernel::Sums<S> sums_{};
 };

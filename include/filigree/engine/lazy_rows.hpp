@@ -173,7 +173,7 @@ class LazyRowsEngine {
   /// themselves.
   template <class Sink>
   void prepare(Index first, Index count, const Session& session, Sink&& sink) const {
-    some_engine_.reserve_sums(sink.values(), session);
+    some_engine_.take_values(sink.values(), session);
     sums_.compute(sink.values(), source_.grid().m, session);
     const auto at = [&](Index row) {
       return static_cast<Index>(std::lower_bound(rows_.begin(), rows_.end(), row) - rows_.begin());

@@ -36,15 +36,12 @@ void pack_widened(const Reader<K>& k, Index width, Index count, RowOf&& row_of, 
   }
 }
 
-/// Packs panel p of the rows of K, and asks the memory for those of the next.
+/// Packs panel p of the rows of K.
 template <class K, Real S>
 void pack_panel(const Reader<K>& k, const PackedPanels<S>& shape, Index p, S* to) {
   const Index first = p * shape.width, count = (std::min)(shape.width, shape.m - first);
   if constexpr (Reader<K>::direct) {
     if (k.contiguous_rows()) {
-      constexpr auto line = static_cast<Index>(Buffer::alignment / sizeof(typename K::Scalar));
-      for (Index j = first + count; j < (std::min)(first + 2 * shape.width, shape.m); ++j)
-        for (Index f = 0; f < shape.d; f += line) __builtin_prefetch(k.data() + j * k.row_stride() + f, 0, 2);
       [[maybe_unused]] const auto row_of = [&](Index c) { return first + c; };
       if constexpr (is_widened<K, S>)
         return pack_widened(k, shape.width, count, row_of, to);

@@ -198,7 +198,7 @@ class ResidueEngine {
   template <class Sink>
   void prepare(Index first, Index count, const Session& session, const Sink& sink) const {
     const ValueRows<S>& v = sink.values();
-    dense_.reserve_sums(v, session);
+    dense_.take_values(v, session);
     first_ = first;
     sums_ = sums_in<S>(session.memory(), count, v.padded);
     clear(sums_, count);

@@ -48,6 +48,7 @@ class Tiles {
     if (scratch.groups.size() < groups) scratch.groups.resize(groups);
     scratch.sight.reserve(16);
     scratch.block.reserve(32);
+    scratch.before.reserve(32);
     for (Pieces& group : scratch.groups) group.reserve(32);
     if constexpr (by_row) {
       if (scratch.rows.size() < static_cast<std::size_t>(rows)) scratch.rows.resize(static_cast<std::size_t>(rows));
@@ -66,7 +67,9 @@ class Tiles {
     reserve(rows, scratch);
     S* queries = scratch.queries.get<S>(round_up(rows) * source_.d());
     source_.pack_queries(first, rows, queries);
+    std::swap(scratch.block, scratch.before);
     plan(first, first + rows, scratch.sight, scratch.block);
+    scratch.alike = row_alike_until(first) >= first + rows;
     scratch.groups_planned = false;
     return {first, rows, queries};
   }
@@ -76,6 +79,11 @@ class Tiles {
     Index keys = 0;
     for (const Piece& piece : scratch.block) keys += piece.end - piece.begin;
     return keys;
+  }
+
+  /// Whether some query of the block before this one may see the panel.
+  [[nodiscard]] bool seen_before(Index panel, const WorkerScratch& scratch) const {
+    return !meeting(scratch.before, panel * kernels_.width, (panel + 1) * kernels_.width).empty();
   }
 
   /// Calls f(panel) for each panel that some query of the block may see, in ascending order; of those in a range alone.
@@ -124,7 +132,7 @@ class Tiles {
 
   /// What the group of row r sees.
   [[nodiscard]] const Pieces& group(Index r, const WorkerScratch& scratch) const {
-    return scratch.groups[static_cast<std::size_t>(r / kernels_.height)];
+    return scratch.alike ? scratch.block : scratch.groups[static_cast<std::size_t>(r / kernels_.height)];
   }
 
   /// Whether rows that see all keys of the panel need nothing but the product: no map, no missing key.
@@ -181,7 +189,7 @@ class Tiles {
   /// Plans the groups of a block, unless that was done.
   void plan_groups(const Block& block, WorkerScratch& scratch) const {
     if (std::exchange(scratch.groups_planned, true)) return;
-    plan_each(block.first, 0, block.rows, kernels_.height, scratch, scratch.groups);
+    if (!scratch.alike) plan_each(block.first, 0, block.rows, kernels_.height, scratch, scratch.groups);
     if constexpr (by_row) std::fill(scratch.rows_planned.begin(), scratch.rows_planned.end(), char(0));
   }
 

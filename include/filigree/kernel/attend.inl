@@ -157,12 +157,13 @@ inline SoftmaxSums<Real> finish_row(Sums<Real> row, Index dv, Real sink) {
     for (Index f = 0; f < dv; f += lanes) store(row.out + f, Vec{});
     return {-infinity, 0};
   }
-  const Real top = sink > before ? sink : before, shift = top > -infinity ? top : Real(0);
-  const Vec scale = exponential(broadcast(before - shift));
-  total = total * scale[0];
+  Real top = before;
+  Vec scale = broadcast(1);
   if (sink > -infinity) {
-    const Vec e = exponential(broadcast(sink - shift));
-    total += e[0];
+    top = sink > before ? sink : before;
+    scale = exponential(broadcast(before - top));
+    total = total * scale[0];
+    total += exponential(broadcast(sink - top))[0];
   }
   const Vec share = scale / broadcast(total);
   for (Index f = 0; f < dv; f += lanes) store(row.out + f, load(row.out + f) * share + Vec{});  // + 0: never -0

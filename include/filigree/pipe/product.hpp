@@ -37,8 +37,8 @@ class Product {
   void evaluate_to(const Target<Scalar>& to) const {
     const Session session(a_.execution());
     const Reader<Right> reader(v_);
-    a_.for_each_output(
-        session, ProductSink<Scalar>{to, a_.first_row(), ValueRows<Scalar>::bind(reader, rows(), session.values())});
+    a_.for_each_output(session, ProductSink<Scalar>{to, a_.first_row(),
+                                                    ValueRows<Scalar>::template bind<Engine>(reader, rows(), session)});
   }
 
  private:

@@ -96,35 +96,62 @@ class SparseSink {
   std::vector<Block> blocks_;
 };
 
+/// Whether an engine copies rows of V to where it wants them.
+template <class Engine>
+inline constexpr bool aligns_values = false;
+template <class Engine>
+  requires(Engine::aligns_values)
+inline constexpr bool aligns_values<Engine> = true;
+
 /// The rows of V, as the gather kernel reads them: `stride` apart and padded to whole vectors.
 template <Real S>
 struct ValueRows {
   const S* data;
   Index stride, dv, padded;
 
-  template <class V>
-  static ValueRows bind(const Reader<V>& v, Index n, Buffer& buffer) {
-    return bind(v, n, [&](Index count) { return buffer.get<S>(count); });
+  /// V for `n` rows of a product by this engine.
+  template <class Engine, class V>
+  static ValueRows bind(const Reader<V>& v, Index n, const Session& session) {
+    return bind(v, aligns_values<Engine> ? 0 : n, session, [&](Index count) { return session.values().get<S>(count); });
   }
 
   /// V where it lies if its rows can be read as they are, else packed, as S, into memory from room(count). `n` rows of
-  /// the product will read them: for many, rows that start on a cache line are worth a copy.
+  /// the product will read them: for many, rows that start on whole vectors are worth a copy.
   template <class V, class Room>
-  static ValueRows bind(const Reader<V>& v, Index n, Room&& room) {
+  static ValueRows bind(const Reader<V>& v, Index n, const Session& session, Room&& room) {
     const Index lanes = kernel::kernels<S>().lanes, padded = (v.cols() + lanes - 1) / lanes * lanes;
-    S* packed = room(v.rows() * padded);  // in any case, so that a smaller problem later needs no more
+    S* memory = room(v.rows() * padded);  // in any case, so that a smaller problem later needs no more
     if constexpr (Reader<V>::direct && std::is_same_v<typename V::Scalar, S>) {
-      constexpr auto line = static_cast<Index>(Buffer::alignment);
-      const bool aligned = reinterpret_cast<std::uintptr_t>(v.data()) % Buffer::alignment == 0 &&
-                           v.row_stride() * static_cast<Index>(sizeof(S)) % line == 0;
-      if (v.contiguous_rows() && padded == v.cols() && (aligned || n < v.rows() / 4))
-        return {v.data(), v.row_stride(), v.cols(), padded};
+      const ValueRows rows = {v.data(), v.row_stride(), v.cols(), padded};
+      if (v.contiguous_rows() && padded == v.cols() && !rows.worth_a_copy(n, v.rows())) return rows;
     }
-    for (Index i = 0; i < v.rows(); ++i) {
-      read_row(v, i, packed + i * padded);
-      std::fill(packed + i * padded + v.cols(), packed + (i + 1) * padded, S(0));
-    }
-    return {packed, padded, v.cols(), padded};
+    return packed(v.rows(), v.cols(), padded, memory, session, [&](Index i, S* to) { read_row(v, i, to); });
+  }
+
+  /// Whether `n` rows of a product with these m gain from a copy in which none of their vectors crosses a cache line.
+  [[nodiscard]] bool worth_a_copy(Index n, Index m) const {
+    const Index lanes = kernel::kernels<S>().lanes;
+    const bool aligned = reinterpret_cast<std::uintptr_t>(data) % (static_cast<std::size_t>(lanes) * sizeof(S)) == 0 &&
+                         stride % lanes == 0;
+    return !aligned && n >= (std::max)(m / 4, Index{1});
+  }
+  /// A copy of these m rows.
+  [[nodiscard]] ValueRows copied(Index m, const Session& session) const {
+    return packed(m, dv, padded, session.values().get<S>(m * padded), session,
+                  [&](Index i, S* to) { std::copy_n(data + i * stride, dv, to); });
+  }
+
+ private:
+  template <class Read>
+  static ValueRows packed(Index m, Index dv, Index padded, S* to, const Session& session, Read&& read) {
+    constexpr Index batch = 512;
+    session.run((m + batch - 1) / batch, [&](Index task, Index) {
+      for (Index i = task * batch; i < (std::min)((task + 1) * batch, m); ++i) {
+        read(i, to + i * padded);
+        std::fill(to + i * padded + dv, to + (i + 1) * padded, S(0));
+      }
+    });
+    return {to, padded, dv, padded};
   }
 };
 
@@ -139,6 +166,11 @@ struct ProductSink {
 
   [[nodiscard]] const ValueRows<S>& values() const { return v; }
 
+  /// Rows that will be taken.
+  void want(Index index, Index rows, Ahead& ahead) const {
+    if (to.col_stride == 1 && to.cols > 0)
+      ahead.want(to.data + (index - first) * to.row_stride, rows, to.cols, to.row_stride);
+  }
   /// Row `index` from an engine that has done the product.
   void take(Index index, const S* out, const kernel::SoftmaxSums<S>&) const { to.put_row(index - first, out); }
 

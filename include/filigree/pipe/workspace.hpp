@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <memory>
+#include <utility>
 #include <vector>
 
+#include "filigree/core/ahead.hpp"
 #include "filigree/core/check.hpp"
 #include "filigree/core/executor.hpp"
 #include "filigree/pipe/ranges.hpp"
@@ -15,21 +19,52 @@ namespace filigree {
 
 namespace detail {
 
+/// Things of one size that a worker meets again and again, such as panels of keys: thing i lies in place i mod
+/// `places`, a power of two.
+class Ring {
+ public:
+  /// As many places for things of this many bytes as leave room for others in the second-level cache of most machines.
+  static Index places(std::size_t bytes) {
+    constexpr std::size_t most = 512 * 1024;
+    return static_cast<Index>(std::bit_floor((std::max)(most / (std::max)(bytes, std::size_t{1}), std::size_t{1})));
+  }
+  /// Holds nothing yet.
+  template <class T>
+  void start(Index places, Index size) {
+    memory_.get<T>(places * size);
+    holds_.assign(static_cast<std::size_t>(places), Index(-1));
+  }
+  template <class T>
+  T* place(Index i, Index size) {
+    return memory_.get<T>(0) + index(i) * size;
+  }
+  /// Whether thing i has to be put in its place, where it is taken to be from now on.
+  bool misses(Index i) { return std::exchange(holds_[static_cast<std::size_t>(index(i))], i) != i; }
+
+ private:
+  [[nodiscard]] Index index(Index i) const { return i & (static_cast<Index>(holds_.size()) - 1); }
+
+  Buffer memory_;
+  std::vector<Index> holds_;
+};
+
 /// What one worker needs while it evaluates a block of rows.
 struct WorkerScratch {
-  Buffer panel, queries, tile, values, columns, counts, bounds, out, sums;
-  std::vector<Index> panel_at;             // the panels of keys that `panel` holds, one in each place
+  Ring keys, rows_of_v;  // by panels of keys
+  Buffer queries, tile, values, columns, counts, bounds, out, sums;
   Buffer gathered, gathered_columns;       // keys that were gathered, as panels
   Buffer gathered_rows, gathered_queries;  // rows of V and queries that were
   Index gathered_count = 0;
   const void* gathered_by = nullptr;
   Buffer kept_values, kept_columns, kept_counts;
   RowScratch row;
-  Sight sight;                 // of the queries that are being planned
-  Pieces block;                // of a block of queries
+  Sight sight;           // of the queries that are being planned
+  Pieces block, before;  // of a block of queries, and of the one that was computed before it
+  Ahead ahead;
   std::vector<Pieces> groups;  // of a few of them each
   std::vector<Pieces> rows;    // of each of them
   std::vector<kernel::Segment> segments;
+  bool alike = false;  // all queries of the block see the same keys
   bool groups_planned = false;
   std::vector<char> rows_planned;  // for each group
 };

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+// Rows of V are read where they lie, from a copy or from a ring that a worker keeps: no bit depends on which.
+#include <filigree/filigree.hpp>
+#include <vector>
+
+#include "catch.hpp"
+#include "general.hpp"
+
+namespace fg = filigree;
+using test::Index;
+using test::Matrix;
+using test::Random;
+
+namespace {
+
+template <class S>
+using Rows = Eigen::Map<const Matrix<S>, 0, Eigen::OuterStride<>>;
+
+// The same numbers `offset` numbers after a cache line, `stride` apart.
+template <class S>
+struct Placed {
+  Placed(const Matrix<S>& v, Index offset, Index stride)
+      : memory(static_cast<std::size_t>(v.rows() * stride + offset + 64)) {
+    S* at = memory.data();
+    while (reinterpret_cast<std::uintptr_t>(at) % 64 != 0) ++at;
+    data = at + offset;
+    for (Index i = 0; i < v.rows(); ++i) std::copy_n(v.data() + i * v.cols(), v.cols(), data + i * stride);
+    rows = v.rows(), cols = v.cols(), outer = stride;
+  }
+  Rows<S> map() const { return {data, rows, cols, Eigen::OuterStride<>(outer)}; }
+  std::vector<S> memory;
+  S* data;
+  Index rows, cols, outer;
+};
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("where V lies changes no bit", "", float, double) {
+  using S = TestType;
+  Random random(561);
+  const Index n = 5000;
+  const Matrix<S> q = test::normal<S>(random, n, 8), k = test::normal<S>(random, n, 8);
+  fg::thread_pool two(2);
+  for (const Index dv : {16, 48}) {
+    const Matrix<S> v = test::normal<S>(random, n, dv);
+    const auto check = [&](const auto& pipeline) {
+      const auto a = fg::scores(q, k) | pipeline;
+      const Matrix<S> expected = a * Placed<S>(v, 0, dv).map();
+      for (const Index offset : {1, 4, 8})
+        for (const Index stride : {dv, dv + 3}) {
+          const Placed<S> placed(v, offset, stride);
+          INFO("dv " << dv << ", offset " << offset << ", stride " << stride);
+          CHECK(test::same(Matrix<S>(a * placed.map()), expected));
+          CHECK(test::same(Matrix<S>(a.on(two) * placed.map()), expected));
+        }
+    };
+    check(fg::window(90) | fg::softmax());                          // from rings
+    check((fg::window(9) || fg::global({0, -1})) | fg::softmax());  // the last keys share a place with others
+    check(fg::blocks(64, fg::random(3, 5) || fg::window(1)) | fg::softmax());  // copied
+    check(fg::causal() | fg::softcap(5) | fg::softmax());
+  }
+}
+
+TEMPLATE_TEST_CASE("a workspace remembers no V", "", float, double) {
+  using S = TestType;
+  Random random(562);
+  const Matrix<S> q = test::normal<S>(random, 700, 8), k = test::normal<S>(random, 700, 8);
+  fg::Workspace workspace;
+  for (const Index dv : {16, 16, 32, 32, 16}) {
+    const Placed<S> v(test::normal<S>(random, 700, dv), 1, dv);
+    const auto a = fg::scores(q, k) | fg::window(40) | fg::softmax();
+    CHECK(test::same(Matrix<S>(a.with(workspace) * v.map()), Matrix<S>(a * v.map())));
+  }
+}
+
+TEMPLATE_TEST_CASE("heads keep their rows of V apart", "", float, double) {
+  using S = TestType;
+  Random random(563);
+  const Index n = 600;
+  for (const Index dv : {4, 8, 16}) {
+    const Matrix<S> q = test::normal<S>(random, n, 3 * 8), k = test::normal<S>(random, n, 3 * 8);
+    const Placed<S> v(test::normal<S>(random, n, 3 * dv), 1, 3 * dv);
+    const Matrix<S> all = fg::multi_head(fg::heads{3}, q, k, v.map(), fg::window(30) | fg::softmax());
+    for (Index h = 0; h < 3; ++h) {
+      const Matrix<S> one =
+          (fg::scores(q.middleCols(8 * h, 8), k.middleCols(8 * h, 8)) | fg::window(30) | fg::softmax()) *
+          v.map().middleCols(dv * h, dv);
+      CHECK(test::same(Matrix<S>(all.middleCols(dv * h, dv)), one));
+    }
+  }
+}
