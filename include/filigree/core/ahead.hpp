@@ -27,8 +27,8 @@ class Ahead {
       number = 1;
     }
     constexpr auto bytes = static_cast<Index>(sizeof(T));
-    const auto at = reinterpret_cast<std::uintptr_t>(rows);
-    const Area area = {at, number, size * bytes, stride * bytes, at};
+    const Area area = {
+        .row = reinterpret_cast<const char*>(rows), .rows = number, .bytes = size * bytes, .stride = stride * bytes};
     areas_[count_++] = area;
     lines_ += number * (size * bytes / line + 1);
   }
@@ -39,23 +39,27 @@ class Ahead {
   void step() {
     for (Index left = per_step_; first_ < count_;) {
       Area& area = areas_[first_];
-      for (const std::uintptr_t end = area.row + static_cast<std::uintptr_t>(area.bytes); area.next < end; --left) {
+      for (; area.next < area.bytes; area.next += to_next_line(area.row + area.next), --left) {
         if (left <= 0) return;
-        __builtin_prefetch(reinterpret_cast<const void*>(area.next), 0, 2);
-        area.next = (area.next / line + 1) * line;
+        __builtin_prefetch(area.row + area.next, 0, 2);
       }
-      area.row += static_cast<std::uintptr_t>(area.stride);
-      area.next = area.row;
-      if (--area.rows == 0) ++first_;
+      area.next = 0;
+      if (--area.rows == 0)
+        ++first_;
+      else
+        area.row += area.stride;
     }
   }
 
  private:
   struct Area {
-    std::uintptr_t row;
+    const char* row;
     Index rows, bytes, stride;
-    std::uintptr_t next;  // of what has not been asked for
+    Index next = 0;  // byte of the row that has not been asked for
   };
+  static Index to_next_line(const char* at) {
+    return line - static_cast<Index>(reinterpret_cast<std::uintptr_t>(at) % Buffer::alignment);
+  }
   static constexpr std::size_t most = 64;
   static constexpr auto line = static_cast<Index>(Buffer::alignment);
 
