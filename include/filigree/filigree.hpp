@@ -5,6 +5,8 @@
 
 #include "filigree/attention/attention.hpp"  // IWYU pragma: export
 #include "filigree/core/core.hpp"            // IWYU pragma: export
+#include "filigree/encoder/encoder.hpp"      // IWYU pragma: export
+#include "filigree/nn/nn.hpp"                // IWYU pragma: export
 #include "filigree/pattern/pattern.hpp"      // IWYU pragma: export
 #include "filigree/pipe/pipe.hpp"            // IWYU pragma: export
 #include "filigree/select/select.hpp"        // IWYU pragma: export

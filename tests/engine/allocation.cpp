@@ -1,73 +1,19 @@
 // SPDX-License-Identifier: MIT
 // The hot path with a reused workspace and a target of the right size allocates nothing, by operator new or malloc.
-#include <cstddef>
 #include <cstdlib>
 #include <filigree/filigree.hpp>
 #include <new>
 
+#include "allocations.hpp"
 #include "catch.hpp"
 #include "inputs.hpp"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define COUNTS 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define COUNTS 0
-#endif
-#endif
-#if !defined(COUNTS) && defined(__GLIBC__)
-#define COUNTS 1
-#endif
-
-#if COUNTS
-namespace {
-std::atomic<long> allocations{0};
-}
-// operator new ends here too.
-extern "C" {
-void* __libc_malloc(std::size_t);
-void* __libc_calloc(std::size_t, std::size_t);
-void* __libc_realloc(void*, std::size_t);
-void* __libc_memalign(std::size_t, std::size_t);
-
-void* malloc(std::size_t size) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  return __libc_malloc(size);
-}
-void* calloc(std::size_t count, std::size_t size) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  return __libc_calloc(count, size);
-}
-void* realloc(void* p, std::size_t size) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  return __libc_realloc(p, size);
-}
-void* aligned_alloc(std::size_t alignment, std::size_t size) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  return __libc_memalign(alignment, size);
-}
-int posix_memalign(void** p, std::size_t alignment, std::size_t size) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  *p = __libc_memalign(alignment, size);
-  return *p == nullptr ? 12 : 0;
-}
-}
-
+#if FILIGREE_COUNTS_ALLOCATIONS
 namespace fg = filigree;
+using test::allocated_by;
 using test::Index;
 using test::Matrix;
 using test::Random;
-
-namespace {
-
-template <class F>
-long allocated_by(F&& f) {
-  const long before = allocations.load();
-  f();
-  return allocations.load() - before;
-}
-
-}  // namespace
 
 TEST_CASE("the counter counts") {
   void* volatile p = nullptr;  // so that no allocation can be optimised away

@@ -17,6 +17,7 @@
 #include "filigree/kernel/pack.inl"
 #include "filigree/kernel/score_tile.inl"
 #include "filigree/kernel/append.inl"
+#include "filigree/kernel/multiply.inl"
 #include "filigree/kernel/attend.inl"
 #include "filigree/kernel/select.inl"
 #include "filigree/kernel/table.inl"

@@ -59,6 +59,21 @@
   return times_power_of_two(p, n, shifted, x, broadcast(least));
 }
 
+// 1 / (1 + exp(-x)): of exp(-|x|), which neither overflows nor loses what is small.
+[[gnu::always_inline]] inline Vec sigmoid(const Vec& x) {
+  const Vec e = exponential(x < Vec{} ? x : -x);
+  return (x < Vec{} ? e : broadcast(1)) / (broadcast(1) + e);
+}
+inline void sigmoid_all(Real* values, Index count) {
+  Index i = 0;
+  for (; i + lanes <= count; i += lanes) store(values + i, sigmoid(load(values + i)));
+  if (i == count) return;
+  Real last[lanes]{};
+  for (Index l = 0; i + l < count; ++l) last[l] = values[i + l];
+  store(last, sigmoid(load(last)));
+  for (Index l = 0; i + l < count; ++l) values[i + l] = last[l];
+}
+
 // w[i] = exp(w[i] - maximum) / (sum + exp(sink - maximum)); NaN anywhere makes every w NaN. The sum runs over lanes of
 // the list, then over the lanes in order. `w` is readable and writable up to a multiple of lanes. sink = -inf: none.
 inline SoftmaxSums<Real> softmax(Real* w, Index count, Real sink) {

@@ -79,6 +79,8 @@ struct Kernels {
   void (*score_part)(const Real* q, const Real* k, Index d, Real scale, Real* out, Index stride, Index begin,
                      Index end);
   void (*score_run)(const Real* q, const Real* panels, Index begin, Index end, Index d, Real scale, Real* out);
+  void (*multiply_panel)(const Real* a, Index groups, const Real* b, Index d, Strided<const Real> start,
+                         Strided<Real> out, Index vectors);
   void (*append_panel)(const Real* q, Index groups, const Real* k, Index d, Real scale, Column first,
                        Candidates<Real> rows);
   void (*append_scores)(const Real* scores, Index stride, Index count, Column first, Candidates<Real> rows);
@@ -88,6 +90,7 @@ struct Kernels {
   void (*thin_rows)(Candidates<Real> rows, Index count, Index k, Index slack, Index limit);
   void (*guess_rows)(Candidates<Real> rows, Index count, Index limit, float expected);
   void (*take_best)(Candidates<Real> rows, Index count, Index k, Candidates<Real> to);
+  void (*sigmoid)(Real* values, Index count);
   SoftmaxSums<Real> (*softmax)(Real* w, Index count, Real sink);
   bool (*all_finite)(const Real* v, Index stride, Index count, Index dv);
   void (*attend_chunk)(Real* tile, Index stride, const Segment* segments, Index count, const Real* v, Index v_stride,

@@ -11,15 +11,10 @@ struct Tile {
   Vec s[rows][vectors];
 };
 
+// Continues the chains in acc by d more features.
 template <int rows, int vectors>
-[[gnu::always_inline]] inline void score_tile(const Real* q /*[d][height]*/, const Real* k /*[d][width]*/, Index d,
-                                              Real scale, Tile<rows, vectors>& tile) {
-  Vec acc[rows][vectors];
-  FILIGREE_UNROLL
-  for (int r = 0; r < rows; ++r) {
-    FILIGREE_UNROLL
-    for (int c = 0; c < vectors; ++c) acc[r][c] = Vec{};
-  }
+[[gnu::always_inline]] inline void add_products(const Real* q /*[d][height]*/, const Real* k /*[d][width]*/, Index d,
+                                                Vec (&acc)[rows][vectors]) {
   FILIGREE_UNROLL_TWICE
   for (Index f = 0; f < d; ++f, q += height, k += width) {
     Vec key[vectors];
@@ -32,6 +27,18 @@ template <int rows, int vectors>
       for (int c = 0; c < vectors; ++c) acc[r][c] = multiply_add(query, key[c], acc[r][c]);
     }
   }
+}
+
+template <int rows, int vectors>
+[[gnu::always_inline]] inline void score_tile(const Real* q /*[d][height]*/, const Real* k /*[d][width]*/, Index d,
+                                              Real scale, Tile<rows, vectors>& tile) {
+  Vec acc[rows][vectors];
+  FILIGREE_UNROLL
+  for (int r = 0; r < rows; ++r) {
+    FILIGREE_UNROLL
+    for (int c = 0; c < vectors; ++c) acc[r][c] = Vec{};
+  }
+  add_products(q, k, d, acc);
   const Vec factor = broadcast(scale);
   FILIGREE_UNROLL
   for (int r = 0; r < rows; ++r) {

@@ -47,6 +47,12 @@ struct Sums {
 };
 
 /// Columns [begin, end) of a tile.
+template <class Real>
+struct Strided {
+  Real* data;
+  Index stride;
+};
+
 struct Segment {
   Index begin, end;
 };

@@ -133,6 +133,11 @@ inline constexpr bool has_matrix_stage = false;
 template <class... T>
 inline constexpr bool has_matrix_stage<std::tuple<T...>> = (WholeMatrixStage<T> || ...);
 
+template <class Stages>
+inline constexpr bool has_layer = false;
+template <class... T>
+inline constexpr bool has_layer<std::tuple<T...>> = (LayerStage<T> || ...);
+
 template <class Bound, class Stages, Real S>
 struct GeneralChoice {
   template <class Routed>

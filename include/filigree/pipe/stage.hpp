@@ -23,7 +23,9 @@ namespace filigree {
 /// scatters(const Grid&) const` (the keys of a query stand mostly apart, and not where those of the queries beside it
 /// do).
 struct Pattern {};
-/// Changes the value of each present entry: `S map(S value, Index p, Index j, const Grid&) const`.
+/// Changes the value of each present entry: `S map(S value, Index p, Index j, const Grid&) const`. May also have `void
+/// map_all(S* values, Index count) const`, the same for many, and `S slope(S x, S y) const`, the derivative at x, where
+/// y is what x becomes: then it is a layer of networks too.
 struct Map {};
 /// Makes entries absent by value: `void apply(Row<S>&) const`, which keeps NaN.
 struct Selector {};
@@ -38,6 +40,8 @@ struct MatrixStage {};
 /// third parameter, if there is one, is the tuple of the stages that stand before it. `template <class Next> static
 /// constexpr void check_next()` may refuse what follows (void: nothing). Only on scores.
 struct Router {};
+/// Has parameters, or another output than a row of the same width: a layer of a network, as filigree/nn/step.hpp says.
+struct Layer {};
 
 template <class T>
 concept Stage = requires {
@@ -57,9 +61,11 @@ template <class T>
 concept WholeMatrixStage = StageOf<T, MatrixStage>;
 template <class T>
 concept RouterStage = StageOf<T, Router>;
+template <class T>
+concept LayerStage = StageOf<T, Layer>;
 /// Everything that works on one row at a time.
 template <class T>
-concept RowStage = Stage<T> && !WholeMatrixStage<T> && !RouterStage<T>;
+concept RowStage = Stage<T> && !WholeMatrixStage<T> && !RouterStage<T> && !LayerStage<T>;
 
 namespace detail {
 
@@ -124,7 +130,10 @@ void apply(const T& stage, Row<S>& row) {
   if constexpr (PatternStage<T>) {
     row.filter([&](Index i) { return keeps(stage, p, row.position_of(i), row.grid); });
   } else if constexpr (MapStage<T>) {
-    for (Index i = 0; i < row.count; ++i) row.values[i] = stage.map(row.values[i], p, row.position_of(i), row.grid);
+    if constexpr (requires { stage.map_all(row.values, row.count); })
+      stage.map_all(row.values, row.count);
+    else
+      for (Index i = 0; i < row.count; ++i) row.values[i] = stage.map(row.values[i], p, row.position_of(i), row.grid);
     row.filter([&](Index i) { return row.values[i] != -std::numeric_limits<S>::infinity(); });
   } else {
     stage.apply(row);

@@ -178,6 +178,8 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
       Source::is_scores || !detail::has_router<StageTuple>,
       "filigree: this stage is a router (prob_sparse, block_top_k, lsh), which looks at queries and keys: use it "
       "on scores(Q, K), not on a dense source");
+  static_assert(!detail::has_layer<StageTuple>,
+                "filigree: this stage is a layer (linear, penalize): use it in network(...) or autoencoder(...)");
 
   Source source_;
   StageTuple stages_;

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <utility>
+
+#include "filigree/nn/pass.hpp"
+
+namespace filigree {
+
+/// What autoencoder(encoder, decoder) returns: a network whose targets are its inputs.
+template <class Encoder, class Decoder>
+class Autoencoder;
+
+template <class... E, class... D>
+class Autoencoder<std::tuple<E...>, std::tuple<D...>> : public detail::NetworkOf<std::tuple<E..., D...>>::type {
+  using Base = typename detail::NetworkOf<std::tuple<E..., D...>>::type;
+
+ public:
+  using Matrix = typename Base::Matrix;
+
+  Autoencoder(std::tuple<E...> encoder, std::tuple<D...> decoder, std::uint64_t seed)
+      : Base(std::tuple_cat(std::move(encoder), std::move(decoder)), seed) {
+    detail::require(this->outputs() == this->inputs(), "autoencoder(encoder, decoder): the decoder puts out ",
+                    this->outputs(), " columns, and the encoder takes ", this->inputs());
+  }
+
+  /// Number of columns of a code.
+  [[nodiscard]] Index latents() const { return this->width(sizeof...(E)); }
+
+  /// The codes of samples as rows.
+  ///
+  /// Shapes  X: N x inputs, result: N x latents
+  template <DenseExpression X>
+  [[nodiscard]] Matrix encode(const X& x) const {
+    return this->template run<0, sizeof...(E)>(x, "encode(X)");
+  }
+  /// What codes stand for.
+  ///
+  /// Shapes  X: N x latents, result: N x inputs
+  template <DenseExpression X>
+  [[nodiscard]] Matrix decode(const X& x) const {
+    return this->template run<sizeof...(E), Base::depth>(x, "decode(X)");
+  }
+};
+
+/// An encoder that makes codes and a decoder that makes samples of them again.
+///
+/// autoencoder(linear(64, 25) | sigmoid() | penalize(3.0 * kl(0.01)), linear(25, 64) | sigmoid())
+/// Throws     Error if a layer does not fit what comes before it, or the decoder's outputs are not the encoder's inputs
+/// Reference  Ng, CS294A lecture notes, "Sparse autoencoder"
+template <detail::Piped E, detail::Piped D>
+auto autoencoder(E&& encoder, D&& decoder, std::uint64_t seed = 0) {
+  auto e = detail::stages_of(std::forward<E>(encoder));
+  auto d = detail::stages_of(std::forward<D>(decoder));
+  return Autoencoder<decltype(e), decltype(d)>(std::move(e), std::move(d), seed);
+}
+
+}  // namespace filigree

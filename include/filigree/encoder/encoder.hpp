@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "filigree/encoder/autoencoder.hpp"  // IWYU pragma: export

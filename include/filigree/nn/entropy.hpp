@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cmath>
+
+#include "filigree/nn/term.hpp"
+
+namespace filigree {
+
+/// What entropy() returns.
+struct Entropy {
+  using Kind = Penalty;
+
+  template <Real S>
+  double add(const detail::ConstRows<S>& a, double factor, S* gradient, const detail::Session& session) const {
+    if (a.rows() == 0) return 0;
+    const double share = factor / static_cast<double>(a.rows());
+    return share * detail::sum_over_rows(a.rows(), session, [&](Index i) {
+             double sum = 0, logs = 0;
+             for (Index j = 0; j < a.cols(); ++j) {
+               const double size = std::abs(static_cast<double>(a(i, j)));
+               sum += size;
+               if (size > 0) logs += size * std::log(size);
+             }
+             if (sum == 0) return 0.0;
+             const double value = std::log(sum) - logs / sum;
+             for (Index j = 0; j < a.cols() && gradient != nullptr; ++j) {
+               const auto x = static_cast<double>(a(i, j));
+               if (x == 0) continue;
+               const double slope = (std::log(sum) - std::log(std::abs(x)) - value) / sum;
+               gradient[i * a.cols() + j] += static_cast<S>(share * (x > 0 ? slope : -slope));
+             }
+             return value;
+           });
+  }
+};
+
+/// The entropy of each sample's shares p_j = |a_j| / sum |a|: mean over samples of -sum_j p_j ln p_j.
+///
+/// Edge case  a sample of zeros counts 0; a latent at 0 gets no derivative
+/// Reference  Shannon, Bell System Technical Journal 27, 1948
+inline Entropy entropy() { return {}; }
+
+}  // namespace filigree

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <array>
+#include <tuple>
+#include <utility>
+
+#include "filigree/nn/linear.hpp"
+#include "filigree/nn/step.hpp"
+#include "filigree/pipe/pipeline.hpp"
+#include "filigree/pipe/widen.hpp"
+
+namespace filigree {
+
+template <class Net>
+class Pass;
+
+/// Layers one after the other, and their parameters.
+template <Real S, Stage... Stages>
+class Network {
+ public:
+  using Scalar = S;
+  using Matrix = Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  using Vector = Eigen::Matrix<S, Eigen::Dynamic, 1>;
+  using StageTuple = std::tuple<Stages...>;
+  static constexpr std::size_t depth = sizeof...(Stages);
+
+  Network(StageTuple stages, std::uint64_t seed) : stages_(std::move(stages)) {
+    Index width = first_inputs(), at = 0;
+    std::size_t number = 0;
+    const auto measure = [&](const auto& stage) {
+      widths_[number] = width;
+      offsets_[number++] = at;
+      if constexpr (detail::OwnLayer<std::remove_cvref_t<decltype(stage)>>) {
+        width = stage.outputs(width);
+        at += stage.parameters();
+      }
+    };
+    std::apply([&](const auto&... stage) { (measure(stage), ...); }, stages_);
+    widths_[depth] = width;
+    offsets_[depth] = at;
+    parameters_.resize(at);
+    each_layer([&](const auto& layer, std::size_t l) {
+      Generator generator(seed, l);
+      layer.start(parameters_.data() + offsets_[l], generator);
+    });
+  }
+
+  [[nodiscard]] Index inputs() const { return widths_[0]; }
+  [[nodiscard]] Index outputs() const { return widths_[depth]; }
+
+  /// The parameters of all layers, one after the other.
+  [[nodiscard]] Vector& parameters() { return parameters_; }
+  [[nodiscard]] const Vector& parameters() const { return parameters_; }
+
+  /// Stage number L, counted from 0.
+  template <std::size_t L>
+  [[nodiscard]] const auto& stage() const {
+    static_assert(L < depth, "filigree: network.stage<L>(): there are fewer stages");
+    return std::get<L>(stages_);
+  }
+  /// The weights of linear stage number L, in x out, in the memory of parameters().
+  template <std::size_t L>
+  [[nodiscard]] Eigen::Map<Matrix> weights() {
+    return {parameters_.data() + offsets_[L], stage<L>().in, stage<L>().out};
+  }
+  template <std::size_t L>
+  [[nodiscard]] Eigen::Map<const Matrix> weights() const {
+    return {parameters_.data() + offsets_[L], stage<L>().in, stage<L>().out};
+  }
+  /// Its biases.
+  template <std::size_t L>
+  [[nodiscard]] Eigen::Map<Vector> biases() {
+    return {parameters_.data() + offsets_[L] + stage<L>().weights(), stage<L>().out};
+  }
+  template <std::size_t L>
+  [[nodiscard]] Eigen::Map<const Vector> biases() const {
+    return {parameters_.data() + offsets_[L] + stage<L>().weights(), stage<L>().out};
+  }
+
+  /// The outputs for samples as rows. Dropout does nothing here.
+  ///
+  /// Shapes  X: N x inputs, result: N x outputs
+  /// Throws  Error if X.cols() is not inputs()
+  template <DenseExpression X>
+  [[nodiscard]] Matrix operator()(const X& x) const {
+    return run<0, depth>(x, "network(X)");
+  }
+
+  /// Number of columns before stage number l; of the outputs for l = depth.
+  [[nodiscard]] Index width(std::size_t l) const { return widths_[l]; }
+  /// Where the parameters of stage number l begin.
+  [[nodiscard]] Index offset(std::size_t l) const { return offsets_[l]; }
+
+  /// Calls f(layer, l) for the stages that have parameters.
+  template <class F>
+  void each_layer(F&& f) const {
+    [&]<std::size_t... L>(std::index_sequence<L...>) {
+      const auto visit = [&](const auto& stage, std::size_t l) {
+        if constexpr (detail::OwnLayer<std::remove_cvref_t<decltype(stage)>>) f(stage, l);
+      };
+      (visit(std::get<L>(stages_), L), ...);
+    }
+    (std::make_index_sequence<depth>{});
+  }
+
+ protected:
+  /// Stages [first, last) alone.
+  template <std::size_t first, std::size_t last, class X>
+  [[nodiscard]] Matrix run(const X& x, const char* call) const {
+    detail::require(x.cols() == widths_[first], call, ": X.cols() = ", x.cols(), " must be ", widths_[first]);
+    Matrix at(x.rows(), x.cols());
+    const detail::Reader<X> reader(x);
+    for (Index i = 0; i < x.rows(); ++i) reader.copy_row(i, at.data() + i * x.cols());
+    const detail::Session session(detail::Execution{});
+    [&]<std::size_t... L>(std::index_sequence<L...>) { (advance<first + L>(at, session), ...); }
+    (std::make_index_sequence<last - first>{});
+    return at;
+  }
+
+ private:
+  using Rows = detail::ConstRows<S>;
+
+  template <std::size_t L>
+  void advance(Matrix& at, const detail::Session& session) const {
+    using T = std::tuple_element_t<L, StageTuple>;
+    if constexpr (!detail::is_penalize<T> && !std::same_as<T, Dropout>) {
+      Matrix next(at.rows(), widths_[L + 1]);
+      const Rows x(at.data(), at.rows(), at.cols());
+      if constexpr (detail::OwnLayer<T>)
+        stage<L>().forward(parameters_.data() + offsets_[L], x, next.data(), session);
+      else
+        detail::Step<T, S>().forward(stage<L>(), x, next.data(), 0, session);
+      at = std::move(next);
+    }
+  }
+
+  /// What the first layer with a width of its own takes; all before it pass the width on.
+  [[nodiscard]] Index first_inputs() const {
+    Index width = -1;
+    each_layer([&](const auto& layer, std::size_t) {
+      if constexpr (requires { layer.inputs(); })
+        if (width < 0) width = layer.inputs();
+    });
+    return width;
+  }
+
+  StageTuple stages_;
+  std::array<Index, depth + 1> widths_, offsets_;
+  Vector parameters_;
+};
+
+namespace detail {
+
+template <class S, class T>
+inline constexpr bool agrees_on = true;
+template <class S, class T>
+  requires requires { typename T::Scalar; }
+inline constexpr bool agrees_on<S, T> = std::same_as<typename T::Scalar, S>;
+
+/// The scalar of the first layer that has one.
+template <class... T>
+struct ScalarOf {
+  static_assert(sizeof...(T) > 0, "filigree: network(stages): needs a layer with a scalar, such as linear(in, out)");
+};
+template <class First, class... Rest>
+struct ScalarOf<First, Rest...> : ScalarOf<Rest...> {};
+template <class First, class... Rest>
+  requires requires { typename First::Scalar; }
+struct ScalarOf<First, Rest...> {
+  using type = typename First::Scalar;
+  static_assert((agrees_on<type, Rest> && ...), "filigree: network(stages): all layers must have the same scalar");
+};
+
+template <class Tuple>
+struct NetworkOf;
+template <class... T>
+struct NetworkOf<std::tuple<T...>> {
+  using type = Network<typename ScalarOf<T...>::type, T...>;
+};
+
+}  // namespace detail
+
+/// A network of layers and stages: network(linear(64, 25) | sigmoid() | linear(25, 10), seed).
+///
+/// Any stage that has a derivative is a layer: maps with a slope, selectors, dropout.
+/// Throws  Error if a layer does not fit what comes before it
+template <detail::Piped P>
+auto network(P&& stages, std::uint64_t seed = 0) {
+  auto tuple = detail::stages_of(std::forward<P>(stages));
+  return typename detail::NetworkOf<decltype(tuple)>::type(std::move(tuple), seed);
+}
+
+}  // namespace filigree

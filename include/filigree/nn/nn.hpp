@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "filigree/nn/cross_entropy.hpp"             // IWYU pragma: export
+#include "filigree/nn/entropy.hpp"                   // IWYU pragma: export
+#include "filigree/nn/flops.hpp"                     // IWYU pragma: export
+#include "filigree/nn/gelu.hpp"                      // IWYU pragma: export
+#include "filigree/nn/group_lasso.hpp"               // IWYU pragma: export
+#include "filigree/nn/hoyer_square.hpp"              // IWYU pragma: export
+#include "filigree/nn/kl.hpp"                        // IWYU pragma: export
+#include "filigree/nn/l1.hpp"                        // IWYU pragma: export
+#include "filigree/nn/linear.hpp"                    // IWYU pragma: export
+#include "filigree/nn/network.hpp"                   // IWYU pragma: export
+#include "filigree/nn/normalized_squared_error.hpp"  // IWYU pragma: export
+#include "filigree/nn/pass.hpp"                      // IWYU pragma: export
+#include "filigree/nn/penalize.hpp"                  // IWYU pragma: export
+#include "filigree/nn/sigmoid.hpp"                   // IWYU pragma: export
+#include "filigree/nn/squared_error.hpp"             // IWYU pragma: export
+#include "filigree/nn/tanh.hpp"                      // IWYU pragma: export
+#include "filigree/nn/weight_decay.hpp"              // IWYU pragma: export

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "filigree/nn/term.hpp"
+
+namespace filigree {
+
+/// What squared_error() returns.
+struct SquaredError {
+  using Kind = Loss;
+
+  template <Real S>
+  double add(const detail::ConstRows<S>& y, const detail::ConstRows<S>& target, double factor, S* gradient,
+             const detail::Session& session) const {
+    if (y.rows() == 0) return 0;
+    const double share = factor / static_cast<double>(y.rows());
+    return share * detail::sum_over_rows(y.rows(), session, [&](Index i) {
+             double sum = 0;
+             for (Index j = 0; j < y.cols(); ++j) {
+               const double r = static_cast<double>(y(i, j)) - static_cast<double>(target(i, j));
+               sum += r * r;
+               if (gradient != nullptr) gradient[i * y.cols() + j] += static_cast<S>(2 * share * r);
+             }
+             return sum;
+           });
+  }
+};
+
+/// The squared distance of outputs and targets: mean over samples of sum_j (y_j - t_j)^2.
+inline SquaredError squared_error() { return {}; }
+
+}  // namespace filigree

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cmath>
+
+#include "filigree/pipe/stage.hpp"
+
+namespace filigree {
+
+/// What tanh() returns.
+struct Tanh {
+  using Category = Map;
+
+  template <Real S>
+  S map(S x, Index, Index, const Grid&) const {
+    return std::tanh(x);
+  }
+  template <Real S>
+  S slope(S, S y) const {
+    return (1 - y) * (1 + y);
+  }
+};
+
+/// The hyperbolic tangent.
+inline Tanh tanh() { return {}; }
+
+}  // namespace filigree

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cmath>
+#include <concepts>
+#include <type_traits>
+#include <utility>
+
+#include "filigree/core/check.hpp"
+#include "filigree/nn/rows.hpp"
+
+namespace filigree {
+
+// What is added up to a loss. A term is a small value type with a member type `Kind`, one of the following tags, and
+// the function that its tag asks for. It returns its value times the factor and, where there is a gradient, adds the
+// derivative of that. Reductions: the sum over latents or outputs, the mean over samples.
+
+/// Of activations: `double add(ConstRows<S> a, double factor, S* gradient, const Session&) const`.
+struct Penalty {};
+/// Of outputs and targets: `double add(ConstRows<S> y, ConstRows<S> target, double factor, S* gradient, const Session&)
+/// const`, whose gradient is that of y.
+struct Loss {};
+/// Of weights, biases excluded: `double add(const S* weights, Index count, double factor, S* gradient) const`.
+struct Decay {};
+
+namespace detail {
+struct Mixed {};  // the kind of a sum of different ones
+}  // namespace detail
+
+template <class T>
+concept Term = requires {
+  typename std::remove_cvref_t<T>::Kind;
+};
+template <class T, class Tag>
+concept TermOf = Term<T> && std::same_as<typename std::remove_cvref_t<T>::Kind, Tag>;
+
+/// What factor * term returns.
+template <Term T>
+struct Scaled {
+  using Kind = typename T::Kind;
+  double factor;
+  T term;
+};
+
+/// What a + b returns.
+template <Term A, Term B>
+struct Plus {
+  using Kind = std::conditional_t<TermOf<A, typename B::Kind>, typename B::Kind, detail::Mixed>;
+  A a;
+  B b;
+};
+
+/// Throws  Error if the factor is not finite
+template <Term T>
+Scaled<std::remove_cvref_t<T>> operator*(double factor, T&& term) {
+  detail::require(std::isfinite(factor), "factor * term: the factor must be finite, got ", factor);
+  return {factor, std::forward<T>(term)};
+}
+/// The same.
+template <Term T>
+Scaled<std::remove_cvref_t<T>> operator*(T&& term, double factor) {
+  return factor * std::forward<T>(term);
+}
+/// Adds terms.
+template <Term A, Term B>
+Plus<std::remove_cvref_t<A>, std::remove_cvref_t<B>> operator+(A&& a, B&& b) {
+  return {std::forward<A>(a), std::forward<B>(b)};
+}
+
+namespace detail {
+
+/// Calls f(term, factor) for each term of an expression, from left to right.
+template <Term T, class F>
+void each_term(const T& term, double factor, F&& f) {
+  if constexpr (requires { term.term; })
+    each_term(term.term, factor * term.factor, f);
+  else if constexpr (requires { term.a; })
+    each_term(term.a, factor, f), each_term(term.b, factor, f);
+  else
+    f(term, factor);
+}
+
+}  // namespace detail
+}  // namespace filigree

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "filigree/nn/term.hpp"
+
+namespace filigree {
+
+/// What weight_decay() returns.
+struct WeightDecay {
+  using Kind = Decay;
+
+  template <Real S>
+  double add(const S* weights, Index count, double factor, S* gradient) const {
+    double sum = 0;
+    for (Index i = 0; i < count; ++i) {
+      sum += static_cast<double>(weights[i]) * static_cast<double>(weights[i]);
+      if (gradient != nullptr) gradient[i] += static_cast<S>(factor * static_cast<double>(weights[i]));
+    }
+    return factor * sum / 2;
+  }
+};
+
+/// Half the sum of squared weights, biases excluded.
+inline WeightDecay weight_decay() { return {}; }
+
+}  // namespace filigree

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+// Counts allocations, by operator new or malloc, where malloc is ours to replace. For one source of a test.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdlib>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define FILIGREE_COUNTS_ALLOCATIONS 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define FILIGREE_COUNTS_ALLOCATIONS 0
+#endif
+#endif
+#if !defined(FILIGREE_COUNTS_ALLOCATIONS) && defined(__GLIBC__)
+#define FILIGREE_COUNTS_ALLOCATIONS 1
+#endif
+
+#if FILIGREE_COUNTS_ALLOCATIONS
+namespace test {
+inline std::atomic<long> allocations{0};
+}
+// operator new ends here too.
+extern "C" {
+void* __libc_malloc(std::size_t);
+void* __libc_calloc(std::size_t, std::size_t);
+void* __libc_realloc(void*, std::size_t);
+void* __libc_memalign(std::size_t, std::size_t);
+
+void* malloc(std::size_t size) {
+  test::allocations.fetch_add(1, std::memory_order_relaxed);
+  return __libc_malloc(size);
+}
+void* calloc(std::size_t count, std::size_t size) {
+  test::allocations.fetch_add(1, std::memory_order_relaxed);
+  return __libc_calloc(count, size);
+}
+void* realloc(void* p, std::size_t size) {
+  test::allocations.fetch_add(1, std::memory_order_relaxed);
+  return __libc_realloc(p, size);
+}
+void* aligned_alloc(std::size_t alignment, std::size_t size) {
+  test::allocations.fetch_add(1, std::memory_order_relaxed);
+  return __libc_memalign(alignment, size);
+}
+int posix_memalign(void** p, std::size_t alignment, std::size_t size) {
+  test::allocations.fetch_add(1, std::memory_order_relaxed);
+  *p = __libc_memalign(alignment, size);
+  return *p == nullptr ? 12 : 0;
+}
+}
+
+namespace test {
+
+template <class F>
+long allocated_by(F&& f) {
+  const long before = allocations.load();
+  f();
+  return allocations.load() - before;
+}
+
+}  // namespace test
+#endif

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+// Products of dense matrices: against long double, for operands that stand any way, and with the bits of single rows.
+#include <cmath>
+#include <filigree/engine/matrix_product.hpp>
+#include <filigree/filigree.hpp>
+
+#include "catch.hpp"
+#include "inputs.hpp"
+
+namespace fg = filigree;
+using test::Index;
+using test::Matrix;
+using test::Random;
+
+namespace {
+
+struct Serial {
+  fg::Workspace workspace;
+  fg::detail::Session session{{fg::ExecutorRef(fg::serial()), &workspace}};
+};
+
+template <class S>
+Matrix<S> product(const fg::detail::View<S>& a, const fg::detail::View<S>& b, const fg::detail::Session& session,
+                  const S* start = nullptr) {
+  Matrix<S> out = Matrix<S>::Constant(a.rows, b.cols, S(-9));
+  fg::detail::multiply<S>(a, b, {.data = out.data(), .stride = b.cols, .start = start}, session);
+  return out;
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("a product of matrices", "", float, double) {
+  using S = TestType;
+  Random random(571);
+  for (int number = 0; number < 120; ++number) {
+    const Index n = random.between(0, 130), m = random.between(0, 150);
+    const Index d = number % 10 == 0 ? random.between(1000, 5000) : random.between(0, 300);
+    const Matrix<S> a = test::normal<S>(random, n, d), b = test::normal<S>(random, d, m);
+    const Matrix<S> turned_a = a.transpose(), turned_b = b.transpose(), start = test::normal<S>(random, 1, m);
+    const auto va = number % 2 == 0 ? fg::detail::view(a) : fg::detail::view(turned_a).transposed();
+    const auto vb = number % 4 < 2 ? fg::detail::view(b) : fg::detail::view(turned_b).transposed();
+    INFO("case " << number << ": " << n << " x " << d << " x " << m);
+    const Matrix<S> out = product<S>(va, vb, Serial().session, start.data());
+    for (Index i = 0; i < n; ++i)
+      for (Index j = 0; j < m; ++j) {
+        long double sum = start(0, j), size = std::abs(sum);
+        for (Index f = 0; f < d; ++f) {
+          const long double term = static_cast<long double>(a(i, f)) * b(f, j);
+          sum += term;
+          size += std::abs(term);
+        }
+        // Each of d steps rounds once or twice, relative to what has been summed.
+        const auto bound = 2 * static_cast<long double>(d + 1) * size * std::numeric_limits<S>::epsilon();
+        REQUIRE(std::abs(static_cast<long double>(out(i, j)) - sum) <= bound);
+      }
+  }
+}
+
+TEMPLATE_TEST_CASE("a product's numbers do not depend on those beside them", "", float, double) {
+  using S = TestType;
+  Random random(572);
+  const Index n = 203, d = 3000, m = 151;  // several blocks of rows, panels and stretches
+  const Matrix<S> a = test::normal<S>(random, n, d), b = test::normal<S>(random, d, m);
+  const auto va = fg::detail::view(a), vb = fg::detail::view(b);
+  const Matrix<S> whole = product<S>(va, vb, Serial().session);
+
+  for (const Index threads : {2, 3}) {
+    fg::thread_pool pool(threads);
+    fg::Workspace workspace;
+    CHECK(test::same(product<S>(va, vb, fg::detail::Session({fg::ExecutorRef(pool), &workspace})), whole));
+  }
+  for (const Index i : {0, 7, 202}) {
+    const Matrix<S> row = a.row(i);
+    CHECK(test::same(product<S>(fg::detail::view(row), vb, Serial().session), Matrix<S>(whole.row(i))));
+  }
+  const Matrix<S> few = b.middleCols(60, 11);
+  CHECK(test::same(product<S>(va, fg::detail::view(few), Serial().session), Matrix<S>(whole.middleCols(60, 11))));
+
+  // In two parts, the second added to the first.
+  const Matrix<S> a1 = a.leftCols(1111), a2 = a.rightCols(d - 1111), b1 = b.topRows(1111), b2 = b.bottomRows(d - 1111);
+  Matrix<S> out = product<S>(fg::detail::view(a1), fg::detail::view(b1), Serial().session);
+  fg::detail::multiply<S>(fg::detail::view(a2), fg::detail::view(b2), {.data = out.data(), .stride = m, .add = true},
+                          Serial().session);
+  CHECK(test::same(out, whole));
+}
+
+TEMPLATE_TEST_CASE("a product writes its target and nothing else", "", float, double) {
+  using S = TestType;
+  Random random(573);
+  for (const Index m : {1, 15, 16, 25, 64, 70}) {
+    const Matrix<S> a = test::normal<S>(random, 9, 5), b = test::normal<S>(random, 5, m);
+    Matrix<S> out = Matrix<S>::Constant(11, m + 6, S(-9));
+    fg::detail::multiply<S>(fg::detail::view(a), fg::detail::view(b),
+                            {.data = out.data() + (m + 6) + 3, .stride = m + 6}, Serial().session);
+    CHECK(test::same(Matrix<S>(out.block(1, 3, 9, m)),
+                     product<S>(fg::detail::view(a), fg::detail::view(b), Serial().session)));
+    out.block(1, 3, 9, m).setConstant(S(-9));
+    CHECK((out.array() == S(-9)).all());
+  }
+}

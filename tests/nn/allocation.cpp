@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+// A training step after the first allocates nothing.
+#include <filigree/filigree.hpp>
+
+#include "allocations.hpp"
+#include "catch.hpp"
+#include "inputs.hpp"
+
+#if FILIGREE_COUNTS_ALLOCATIONS
+namespace fg = filigree;
+using test::Matrix;
+
+TEMPLATE_TEST_CASE("the second pass allocates nothing", "", float, double) {
+  using S = TestType;
+  test::Random random(631);
+  const Matrix<S> x = test::normal<S>(random, 300, 20), y = test::normal<S>(random, 300, 7);
+  const auto objective = 0.5 * fg::squared_error() + 0.1 * fg::normalized_squared_error() + fg::cross_entropy() +
+                         1e-4 * fg::weight_decay();
+  fg::thread_pool pool(3);
+  const auto check = [&](const auto& stages, fg::ExecutorRef executor) {
+    const auto net = fg::network(stages);
+    typename std::remove_cvref_t<decltype(net)>::Vector gradient;
+    fg::Pass pass(net, executor);
+    pass.gradient(net, x, y, objective, gradient);
+    CHECK(test::allocated_by([&] { pass.gradient(net, x, y, objective, gradient); }) == 0);
+    CHECK(test::allocated_by([&] { pass.loss(net, x.topRows(77), y.topRows(77), objective); }) == 0);
+  };
+  for (const fg::ExecutorRef executor : {fg::ExecutorRef(fg::serial()), fg::ExecutorRef(pool)}) {
+    const auto in = fg::linear<S>(20, 30), out = fg::linear<S>(30, 7);
+    check(in | fg::sigmoid() | fg::penalize(3.0 * fg::kl(0.01) + fg::l1()) | out | fg::tanh(), executor);
+    check(in | fg::top_k(4) | fg::penalize(fg::flops() + fg::entropy()) | out, executor);
+    check(in | fg::dropout(0.2, 1) | fg::relu() | fg::gelu() | out, executor);
+    check(in | fg::soft_threshold(0.1) | fg::penalize(fg::hoyer_square() + fg::group_lasso(4)) | out, executor);
+  }
+}
+#else
+TEST_CASE("allocations are counted where malloc is ours to replace") { SUCCEED(); }
+#endif
