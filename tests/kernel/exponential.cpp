@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The softmax kernel against long double.
+// The softmax kernel and the logistic function against long double.
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -120,4 +120,37 @@ TEMPLATE_TEST_CASE("special values in softmax", "", float, double) {
   CHECK(sunk[1] == S(1) / S(3));
   std::vector<S> empty;
   CHECK(softmax(empty).sum == S(0));
+}
+
+TEMPLATE_TEST_CASE("the logistic function is within a few ulp, everywhere", "", float, double) {
+  using S = TestType;
+  const auto& kernels = filigree::kernel::kernels<S>();
+  Random random(115);
+  const S most = std::is_same_v<S, float> ? S(87) : S(708);  // beyond, exp(-|x|) is taken as 0
+  for (const Index count : {1, 3, 16, 64, 1001}) {
+    std::vector<S> x(static_cast<std::size_t>(count) + 1, S(7));
+    for (Index i = 0; i < count; ++i)
+      x[static_cast<std::size_t>(i)] = static_cast<S>(random.normal() * (random.chance(0.5) ? 1 : 20));
+    x[0] = count % 2 == 0 ? S(0) : -most;
+    std::vector<S> y = x;
+    kernels.sigmoid(y.data(), count);
+    for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
+      INFO("x = " << x[i]);
+      const long double expected = 1 / (1 + std::exp(-static_cast<long double>(x[i])));
+      REQUIRE(std::abs(static_cast<long double>(y[i]) - expected) <= 4 * std::numeric_limits<S>::epsilon() * expected);
+      std::vector<S> one{x[i]};  // the same alone
+      kernels.sigmoid(one.data(), 1);
+      REQUIRE(test::same_bits(one[0], y[i]));
+    }
+    REQUIRE(y.back() == S(7));
+  }
+  constexpr S infinity = std::numeric_limits<S>::infinity();
+  std::vector<S> x{infinity, -infinity, std::numeric_limits<S>::quiet_NaN(), S(1e4), S(-1e4), S(-0.0)};
+  kernels.sigmoid(x.data(), 6);
+  CHECK(x[0] == 1);
+  CHECK(x[1] == 0);
+  CHECK(x[2] != x[2]);
+  CHECK(x[3] == 1);
+  CHECK(x[4] == 0);
+  CHECK(x[5] == S(0.5));
 }

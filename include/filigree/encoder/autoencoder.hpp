@@ -7,10 +7,10 @@
 
 namespace filigree {
 
-/// What autoencoder(encoder, decoder) returns: a network whose targets are its inputs.
 template <class Encoder, class Decoder>
 class Autoencoder;
 
+/// What autoencoder(encoder, decoder) returns: a network whose targets are its inputs.
 template <class... E, class... D>
 class Autoencoder<std::tuple<E...>, std::tuple<D...>> : public detail::NetworkOf<std::tuple<E..., D...>>::type {
   using Base = typename detail::NetworkOf<std::tuple<E..., D...>>::type;
