@@ -132,6 +132,26 @@ TEMPLATE_TEST_CASE("packed keys and sizes that shrink allocate nothing", "", flo
   CHECK(allocated_by([&] { out = (fg::scores(q, k.topRows(77)) | pipeline).with(workspace) * v.topRows(77); }) == 0);
   CHECK(allocated_by([&] { out.row(3) = (fg::scores(q.row(3), k) | pipeline).with(workspace) * v; }) == 0);
 }
+
+// Blocks are planned into two lists in turns: both must have grown.
+TEMPLATE_TEST_CASE("one block with many pieces allocates nothing the second time", "", float, double) {
+  using S = TestType;
+  Random random(532);
+  const Matrix<S> q = test::normal<S>(random, 10, 8), k = test::normal<S>(random, 4000, 8),
+                  v = test::normal<S>(random, 4000, 16);
+  std::vector<Index> ids;
+  for (Index i = 0; i < 40; ++i) ids.push_back(50 * i);
+  fg::Workspace workspace;
+  Matrix<S> out(10, 16);
+  const auto check = [&](const auto& pipeline) {
+    const auto a = (fg::scores(q, k) | pipeline).with(workspace);
+    out = a * v;
+    CHECK(allocated_by([&] { out = a * v; }) == 0);
+    CHECK(allocated_by([&] { out = a * v; }) == 0);
+  };
+  check((fg::window(8) || fg::global(ids)) | fg::softmax());
+  check((fg::window(8) || fg::global(ids)) | fg::top_k(5) | fg::softmax());
+}
 #else
 TEST_CASE("allocations are counted where malloc is ours to replace") { SUCCEED(); }
 #endif

@@ -73,6 +73,30 @@ TEMPLATE_TEST_CASE("a workspace remembers no V", "", float, double) {
   }
 }
 
+TEMPLATE_TEST_CASE("rows that are not finite reach those who see them, from rings and in shared chunks", "", float,
+                   double) {
+  using S = TestType;
+  Random random(564);
+  fg::thread_pool pool(3);
+  for (const Index n : {80, 900}) {  // fewer blocks than workers, and many
+    const Index m = n == 80 ? 300 : n;
+    const Matrix<S> q = test::normal<S>(random, n, 8), k = test::normal<S>(random, m, 8);
+    Matrix<S> v = test::normal<S>(random, m, 16);
+    const auto a = fg::scores(q, k) | fg::window(100) | fg::softmax();
+    const Matrix<S> clean = a * Placed<S>(v, 0, 16).map();
+    const Index bad = m - 50;
+    v(bad, 3) = std::numeric_limits<S>::quiet_NaN();
+    const Placed<S> placed(v, 1, 16);
+    const Matrix<S> alone = a * placed.map();
+    CHECK(test::same(Matrix<S>(a.on(pool) * placed.map()), alone));
+    for (Index i = 0; i < n; ++i) {
+      const bool sees = std::abs(m - n + i - bad) <= 100;
+      CHECK((alone(i, 3) != alone(i, 3)) == sees);
+      if (!sees) CHECK(test::same(Matrix<S>(alone.row(i)), Matrix<S>(clean.row(i))));
+    }
+  }
+}
+
 TEMPLATE_TEST_CASE("heads keep their rows of V apart", "", float, double) {
   using S = TestType;
   Random random(563);

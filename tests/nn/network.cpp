@@ -172,6 +172,30 @@ TEST_CASE("inputs and targets lie anywhere and are of any kind") {
   CHECK(pass.loss(net, x.topRows(0), y.topRows(0), fg::squared_error()) == 0);
 }
 
+TEST_CASE("no samples, in a pass that was used for none before") {
+  const auto net = fg::network(fg::linear<double>(6, 3) | fg::sigmoid());
+  fg::Pass pass(net);
+  Vector gradient = Vector::Constant(21, 9);
+  CHECK(pass.gradient(net, Matrix(0, 6), Matrix(0, 3), fg::squared_error() + fg::weight_decay(), gradient) ==
+        Approx(net.weights<0>().squaredNorm() / 2));
+  CHECK((gradient.head(18) - net.parameters().head(18)).cwiseAbs().maxCoeff() == 0);
+  CHECK((gradient.tail(3).array() == 0).all());
+}
+
+TEST_CASE("penalties at the ends, and samples in 16 bits") {
+  Random random(616);
+  const Matrix x = test::normal<double>(random, 40, 6), y = test::normal<double>(random, 40, 3);
+  const auto net = fg::network(fg::penalize(0.1 * fg::hoyer_square()) | fg::linear<double>(6, 3) | fg::tanh() |
+                               fg::penalize(0.2 * fg::hoyer_square()));
+  check_gradient(net, x, y, half_error);
+
+  const Eigen::Matrix<Eigen::half, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> narrow = x.cast<Eigen::half>();
+  fg::Pass pass(net);
+  const Matrix wide = narrow.cast<double>();
+  CHECK(pass.loss(net, narrow, y, fg::squared_error()) == pass.loss(net, wide, y, fg::squared_error()));
+  CHECK(test::same(net(narrow), net(wide)));
+}
+
 TEST_CASE("networks refuse what does not fit") {
   CHECK_THROWS_WITH(fg::linear(0, 3), "filigree: linear(in, out): in must be from 1 to 2147483647, got 0");
   CHECK_THROWS_WITH(fg::linear(3, -1), "filigree: linear(in, out): out must be from 1 to 2147483647, got -1");

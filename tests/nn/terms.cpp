@@ -120,6 +120,7 @@ TEST_CASE("zeros, empty batches and latents that never or always fire") {
   check(fg::hoyer_square(), 0);
   check(fg::entropy(), 0);
   check(fg::group_lasso(2), 0);
+  CHECK(value(fg::hoyer_square(), Matrix::Constant(2, 2, 1e-170)) == 0);  // its squares are not there
   for (const double always : {0.0, 1.0}) {
     const Matrix a = Matrix::Constant(3, 2, always);
     Matrix gradient = Matrix::Zero(3, 2);
@@ -157,6 +158,13 @@ TEST_CASE("losses are their formulas and have these gradients") {
   y << 1000, 0, -1000;
   t << 0, 1, 0;
   CHECK(loss(fg::cross_entropy(), y, t) == 1000);
+  t(0, 1) = std::nan("");
+  CHECK(std::isnan(loss(fg::squared_error(), y, t)));
+  Matrix two = Matrix::Zero(2, 3);
+  two(1, 0) = std::nan("");
+  CHECK(std::isnan(loss(fg::normalized_squared_error(), Matrix::Zero(2, 3), two)));
+  // The mean of equal numbers need not be that number.
+  CHECK_THROWS_AS(loss(fg::normalized_squared_error(), Matrix::Zero(3, 1), Matrix::Constant(3, 1, 0.1)), fg::Error);
   CHECK_THROWS_WITH(
       loss(fg::normalized_squared_error(), Matrix::Zero(3, 2), Matrix::Ones(3, 2)),
       "filigree: normalized_squared_error(): the targets of a batch must differ, and these 3 are all alike");

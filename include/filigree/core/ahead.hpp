@@ -18,6 +18,8 @@ class Ahead {
   /// Forgets what is still wanted.
   void clear() { first_ = count_ = lines_ = 0; }
 
+  [[nodiscard]] bool full() const { return count_ + 2 > most; }
+
   /// `number` rows of `size` values, `stride` apart.
   template <class T>
   void want(const T* rows, Index number, Index size, Index stride) {
@@ -30,10 +32,10 @@ class Ahead {
     const Area area = {
         .row = reinterpret_cast<const char*>(rows), .rows = number, .bytes = size * bytes, .stride = stride * bytes};
     areas_[count_++] = area;
-    lines_ += number * (size * bytes / line + 1);
+    lines_ += number * (size * bytes / line + 2);
   }
 
-  /// All that is wanted will have been asked for after this number of calls of step().
+  /// About all that is wanted will have been asked for after this number of calls of step().
   void spread(Index steps) { per_step_ = steps > 0 ? lines_ / steps + 1 : lines_; }
 
   void step() {
@@ -72,7 +74,7 @@ class Ahead {
 template <class Reader>
 void want_rows(const Reader& reader, Index first, Index count, Ahead& ahead) {
   if constexpr (Reader::direct)
-    if (reader.contiguous_rows() && reader.cols() > 0)  // else data() may be null
+    if (reader.contiguous_rows() && reader.cols() > 0 && count > 0)  // else there may be no such row
       ahead.want(reader.data() + first * reader.row_stride(), count, reader.cols(), reader.row_stride());
 }
 

@@ -61,6 +61,8 @@ class BlockEngine {
   void reserve(WorkerScratch& scratch) const {
     tiles_.reserve(height_, scratch);
     source_.reserve(scratch);
+    scratch.before.clear();  // K and V may be others than those of the last evaluation
+    scratch.ahead.clear();
     scratch.tile.get<S>(tiles_.round_up(height_) * stride);
     scratch.segments.reserve(32);
   }
@@ -97,7 +99,8 @@ class BlockEngine {
     const ValueRows<S>& v = values_;
     const Index begin = visits_before(first), end = visits_before(last);
     for (Index i = begin + 1; i < end; ++i) kernels_.merge_sums(slot(begin), slot(i), last - first, v.padded);
-    if constexpr (requires { sink.want(first, last, scratch.ahead); }) sink.want(first, last - first, scratch.ahead);
+    if constexpr (requires { sink.want(first, last, scratch.ahead); })
+      if (begin == end) sink.want(first, last - first, scratch.ahead);
     const kernel::Sums<S> sums =
         begin == end ? partial(first, last - first, v, scratch) : checked(slot(begin), first, last - first, v, scratch);
     finish_rows(first, last - first, sums, std::get<before>(stages_), sink);
@@ -130,11 +133,13 @@ class BlockEngine {
     };
     if (grid.n == 0) return 0;
     const Index one = seen(height_), two = seen(2 * height_);
+    scratch.block.clear();  // no block was computed
     return (two - one) * blocks <= 2 * (grid.m / kernels_.width + 1) ? one : (std::numeric_limits<Index>::max)();
   }
 
   /// Copies rows of V if that pays: as many as a worker has in its second-level cache if blocks beside each other see
-  /// no more, else all of them.
+  /// no more, else all of them. Engines that take turns on one worker, as those of heads, must get rows that need no
+  /// copy: a ring knows the numbers of panels alone.
   void align_values(Index count, const Session& session) const {
     const Index m = source_.grid().m, width = kernels_.width;
     if (!values_.worth_a_copy(count, m)) return;
@@ -180,6 +185,7 @@ class BlockEngine {
         if (number == start || visits[number - 1].chunk != c) visits[number++] = {first, c};
       });
     }
+    scratch.block.clear();
     return {visits, number};
   }
   /// Those of the visits [begin, end), each into its slot.
@@ -239,12 +245,15 @@ class BlockEngine {
     return whole;
   }
 
-  /// Asks for what this block reads and the one before it did not, and for the queries of the next.
+  /// Asks for what this block reads and the one before it did not, as far as there is room, and for the queries after
+  /// it.
   void look_ahead(const Block& block, const ValueRows<S>& v, WorkerScratch& scratch) const {
     if constexpr (requires { source_.want_panel(0, scratch.ahead); }) {
+      source_.want_queries(block.first + block.rows, block.rows, scratch.ahead);
       const Index width = kernels_.width, m = source_.grid().m, groups = tiles_.round_up(block.rows) / kernels_.height;
       Index panels = 0;
       tiles_.for_each_panel(scratch, [&](Index panel) {
+        if (scratch.ahead.full()) return;
         ++panels;
         if (tiles_.seen_before(panel, scratch)) return;
         source_.want_panel(panel, scratch.ahead);
@@ -252,7 +261,6 @@ class BlockEngine {
           scratch.ahead.want(v.data + panel * width * v.stride, (std::min)(width, m - panel * width), v.padded,
                              v.stride);
       });
-      source_.want_queries(block.first + block.rows, block.rows, scratch.ahead);
       scratch.ahead.spread(panels * groups);
     }
   }

@@ -70,6 +70,11 @@ class MatrixProduct {
     const Index blocks = (a_.rows + rows_ - 1) / rows_;
     const Index wanted = session_.concurrency() > 1 ? 4 * session_.concurrency() : 1;
     const Index stripes = std::clamp<Index>((wanted + blocks - 1) / blocks, 1, panels_);
+    const Index padded = ((std::min)(rows_, a_.rows) + kernels_.height - 1) / kernels_.height * kernels_.height;
+    for (Index worker = 0; worker < session_.concurrency(); ++worker) {  // whichever will be called
+      session_.scratch(worker).queries.template get<S>(padded * depth);
+      session_.scratch(worker).tile.template get<S>(kernels_.height * width);
+    }
     session_.run(blocks * stripes, [&](Index task, Index worker) {
       WorkerScratch& scratch = session_.scratch(worker);
       const Index first = task / stripes * rows_, rows = (std::min)(rows_, a_.rows - first), s = task % stripes;
@@ -116,6 +121,7 @@ class MatrixProduct {
   void pack_panel(Index p, Index from, Index depth, S* to) const {
     const Index width = kernels_.width, c0 = p * width, cols = (std::min)(width, b_.cols - c0);
     const S* at = b_.data + from * b_.row_stride + c0 * b_.col_stride;
+    if (depth == 0) return;
     if (b_.row_stride == 1 && b_.col_stride != 1) return kernels_.pack_panel(at, b_.col_stride, cols, depth, to);
     for (Index f = 0; f < depth; ++f, at += b_.row_stride, to += width) {
       for (Index c = 0; c < cols; ++c) to[c] = at[c * b_.col_stride];

@@ -69,6 +69,7 @@ class Tiles {
     source_.pack_queries(first, rows, queries);
     std::swap(scratch.block, scratch.before);
     plan(first, first + rows, scratch.sight, scratch.block);
+    scratch.before.reserve(scratch.block.capacity());  // it is planned into next
     scratch.alike = row_alike_until(first) >= first + rows;
     scratch.groups_planned = false;
     return {first, rows, queries};

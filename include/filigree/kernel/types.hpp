@@ -46,13 +46,14 @@ struct Sums {
   }
 };
 
-/// Columns [begin, end) of a tile.
+/// Rows that stand `stride` apart.
 template <class Real>
 struct Strided {
   Real* data;
   Index stride;
 };
 
+/// Columns [begin, end) of a tile.
 struct Segment {
   Index begin, end;
 };

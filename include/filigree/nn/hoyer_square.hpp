@@ -22,7 +22,7 @@ struct HoyerSquare {
                sum += std::abs(x);
                squares += x * x;
              }
-             if (sum == 0) return 0.0;
+             if (squares == 0) return 0.0;
              const double ratio = sum / squares;
              for (Index j = 0; j < a.cols() && gradient != nullptr; ++j) {
                const auto x = static_cast<double>(a(i, j));

@@ -51,9 +51,8 @@ struct Linear {
 
 /// A layer x W + b with `in` inputs and `out` outputs.
 ///
-/// Its parameters belong to the network that it becomes part of: W starts uniform in [-r, r] with r = sqrt(6 / (in +
-/// out
-/// + 1)), b at 0. linear<double>(in, out) makes a network of double.
+/// Its parameters belong to the network that it becomes part of. W starts uniform in [-r, r], where
+/// r = sqrt(6 / (in + out + 1)), and b at 0. linear<double>(in, out) makes a network of double.
 /// Cost       2 N in out operations for N samples, three times that with the way back
 /// Throws     Error if in or out is below 1
 /// Reference  Glorot and Bengio, AISTATS 2010, equation 16

@@ -108,6 +108,8 @@ class Network {
   /// Stages [first, last) alone.
   template <std::size_t first, std::size_t last, class X>
   [[nodiscard]] Matrix run(const X& x, const char* call) const {
+    static_assert(StoredReal<typename X::Scalar, S>,
+                  "filigree: network(X): X must have the scalar of the network; cast it with .cast<>()");
     detail::require(x.cols() == widths_[first], call, ": X.cols() = ", x.cols(), " must be ", widths_[first]);
     Matrix at(x.rows(), x.cols());
     const detail::Reader<X> reader(x);

@@ -23,7 +23,9 @@ struct NormalizedSquaredError {
       }
       return sum;
     });
-    detail::require(spread > 0, "normalized_squared_error(): the targets of a batch must differ, and these ", n,
+    bool alike = true;
+    for (Index i = 1; i < n && alike; ++i) alike = target.row(i) == target.row(0);
+    detail::require(!alike, "normalized_squared_error(): the targets of a batch must differ, and these ", n,
                     " are all alike");
     const double share = factor / spread;
     return share * detail::sum_over_rows(n, session, [&](Index i) {

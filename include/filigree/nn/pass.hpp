@@ -22,14 +22,15 @@ class Pass {
 
   /// The loss of samples X for targets Y: the objective's terms, and the penalties in the network.
   ///
-  /// Shapes  X: N x inputs, Y: N x outputs
+  /// `draw` numbers the draws of dropout: the same number drops the same.
+  /// Shapes  X: N x inputs, Y: N x outputs, of the network's scalar or of half or bfloat16
   /// Throws  Error if a shape does not fit
   template <DenseExpression X, DenseExpression Y, Term Objective>
-  double loss(const Net& net, const X& x, const Y& y, const Objective& objective) {
-    return run(net, x, y, objective, nullptr);
+  double loss(const Net& net, const X& x, const Y& y, const Objective& objective, std::uint64_t draw = 0) {
+    return run(net, x, y, objective, nullptr, draw);
   }
 
-  /// The same, and its gradient by the parameters. `draw` numbers the draws of dropout.
+  /// The same, and its gradient by the parameters.
   template <DenseExpression X, DenseExpression Y, Term Objective>
   double gradient(const Net& net, const X& x, const Y& y, const Objective& objective, Vector& gradient,
                   std::uint64_t draw = 0) {
@@ -41,7 +42,9 @@ class Pass {
   using Rows = detail::ConstRows<S>;
 
   template <class X, class Y, class Objective>
-  double run(const Net& net, const X& x, const Y& y, const Objective& objective, S* gradient, std::uint64_t draw = 0) {
+  double run(const Net& net, const X& x, const Y& y, const Objective& objective, S* gradient, std::uint64_t draw) {
+    static_assert(StoredReal<typename X::Scalar, S> && StoredReal<typename Y::Scalar, S>,
+                  "filigree: pass: X and Y must have the scalar of the network; cast them with .cast<>()");
     static_assert(!TermOf<Objective, Penalty>,
                   "filigree: the objective needs a loss of outputs, such as squared_error(); a penalty of activations "
                   "stands in the network: penalize(l1())");
@@ -50,8 +53,8 @@ class Pass {
     detail::require(y.cols() == net.outputs(), "pass: Y.cols() = ", y.cols(), " must be the network's outputs, ",
                     net.outputs());
     detail::require(y.rows() == x.rows(), "pass: Y.rows() = ", y.rows(), " must equal X.rows() = ", x.rows());
-    n_ = x.rows();
     const detail::Session session(detail::Execution{executor_, &workspace_});
+    n_ = x.rows();
     at_[0] = copy(x, memory_[0], session);
     [&]<std::size_t... L>(std::index_sequence<L...>) { (forward<L>(net, draw, session), ...); }
     (std::make_index_sequence<depth>{});
@@ -59,7 +62,7 @@ class Pass {
     const Rows outputs = rows(net, depth), target(copy(y, target_, session), n_, y.cols());
     S* slope = nullptr;
     if (gradient != nullptr) {
-      slope = slopes_[0].get<S>(n_ * widest(net));
+      slope = slopes_[0].get<S>((std::max)(n_ * widest(net), Index{1}));  // null would mean values alone
       std::fill_n(slope, n_ * y.cols(), S(0));
     }
     double value = 0;
@@ -123,7 +126,7 @@ class Pass {
       value += stage.add(rows(net, L), slope, session);
     } else {
       if (slope == nullptr) return;
-      const Index room = n_ * widest(net);
+      const Index room = (std::max)(n_ * widest(net), Index{1});
       S* const other = slopes_[slope == slopes_[0].template get<S>(room) ? 1 : 0].template get<S>(room);
       if constexpr (detail::OwnLayer<T>)
         stage.backward(net.parameters().data() + net.offset(L), rows(net, L), Rows(slope, n_, net.width(L + 1)),

@@ -12,7 +12,8 @@
 #include "filigree/weigh/dropout.hpp"
 
 // How stages take part in a network. A stage of the language that has a derivative is a layer as it is: maps with a
-// slope, and whatever makes entries absent, whose choice counts as constant. A layer (its Category is Layer) has
+// slope, and whatever makes entries absent, whose choice counts as constant. Between two stages of a network
+// stands a dense matrix, in which an absent entry is 0. A layer (its Category is Layer) has
 // Scalar, inputs(), outputs(width), weights() of parameters(), start(parameters, generator), forward(parameters, x, y,
 // session) and backward(parameters, x, dy, dx, gradient, session), which writes the gradient of its parameters and, if
 // it is not null, dx.
@@ -47,6 +48,7 @@ class Step<T, S> {
  public:
   void forward(const T& stage, const ConstRows<S>& x, S* y, std::uint64_t, const Session& session) {
     const Grid grid = {.n = x.rows(), .m = x.cols()};
+    check(stage, grid);
     for_each_rows(x.rows(), session, [&](Index first, Index last) {
       const Index begin = first * x.cols(), end = last * x.cols();
       if constexpr (requires { stage.map_all(y, Index{}); }) {
@@ -72,6 +74,7 @@ class Step<T, S> {
   void forward(const T& stage, const ConstRows<S>& x, S* y, std::uint64_t draw, const Session& session) {
     const Index n = x.rows(), cols = x.cols();
     grid_ = {.n = n, .m = cols};
+    check(stage, grid_);
     Column* columns = columns_.get<Column>(n * cols);
     Index* counts = counts_.get<Index>(n);
     std::fill_n(y, n * cols, S(0));
@@ -101,6 +104,10 @@ class Step<T, S> {
              list_.start[static_cast<std::size_t>(i) + 1] - begin);
       }
     } else {
+      for (Index worker = 0; worker < session.concurrency(); ++worker) {  // whichever will be called
+        session.scratch(worker).values.template get<S>(cols + Row<S>::padding);
+        session.scratch(worker).columns.template get<Column>(cols + Row<S>::padding);
+      }
       session.run((n + rows_per_task - 1) / rows_per_task, [&](Index task, Index worker) {
         WorkerScratch& scratch = session.scratch(worker);
         S* values = scratch.values.get<S>(cols + Row<S>::padding);

@@ -13,7 +13,8 @@ namespace filigree {
 
 // What is added up to a loss. A term is a small value type with a member type `Kind`, one of the following tags, and
 // the function that its tag asks for. It returns its value times the factor and, where there is a gradient, adds the
-// derivative of that. Reductions: the sum over latents or outputs, the mean over samples.
+// derivative of that. Reductions: the sum over latents or outputs, the mean over samples, where a term
+// says no other.
 
 /// Of activations: `double add(ConstRows<S> a, double factor, S* gradient, const Session&) const`.
 struct Penalty {};
@@ -72,12 +73,18 @@ namespace detail {
 /// Calls f(term, factor) for each term of an expression, from left to right.
 template <Term T, class F>
 void each_term(const T& term, double factor, F&& f) {
-  if constexpr (requires { term.term; })
-    each_term(term.term, factor * term.factor, f);
-  else if constexpr (requires { term.a; })
-    each_term(term.a, factor, f), each_term(term.b, factor, f);
-  else
-    f(term, factor);
+  f(term, factor);
+}
+template <class A, class B, class F>
+void each_term(const Plus<A, B>& sum, double factor, F&& f);
+template <class T, class F>
+void each_term(const Scaled<T>& scaled, double factor, F&& f) {
+  each_term(scaled.term, factor * scaled.factor, f);
+}
+template <class A, class B, class F>
+void each_term(const Plus<A, B>& sum, double factor, F&& f) {
+  each_term(sum.a, factor, f);
+  each_term(sum.b, factor, f);
 }
 
 }  // namespace detail

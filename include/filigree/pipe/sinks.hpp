@@ -133,7 +133,7 @@ struct ValueRows {
     const Index lanes = kernel::kernels<S>().lanes;
     const bool aligned = reinterpret_cast<std::uintptr_t>(data) % (static_cast<std::size_t>(lanes) * sizeof(S)) == 0 &&
                          stride % lanes == 0;
-    return !aligned && n >= (std::max)(m / 4, Index{1});
+    return padded > 0 && !aligned && n >= (std::max)(m / 4, Index{1});
   }
   /// A copy of these m rows.
   [[nodiscard]] ValueRows copied(Index m, const Session& session) const {

@@ -23,7 +23,7 @@ namespace detail {
 /// `places`, a power of two.
 class Ring {
  public:
-  /// As many places for things of this many bytes as leave room for others in the second-level cache of most machines.
+  /// As many places for things of this many bytes as fill 512 KiB, a share of the second-level cache.
   static Index places(std::size_t bytes) {
     constexpr std::size_t most = 512 * 1024;
     return static_cast<Index>(std::bit_floor((std::max)(most / (std::max)(bytes, std::size_t{1}), std::size_t{1})));
