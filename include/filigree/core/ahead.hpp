@@ -18,7 +18,8 @@ class Ahead {
   /// Forgets what is still wanted.
   void clear() { first_ = count_ = lines_ = 0; }
 
-  [[nodiscard]] bool full() const { return count_ + 2 > most; }
+  /// Whether there is no room for three more.
+  [[nodiscard]] bool full() const { return count_ + 3 > most; }
 
   /// `number` rows of `size` values, `stride` apart.
   template <class T>

@@ -249,7 +249,6 @@ class BlockEngine {
   /// it.
   void look_ahead(const Block& block, const ValueRows<S>& v, WorkerScratch& scratch) const {
     if constexpr (requires { source_.want_panel(0, scratch.ahead); }) {
-      source_.want_queries(block.first + block.rows, block.rows, scratch.ahead);
       const Index width = kernels_.width, m = source_.grid().m, groups = tiles_.round_up(block.rows) / kernels_.height;
       Index panels = 0;
       tiles_.for_each_panel(scratch, [&](Index panel) {
@@ -261,6 +260,7 @@ class BlockEngine {
           scratch.ahead.want(v.data + panel * width * v.stride, (std::min)(width, m - panel * width), v.padded,
                              v.stride);
       });
+      source_.want_queries(block.first + block.rows, block.rows, scratch.ahead);
       scratch.ahead.spread(panels * groups);
     }
   }
