@@ -30,7 +30,8 @@ class Pass {
     return run(net, x, y, objective, nullptr, draw);
   }
 
-  /// The same, and its gradient by the parameters.
+  /// The same, and its gradient by the parameters. The value is that of loss() up to rounding: a compiler that may
+  /// contract products and sums (g++ -march=native) need not do it alike in both.
   template <DenseExpression X, DenseExpression Y, Term Objective>
   double gradient(const Net& net, const X& x, const Y& y, const Objective& objective, Vector& gradient,
                   std::uint64_t draw = 0) {
