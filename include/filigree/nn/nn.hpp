@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "filigree/nn/adam.hpp"                      // IWYU pragma: export
+#include "filigree/nn/adamw.hpp"                     // IWYU pragma: export
 #include "filigree/nn/cross_entropy.hpp"             // IWYU pragma: export
 #include "filigree/nn/entropy.hpp"                   // IWYU pragma: export
+#include "filigree/nn/fit.hpp"                       // IWYU pragma: export
 #include "filigree/nn/flops.hpp"                     // IWYU pragma: export
 #include "filigree/nn/gelu.hpp"                      // IWYU pragma: export
 #include "filigree/nn/group_lasso.hpp"               // IWYU pragma: export
@@ -12,8 +15,12 @@
 #include "filigree/nn/linear.hpp"                    // IWYU pragma: export
 #include "filigree/nn/network.hpp"                   // IWYU pragma: export
 #include "filigree/nn/normalized_squared_error.hpp"  // IWYU pragma: export
+#include "filigree/nn/optimiser.hpp"                 // IWYU pragma: export
 #include "filigree/nn/pass.hpp"                      // IWYU pragma: export
 #include "filigree/nn/penalize.hpp"                  // IWYU pragma: export
+#include "filigree/nn/proximal_gradient.hpp"         // IWYU pragma: export
+#include "filigree/nn/schedule.hpp"                  // IWYU pragma: export
+#include "filigree/nn/sgd.hpp"                       // IWYU pragma: export
 #include "filigree/nn/sigmoid.hpp"                   // IWYU pragma: export
 #include "filigree/nn/squared_error.hpp"             // IWYU pragma: export
 #include "filigree/nn/tanh.hpp"                      // IWYU pragma: export

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cmath>
+
+#include "filigree/nn/optimiser.hpp"
+
+namespace filigree {
+
+/// Adam: m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2, theta -= rate m^ / (sqrt(v^) + epsilon), where m^
+/// and v^ are divided by 1 - beta^t.
+///
+/// Reference  Kingma and Ba, arXiv:1412.6980, algorithm 1
+struct adam {
+  double rate = 1e-3;     ///< step size
+  double beta1 = 0.9;     ///< memory of the gradient
+  double beta2 = 0.999;   ///< memory of its square
+  double epsilon = 1e-8;  ///< keeps steps finite where the gradient has been 0
+
+  static constexpr Index moments = 2;
+  template <Real S>
+  void step(const Parameters<S>& p, Index number, double factor) const {
+    const auto t = static_cast<double>(number);
+    const S size = static_cast<S>(rate * factor / (1 - std::pow(beta1, t)));
+    const S root = static_cast<S>(std::sqrt(1 - std::pow(beta2, t))), least = static_cast<S>(epsilon);
+    const S b1 = static_cast<S>(beta1), b2 = static_cast<S>(beta2);
+    const S c1 = static_cast<S>(1 - beta1), c2 = static_cast<S>(1 - beta2);
+    S *m = p.moments, *v = p.moments + p.count;
+    for (Index i = 0; i < p.count; ++i) {
+      const S g = p.gradient[i];
+      m[i] = b1 * m[i] + c1 * g;
+      v[i] = b2 * v[i] + c2 * g * g;
+      p.values[i] -= size * m[i] / (std::sqrt(v[i]) / root + least);
+    }
+  }
+};
+
+}  // namespace filigree

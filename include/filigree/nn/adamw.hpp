@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "filigree/nn/adam.hpp"
+
+namespace filigree {
+
+/// Adam whose weights, and not biases, also shrink by themselves: theta -= rate decay theta before each step.
+///
+/// Reference  Loshchilov and Hutter, arXiv:1711.05101, algorithm 2
+struct adamw {
+  double rate = 1e-3;     ///< step size
+  double beta1 = 0.9;     ///< memory of the gradient
+  double beta2 = 0.999;   ///< memory of its square
+  double epsilon = 1e-8;  ///< keeps steps finite where the gradient has been 0
+  double decay = 0.01;    ///< share of a weight that goes per step and unit of rate
+
+  static constexpr Index moments = 2;
+  template <Real S>
+  void step(const Parameters<S>& p, Index number, double factor) const {
+    const S kept = static_cast<S>(1 - rate * factor * decay);
+    for (Index i = 0; i < p.count && p.weights; ++i) p.values[i] *= kept;
+    adam{.rate = rate, .beta1 = beta1, .beta2 = beta2, .epsilon = epsilon}.step(p, number, factor);
+  }
+};
+
+}  // namespace filigree

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cmath>
+
+#include "filigree/nn/optimiser.hpp"
+
+namespace filigree {
+
+/// Gradient descent on a loss plus l1 times the sum of the weights' magnitudes, which reaches exact zeros:
+/// theta = soft(theta - rate g, rate l1), where soft(x, t) = sign(x) max(|x| - t, 0); biases by rate g alone.
+///
+/// Reference  Daubechies et al., arXiv:math/0307152; Beck and Teboulle, SIAM J. Imaging Sci. 2, 2009, equation 1.4
+struct proximal_gradient {
+  double rate = 0.01;  ///< step size
+  double l1 = 0.0;     ///< weight of the sum of magnitudes
+
+  static constexpr Index moments = 0;
+  template <Real S>
+  void step(const Parameters<S>& p, Index, double factor) const {
+    const S size = static_cast<S>(rate * factor), bound = p.weights ? static_cast<S>(rate * factor * l1) : S(0);
+    for (Index i = 0; i < p.count; ++i) {
+      const S x = p.values[i] - size * p.gradient[i];
+      p.values[i] = std::abs(x) <= bound ? S(0) : x - std::copysign(bound, x);  // NaN stays
+    }
+  }
+};
+
+}  // namespace filigree

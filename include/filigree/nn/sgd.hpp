@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "filigree/nn/optimiser.hpp"
+
+namespace filigree {
+
+/// Stochastic gradient descent: v = momentum v + g, theta -= rate v.
+///
+/// Reference  Sutskever et al., ICML 2013, section 2; the form is that of PyTorch
+struct sgd {
+  double rate = 0.01;     ///< step size
+  double momentum = 0.0;  ///< share of the last step that is kept, below 1
+
+  static constexpr Index moments = 1;
+  template <Real S>
+  void step(const Parameters<S>& p, Index, double factor) const {
+    const S decay = static_cast<S>(momentum), size = static_cast<S>(rate * factor);
+    for (Index i = 0; i < p.count; ++i) {
+      p.moments[i] = decay * p.moments[i] + p.gradient[i];
+      p.values[i] -= size * p.moments[i];
+    }
+  }
+};
+
+}  // namespace filigree

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+// Training: it reaches what it must, the same way each time, and leaves what it cannot use alone.
+#include <cmath>
+#include <filigree/filigree.hpp>
+#include <limits>
+
+#include "catch.hpp"
+#include "inputs.hpp"
+
+namespace fg = filigree;
+using test::Index;
+using test::Random;
+using Matrix = test::Matrix<double>;
+
+namespace {
+
+struct Problem {
+  explicit Problem(std::uint64_t stream) {
+    Random random(stream);
+    x = test::normal<double>(random, 200, 5);
+    weights = test::normal<double>(random, 5, 3);
+    y = (x * weights).rowwise() + Eigen::RowVector3d(1, -2, 3);
+  }
+  Matrix x, weights, y;
+};
+
+}  // namespace
+
+TEST_CASE("every optimiser finds a linear map") {
+  const Problem p(651);
+  const auto reaches = [&](const auto& optimiser, const fg::fit_options& options) {
+    auto net = fg::network(fg::linear<double>(5, 3));
+    const auto report = fg::fit(net, p.x, p.y, fg::squared_error(), optimiser, options);
+    CHECK(report.losses.back() < 1e-8);
+    CHECK((net.weights<0>() - p.weights).cwiseAbs().maxCoeff() < 1e-3);
+    CHECK(net.biases<0>()[1] == Approx(-2).epsilon(1e-3));
+  };
+  reaches(fg::sgd{.rate = 0.1}, {.epochs = 400});
+  reaches(fg::sgd{.rate = 0.01, .momentum = 0.9}, {.epochs = 60, .batch = 16});
+  reaches(fg::adam{.rate = 0.1}, {.epochs = 400, .batch = 50, .schedule = fg::cosine(1600)});
+  reaches(fg::adamw{.rate = 0.1, .decay = 0}, {.epochs = 400, .batch = 50, .schedule = fg::cosine(1600, 10)});
+  reaches(fg::proximal_gradient{.rate = 0.1}, {.epochs = 400});
+}
+
+TEST_CASE("weights that explain nothing become exact zeros") {
+  Random random(652);
+  const Matrix x = test::normal<double>(random, 500, 20);
+  const Matrix y = 2 * x.col(3) - x.col(11) + 0.01 * test::normal<double>(random, 500, 1);
+  auto net = fg::network(fg::linear<double>(20, 1));
+  fg::fit(net, x, y, 0.5 * fg::squared_error(), fg::proximal_gradient{.rate = 0.5, .l1 = 0.1}, {.epochs = 300});
+  for (Index j = 0; j < 20; ++j) {
+    // At the minimum the gradient is -l1 sign(w) where w is not 0, and within l1 where it is.
+    const double slope =
+        (x * net.weights<0>() + Matrix::Constant(500, 1, net.biases<0>()[0]) - y).col(0).dot(x.col(j)) / 500;
+    const double w = net.weights<0>()(j, 0);
+    if (j == 3 || j == 11)
+      CHECK(slope == Approx(w > 0 ? -0.1 : 0.1).epsilon(1e-6));
+    else {
+      CHECK(w == 0);
+      CHECK(std::abs(slope) <= 0.1);
+    }
+  }
+}
+
+TEST_CASE("the same seed takes the same way, whoever computes") {
+  Random random(653);
+  const test::Matrix<float> x = test::normal<float>(random, 333, 12);
+  const auto train = [&](std::uint64_t seed, fg::ExecutorRef executor) {
+    auto sae = fg::autoencoder(fg::linear(12, 20) | fg::dropout(0.1, 5) | fg::top_k(4), fg::linear(20, 12), 3);
+    const auto report = fg::fit(sae, x, fg::squared_error(), fg::adam{},
+                                {.epochs = 3, .batch = 32, .seed = seed, .executor = executor});
+    CHECK(report.steps == 3 * 11);
+    CHECK(report.losses[2] < report.losses[0]);
+    return sae.parameters();
+  };
+  const auto expected = train(1, fg::ExecutorRef(fg::serial()));
+  fg::thread_pool pool(3);
+  CHECK(test::same(train(1, fg::ExecutorRef(pool)), expected));
+  CHECK_FALSE(test::same(train(2, fg::ExecutorRef(fg::serial())), expected));
+}
+
+TEST_CASE("an epoch meets every sample once") {
+  // The bias of a network that sees only zeros moves by the mean target of each batch.
+  const Matrix x = Matrix::Zero(10, 1);
+  Matrix y(10, 1);
+  for (Index i = 0; i < 10; ++i) y(i, 0) = std::pow(2.0, static_cast<double>(i));
+  auto net = fg::network(fg::linear<double>(1, 1));
+  net.parameters().setZero();
+  // A tiny rate leaves the gradient as it is at 0: -2 mean(y); batches of 3, 3, 3 and 1 weigh 1, 1, 1 and 3 samples.
+  std::vector<double> seen;
+  double before = 0;
+  fg::fit(net, x, y, fg::squared_error(), fg::sgd{.rate = 1e-9}, {.epochs = 1, .batch = 3, .schedule = [&](Index) {
+                                                                    seen.push_back(net.biases<0>()[0] - before);
+                                                                    before = net.biases<0>()[0];
+                                                                    return 1.0;
+                                                                  }});
+  seen.push_back(net.biases<0>()[0] - before);
+  REQUIRE(seen.size() == 5);
+  const double sum = (3 * (seen[1] + seen[2] + seen[3]) + seen[4]) / 2e-9;
+  CHECK(sum == Approx(1023).epsilon(1e-5));
+}
+
+TEST_CASE("training stops when it is told to, or when nothing gets better") {
+  const Problem p(654);
+  auto net = fg::network(fg::linear<double>(5, 3));
+  Index epochs = 0;
+  auto report =
+      fg::fit(net, p.x, p.y, fg::squared_error(), fg::sgd{}, {.epochs = 50, .after_epoch = [&](const auto& epoch) {
+                                                                CHECK(epoch.epoch == ++epochs);
+                                                                return epochs < 7;
+                                                              }});
+  CHECK(report.losses.size() == 7);
+  report = fg::fit(net, p.x, p.y, fg::squared_error(), fg::sgd{.rate = 0}, {.epochs = 50, .patience = 4});
+  CHECK(report.losses.size() == 5);
+  report = fg::fit(net, p.x, p.y, fg::squared_error(), fg::sgd{}, {.epochs = 0});
+  CHECK(report.losses.empty());
+}
+
+TEST_CASE("long gradients are clipped, whatever their size") {
+  Matrix x = Matrix::Constant(1, 1, 1), y = Matrix::Constant(1, 1, 1e200);
+  auto net = fg::network(fg::linear<double>(1, 1));
+  net.parameters().setZero();
+  fg::fit(net, x, Matrix(y / 1e60), fg::squared_error(), fg::sgd{.rate = 1}, {.epochs = 1, .clip = 2});
+  // Both parameters have the same derivative.
+  CHECK(net.parameters()[0] == Approx(std::sqrt(2.0)));
+  CHECK(net.parameters()[1] == Approx(std::sqrt(2.0)));
+  CHECK(fg::detail::norm_of(Eigen::Vector2d(3e300, 4e300)) == Approx(5e300));
+}
+
+TEST_CASE("what is not finite is refused, and changes nothing") {
+  const Problem p(655);
+  auto net = fg::network(fg::linear<double>(5, 4) | fg::tanh() | fg::linear<double>(4, 3), 8);
+  const auto before = net.parameters();
+  Matrix bad = p.x;
+  bad(7, 2) = std::numeric_limits<double>::quiet_NaN();
+  CHECK_THROWS_WITH(fg::fit(net, bad, p.y, fg::squared_error(), fg::sgd{}),
+                    "filigree: fit: X(7, 2) must be finite, got nan");
+  bad = p.y;
+  bad(0, 1) = -std::numeric_limits<double>::infinity();
+  CHECK_THROWS_WITH(fg::fit(net, p.x, bad, fg::squared_error(), fg::sgd{}),
+                    "filigree: fit: Y(0, 1) must be finite, got -inf");
+  CHECK(test::same(net.parameters(), before));
+  const Matrix huge = 1e200 * p.y;
+  CHECK_THROWS_WITH(fg::fit(net, p.x, huge, 1e200 * fg::squared_error(), fg::sgd{}, {.epochs = 3}),
+                    test::contains("is not finite in step 1; the parameters are as they were before it"));
+  CHECK(test::same(net.parameters(), before));
+}
+
+TEST_CASE("fit refuses options that mean nothing") {
+  const Problem p(656);
+  auto net = fg::network(fg::linear<double>(5, 3));
+  const auto with = [&](const fg::fit_options& options) {
+    fg::fit(net, p.x, p.y, fg::squared_error(), fg::sgd{}, options);
+  };
+  CHECK_THROWS_WITH(with({.epochs = -1}), "filigree: fit: epochs must be at least 0, got -1");
+  CHECK_THROWS_WITH(with({.batch = -2}), "filigree: fit: batch must be at least 1, or 0 for all samples, got -2");
+  CHECK_THROWS_WITH(with({.clip = 0}), "filigree: fit: clip must be above 0, got 0");
+  CHECK_THROWS_WITH(with({.patience = -1}), "filigree: fit: patience must be at least 0, got -1");
+  CHECK_THROWS_WITH(fg::fit(net, p.y, p.y, fg::squared_error(), fg::sgd{}),
+                    "filigree: fit: X.cols() = 3 must be the network's inputs, 5");
+  CHECK_THROWS_WITH(fg::fit(net, Matrix(0, 5), Matrix(0, 3), fg::squared_error(), fg::sgd{}),
+                    "filigree: fit: X must have at least 1 row");
+}
