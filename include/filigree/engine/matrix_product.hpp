@@ -35,16 +35,18 @@ struct ProductTarget {
 };
 
 /// out = a b. The operands must not lie in the memory of the target.
+///
+/// Both are packed: b as panels of columns, some of which stay in the second-level cache while rows of a stream by. A b
+/// that fits there as a whole is packed first, and each task packs its rows of a; otherwise a is packed first, and each
+/// task packs its panels, which never reach memory.
 template <Real S>
 class MatrixProduct {
  public:
   MatrixProduct(const View<S>& a, const View<S>& b, const ProductTarget<S>& out, const Session& session)
       : a_(a), b_(b), out_(out), session_(session), kernels_(kernel::kernels<S>()) {
     panels_ = (b.cols + kernels_.width - 1) / kernels_.width;
-    // A stretch of a panel stays in the first-level cache while the groups of a block pass by it.
-    stretch_ = std::max<Index>(32 * 1024 / (kernels_.width * static_cast<Index>(sizeof(S))), 1);
-    deep_ = 8 * stretch_;
-    rows_ = 16 * kernels_.height;
+    groups_ = (a.rows + kernels_.height - 1) / kernels_.height;
+    most_ = 256 * 1024 / (kernels_.width * static_cast<Index>(sizeof(S)));
   }
 
   void run() const {
@@ -54,87 +56,116 @@ class MatrixProduct {
     if (out_.start != nullptr) std::copy_n(out_.start, b_.cols, start);
     Index from = 0;
     do {  // once at least: the product over nothing is where its chains begin
-      const Index depth = (std::min)(deep_, b_.rows - from);
-      add_stretch(from, depth, from == 0 && !out_.add ? start : nullptr);
+      const Index depth = (std::min)(most_, b_.rows - from);
+      add({from, depth, from == 0 && !out_.add ? start : nullptr});
       from += depth;
     } while (from < b_.rows);
   }
 
  private:
-  /// Continues all chains over the inner indices [from, from + depth); `start`: they begin there.
-  void add_stretch(Index from, Index depth, const S* start) const {
-    const Index width = kernels_.width;
-    S* panels = session_.keys().template get<S>(panels_ * depth * width);
-    session_.run(panels_, [&](Index p, Index) { pack_panel(p, from, depth, panels + p * depth * width); });
-    // Tasks are blocks of rows by some panels each, as many as keep all workers busy.
-    const Index blocks = (a_.rows + rows_ - 1) / rows_;
+  /// A stretch of the inner dimension, and where its chains begin; null: where those of the one before it ended.
+  struct Stretch {
+    Index from, depth;
+    const S* start;
+  };
+  /// Groups of rows, or panels of columns.
+  struct Part {
+    Index begin, end;
+  };
+  static constexpr Index block = 16;  // groups that are multiplied by some panels in turn
+
+  void add(const Stretch& stretch) const {
+    const Index a_size = kernels_.height * stretch.depth, b_size = kernels_.width * stretch.depth;
+    const Index fit = std::max<Index>(2 * most_ / std::max<Index>(stretch.depth, 1), 1);  // panels in the cache
+    const bool b_first = panels_ <= fit;
+    const Index columns = b_first ? 1 : (panels_ + fit - 1) / fit;
     const Index wanted = session_.concurrency() > 1 ? 4 * session_.concurrency() : 1;
-    const Index stripes = std::clamp<Index>((wanted + blocks - 1) / blocks, 1, panels_);
-    const Index padded = ((std::min)(rows_, a_.rows) + kernels_.height - 1) / kernels_.height * kernels_.height;
+    const Index stripes = std::clamp<Index>((wanted + columns - 1) / columns, 1, (groups_ + block - 1) / block);
     for (Index worker = 0; worker < session_.concurrency(); ++worker) {  // whichever will be called
-      session_.scratch(worker).queries.template get<S>(padded * depth);
-      session_.scratch(worker).tile.template get<S>(kernels_.height * width);
+      session_.scratch(worker).queries.template get<S>(b_first ? block * a_size : fit * b_size);
+      session_.scratch(worker).tile.template get<S>(kernels_.height * kernels_.width);
     }
-    session_.run(blocks * stripes, [&](Index task, Index worker) {
+    S* first = session_.keys().template get<S>(b_first ? panels_ * b_size : groups_ * a_size);
+    const Index parts = b_first ? panels_ : (groups_ + block - 1) / block;
+    session_.run(parts, [&](Index p, Index) {
+      if (b_first)
+        pack_panels({p, p + 1}, stretch, first + p * b_size);
+      else
+        pack_groups({p * block, (std::min)((p + 1) * block, groups_)}, stretch, first + p * block * a_size);
+    });
+    session_.run(columns * stripes, [&](Index task, Index worker) {
       WorkerScratch& scratch = session_.scratch(worker);
-      const Index first = task / stripes * rows_, rows = (std::min)(rows_, a_.rows - first), s = task % stripes;
-      const Index groups = (rows + kernels_.height - 1) / kernels_.height;
-      S* queries = scratch.queries.template get<S>(groups * kernels_.height * depth);
-      // One packed part for each stretch of a panel, as the kernel reads them.
-      for (Index f = 0; f < depth; f += stretch_)
-        pack_groups(first, rows, from + f, (std::min)(stretch_, depth - f), queries + f * groups * kernels_.height);
-      for (Index p = s * panels_ / stripes; p < (s + 1) * panels_ / stripes; ++p)
-        for (Index f = 0; f < depth || f == 0; f += stretch_)
-          multiply({first, rows, p, (std::min)(stretch_, depth - f)}, queries + f * groups * kernels_.height,
-                   panels + (p * depth + f) * width, f == 0 ? start : nullptr, scratch);
+      const Index column = task / stripes, stripe = task % stripes;
+      const Part panels = {b_first ? 0 : column * fit, b_first ? panels_ : (std::min)((column + 1) * fit, panels_)};
+      const Part rows = {stripe * groups_ / stripes, (stripe + 1) * groups_ / stripes};
+      S* own = scratch.queries.template get<S>(0);
+      if (!b_first) pack_panels(panels, stretch, own);
+      for (Index g = rows.begin; g < rows.end; g += block) {
+        const Part some = {g, (std::min)(g + block, rows.end)};
+        if (b_first) pack_groups(some, stretch, own);
+        const S* a = b_first ? own : first + g * a_size;
+        const S* b = b_first ? first : own;
+        for (Index p = panels.begin; p < panels.end; ++p, b += b_size) multiply(some, p, a, b, stretch, scratch);
+      }
     });
   }
 
-  struct Part {
-    Index first, rows, panel, depth;
-  };
-
-  /// One stretch of one panel for a block of rows. Tiles that reach beyond the target are computed apart.
-  void multiply(const Part& part, const S* a, const S* b, const S* start, WorkerScratch& scratch) const {
-    const Index width = kernels_.width, height = kernels_.height, lanes = kernels_.lanes;
-    const Index c0 = part.panel * width, cols = (std::min)(width, b_.cols - c0);
-    const Index vectors = (cols + lanes - 1) / lanes, whole = cols % lanes == 0 ? part.rows / height : 0;
-    S* to = out_.data + part.first * out_.stride + c0;
+  /// Some groups times a panel. Tiles that reach beyond the target are computed apart.
+  void multiply(const Part& groups, Index panel, const S* a, const S* b, const Stretch& stretch,
+                WorkerScratch& scratch) const {
+    const Index width = kernels_.width, height = kernels_.height, lanes = kernels_.lanes, depth = stretch.depth;
+    const Index c0 = panel * width, cols = (std::min)(width, b_.cols - c0), vectors = (cols + lanes - 1) / lanes;
+    const Index whole = cols % lanes == 0 ? std::clamp<Index>(a_.rows / height, groups.begin, groups.end) : groups.begin;
+    S* to = out_.data + groups.begin * height * out_.stride + c0;
     const auto begin = [&](const S* at, Index stride) -> kernel::Strided<const S> {
-      return start != nullptr ? kernel::Strided<const S>{start + c0, 0} : kernel::Strided<const S>{at, stride};
+      return stretch.start != nullptr ? kernel::Strided<const S>{stretch.start + c0, 0}
+                                      : kernel::Strided<const S>{at, stride};
     };
-    kernels_.multiply_panel(a, whole, b, part.depth, begin(to, out_.stride), {to, out_.stride}, vectors);
+    kernels_.multiply_panel(a, whole - groups.begin, b, depth, begin(to, out_.stride), {to, out_.stride}, vectors);
     S* tile = scratch.tile.template get<S>(height * width);
-    for (Index r = whole * height; r < part.rows; r += height) {
-      const Index rows = (std::min)(height, part.rows - r);
-      S* corner = to + r * out_.stride;
-      if (start == nullptr) {
+    for (Index g = whole; g < groups.end; ++g) {
+      const Index rows = (std::min)(height, a_.rows - g * height);
+      S* corner = out_.data + g * height * out_.stride + c0;
+      if (stretch.start == nullptr) {
         std::fill_n(tile, height * width, S(0));
         for (Index i = 0; i < rows; ++i) std::copy_n(corner + i * out_.stride, cols, tile + i * width);
       }
-      kernels_.multiply_panel(a + r * part.depth, 1, b, part.depth, begin(tile, width), {tile, width}, vectors);
+      kernels_.multiply_panel(a + (g - groups.begin) * height * depth, 1, b, depth, begin(tile, width), {tile, width},
+                              vectors);
       for (Index i = 0; i < rows; ++i) std::copy_n(tile + i * width, cols, corner + i * out_.stride);
     }
   }
 
-  /// Inner indices [from, from + depth) of panel p; columns beyond the last are 0.
-  void pack_panel(Index p, Index from, Index depth, S* to) const {
-    const Index width = kernels_.width, c0 = p * width, cols = (std::min)(width, b_.cols - c0);
-    const S* at = b_.data + from * b_.row_stride + c0 * b_.col_stride;
+  /// Panels one after the other; columns beyond the last are 0. Rows of b give to all panels before the next does, for
+  /// each may lie in a page of its own.
+  void pack_panels(const Part& panels, const Stretch& stretch, S* to) const {
+    const Index width = kernels_.width, depth = stretch.depth;
     if (depth == 0) return;
-    if (b_.row_stride == 1 && b_.col_stride != 1) return kernels_.pack_panel(at, b_.col_stride, cols, depth, to);
-    for (Index f = 0; f < depth; ++f, at += b_.row_stride, to += width) {
-      for (Index c = 0; c < cols; ++c) to[c] = at[c * b_.col_stride];
-      std::fill(to + cols, to + width, S(0));
+    const S* at = b_.data + stretch.from * b_.row_stride;
+    const auto cols = [&](Index p) { return (std::min)(width, b_.cols - p * width); };
+    if (b_.row_stride == 1 && b_.col_stride != 1) {
+      for (Index p = panels.begin; p < panels.end; ++p, to += depth * width)
+        kernels_.pack_panel(at + p * width * b_.col_stride, b_.col_stride, cols(p), depth, to);
+      return;
     }
+    for (Index f = 0; f < depth; ++f, at += b_.row_stride)
+      for (Index p = panels.begin; p < panels.end; ++p) {
+        S* row = to + ((p - panels.begin) * depth + f) * width;
+        const S* from = at + p * width * b_.col_stride;
+        if (b_.col_stride == 1)
+          std::copy_n(from, cols(p), row);
+        else
+          for (Index c = 0; c < cols(p); ++c) row[c] = from[c * b_.col_stride];
+        std::fill(row + cols(p), row + width, S(0));
+      }
   }
 
-  /// Rows [first, first + rows) as groups; missing rows of the last group are 0.
-  void pack_groups(Index first, Index rows, Index from, Index depth, S* to) const {
-    const Index height = kernels_.height;
-    for (Index g = 0; g < rows; g += height, to += depth * height) {
-      const S* at = a_.data + (first + g) * a_.row_stride + from * a_.col_stride;
-      const Index present = (std::min)(height, rows - g);
+  /// Groups one after the other; missing rows of the last one are 0.
+  void pack_groups(const Part& groups, const Stretch& stretch, S* to) const {
+    const Index height = kernels_.height, depth = stretch.depth;
+    for (Index g = groups.begin; g < groups.end; ++g, to += depth * height) {
+      const S* at = a_.data + g * height * a_.row_stride + stretch.from * a_.col_stride;
+      const Index present = (std::min)(height, a_.rows - g * height);
       if (a_.col_stride == 1 && present == height) {
         kernels_.pack_group(at, a_.row_stride, depth, to);
         continue;
@@ -149,7 +180,7 @@ class MatrixProduct {
   ProductTarget<S> out_;
   const Session& session_;
   const kernel::Kernels<S>& kernels_;
-  Index panels_, stretch_, deep_, rows_;
+  Index panels_, groups_, most_;  // most: features of a panel of 256 KiB
 };
 
 template <Real S>

@@ -53,11 +53,13 @@ class SelectionEngine {
   SelectionEngine(const Bound& source, const Stages& stages, const Session& session, Index count)
       : source_(source), stages_(stages), tiles_(source, stages), kernels_(kernel::kernels<S>()) {
     pack_keys(source, session, count);
-    // A block of queries and a panel of keys share the first-level cache; a panel is read once per block.
+    // A block of queries and a panel of keys share the first-level cache; a panel is read once per block. Where a panel
+    // alone would fill it, both are in the second, and the more queries the fewer panels come from beyond.
     const Index cached = 24 * 1024 / (static_cast<Index>(sizeof(S)) * std::max<Index>(source.d(), 1));
+    const Index rows = cached >= 96 ? 96 : 4 * cached >= 96 ? 192 : 384;
     const Index tasks = session.concurrency() > 1 ? 4 * session.concurrency() : 1;
     const Index fair = tiles_.round_up(std::max<Index>((count + tasks - 1) / tasks, 1));
-    block_ = height_ = (std::min)(tiles_.round_up(std::clamp<Index>(cached, 4 * kernels_.height, 96)), fair);
+    block_ = height_ = (std::min)(tiles_.round_up(rows), fair);
     room_ = kernels_.width + 2 * Row<S>::padding;  // one more panel, in whole vectors, and a vector beyond them
     if constexpr (ranked) {
       // Long enough that thinning is rare, short enough that it is cheap: a pass reads all of it.
