@@ -198,8 +198,8 @@ TEST_CASE("penalties at the ends, and samples in 16 bits") {
 }
 
 TEST_CASE("networks refuse what does not fit") {
-  CHECK_THROWS_WITH(fg::linear(0, 3), "filigree: linear(in, out): in must be from 1 to 2147483647, got 0");
-  CHECK_THROWS_WITH(fg::linear(3, -1), "filigree: linear(in, out): out must be from 1 to 2147483647, got -1");
+  CHECK_THROWS_WITH(fg::linear(0, 3), "filigree: linear(in, out): in must be from 1 to 2147482623, got 0");
+  CHECK_THROWS_WITH(fg::linear(3, -1), "filigree: linear(in, out): out must be from 1 to 2147482623, got -1");
   CHECK_THROWS_WITH(fg::network(fg::linear(4, 5) | fg::sigmoid() | fg::linear(6, 2)),
                     "filigree: linear(6, 2): gets 5 columns from the stage before it, not 6");
   CHECK_THROWS_WITH(fg::autoencoder(fg::linear(4, 5), fg::linear(5, 3)),

@@ -115,7 +115,8 @@ class MatrixProduct {
                 WorkerScratch& scratch) const {
     const Index width = kernels_.width, height = kernels_.height, lanes = kernels_.lanes, depth = stretch.depth;
     const Index c0 = panel * width, cols = (std::min)(width, b_.cols - c0), vectors = (cols + lanes - 1) / lanes;
-    const Index whole = cols % lanes == 0 ? std::clamp<Index>(a_.rows / height, groups.begin, groups.end) : groups.begin;
+    const Index whole =
+        cols % lanes == 0 ? std::clamp<Index>(a_.rows / height, groups.begin, groups.end) : groups.begin;
     S* to = out_.data + groups.begin * height * out_.stride + c0;
     const auto begin = [&](const S* at, Index stride) -> kernel::Strided<const S> {
       return stretch.start != nullptr ? kernel::Strided<const S>{stretch.start + c0, 0}

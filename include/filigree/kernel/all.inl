@@ -14,6 +14,7 @@
 #include "filigree/kernel/widen.inl"
 #include "filigree/kernel/exponential.inl"
 #include "filigree/kernel/gather.inl"
+#include "filigree/kernel/dots.inl"
 #include "filigree/kernel/pack.inl"
 #include "filigree/kernel/score_tile.inl"
 #include "filigree/kernel/append.inl"

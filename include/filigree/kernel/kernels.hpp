@@ -101,6 +101,7 @@ struct Kernels {
   SoftmaxSums<Real> (*finish_row)(Sums<Real> row, Index dv, Real sink);
   void (*gather)(Real* out, const Real* weights, const Column* columns, Index count, const Real* v, Index stride,
                  Index dv);
+  void (*dots)(Real* out, const Real* x, const Column* columns, Index count, const Real* v, Index stride, Index d);
 };
 
 #if defined(FILIGREE_KERNELS_ELSEWHERE)

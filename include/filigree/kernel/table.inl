@@ -28,4 +28,5 @@ inline constexpr Kernels<Real> table{.lanes = lanes,
                                      .attend_careful = attend_careful,
                                      .merge_sums = merge_sums,
                                      .finish_row = finish_row,
-                                     .gather = gather};
+                                     .gather = gather,
+                                     .dots = dots};

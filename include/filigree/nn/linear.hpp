@@ -6,8 +6,8 @@
 
 #include "filigree/core/random.hpp"
 #include "filigree/engine/matrix_product.hpp"
-#include "filigree/nn/rows.hpp"
-#include "filigree/pipe/stage.hpp"
+#include "filigree/nn/sparse_product.hpp"
+#include "filigree/nn/step.hpp"
 
 namespace filigree {
 
@@ -32,36 +32,78 @@ struct Linear {
     fill_uniform(detail::Rows<S>(parameters, in, out), -r, r, generator);
     std::fill_n(parameters + in * out, out, S(0));
   }
-
-  void forward(const S* parameters, const detail::ConstRows<S>& x, S* y, const detail::Session& session) const {
-    const detail::View<S> weights = {parameters, in, out, out, 1};
-    detail::multiply(detail::view(x), weights, {.data = y, .stride = out, .start = parameters + in * out}, session);
-  }
-
-  /// dx may be null.
-  void backward(const S* parameters, const detail::ConstRows<S>& x, const detail::ConstRows<S>& dy, S* dx, S* gradient,
-                const detail::Session& session) const {
-    const detail::View<S> weights = {parameters, in, out, out, 1};
-    if (dx != nullptr) detail::multiply(detail::view(dy), weights.transposed(), {.data = dx, .stride = in}, session);
-    detail::multiply(detail::view(x).transposed(), detail::view(dy), {.data = gradient, .stride = out}, session);
-    const double* sums = detail::sum_columns(dy, session, [](S d) { return d; });
-    for (Index j = 0; j < out; ++j) gradient[in * out + j] = static_cast<S>(sums[j]);
-  }
 };
 
 /// A layer x W + b with `in` inputs and `out` outputs.
 ///
 /// Its parameters belong to the network that it becomes part of. W starts uniform in [-r, r], where
 /// r = sqrt(6 / (in + out + 1)), and b at 0. linear<double>(in, out) makes a network of double.
-/// Cost       2 N in out operations for N samples, three times that with the way back
+/// Cost       2 N in out operations for N samples, three times that with the way back. After a stage that keeps few
+///            entries it costs 2 N kept out, and three times that; before one that does, its own way back costs
+///            2 N kept in, and followed by top_k or a threshold its outputs are never held at once
 /// Throws     Error if in or out is below 1
 /// Reference  Glorot and Bengio, AISTATS 2010, equation 16
 template <Real S = float>
 Linear<S> linear(Index in, Index out) {
-  constexpr Index most = (std::numeric_limits<kernel::Column>::max)();
+  constexpr Index most = (std::numeric_limits<kernel::Column>::max)() - 1024;
   detail::require(in >= 1 && in <= most, "linear(in, out): in must be from 1 to ", most, ", got ", in);
   detail::require(out >= 1 && out <= most, "linear(in, out): out must be from 1 to ", most, ", got ", out);
   return {.in = in, .out = out};
 }
 
+namespace detail {
+
+template <Real S>
+class Step<Linear<S>, S> {
+ public:
+  void forward(const Linear<S>& layer, const S* weights, Flow<S>& in, Flow<S>& out, const Way& way) {
+    const S* biases = weights + layer.weights();
+    S* y = out.fill(in.n, layer.out);
+    if (in.sparse())
+      multiply_lists(in.lists, weights, biases, layer.out, y, way.session);
+    else
+      multiply(view(in.rows(way.session)), {weights, layer.in, layer.out, layer.out, 1},
+               {.data = y, .stride = layer.out, .start = biases}, way.session);
+  }
+
+  Slope<S> backward(const Linear<S>& layer, const S* weights, Flow<S>& in, Flow<S>& out, const Slope<S>& dy,
+                    S* gradient, bool further, const Way& way) {
+    const Session& session = way.session;
+    S* biases = gradient + layer.weights();
+    const bool few = !in.sparse() && dy.kept != nullptr && is_sparse(*dy.kept, layer.out);
+    if (few) {
+      by_column_.sort(*dy.kept, dy.kept->slopes, layer.out);
+      multiply_turned(in.rows(session), by_column_, layer.out, gradient, session);
+      for (Index j = 0; j < layer.out; ++j) biases[j] = by_column_.sum(j);
+      if (!further) return {};
+    }
+    const Rows<S> all = spread(dy, out.n, out.cols, spread_, session);
+    const ConstRows<S> slopes(all.data(), out.n, out.cols);
+    if (!few) {
+      if (in.sparse()) {
+        by_column_.sort(in.lists, in.lists.values, layer.in);
+        multiply_columns(by_column_, layer.in, slopes, gradient, session);
+      } else {
+        multiply(view(in.rows(session)).transposed(), view(slopes), {.data = gradient, .stride = layer.out}, session);
+      }
+      const double* sums = sum_columns(slopes, session, [](S d) { return d; });
+      for (Index j = 0; j < layer.out; ++j) biases[j] = static_cast<S>(sums[j]);
+    }
+    if (!further) return {};
+    if (in.sparse()) {
+      dot_lists(in.lists, slopes, weights, session);
+      return {.kept = &in.lists};
+    }
+    S* dx = slopes_.template get<S>((std::max)(in.n * layer.in, Index{1}));
+    const View<S> w = {weights, layer.in, layer.out, layer.out, 1};
+    multiply(view(slopes), w.transposed(), {.data = dx, .stride = layer.in}, session);
+    return {.all = dx};
+  }
+
+ private:
+  Buffer slopes_, spread_;
+  ByColumn<S> by_column_;
+};
+
+}  // namespace detail
 }  // namespace filigree

@@ -5,10 +5,8 @@
 #include <tuple>
 #include <utility>
 
-#include "filigree/nn/linear.hpp"
-#include "filigree/nn/step.hpp"
+#include "filigree/nn/forward.hpp"
 #include "filigree/pipe/pipeline.hpp"
-#include "filigree/pipe/widen.hpp"
 
 namespace filigree {
 
@@ -111,32 +109,13 @@ class Network {
     static_assert(StoredReal<typename X::Scalar, S>,
                   "filigree: network(X): X must have the scalar of the network; cast it with .cast<>()");
     detail::require(x.cols() == widths_[first], call, ": X.cols() = ", x.cols(), " must be ", widths_[first]);
-    Matrix at(x.rows(), x.cols());
-    const detail::Reader<X> reader(x);
-    for (Index i = 0; i < x.rows(); ++i) reader.copy_row(i, at.data() + i * x.cols());
     const detail::Session session(detail::Execution{});
-    [&]<std::size_t... L>(std::index_sequence<L...>) { (advance<first + L>(at, session), ...); }
-    (std::make_index_sequence<last - first>{});
-    return at;
+    detail::Forward<S, StageTuple> forward;
+    forward.template run<first, last>(*this, x, {.session = session, .training = false, .draw = 0});
+    return forward.at(last).rows(session);
   }
 
  private:
-  using Rows = detail::ConstRows<S>;
-
-  template <std::size_t L>
-  void advance(Matrix& at, const detail::Session& session) const {
-    using T = std::tuple_element_t<L, StageTuple>;
-    if constexpr (!detail::is_penalize<T> && !std::same_as<T, Dropout>) {
-      Matrix next(at.rows(), widths_[L + 1]);
-      const Rows x(at.data(), at.rows(), at.cols());
-      if constexpr (detail::OwnLayer<T>)
-        stage<L>().forward(parameters_.data() + offsets_[L], x, next.data(), session);
-      else
-        detail::Step<T, S>().forward(stage<L>(), x, next.data(), 0, session);
-      at = std::move(next);
-    }
-  }
-
   /// What the first layer with a width of its own takes; all before it pass the width on.
   [[nodiscard]] Index first_inputs() const {
     Index width = -1;

@@ -2,21 +2,26 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
+#include <limits>
+#include <tuple>
 #include <type_traits>
 
 #include "filigree/core/random.hpp"
+#include "filigree/nn/affine.hpp"
+#include "filigree/nn/flow.hpp"
 #include "filigree/nn/penalize.hpp"
-#include "filigree/nn/rows.hpp"
 #include "filigree/pipe/evaluator.hpp"
 #include "filigree/pipe/row_list.hpp"
 #include "filigree/weigh/dropout.hpp"
 
 // How stages take part in a network. A stage of the language that has a derivative is a layer as it is: maps with a
-// slope, and whatever makes entries absent, whose choice counts as constant. Between two stages of a network
-// stands a dense matrix, in which an absent entry is 0. A layer (its Category is Layer) has
-// Scalar, inputs(), outputs(width), weights() of parameters(), start(parameters, generator), forward(parameters, x, y,
-// session) and backward(parameters, x, dy, dx, gradient, session), which writes the gradient of its parameters and, if
-// it is not null, dx.
+// slope, and whatever makes entries absent, whose choice counts as constant. A layer (its Category is Layer) has
+// Scalar, inputs(), outputs(width), weights() of parameters(), and start(parameters, generator). What a stage remembers
+// of the way there for the way back is its Step, with
+//   void forward(stage, parameters, in, out, way), which sets out, and
+//   Slope backward(stage, parameters, in, out, slope, gradient, further, way), which gets the slope by what it put out,
+//     writes the gradient of its parameters and, if it has to go further, returns the slope by what it took.
 
 namespace filigree::detail {
 
@@ -36,20 +41,26 @@ concept Choosing = SelectorStage<T> || WholeMatrixStage<T> || std::same_as<T, Dr
 template <class T>
 concept OwnLayer = LayerStage<T> && !is_penalize<T>;
 
-/// One stage of a network in a pass, and what it remembers of the way there for the way back.
 template <class T, Real S>
 class Step {
   static_assert(!sizeof(T), "filigree: network(stages): this stage has no derivative and cannot be a layer");
 };
 
 template <class T, Real S>
+  requires is_penalize<T>
+class Step<T, S> {
+};
+
+template <class T, Real S>
   requires SmoothMap<T, S>
 class Step<T, S> {
  public:
-  void forward(const T& stage, const ConstRows<S>& x, S* y, std::uint64_t, const Session& session) {
-    const Grid grid = {.n = x.rows(), .m = x.cols()};
+  void forward(const T& stage, const S*, Flow<S>& in, Flow<S>& out, const Way& way) {
+    const ConstRows<S> x = in.rows(way.session);
+    const Grid grid = {.n = in.n, .m = in.cols};
     check(stage, grid);
-    for_each_rows(x.rows(), session, [&](Index first, Index last) {
+    S* y = out.fill(in.n, in.cols);
+    for_each_rows(in.n, way.session, [&](Index first, Index last) {
       const Index begin = first * x.cols(), end = last * x.cols();
       if constexpr (requires { stage.map_all(y, Index{}); }) {
         std::copy(x.data() + begin, x.data() + end, y + begin);
@@ -59,79 +70,68 @@ class Step<T, S> {
       }
     });
   }
-  void backward(const T& stage, const ConstRows<S>& x, const S* y, const S* dy, S* dx, const Session& session) const {
-    for_each_rows(x.rows(), session, [&](Index first, Index last) {
-      for (Index e = first * x.cols(); e < last * x.cols(); ++e) dx[e] = dy[e] * stage.slope(x.data()[e], y[e]);
+  Slope<S> backward(const T& stage, const S*, Flow<S>& in, Flow<S>& out, const Slope<S>& slope, S*, bool,
+                    const Way& way) {
+    const ConstRows<S> x = in.rows(way.session), y = out.rows(way.session);
+    const Rows<S> dy = spread(slope, in.n, in.cols, spread_, way.session);
+    S* dx = slopes_.get<S>((std::max)(in.n * in.cols, Index{1}));
+    for_each_rows(in.n, way.session, [&](Index first, Index last) {
+      for (Index e = first * in.cols; e < last * in.cols; ++e)
+        dx[e] = dy.data()[e] * stage.slope(x.data()[e], y.data()[e]);
     });
+    return {.all = dx};
   }
+
+ private:
+  Buffer slopes_, spread_;
 };
 
 template <class T, Real S>
   requires Choosing<T>
 class Step<T, S> {
  public:
-  /// `draw` is the number of the pass, for stages that choose by chance.
-  void forward(const T& stage, const ConstRows<S>& x, S* y, std::uint64_t draw, const Session& session) {
-    const Index n = x.rows(), cols = x.cols();
-    grid_ = {.n = n, .m = cols};
-    check(stage, grid_);
-    Column* columns = columns_.get<Column>(n * cols);
-    Index* counts = counts_.get<Index>(n);
-    std::fill_n(y, n * cols, S(0));
-    const auto keep = [&](Index i, const S* values, const Column* kept, Index count) {
-      counts[i] = count;
-      std::copy_n(kept, count, columns + i * cols);
-      for (Index e = 0; e < count; ++e) y[i * cols + kept[e]] = values[e];
-    };
-    const T drawn = at_draw(stage, draw);
-    if constexpr (WholeMatrixStage<T>) {
-      list_.grid = grid_;
-      list_.start.assign(1, 0);
-      list_.columns.clear();
-      list_.values.clear();
-      for (Index i = 0; i < n; ++i) {
-        for (Index j = 0; j < cols; ++j)
-          if (x(i, j) != -std::numeric_limits<S>::infinity()) {
-            list_.columns.push_back(static_cast<Column>(j));
-            list_.values.push_back(x(i, j));
-          }
-        list_.start.push_back(list_.count());
-      }
-      drawn.apply(list_);
-      for (Index i = 0; i < n; ++i) {
-        const Index begin = list_.start[static_cast<std::size_t>(i)];
-        keep(i, list_.values.data() + begin, list_.columns.data() + begin,
-             list_.start[static_cast<std::size_t>(i) + 1] - begin);
-      }
-    } else {
-      for (Index worker = 0; worker < session.concurrency(); ++worker) {  // whichever will be called
-        session.scratch(worker).values.template get<S>(cols + Row<S>::padding);
-        session.scratch(worker).columns.template get<Column>(cols + Row<S>::padding);
-      }
-      session.run((n + rows_per_task - 1) / rows_per_task, [&](Index task, Index worker) {
-        WorkerScratch& scratch = session.scratch(worker);
-        S* values = scratch.values.get<S>(cols + Row<S>::padding);
-        for (Index i = task * rows_per_task; i < (std::min)((task + 1) * rows_per_task, n); ++i) {
-          std::copy_n(x.data() + i * cols, cols, values);
-          Row<S> row = present(grid_, i, values, scratch);
-          apply(drawn, row);
-          keep(i, row.values, row.columns, row.count);
-        }
-      });
-    }
+  void forward(const T& stage, const S*, Flow<S>& in, Flow<S>& out, const Way& way) {
+    const T drawn = at_draw(stage, way.draw);
+    grid_ = {.n = in.n, .m = in.cols};
+    check(drawn, grid_);
+    if constexpr (WholeMatrixStage<T>)
+      choose_of_all(drawn, in, way.session);
+    else
+      choose(drawn, in, way.session);
+    out.keep(in.cols, lists_);
   }
-  void backward(const T& stage, const ConstRows<S>& x, const S*, const S* dy, S* dx, const Session& session) {
-    const Index cols = x.cols();
-    const Column* columns = columns_.get<Column>(0);
-    const Index* counts = counts_.get<Index>(0);
-    S slope = 1;
-    if constexpr (std::same_as<T, Dropout>) slope = static_cast<S>(1 / (1 - stage.p));
-    for_each_rows(x.rows(), session, [&](Index first, Index last) {
-      std::fill(dx + first * cols, dx + last * cols, S(0));
+
+  /// The same for what x W + b would be, x W + b being computed where it is chosen from. Only if fuses().
+  void forward_from(const T& stage, const S* weights, const S* biases, Flow<S>& in, Index cols, Flow<S>& out,
+                    const Way& way) {
+    grid_ = {.n = in.n, .m = cols};
+    check(stage, grid_);
+    hold(widest(stage, cols));
+    const Affine<S> source(in.rows(way.session), weights, biases, cols);
+    const std::tuple<T> stages(stage);
+    const SelectionEngine<Affine<S>, std::tuple<T>> engine(source, stages, way.session, in.n);
+    for_each_row(engine, 0, in.n, way.session, [&](const Row<S>& row, WorkerScratch&) { take(row); });
+    out.keep(cols, lists_);
+  }
+  /// Whether forward_from() may be called, and is worth it.
+  static bool fuses(const T& stage, Index cols) {
+    if constexpr (std::same_as<T, TopK>)
+      return stage.k <= cols / 16;
+    else
+      return false;
+  }
+
+  /// A slope of lists is that of entries which are kept here too.
+  Slope<S> backward(const T& stage, const S*, Flow<S>&, Flow<S>& out, const Slope<S>& slope, S*, bool, const Way& way) {
+    S scale = 1;
+    if constexpr (std::same_as<T, Dropout>) scale = static_cast<S>(1 / (1 - stage.p));
+    const Lists<S>& kept = slope.all != nullptr ? lists_ : *slope.kept;
+    for_each_rows(kept.n, way.session, [&](Index first, Index last) {
       for (Index i = first; i < last; ++i)
-        for (Index e = i * cols; e < i * cols + counts[i]; ++e)
-          dx[i * cols + columns[e]] = dy[i * cols + columns[e]] * slope;
+        for (Index e = i * kept.stride; e < i * kept.stride + kept.counts[i]; ++e)
+          kept.slopes[e] = scale * (slope.all != nullptr ? slope.all[i * out.cols + kept.columns[e]] : kept.slopes[e]);
     });
+    return {.kept = &kept};
   }
 
  private:
@@ -140,15 +140,85 @@ class Step<T, S> {
     if constexpr (std::same_as<T, Dropout>) drawn.seed = Generator(stage.seed, draw).bits64();
     return drawn;
   }
+  static Index widest(const T& stage, Index cols) {
+    if constexpr (std::same_as<T, TopK>) return (std::min)(stage.k, cols);
+    return cols;
+  }
+
+  /// Room for lists of so many entries.
+  void hold(Index most) {
+    lists_.n = grid_.n;
+    lists_.stride = most + Row<S>::padding;
+    const Index size = (std::max)(lists_.n * lists_.stride, Index{1});
+    lists_.values = values_.get<S>(size);
+    lists_.columns = columns_.get<Column>(size);
+    lists_.slopes = slopes_.get<S>(size);
+    lists_.counts = counts_.get<Index>((std::max)(lists_.n, Index{1}));
+  }
+  void take(const Row<S>& row) {
+    std::copy_n(row.values, row.count, lists_.values + row.index * lists_.stride);
+    std::copy_n(row.columns, row.count, lists_.columns + row.index * lists_.stride);
+    lists_.counts[row.index] = row.count;
+  }
+
+  void choose(const T& stage, Flow<S>& in, const Session& session) {
+    const Index cols = in.cols, room = cols + Row<S>::padding;
+    hold(widest(stage, cols));
+    for (Index worker = 0; worker < session.concurrency(); ++worker) {  // whichever will be called
+      session.scratch(worker).values.template get<S>(room);
+      session.scratch(worker).columns.template get<Column>(room);
+    }
+    session.run((in.n + rows_per_task - 1) / rows_per_task, [&](Index task, Index worker) {
+      WorkerScratch& scratch = session.scratch(worker);
+      for (Index i = task * rows_per_task; i < (std::min)((task + 1) * rows_per_task, in.n); ++i) {
+        Row<S> row = row_of(in, i, scratch);
+        apply(stage, row);
+        take(row);
+      }
+    });
+  }
+  /// Row i of what comes in, in memory that stages may write.
+  Row<S> row_of(const Flow<S>& in, Index i, WorkerScratch& scratch) const {
+    S* values = scratch.values.get<S>(in.cols + Row<S>::padding);
+    if (!in.listed()) {
+      std::copy_n(in.all + i * in.cols, in.cols, values);
+      return present(grid_, i, values, scratch);
+    }
+    Column* columns = scratch.columns.get<Column>(in.cols + Row<S>::padding);
+    std::copy_n(in.lists.values + i * in.lists.stride, in.lists.counts[i], values);
+    std::copy_n(in.lists.columns + i * in.lists.stride, in.lists.counts[i], columns);
+    return make_row(grid_, i, values, columns, in.lists.counts[i], scratch);
+  }
+
+  void choose_of_all(const T& stage, Flow<S>& in, const Session& session) {
+    WorkerScratch& scratch = session.scratch(0);
+    list_.grid = grid_;
+    list_.start.assign(1, 0);
+    list_.columns.clear();
+    list_.values.clear();
+    for (Index i = 0; i < in.n; ++i) {
+      const Row<S> row = row_of(in, i, scratch);
+      list_.columns.insert(list_.columns.end(), row.columns, row.columns + row.count);
+      list_.values.insert(list_.values.end(), row.values, row.values + row.count);
+      list_.start.push_back(list_.count());
+    }
+    stage.apply(list_);
+    const auto count = [&](Index i) {
+      return list_.start[static_cast<std::size_t>(i) + 1] - list_.start[static_cast<std::size_t>(i)];
+    };
+    Index most = 0;
+    for (Index i = 0; i < in.n; ++i) most = (std::max)(most, count(i));
+    hold(most);
+    for (Index i = 0; i < in.n; ++i) {
+      const Index begin = list_.start[static_cast<std::size_t>(i)];
+      take(make_row(grid_, i, list_.values.data() + begin, list_.columns.data() + begin, count(i), scratch));
+    }
+  }
 
   Grid grid_;
-  Buffer columns_, counts_;  // [n][cols] and [n]: what each row kept
-  RowList<S> list_;
-};
-
-template <class T, Real S>
-  requires LayerStage<T>
-class Step<T, S> {
+  Lists<S> lists_;
+  Buffer values_, columns_, slopes_, counts_;
+  RowList<S> list_;  // of stages that look at the whole matrix
 };
 
 }  // namespace filigree::detail

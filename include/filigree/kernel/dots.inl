@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+// out[i] = <x, v.row(columns[i])>: each the sum of its own chains, two for the latency of a multiply-add in four rows
+// at a time, whichever rows come together.
+
+template <int rows>
+[[gnu::always_inline]] inline void dot_rows(Real* out, const Real* x, const Column* columns, const Real* v,
+                                            Index stride, Index d) {
+  const Real* row[rows];
+  Vec even[rows], odd[rows];
+  FILIGREE_UNROLL
+  for (int r = 0; r < rows; ++r) {
+    row[r] = v + columns[r] * stride;
+    even[r] = odd[r] = Vec{};
+  }
+  Index f = 0;
+  for (; f + 2 * lanes <= d; f += 2 * lanes) {
+    const Vec a = load(x + f), b = load(x + f + lanes);
+    FILIGREE_UNROLL
+    for (int r = 0; r < rows; ++r) {
+      even[r] = multiply_add(a, load(row[r] + f), even[r]);
+      odd[r] = multiply_add(b, load(row[r] + f + lanes), odd[r]);
+    }
+  }
+  Real rest[rows] = {};
+  for (; f < d; ++f) {
+    FILIGREE_UNROLL
+    for (int r = 0; r < rows; ++r) rest[r] += x[f] * row[r][f];
+  }
+  FILIGREE_UNROLL
+  for (int r = 0; r < rows; ++r) out[r] = sum(even[r] + odd[r]) + rest[r];
+}
+
+inline void dots(Real* out /*[count]*/, const Real* x /*[d]*/, const Column* columns /*[count]*/, Index count,
+                 const Real* v /*[m][stride]*/, Index stride, Index d) {
+  Index i = 0;
+  for (; i + 4 <= count; i += 4) dot_rows<4>(out + i, x, columns + i, v, stride, d);
+  for (; i < count; ++i) dot_rows<1>(out + i, x, columns + i, v, stride, d);
+}

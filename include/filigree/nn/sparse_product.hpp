@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+
+#include "filigree/nn/by_column.hpp"
+
+// Products of lists and dense matrices, which touch what is kept alone. A sum runs over ascending columns, or samples,
+// whoever computes it.
+
+namespace filigree::detail {
+
+/// out = sum over the list of weights[e] * v.row(columns[e]); v has rows of `cols` numbers.
+template <Real S>
+void gather_rows(S* out, const S* weights, const Column* columns, Index count, const S* v, Index cols) {
+  const auto& kernels = kernel::kernels<S>();
+  const Index whole = cols / kernels.lanes * kernels.lanes;
+  kernels.gather(out, weights, columns, count, v, cols, whole);
+  for (Index f = whole; f < cols; ++f) {
+    S sum = 0;
+    for (Index e = 0; e < count; ++e) sum += weights[e] * v[columns[e] * cols + f];
+    out[f] = sum;
+  }
+}
+
+/// y = lists * weights + biases.
+///
+/// Shapes  lists: n x in, weights: in x out, biases: out, y: n x out
+template <Real S>
+void multiply_lists(const Lists<S>& lists, const S* weights, const S* biases, Index out, S* y, const Session& session) {
+  for_each_rows(lists.n, session, [&](Index first, Index last) {
+    for (Index i = first; i < last; ++i) {
+      S* row = y + i * out;
+      gather_rows(row, lists.values + i * lists.stride, lists.columns + i * lists.stride, lists.counts[i], weights,
+                  out);
+      for (Index f = 0; f < out; ++f) row[f] += biases[f];
+    }
+  });
+}
+
+/// The slopes of a list's values: the products of each row of dy with the rows of the weights that it has kept.
+///
+/// Shapes  lists: n x in, dy: n x out, weights: in x out
+template <Real S>
+void dot_lists(const Lists<S>& lists, const ConstRows<S>& dy, const S* weights, const Session& session) {
+  const Index out = dy.cols();
+  for_each_rows(lists.n, session, [&](Index first, Index last) {
+    for (Index i = first; i < last; ++i)
+      kernel::kernels<S>().dots(lists.slopes + i * lists.stride, dy.data() + i * out, lists.columns + i * lists.stride,
+                                lists.counts[i], weights, out, out);
+  });
+}
+
+/// to = lists' x, from lists that were sorted by column.
+///
+/// Shapes  by_column: n x cols, x: n x d, to: cols x d
+template <Real S>
+void multiply_columns(const ByColumn<S>& by_column, Index cols, const ConstRows<S>& x, S* to, const Session& session) {
+  const Index d = x.cols();
+  for_each_rows(cols, session, [&](Index first, Index last) {
+    for (Index j = first; j < last; ++j)
+      gather_rows(to + j * d, by_column.values(j), by_column.rows(j), by_column.count(j), x.data(), d);
+  });
+}
+
+/// to = x' lists: the same, transposed.
+///
+/// Shapes  x: n x d, by_column: n x cols, to: d x cols
+template <Real S>
+void multiply_turned(const ConstRows<S>& x, const ByColumn<S>& by_column, Index cols, S* to, const Session& session) {
+  const auto& kernels = kernel::kernels<S>();
+  const Index d = x.cols(), width = kernels.width;
+  for (Index worker = 0; worker < session.concurrency(); ++worker) {  // whichever will be called
+    session.scratch(worker).tile.template get<S>(width * d);
+    session.scratch(worker).queries.template get<S>(width * d);
+  }
+  session.run((cols + width - 1) / width, [&](Index panel, Index worker) {
+    WorkerScratch& scratch = session.scratch(worker);
+    S* sums = scratch.tile.get<S>(width * d);       // [width][d]
+    S* turned = scratch.queries.get<S>(width * d);  // [d][width]
+    const Index j0 = panel * width, count = (std::min)(width, cols - j0);
+    for (Index c = 0; c < count; ++c)
+      gather_rows(sums + c * d, by_column.values(j0 + c), by_column.rows(j0 + c), by_column.count(j0 + c), x.data(), d);
+    kernels.pack_panel(sums, d, count, d, turned);
+    for (Index f = 0; f < d; ++f) std::copy_n(turned + f * width, count, to + f * cols + j0);
+  });
+}
+
+}  // namespace filigree::detail
