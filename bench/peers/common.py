@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the scripts share: options, the compiled filigree_peer, turns and tables.
+"""What the scripts share: options, the compiled programs, turns and tables.
 
 Import it before libraries that have threads.
 """
@@ -13,7 +13,8 @@ import time
 
 parser = argparse.ArgumentParser(description="See the head of the script.")
 parser.add_argument("--program", default="build/peers/filigree_peer", help="the compiled filigree_peer")
-parser.add_argument("--folder", default="build/peers/data", type=pathlib.Path, help="where Q, K, V and the output go")
+parser.add_argument("--encoders", default="build/peers/filigree_encoders", help="the compiled filigree_encoders")
+parser.add_argument("--folder", default="build/peers/data", type=pathlib.Path, help="where inputs and outputs go")
 parser.add_argument("--threads", default=1, type=int)
 parser.add_argument("--repetitions", default=5, type=int)
 parser.add_argument("--sizes", default=[4096, 16384], type=int, nargs="+")
@@ -43,25 +44,34 @@ def normal(n):
     return tuple(rng.standard_normal((n, d), dtype=np.float32) for _ in range(3))
 
 
-class Filigree:
-    """filigree_peer, which computes when it is asked to, and says how long it took."""
+class Program:
+    """A program that computes when it is asked to, on arrays in a folder, and says how long it took."""
 
-    def __init__(self, n, q, k, v):
-        self.n = n
-        options.folder.mkdir(parents=True, exist_ok=True)
-        for name, x in (("Q", q), ("K", k), ("V", v)):
-            x.tofile(options.folder / name)
+    def __init__(self, path, folder, arrays, arguments):
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, x in arrays.items():
+            x.tofile(folder / name)
         self.program = subprocess.Popen(
-            [options.program, str(options.folder), *(str(x) for x in (n, d, options.k, options.threads))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
+            [path, str(folder), *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
     def ask(self, line):
         self.program.stdin.write(line + "\n")
         self.program.stdin.flush()
         return float(self.program.stdout.readline())
+
+    def close(self):
+        self.program.stdin.close()
+        self.program.wait()
+
+
+class Filigree(Program):
+    """filigree_peer: attention."""
+
+    def __init__(self, n, q, k, v):
+        self.n = n
+        super().__init__(options.program, options.folder, {"Q": q, "K": k, "V": v}, (n, d, options.k, options.threads))
 
     def attend(self, keys):
         seconds = self.ask(keys)
@@ -75,10 +85,6 @@ class Filigree:
             mask[i, begin:end] = True
         return mask
 
-    def close(self):
-        self.program.stdin.close()
-        self.program.wait()
-
 
 def timed(run):
     def result():
@@ -89,15 +95,20 @@ def timed(run):
     return result
 
 
-def compare(title, ways, right, certain):
+def off(right, certain=...):
+    """How far an output is from what is right, over the largest value; only rows that are certain count."""
+    size = np.abs(right).max()
+    return lambda out: np.abs(out - right)[certain].max() / size
+
+
+def compare(title, ways, off):
     """Times the ways in turns and prints them; the last one is what they are compared with. A way that fails is left out.
 
-    Only rows that are certain are compared."""
-    size = np.abs(right).max()
+    off(output) is its error."""
     error, seconds, failed = {}, {}, {}
     for name, run in ways.items():  # checked once, and warm
         try:
-            error[name] = np.abs(run()[0] - right)[certain].max() / size
+            error[name] = off(run()[0])
             seconds[name] = []
         except Exception as reason:
             failed[name] = (str(reason).strip() or type(reason).__name__).splitlines()[0]
@@ -105,11 +116,11 @@ def compare(title, ways, right, certain):
         for name in seconds:
             seconds[name].append(ways[name]()[1])
     if list(ways)[-1] in failed:
-        raise SystemExit(f"Filigree: {failed[list(ways)[-1]]}")
+        raise SystemExit(f"{list(ways)[-1]}: {failed[list(ways)[-1]]}")
     times = {name: statistics.median(s) for name, s in seconds.items()}
     ours = list(times.values())[-1]
     print(f"\n{title}")
-    print(f"{'':48}{'ms':>10}{'over Filigree':>16}{'error':>10}")
+    print(f"{'':48}{'ms':>10}{'over the last':>16}{'error':>10}")
     for name, took in times.items():
         print(f"{name:48}{1e3 * took:10.1f}{took / ours:16.2f}{error[name]:10.1e}")
     for name, reason in failed.items():

@@ -15,7 +15,7 @@ os.environ.setdefault("TORCHINDUCTOR_FORCE_DISABLE_CACHES", "1")
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
 warnings.filterwarnings("ignore", message="dynamo_pgo")  # says that the cache is off
 
-from common import Filigree, compare, d, normal, options, softmax, timed
+from common import Filigree, compare, d, normal, off, options, softmax, timed
 
 import numpy as np
 import torch
@@ -152,7 +152,7 @@ def measure(n, pattern):
     add("torch flex_attention, compiled", flex)
     ways["Filigree"] = lambda: filigree.attend(pattern)
     title = f"n = m = {n}, d = {d}, {PATTERNS[pattern]}: {100 * mask.mean():.2g} % of all pairs"
-    compare(title, ways, right, np.ones(n, bool))
+    compare(title, ways, off(right))
     for note in notes:
         print(note)
     filigree.close()

@@ -5,7 +5,7 @@ The peers take turns; each figure is the median of the repetitions: processor ti
 disturbs less, else wall-clock time. Every output is compared with double precision.
 """
 
-from common import Filigree, compare, d, normal, options, softmax, timed
+from common import Filigree, compare, d, normal, off, options, softmax, timed
 
 import faiss
 import numpy as np
@@ -100,12 +100,12 @@ def measure(n):
     }
     right, certain = truth(q, k_, v)
     title = f"n = m = {n}, d = {d}, k = {k}; {n - certain.sum()} rows where rounding may decide are not compared"
-    compare(title, ways, right, certain)
+    compare(title, ways, off(right, certain))
     ways = {
         "torch scaled_dot_product_attention": timed(peers.torch_sdpa),
         "Filigree, no selector": lambda: filigree.attend("all"),
     }
-    compare(f"n = m = {n}, d = {d}, all keys", ways, *truth_of_all(q, k_, v))
+    compare(f"n = m = {n}, d = {d}, all keys", ways, off(*truth_of_all(q, k_, v)))
     filigree.close()
 
 

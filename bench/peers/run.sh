@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # bench/peers/run.sh [--threads n] [--repetitions n] [--sizes n...]: the same attention by NumPy,
-# PyTorch, faiss and us: top-k, all keys, patterns.
+# PyTorch, faiss and us: top-k, all keys, patterns; and the same autoencoders.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -16,6 +16,7 @@ if [[ ! -e $venv/ready ]]; then
   "$venv/bin/pip" install --quiet torch==2.13.0 numpy faiss-cpu
   touch "$venv/ready"
 fi
-for script in peers patterns; do
-  "$venv/bin/python" "bench/peers/$script.py" --program "$build/filigree_peer" --folder "$build/data" "$@"
+for script in peers patterns encoders; do
+  "$venv/bin/python" "bench/peers/$script.py" --program "$build/filigree_peer" \
+    --encoders "$build/filigree_encoders" --folder "$build/data" "$@"
 done

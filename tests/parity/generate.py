@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Runs public implementations of attention on small seeded inputs and writes what they compute into data/.
+"""Runs public implementations, or published formulas, on small seeded inputs and writes what they compute into data/.
 
 Each module in references/ is one of them: its docstring becomes the provenance in data/README.md, `write(fixture)`
 saves the arrays. The C++ tests read these files only.
@@ -17,6 +17,8 @@ import torch
 here = pathlib.Path(__file__).parent
 names = ("longformer", "big_bird", "sparse_transformer", "neighborhood", "simplex", "flex_attention")
 names += ("scaled_dot_product", "reformer", "informer_huggingface", "informer_original")
+names += ("top_k_autoencoder", "batch_top_k_autoencoder", "jump_relu_autoencoder", "gated_autoencoder")
+names += ("matryoshka_autoencoder",)
 
 head = """# What public implementations compute
 

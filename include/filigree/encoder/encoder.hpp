@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "filigree/encoder/autoencoder.hpp"  // IWYU pragma: export
+#include "filigree/encoder/autoencoder.hpp"        // IWYU pragma: export
+#include "filigree/encoder/measures/measures.hpp"  // IWYU pragma: export

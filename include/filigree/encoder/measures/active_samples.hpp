@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <Eigen/SparseCore>
+
+#include "filigree/core/check.hpp"
+#include "filigree/core/concepts.hpp"
+
+namespace filigree {
+
+namespace detail {
+
+/// In how many samples each latent is not 0.
+template <class D>
+Eigen::VectorXd active_samples(const Eigen::DenseBase<D>& codes) {
+  using Plain = typename D::PlainObject;
+  const Plain& c = codes.eval();
+  Eigen::VectorXd active = Eigen::VectorXd::Zero(c.cols());
+  for (Index o = 0; o < c.outerSize(); ++o)
+    for (Index i = 0; i < c.innerSize(); ++i)
+      if (c.coeffByOuterInner(o, i) != typename D::Scalar(0)) ++active[bool(Plain::IsRowMajor) ? i : o];
+  return active;
+}
+template <class D>
+Eigen::VectorXd active_samples(const Eigen::SparseMatrixBase<D>& codes) {
+  using Plain = typename D::PlainObject;
+  const Plain& c = codes.eval();
+  Eigen::VectorXd active = Eigen::VectorXd::Zero(c.cols());
+  for (Index o = 0; o < c.outerSize(); ++o)
+    for (typename Plain::InnerIterator entry(c, o); entry; ++entry)
+      if (entry.value() != typename D::Scalar(0)) ++active[entry.col()];
+  return active;
+}
+
+}  // namespace detail
+
+/// Codes with a row for each sample and a column for each latent: a dense or a sparse Eigen expression.
+template <class T>
+concept Codes = requires(const T& codes) {
+  detail::active_samples(codes);
+};
+
+namespace detail {
+
+template <Codes C>
+void require_samples(const char* call, const C& codes) {
+  require(codes.rows() > 0, call, ": codes must have at least one sample, got ", codes.rows(), "x", codes.cols());
+}
+
+}  // namespace detail
+}  // namespace filigree

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "filigree/encoder/measures/active_samples.hpp"
+
+namespace filigree {
+
+/// How often each latent is active: the share of samples in which it is not 0. Their sum is l0(codes).
+///
+/// Shapes     codes: N x latents, dense or sparse; result: latents
+/// Edge case  a stored 0 of a sparse matrix counts as 0, NaN does not
+/// Throws     Error if there is no sample
+template <Codes C>
+Eigen::VectorXd density(const C& codes) {
+  detail::require_samples("density(codes)", codes);
+  return detail::active_samples(codes) / static_cast<double>(codes.rows());
+}
+
+}  // namespace filigree

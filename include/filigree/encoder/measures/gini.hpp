@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+
+#include "filigree/encoder/measures/magnitudes.hpp"
+
+namespace filigree {
+
+/// The Gini index of the magnitudes of a vector: 1 - 2 sum_k |v|_(k) / |v|_1 * (n - k + 1/2) / n with |v|_(1) <= ... <=
+/// |v|_(n); 0 for equal ones, 1 - 1/n for a single one that is not 0.
+///
+/// Cost       O(n log n)
+/// Edge case  zeros are equal entries: 0; NaN or an infinite value makes it NaN
+/// Throws     Error if v is empty
+/// Reference  Hurley and Rickard, arXiv:0811.4706
+template <DenseExpression V>
+double gini(const V& v) {
+  Eigen::ArrayXd size = detail::magnitudes("gini(v)", v);
+  const double sum = size.sum(), n = static_cast<double>(size.size());
+  if (std::isnan(sum)) return sum;  // NaN has no place in an order
+  std::sort(size.data(), size.data() + size.size());
+  const Eigen::ArrayXd ranks = Eigen::ArrayXd::LinSpaced(size.size(), 1, n);
+  return (size * (2 * ranks - n - 1)).sum() / (n * sum);
+}
+
+}  // namespace filigree

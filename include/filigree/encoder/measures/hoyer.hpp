@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cmath>
+
+#include "filigree/encoder/measures/magnitudes.hpp"
+
+namespace filigree {
+
+/// Hoyer's sparseness of a vector of n entries: (sqrt(n) - |v|_1 / |v|_2) / (sqrt(n) - 1); 0 for entries of equal
+/// magnitude, 1 for a single one that is not 0.
+///
+/// Edge case  zeros are equal entries: 0, as for a vector of one entry; NaN or an infinite value makes it NaN
+/// Throws     Error if v is empty
+/// Reference  Hoyer, JMLR 5 (2004); Hurley and Rickard, arXiv:0811.4706
+template <DenseExpression V>
+double hoyer(const V& v) {
+  const double count = detail::effective_count("hoyer(v)", v);
+  const double root = std::sqrt(static_cast<double>(v.size()));
+  return v.size() == 1 ? count - 1 : (root - std::sqrt(count)) / (root - 1);
+}
+
+}  // namespace filigree

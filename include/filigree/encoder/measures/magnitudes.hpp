@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "filigree/core/check.hpp"
+#include "filigree/core/concepts.hpp"
+
+namespace filigree::detail {
+
+/// |v| over its largest entry, for measures that do not change with scale: squares can neither overflow nor vanish.
+///
+/// Edge case  zeros are equal entries and become ones; where an entry is NaN or infinite, an entry of the result is NaN
+template <DenseExpression V>
+Eigen::ArrayXd magnitudes(const char* call, const V& v) {
+  static_assert(V::IsVectorAtCompileTime,
+                "filigree: measure(v): v must be a vector at compile time, such as X.row(i) or X.col(j)");
+  require(v.size() > 0, call, ": v must have at least one entry");
+  Eigen::ArrayXd size = v.matrix().template cast<double>().cwiseAbs().reshaped().array();
+  const double largest = size.maxCoeff<Eigen::PropagateNaN>();
+  if (largest == 0) return Eigen::ArrayXd::Ones(size.size());
+  return size / largest;
+}
+
+/// (sum |v|)^2 / sum v^2: 1 for a single entry that is not 0, their number for equal ones.
+template <DenseExpression V>
+double effective_count(const char* call, const V& v) {
+  const Eigen::ArrayXd size = magnitudes(call, v);
+  const double sum = size.sum();
+  return sum * sum / size.square().sum();
+}
+
+}  // namespace filigree::detail

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <limits>
+#include <vector>
+
+#include "filigree/core/check.hpp"
+#include "filigree/core/concepts.hpp"
+#include "filigree/encoder/measures/best_assignment.hpp"
+
+namespace filigree {
+
+namespace detail {
+
+template <DenseExpression X>
+Eigen::MatrixXd unit_rows(const X& x) {
+  Eigen::MatrixXd units = x.matrix().template cast<double>();
+  for (Index i = 0; i < units.rows(); ++i) units.row(i).stableNormalize();
+  return units;
+}
+
+}  // namespace detail
+
+/// How well a dictionary is found again: mean over true atoms of |cos(true atom, the learned atom that it is matched
+/// with)|, where the one-to-one matching is the one with the largest mean. Between 0 and 1; order, sign and length of
+/// atoms do not matter.
+///
+/// Shapes     learned: L x d, truth: T x d, atoms as rows
+/// Cost       O(min(L, T)^2 max(L, T) + L T d), L T numbers of memory
+/// Edge case  with L < T, true atoms are left without a match and count 0; with L > T, learned atoms are left and do
+/// not
+///            count; an atom of zeros has cosine 0 with everything; NaN or an infinite value makes it NaN
+/// Throws     Error if the atoms differ in length, or a dictionary is empty
+/// Reference  O'Neill et al., arXiv:2411.13117
+template <DenseExpression L, DenseExpression T>
+double mcc(const L& learned, const T& truth) {
+  detail::require(learned.cols() == truth.cols(), "mcc(learned, truth): learned.cols() = ", learned.cols(),
+                  " must equal truth.cols() = ", truth.cols());
+  detail::require(learned.size() > 0 && truth.size() > 0, "mcc(learned, truth): there must be atoms, got ",
+                  learned.rows(), "x", learned.cols(), " and ", truth.rows(), "x", truth.cols());
+  const Eigen::MatrixXd a = detail::unit_rows(learned), b = detail::unit_rows(truth);
+  const bool fewer = a.rows() < b.rows();
+  const Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> cosines =
+      ((fewer ? a : b) * (fewer ? b : a).transpose()).cwiseAbs();
+  if (!cosines.allFinite()) return std::numeric_limits<double>::quiet_NaN();
+  const std::vector<Index> match = detail::best_assignment(cosines);
+  double sum = 0;
+  for (Index i = 0; i < cosines.rows(); ++i)
+    sum += (std::min)(cosines(i, match[static_cast<std::size_t>(i)]), 1.0);  // a rounded cosine may lie above
+  return sum / static_cast<double>(truth.rows());
+}
+
+}  // namespace filigree

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "filigree/encoder/measures/residual.hpp"
+
+namespace filigree {
+
+/// The squared error of reconstructions over that of the mean: sum |x - x_hat|^2 / sum |x - mean x|^2, sums over
+/// samples; 0 is perfect, 1 is no better than the mean. The value of normalized_squared_error().
+///
+/// Shapes     x, x_hat: N x d
+/// Cost       O(N d), and a copy of x in double
+/// Edge case  NaN makes it NaN, and so does an infinite x; an infinite x_hat makes it infinite
+/// Throws     Error if the shapes differ, there is nothing, or all samples of x are alike
+/// Reference  Gao et al., arXiv:2406.04093, section 2.1
+template <DenseExpression X, DenseExpression Y>
+double normalized_mse(const X& x, const Y& x_hat) {
+  const detail::Residual r = detail::residual("normalized_mse(x, x_hat)", x, x_hat);
+  return r.values.squaredNorm() / r.variation_of_x;
+}
+
+}  // namespace filigree

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "filigree/encoder/measures/magnitudes.hpp"
+
+namespace filigree {
+
+/// The activity ratio of Treves and Rolls: (mean |v|)^2 / mean v^2; 1 for entries of equal magnitude, 1 / n for a
+/// single one that is not 0. The sparser v, the smaller it is.
+///
+/// Edge case  zeros are equal entries: 1; NaN or an infinite value makes it NaN
+/// Throws     Error if v is empty
+/// Reference  Treves and Rolls, Network 2 (1991): rates, to which this adds magnitudes of what is below 0
+template <DenseExpression V>
+double treves_rolls(const V& v) {
+  return detail::effective_count("treves_rolls(v)", v) / static_cast<double>(v.size());
+}
+
+}  // namespace filigree

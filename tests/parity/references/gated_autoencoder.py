@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""the gated autoencoder of Rajamanoharan et al., arXiv:2404.16014, section 3.2, by torch and its autograd
+
+Seed 24; 12 samples x of width 10, 24 latents, rows of w_dec of unit norm (as floats). p = (x - b_dec) w_gate; gate g =
+p + b_gate; magnitude m = relu(exp(r_mag) p + b_mag), exp(r_mag) by latent; `codes` a = m where g > 0, else 0;
+`output` a w_dec + b_dec. Each case is one term of the loss by itself, with the derivatives `grad_w_gate` and so on; the
+loss is their sum.
+
+- `reconstruction`: `loss` = mean over samples of |x - output|². The condition g > 0 is a constant: b_gate gets 0.
+- `sparsity`: `loss` = 0.1 times the mean over samples of the sum over latents of relu(g).
+- `auxiliary`: `output` is relu(g) W + b, W and b being constant copies of w_dec and b_dec; `loss` = mean over samples
+  of |x - output|². w_dec gets 0; b_dec does not, as p depends on it.
+
+`weight` is the 0.1.
+"""
+
+import numpy as np
+import torch
+
+from references import autoencoder
+from references.autoencoder import apart, save, squared_error
+from references.common import normal
+
+
+def write(fixture):
+    rng = np.random.default_rng(24)
+    arrays = autoencoder.arrays(rng, "b_dec")
+    arrays["w_gate"], arrays["b_gate"] = arrays.pop("w_enc"), arrays.pop("b_enc")
+    arrays["r_mag"], arrays["b_mag"] = (normal(rng, autoencoder.latents, scale=0.3) for _ in range(2))
+    weight = np.float32(0.1)
+    fixture.save(weight=weight, **arrays)
+    x, parameters = autoencoder.tensors(arrays)
+    w_dec, b_dec, w_gate, b_gate, r_mag, b_mag = parameters.values()
+    p = (x - b_dec) @ w_gate
+    gate, magnitude = p + b_gate, r_mag.exp() * p + b_mag
+    apart(gate)
+    apart(magnitude)
+    codes = torch.where(gate > 0, torch.relu(magnitude), 0)
+    output = codes @ w_dec + b_dec
+    save(fixture, "reconstruction", parameters, squared_error(x - output), codes=codes, output=output)
+    save(fixture, "sparsity", parameters, float(weight) * torch.relu(gate).sum(1).mean())
+    output = torch.relu(gate) @ w_dec.detach() + b_dec.detach()
+    save(fixture, "auxiliary", parameters, squared_error(x - output), output=output)
