@@ -36,6 +36,7 @@ class Forward<S, std::tuple<T...>> {
 
   /// What stands before stage L, or behind the last.
   [[nodiscard]] Flow<S>& at(std::size_t l) { return *at_[l]; }
+  [[nodiscard]] const Flow<S>& at(std::size_t l) const { return *at_[l]; }
 
   /// What is left of `slope`, by what stage L put out, before stage L: the same way back. Writes the gradient of the
   /// stage's parameters, and adds what penalties amount to.

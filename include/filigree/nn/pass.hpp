@@ -39,6 +39,24 @@ class Pass {
     return run(net, x, y, objective, gradient.data(), draw);
   }
 
+  /// Calls f(i, j) for each latent j of an autoencoder that is not 0 in sample i of the last pass; returns the number
+  /// of samples.
+  template <class F>
+  Index each_code(F&& f) const {
+    const detail::Flow<S>& codes = forward_.at(Net::code);
+    for (Index i = 0; i < codes.n; ++i) {
+      if (codes.listed()) {
+        const Index begin = i * codes.lists.stride, end = begin + codes.lists.counts[i];
+        for (Index e = begin; e < end; ++e)
+          if (codes.lists.values[e] != 0) f(i, Index{codes.lists.columns[e]});
+      } else {
+        for (Index j = 0; j < codes.cols; ++j)
+          if (codes.all[i * codes.cols + j] != 0) f(i, j);
+      }
+    }
+    return codes.n;
+  }
+
  private:
   template <class X, class Y, class Objective>
   double run(const Net& net, const X& x, const Y& y, const Objective& objective, S* gradient, std::uint64_t draw) {
