@@ -30,7 +30,7 @@ class Arrays {
   /// Throws     Error if there is one of that name
   void add(const std::string& name, Array array) {
     const bool added = places_.emplace(name, entries_.size()).second;
-    detail::require(added, file_, ": must name each array once, has two named ", detail::quoted(name));
+    detail::require(added, file_, ": must name each array once, has two named ", detail::in_quotes(name));
     entries_.emplace_back(name, std::move(array));
   }
 
@@ -51,8 +51,8 @@ class Arrays {
     std::string names;
     constexpr std::size_t most = 20;
     for (std::size_t i = 0; i < entries_.size() && i < most; ++i)
-      names += (i > 0 ? ", " : "") + detail::quoted(entries_[i].first);
-    detail::fail(file_, ": has no array ", detail::quoted(name), ", has ", names.empty() ? "none" : names,
+      names += (i > 0 ? ", " : "") + detail::in_quotes(entries_[i].first);
+    detail::fail(file_, ": has no array ", detail::in_quotes(name), ", has ", names.empty() ? "none" : names,
                  entries_.size() > most ? ", ..." : "");
   }
 

@@ -4,10 +4,9 @@
 #include <bit>
 #include <concepts>
 #include <cstdint>
-#include <limits>
 #include <string>
 #include <string_view>
-#include <type_traits>
+#include <utility>
 
 #include "filigree/core/check.hpp"
 #include "filigree/io/bytes.hpp"
@@ -18,7 +17,7 @@ namespace filigree::detail {
 static_assert(std::endian::native == std::endian::little, "filigree reads and writes files on little-endian machines");
 
 /// Text of an unknown file as a message shows it: in quotes, printable, not long.
-inline std::string quoted(std::string_view text) {
+inline std::string in_quotes(std::string_view text) {
   constexpr std::size_t most = 60;
   std::string result = "\"";
   for (const char c : text.substr(0, most)) {
@@ -37,7 +36,7 @@ bool multiplied(T a, T b, T& product) {
 /// A place in the bytes of a file; what it cannot read there is an Error that names the file and the place.
 class Cursor {
  public:
-  Cursor(const Bytes& bytes, std::string_view name, std::size_t at = 0) : bytes_(bytes), name_(name), at_(at) {}
+  Cursor(Bytes bytes, std::string_view name, std::size_t at = 0) : bytes_(std::move(bytes)), name_(name), at_(at) {}
 
   [[nodiscard]] std::size_t at() const { return at_; }
   [[nodiscard]] std::size_t left() const { return bytes_.size() - at_; }
@@ -77,34 +76,9 @@ class Cursor {
   }
 
  private:
-  const Bytes& bytes_;
+  Bytes bytes_;
   std::string_view name_;
   std::size_t at_;
 };
-
-/// The first byte of `text` that is no part of UTF-8 (no surrogates, nothing longer than it need be), or npos.
-inline std::size_t invalid_utf8(std::string_view text) {
-  const auto byte = [&](std::size_t i) -> unsigned {
-    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
-  };
-  for (std::size_t i = 0; i < text.size();) {
-    const unsigned first = byte(i);
-    const std::size_t more = first < 0x80   ? 0
-                             : first < 0xC2 ? 4
-                             : first < 0xE0 ? 1
-                             : first < 0xF0 ? 2
-                             : first < 0xF5 ? 3
-                                            : 4;
-    if (more == 4) return i;
-    for (std::size_t k = 1; k <= more; ++k)
-      if ((byte(i + k) & 0xC0) != 0x80) return i;
-    const unsigned second = byte(i + 1);
-    if ((first == 0xE0 && second < 0xA0) || (first == 0xED && second > 0x9F) || (first == 0xF0 && second < 0x90) ||
-        (first == 0xF4 && second > 0x8F))
-      return i;
-    i += more + 1;
-  }
-  return std::string_view::npos;
-}
 
 }  // namespace filigree::detail
