@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Runs public implementations of attention on small seeded inputs and writes what they compute into data/.
+"""Runs public implementations on small seeded inputs and writes what they compute into data/.
 
 Each module in references/ is one of them: its docstring becomes the provenance in data/README.md, `write(fixture)`
 saves the arrays. The C++ tests read these files only.
@@ -16,7 +16,7 @@ import torch
 
 here = pathlib.Path(__file__).parent
 names = ("longformer", "big_bird", "sparse_transformer", "neighborhood", "simplex", "flex_attention")
-names += ("scaled_dot_product", "reformer", "informer_huggingface", "informer_original")
+names += ("scaled_dot_product", "reformer", "informer_huggingface", "informer_original", "io_files")
 
 head = """# What public implementations compute
 
@@ -49,11 +49,12 @@ class Fixture:
 
 
 def contents(folder):
-    """A line for the folder and each case in it: the arrays and their shapes."""
+    """A line for the folder and each case in it: the arrays and their shapes, and other files by name."""
     for case in [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]:
         shapes = {path.stem: np.load(path) for path in sorted(case.glob("*.npy"))}
         if shapes:
             arrays = ", ".join(f"{name} {'×'.join(map(str, array.shape))}" for name, array in shapes.items())
+            arrays += "".join(f", {path.name}" for path in sorted(case.iterdir()) if path.suffix in (".npz", ".safetensors"))
             yield f"- {'all cases' if case == folder else case.name}: {arrays}"
 
 

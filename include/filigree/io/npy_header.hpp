@@ -46,11 +46,14 @@ class NpyDictionary {
   NpyHeader parse() {
     NpyHeader header;
     bool typed = false, ordered = false, shaped = false;
+    std::size_t place = 0;  // of the key
     const auto once = [&](bool& seen, std::string_view key) {
-      require(!std::exchange(seen, true), "key '", key, "' comes twice");
+      if (std::exchange(seen, true)) fail_at(place, "key '", key, "' comes twice");
     };
     expect('{');
     while (!accept('}')) {
+      skip_spaces();
+      place = at_;
       const std::string_view key = string();
       expect(':');
       if (key == "descr") {
@@ -63,7 +66,7 @@ class NpyDictionary {
         once(shaped, key);
         header.shape = tuple();
       } else {
-        fail("a key must be 'descr', 'fortran_order' or 'shape', got ", in_quotes(key));
+        fail_at(place, "a key must be 'descr', 'fortran_order' or 'shape', got ", in_quotes(key));
       }
       if (!accept(',')) {
         expect('}');
@@ -82,8 +85,12 @@ class NpyDictionary {
 
  private:
   template <class... Parts>
+  [[noreturn]] void fail_at(std::size_t place, const Parts&... parts) const {
+    detail::fail(name_, ": byte ", before_ + place, ": ", parts...);
+  }
+  template <class... Parts>
   [[noreturn]] void fail(const Parts&... parts) const {
-    detail::fail(name_, ": byte ", before_ + at_, ": ", parts...);
+    fail_at(at_, parts...);
   }
   template <class... Parts>
   void require(bool ok, const Parts&... parts) const {

@@ -75,8 +75,6 @@ inline ZipDirectory read_zip_end(const Bytes& file, std::string_view name) {
 
   ZipDirectory directory{.begin = begin, .size = size, .count = count};
   std::size_t directory_end = end;
-  const bool marked =
-      count == zip64_mark<std::uint16_t> || size == zip64_mark<std::uint32_t> || begin == zip64_mark<std::uint32_t>;
   const auto is_locator = [&](Cursor at) { return at.number<std::uint32_t>("a mark") == zip64_locator; };
   if (end >= locator_length + end64_length && is_locator(Cursor(file, name, end - locator_length))) {
     Cursor locator(file, name, end - locator_length + 4);
