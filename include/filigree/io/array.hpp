@@ -59,6 +59,7 @@ struct Array {
     const auto [rows, cols] = sides<M>();
     M result;
     result.resize(rows, cols);
+    if (result.size() == 0) return result;  // a file may say 2^62 rows of none
     detail::with_type(type, [&, rows = rows, cols = cols](auto stored) {
       using From = typename decltype(stored)::type;
       if constexpr (detail::Convertible<From, S>) {
