@@ -99,7 +99,7 @@ TEST_CASE("small whole numbers go from every type to every type that they have a
     INFO(fg::name_of(type));
     const fg::Array a = fg::array_of(x, type);
     CHECK(a.type == type);
-    CHECK(a.bytes.size() == 4 * fg::size_of(type));
+    CHECK(a.bytes.size() == 4 * fg::bytes_each(type));
     CHECK(a.as<Eigen::MatrixXd>() == x.cast<double>());
     CHECK(a.as<HalfMatrix>().cast<int>() == x);
     CHECK(a.as<BrainMatrix>().cast<int>() == x);

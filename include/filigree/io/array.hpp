@@ -25,7 +25,7 @@ inline std::string shape_text(const std::vector<Index>& shape) {
 
 /// The number of bytes of an array; false where a size is negative or the number does not fit an Index.
 inline bool bytes_of(Type type, const std::vector<Index>& shape, Index& bytes) {
-  bytes = static_cast<Index>(size_of(type));
+  bytes = static_cast<Index>(bytes_each(type));
   return std::all_of(shape.begin(), shape.end(), [&](Index n) { return n >= 0 && multiplied(bytes, n, bytes); });
 }
 
@@ -43,7 +43,7 @@ struct Array {
   std::string name = "array";  // what messages call it; readers put the file and the entry here
 
   /// The number of numbers.
-  [[nodiscard]] Index size() const { return static_cast<Index>(bytes.size() / size_of(type)); }
+  [[nodiscard]] Index size() const { return static_cast<Index>(bytes.size() / bytes_each(type)); }
 
   /// The array as an Eigen matrix or vector of any scalar and storage order. No dimension is a 1 x 1 matrix, one is a
   /// column, or a row where M is a row vector.
@@ -159,7 +159,7 @@ Array array_of(const E& expression, Type type) {
   const Index rows = values.rows(), cols = values.cols();
   Array array{.type = type, .shape = {rows, cols}};
   if constexpr (E::IsVectorAtCompileTime) array.shape = {rows * cols};
-  const std::size_t size = static_cast<std::size_t>(rows) * static_cast<std::size_t>(cols) * size_of(type);
+  const std::size_t size = static_cast<std::size_t>(rows) * static_cast<std::size_t>(cols) * bytes_each(type);
   array.bytes = Bytes::filled(size, [&](std::span<std::byte> to) {
     detail::with_type(type, [&](auto stored) {
       using To = typename decltype(stored)::type;

@@ -53,7 +53,7 @@ inline std::vector<Bytes> npy_pieces(const Array& array, bool columns_first) {
   array.check();
   columns_first = columns_first && order_matters(array.shape);
   const Bytes numbers =
-      columns_first ? with_dimensions_reversed(array.bytes, array.shape, size_of(array.type)) : array.bytes;
+      columns_first ? with_dimensions_reversed(array.bytes, array.shape, bytes_each(array.type)) : array.bytes;
   return {Bytes::copy(npy_header(array.type, array.shape, columns_first)), numbers};
 }
 
@@ -71,7 +71,7 @@ inline Array parse_npy(const Bytes& bytes, const std::string& name) {
   Array array{.type = header.type, .shape = header.shape, .bytes = numbers, .name = name};
   if (header.columns_first) {
     const std::vector<Index> reversed(header.shape.rbegin(), header.shape.rend());
-    array.bytes = detail::with_dimensions_reversed(numbers, reversed, size_of(header.type));
+    array.bytes = detail::with_dimensions_reversed(numbers, reversed, bytes_each(header.type));
   }
   return array;
 }

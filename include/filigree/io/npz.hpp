@@ -42,7 +42,7 @@ Bytes inflated(const ZipEntry& entry, const std::string& name, const C& codec) {
   };
   constexpr std::uint64_t longest_header = 1 << 17;
   if (entry.size > longest_header) read_npy_header(Cursor(first(longest_header), name), entry.size);
-  const Bytes bytes = first(entry.size);
+  Bytes bytes = first(entry.size);
   require(whole, name, ": ", entry.packed, " bytes must inflate to ", entry.size, ", do not");
   return bytes;
 }

@@ -84,7 +84,7 @@ constexpr std::string_view name_of(Type type) {
 }
 
 /// The bytes that a number takes.
-constexpr std::size_t size_of(Type type) {
+constexpr std::size_t bytes_each(Type type) {
   constexpr std::array<std::size_t, 13> sizes = {1, 1, 2, 4, 8, 1, 2, 4, 8, 2, 2, 4, 8};
   return sizes[static_cast<std::size_t>(type)];
 }

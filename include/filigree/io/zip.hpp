@@ -180,6 +180,7 @@ inline std::vector<ZipEntry> read_zip(const Bytes& file, std::string_view name) 
                  " bytes follow");
 
   std::vector<const ZipEntry*> order;
+  order.reserve(entries.size());
   for (const ZipEntry& entry : entries) order.push_back(&entry);
   std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) { return a->header < b->header; });
   for (std::size_t i = 1; i < order.size(); ++i) {
