@@ -111,6 +111,12 @@ TEST_CASE("archives that contradict themselves are refused, with what and where"
   CHECK_THROWS_WITH(parse(replaced(good, "<f4", "<i4")), contains("a.npz: \"a.npy\": its checksum must be "));
 
   // Both entries of the directory show the first one.
+  std::string other = good;
+  other[14] = static_cast<char>(other[14] ^ 1);  // the checksum in the first local header
+  refuses(other, "byte 55: \"a.npy\": sizes and checksum must be those of the directory");
+  const auto counts = [](std::uint16_t count) { return test::raw<std::uint16_t>({0, 0, count, count}); };
+  refuses(replaced(good, counts(2), counts(1)), "byte 433: the directory must end after 1 entries, 51 bytes follow");
+
   const std::string place = test::raw<std::uint32_t>({191}) + "a.npy";
   refuses(replaced(archive({"a.npy", "a.npy"}), place, std::string(4, '\0') + "a.npy"),
           "\"a.npy\" and \"a.npy\" share bytes from 0 on");

@@ -79,6 +79,8 @@ TEST_CASE("tensors that do not fill the file one after another are refused") {
   refuses("{" + tensor("a", 4, 8) + "}", "\"a\": must begin at 0, where the one before it ends, begins at 4");
   refuses("{" + tensor("a", 0, 4) + "," + tensor("b", 0, 8) + "}",
           "\"b\": must begin at 4, where the one before it ends, begins at 0");
+  refuses("{" + tensor("a", 0, 8) + R"(,"b":{"dtype":"F32","shape":[1],"data_offsets":[8,4]}})",
+          "\"b\": must end between 8 and 8, the end of the file, ends at 4");
   refuses("{}", "the tensors must end at 8, the end of the file, end at 0");
   refuses(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}})",
           "\"a\": must begin at 0, where the one before it ends, begins at 8");

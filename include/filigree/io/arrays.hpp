@@ -35,11 +35,12 @@ class Arrays {
   }
 
   /// Throws     Error that lists the names if none is that one
-  const Array& operator[](std::string_view name) const {
+  const Array& operator[](std::string_view name) const& {
     const auto place = places_.find(name);
     if (place == places_.end()) fail_missing(name);
     return entries_[place->second].second;
   }
+  Array operator[](std::string_view name) && { return std::as_const(*this)[name]; }
 
   [[nodiscard]] bool contains(std::string_view name) const { return places_.find(name) != places_.end(); }
   [[nodiscard]] std::size_t size() const { return entries_.size(); }

@@ -26,7 +26,8 @@ struct Safetensors {
   std::map<std::string, std::string> metadata;
 
   /// Throws     Error that lists the names if no tensor has that one
-  const Array& operator[](std::string_view name) const { return tensors[name]; }
+  const Array& operator[](std::string_view name) const& { return tensors[name]; }
+  Array operator[](std::string_view name) && { return tensors[name]; }
 };
 
 namespace detail {
