@@ -78,4 +78,8 @@ TEST_CASE("L-BFGS stops when it is told to, and refuses what it cannot use") {
   CHECK_THROWS_WITH(fg::fit(net, x, x, fg::squared_error(), fg::lbfgs{}),
                     "filigree: fit: Y.cols() = 3 must be the network's outputs, 2");
   CHECK(test::same(net.parameters(), before));
+  auto constrained = fg::network(fg::linear<double>(3, 2).unit_norm_rows());
+  CHECK_THROWS_WITH(
+      fg::fit(constrained, x, y, fg::squared_error(), fg::lbfgs{}),
+      "filigree: fit: lbfgs: stage 0 has constraints, which the other optimisers keep and this one does not");
 }

@@ -90,6 +90,11 @@ fit_report fit(Net& net, const X& samples, const Y& targets, const Objective& ob
   detail::require(options.iterations >= 0, "fit: lbfgs: iterations must be at least 0, got ", options.iterations);
   detail::require(options.history >= 1, "fit: lbfgs: history must be at least 1, got ", options.history);
   detail::require(options.tolerance >= 0, "fit: lbfgs: tolerance must be at least 0, got ", options.tolerance);
+  net.each_layer([](const auto& layer, std::size_t l) {
+    if constexpr (requires { layer.constraints; })
+      detail::require(!layer.constraints.any(), "fit: lbfgs: stage ", l,
+                      " has constraints, which the other optimisers keep and this one does not");
+  });
   if (options.iterations == 0) return {};  // to LBFGSpp it would mean any number
 
   const Matrix x = samples, y = targets;

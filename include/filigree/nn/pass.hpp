@@ -89,10 +89,12 @@ class Pass {
       static_assert(!TermOf<decltype(term), Penalty>,
                     "filigree: a penalty of activations stands in the network, not in the objective: penalize(l1())");
     });
+    slope = forward_.template back<depth - 1>(net, slope, gradient, value, way);
+    value += forward_.add_code_losses(net, objective, target, slope, gradient, way);
     [&]<std::size_t... L>(std::index_sequence<L...>) {
-      ((slope = forward_.template back<depth - 1 - L>(net, slope, gradient, value, way)), ...);
+      ((slope = forward_.template back<depth - 2 - L>(net, slope, gradient, value, way)), ...);
     }
-    (std::make_index_sequence<depth>{});
+    (std::make_index_sequence<depth - 1>{});
     detail::each_term(objective, 1, [&](const auto& term, double factor) {
       if constexpr (TermOf<decltype(term), Decay>)
         net.each_layer([&](const auto& layer, std::size_t l) {

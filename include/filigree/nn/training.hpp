@@ -128,6 +128,10 @@ class Training {
     const double loss = pass_.gradient(net_, some_x_.topRows(count), some_y_.topRows(count), objective, gradient_,
                                        Generator(options_.seed, static_cast<std::uint64_t>(at_.steps)).bits64());
     require_finite_step(net_, loss, gradient_, at_.steps + 1);
+    net_.each_layer([&](const auto& layer, std::size_t l) {
+      if constexpr (requires { layer.project(gradient_.data(), gradient_.data()); })
+        layer.project(net_.parameters().data() + net_.offset(l), gradient_.data() + net_.offset(l));
+    });
     const double norm = norm_of(gradient_);
     if (norm > options_.clip) gradient_ *= static_cast<S>(options_.clip / norm);
     ++at_.steps;
@@ -135,6 +139,8 @@ class Training {
     net_.each_layer([&](const auto& layer, std::size_t l) {
       move(net_.offset(l), layer.weights(), true, factor);
       move(net_.offset(l) + layer.weights(), layer.parameters() - layer.weights(), false, factor);
+      if constexpr (requires { layer.restore(gradient_.data()); })
+        layer.restore(net_.parameters().data() + net_.offset(l));
     });
     at_.sum += loss * static_cast<double>(count);
     at_.first += count;
