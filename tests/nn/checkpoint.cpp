@@ -50,7 +50,8 @@ fg::fit_report train(Net& net, fg::fit_options options) {
   options.batch = 16;
   options.seed = 5;
   options.schedule = options.schedule ? options.schedule : fg::cosine(21, 4);
-  return fg::fit(net, samples(), fg::squared_error(), fg::adam{.rate = 0.01}, options);
+  const auto objective = fg::squared_error() + 0.1 * fg::aux_k(5, {.after = 30});
+  return fg::fit(net, samples(), objective, fg::adam{.rate = 0.01}, options);
 }
 
 struct Killed {};

@@ -101,6 +101,54 @@ TEST_CASE("gates") {
   CHECK(report.losses.back() < report.losses.front());
 }
 
+TEST_CASE("dead latents are revived") {
+  Random random(715);
+  const Matrix<double> x = test::normal<double>(random, 200, 8);
+  const auto train = [&](const auto& objective, fg::ExecutorRef executor) {
+    auto sae = fg::autoencoder(fg::pre_bias() | fg::linear<double>(8, 60) | fg::top_k(2) | fg::relu(),
+                               fg::linear<double>(60, 8).unit_norm_rows(), 4);
+    sae.biases<1>().head(30).setConstant(-3);  // hardly ever among the best
+    Index dead = 0;
+    fg::fit(sae, x, objective, fg::adam{.rate = 0.03},
+            {.epochs = 60,
+             .batch = 20,
+             .after_epoch =
+                 [&](const auto& epoch) {
+                   dead = epoch.dead_latents;
+                   return true;
+                 },
+             .executor = executor});
+    return std::pair(dead, sae.parameters());
+  };
+  const fg::ExecutorRef serial(fg::serial());
+  const auto auxiliary = fg::squared_error() + 0.5 * fg::aux_k(8, {.after = 100});
+  const Index before = train(fg::squared_error(), serial).first;
+  const auto [after, parameters] = train(auxiliary, serial);
+  CAPTURE(before, after);
+  CHECK(before >= 20);
+  CHECK(after <= before - 10);
+  fg::thread_pool pool(3);
+  CHECK(test::same(train(auxiliary, fg::ExecutorRef(pool)).second, parameters));
+}
+
+TEST_CASE("residuals for dead latents allocate nothing the second time") {
+#if FILIGREE_COUNTS_ALLOCATIONS
+  Random random(716);
+  const Matrix<double> x = test::normal<double>(random, 100, 8);
+  const auto sae = fg::autoencoder(fg::linear<double>(8, 100) | fg::top_k(1), fg::linear<double>(100, 8));
+  fg::Pass pass(sae);
+  Eigen::VectorXd gradient;
+  const auto objective = fg::squared_error() + fg::aux_k(4, {.after = 1, .normalized = true});
+  for (int warm = 0; warm < 2; ++warm) {
+    std::fill(pass.idle().begin(), pass.idle().end(), 5);
+    pass.gradient(sae, x, x, objective, gradient);
+  }
+  CHECK(test::allocated_by([&] { pass.gradient(sae, x, x, objective, gradient); }) == 0);
+#endif
+  CHECK_THROWS_WITH(fg::aux_k(0), "filigree: aux_k(k): k must be at least 1, got 0");
+  CHECK_THROWS_WITH(fg::aux_k(1, {.after = 0}), "filigree: aux_k(k, {.after}): after must be at least 1 sample, got 0");
+}
+
 TEST_CASE("losses of codes refuse what they do not fit") {
   CHECK_THROWS_WITH(fg::matryoshka({}), "filigree: matryoshka(prefixes): there must be a prefix");
   CHECK_THROWS_WITH(fg::matryoshka({4, 4}), "filigree: matryoshka(prefixes): prefixes must rise from 1, got 4 after 4");

@@ -66,6 +66,38 @@ TEMPLATE_TEST_CASE("TopK autoencoders as torch computes them", "", float, double
   }
 }
 
+TEMPLATE_TEST_CASE("the auxiliary loss of dead latents as torch computes it", "", float, double) {
+  using S = TestType;
+  const Fixture arrays("top_k_autoencoder"), plain("top_k_autoencoder/k_4"), expected("top_k_autoencoder/auxiliary");
+  const Matrix<S> x = arrays.matrix<S>("x"), w = arrays.matrix<S>("w_enc");
+  auto sae =
+      fg::autoencoder(fg::pre_bias() | fg::linear<S>(w.rows(), w.cols()) | fg::top_k(plain.integer("k")) | fg::relu(),
+                      fg::linear<S>(w.cols(), w.rows()));
+  load<1, 4>(sae, arrays, "b_pre");
+  const std::vector<Index> dead = arrays.integers("dead");
+  const double loss = expected.vector<double>("loss")[0], normalized = expected.vector<double>("loss_normalized")[0];
+  for (const bool divided : {false, true}) {
+    fg::Pass pass(sae);
+    for (std::size_t j = 0; j < dead.size(); ++j) pass.idle()[j] = dead[j] * 1000;
+    typename decltype(sae)::Vector gradient, both;
+    const auto auxiliary = (1.0 / 32) * fg::aux_k(expected.integer("k_aux"), {.after = 1000, .normalized = divided});
+    const double value = pass.gradient(sae, x, x, 0.0 * fg::squared_error() + auxiliary, gradient);
+    CHECK(value == Approx(divided ? normalized : loss).epsilon(10 * parity::tolerance<S>));
+    Eigen::VectorXd sum(gradient.size());
+    sum << expected.vector<double>("grad_w_enc"), expected.vector<double>("grad_b_enc"),
+        expected.vector<double>("grad_w_dec"), expected.vector<double>("grad_b_pre");
+    if (divided) sum *= normalized / loss;
+    CHECK(parity::deviation(gradient, sum) <= parity::tolerance<S>);
+
+    for (std::size_t j = 0; j < dead.size(); ++j) pass.idle()[j] = dead[j] * 1000;
+    pass.gradient(sae, x, x, fg::squared_error() + auxiliary, both);
+    Eigen::VectorXd reconstruction(gradient.size());
+    reconstruction << plain.vector<double>("grad_w_enc"), plain.vector<double>("grad_b_enc"),
+        plain.vector<double>("grad_w_dec"), plain.vector<double>("grad_b_pre");
+    CHECK(parity::deviation(both, reconstruction + sum) <= parity::tolerance<S>);
+  }
+}
+
 TEMPLATE_TEST_CASE("BatchTopK autoencoders as torch computes them", "", float, double) {
   for (const std::string which : {"k_1", "k_4", "k_18"}) {
     const Index k = Fixture("batch_top_k_autoencoder/" + which).integer("k");

@@ -23,6 +23,7 @@ struct Checkpoint {
   std::vector<double> losses = {};                             // of the epochs before it
   Eigen::Matrix<std::uint8_t, Eigen::Dynamic, 1> active = {};  // latents that were, in this epoch
   Index entries = 0;                                           // of its codes that were not 0
+  std::vector<Index> idle = {};                                // samples since each latent was not 0
   // What cannot change when it goes on.
   std::uint64_t seed = 0;
   Index batch = 0, samples = 0;
@@ -40,7 +41,8 @@ struct Checkpoint {
                     {"moments", array_of(moments)},
                     {"counters", array_of(counters)},
                     {"losses", array_of(sums)},
-                    {"active", array_of(active)}});
+                    {"active", array_of(active)},
+                    {"idle", array_of(Eigen::Map<const Indices>(idle.data(), static_cast<Index>(idle.size())))}});
   }
 
   /// Reads one.
@@ -62,6 +64,8 @@ struct Checkpoint {
     checkpoint.parameters = wanted("parameters", detail::type_of<S>()).template as<Vector>();
     checkpoint.moments = wanted("moments", detail::type_of<S>()).template as<Vector>();
     checkpoint.active = wanted("active", Type::uint8).template as<Eigen::Matrix<std::uint8_t, Eigen::Dynamic, 1>>();
+    const auto idle = wanted("idle", Type::int64).template as<Indices>();
+    checkpoint.idle.assign(idle.begin(), idle.end());
     checkpoint.steps = counters[1];
     checkpoint.epoch = counters[2];
     checkpoint.first = counters[3];
@@ -75,6 +79,7 @@ struct Checkpoint {
   }
 
  private:
+  using Indices = Eigen::Matrix<Index, Eigen::Dynamic, 1>;
   static constexpr std::int64_t version = 1;
 };
 

@@ -10,6 +10,7 @@
 #include "filigree/nn/l0.hpp"
 #include "filigree/nn/linear.hpp"
 #include "filigree/nn/pre_bias.hpp"
+#include "filigree/nn/residual_pass.hpp"
 #include "filigree/nn/step.hpp"
 #include "filigree/pipe/widen.hpp"
 
@@ -94,6 +95,43 @@ class Forward<S, std::tuple<T...>> {
     });
     return value;
   }
+
+  /// What losses of residuals amount to, when the ways through all layers are done; they add to the gradients.
+  template <class Net, class Objective>
+  double add_residual_losses(const Net& net, const Objective& objective, const ConstRows<S>& target,
+                             const std::vector<Index>& idle, S* gradient, const Way& way) {
+    double value = 0;
+    each_term(objective, 1, [&](const auto& term, double factor) {
+      if constexpr (TermOf<decltype(term), ResidualLoss>) {
+        constexpr std::size_t encoder = begins_centred ? 1 : 0, decoder = depth - 1;
+        static_assert(
+            is_linear<StageAt<encoder>> && is_linear<StageAt<decoder>> && encoder < decoder,
+            "filigree: this loss is one of residuals: it needs an autoencoder of two linear layers, the first "
+            "of which stands at the beginning or behind pre_bias()");
+        const S *first = net.parameters().data() + net.offset(encoder),
+                *last = net.parameters().data() + net.offset(decoder);
+        const Index weights = net.template stage<encoder>().weights();
+        const auto in = [&](Index at) { return gradient != nullptr ? gradient + at : nullptr; };
+        ResidualPass<S> pass = {.inputs = at(encoder).rows(way.session),
+                                .outputs = at(depth).rows(way.session),
+                                .target = target,
+                                .encoder = first,
+                                .encoder_biases = first + weights,
+                                .decoder = last,
+                                .encoder_gradient = in(net.offset(encoder)),
+                                .encoder_bias_gradient = in(net.offset(encoder) + weights),
+                                .decoder_gradient = in(net.offset(decoder)),
+                                .latents = net.template stage<encoder>().out,
+                                .idle = idle,
+                                .memory = residual_memory_,
+                                .session = way.session};
+        value += term.add(pass, factor);
+      }
+    });
+    return value;
+  }
+
+  static constexpr bool begins_centred = std::same_as<StageAt<0>, PreBias>;
 
   /// Copies an expression into rows.
   template <class X>
@@ -214,6 +252,7 @@ class Forward<S, std::tuple<T...>> {
   std::array<Buffer, depth> spread_;  // slopes that penalties add to
   std::array<Buffer, 2> code_memory_;
   ByColumn<S> by_column_;
+  ResidualMemory<S> residual_memory_;
 };
 
 }  // namespace filigree::detail

@@ -3,6 +3,7 @@
 
 #include "filigree/nn/adam.hpp"                      // IWYU pragma: export
 #include "filigree/nn/adamw.hpp"                     // IWYU pragma: export
+#include "filigree/nn/aux_k.hpp"                     // IWYU pragma: export
 #include "filigree/nn/checkpoint.hpp"                // IWYU pragma: export
 #include "filigree/nn/cross_entropy.hpp"             // IWYU pragma: export
 #include "filigree/nn/entropy.hpp"                   // IWYU pragma: export

@@ -4,6 +4,7 @@
 #include <array>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 #include "filigree/nn/network.hpp"
 
@@ -18,7 +19,9 @@ class Pass {
   using Vector = typename Net::Vector;
   static constexpr std::size_t depth = Net::depth;
 
-  explicit Pass(const Net&, ExecutorRef executor = {}) : executor_(executor) {}
+  explicit Pass(const Net& net, ExecutorRef executor = {}) : executor_(executor) {
+    if constexpr (has_codes) idle_.assign(static_cast<std::size_t>(net.latents()), 0);
+  }
 
   /// The loss of samples X for targets Y: the objective's terms, and the penalties in the network.
   ///
@@ -39,6 +42,10 @@ class Pass {
     return run(net, x, y, objective, gradient.data(), draw);
   }
 
+  /// The number of samples since each latent of an autoencoder was not 0 in a pass with a gradient.
+  [[nodiscard]] std::vector<Index>& idle() { return idle_; }
+  [[nodiscard]] const std::vector<Index>& idle() const { return idle_; }
+
   /// Calls f(i, j) for each latent j of an autoencoder that is not 0 in sample i of the last pass; returns the number
   /// of samples.
   template <class F>
@@ -58,6 +65,14 @@ class Pass {
   }
 
  private:
+  static constexpr bool has_codes = requires(const Net& net) { net.latents(); };
+
+  void count_idle() {
+    const Index n = forward_.at(Net::code).n;
+    for (Index& samples : idle_) samples += n;
+    each_code([&](Index, Index j) { idle_[static_cast<std::size_t>(j)] = 0; });
+  }
+
   template <class X, class Y, class Objective>
   double run(const Net& net, const X& x, const Y& y, const Objective& objective, S* gradient, std::uint64_t draw) {
     static_assert(StoredReal<typename X::Scalar, S> && StoredReal<typename Y::Scalar, S>,
@@ -88,13 +103,21 @@ class Pass {
       if constexpr (TermOf<decltype(term), Loss>) value += term.add(outputs, target, factor, slope.all, session);
       static_assert(!TermOf<decltype(term), Penalty>,
                     "filigree: a penalty of activations stands in the network, not in the objective: penalize(l1())");
+      static_assert(has_codes || !TermOf<decltype(term), ResidualLoss>,
+                    "filigree: this loss is one of residuals, and needs an autoencoder(...)");
     });
     slope = forward_.template back<depth - 1>(net, slope, gradient, value, way);
     value += forward_.add_code_losses(net, objective, target, slope, gradient, way);
+    constexpr std::size_t end = detail::Forward<S, typename Net::StageTuple>::begins_centred ? 1 : 0;
     [&]<std::size_t... L>(std::index_sequence<L...>) {
       ((slope = forward_.template back<depth - 2 - L>(net, slope, gradient, value, way)), ...);
     }
-    (std::make_index_sequence<depth - 1>{});
+    (std::make_index_sequence<depth - 1 - end>{});
+    if constexpr (has_codes) {
+      value += forward_.add_residual_losses(net, objective, target, idle_, gradient, way);
+      if (gradient != nullptr) count_idle();
+    }
+    if constexpr (end > 0) forward_.template back<0>(net, slope, gradient, value, way);
     detail::each_term(objective, 1, [&](const auto& term, double factor) {
       if constexpr (TermOf<decltype(term), Decay>)
         net.each_layer([&](const auto& layer, std::size_t l) {
@@ -109,6 +132,7 @@ class Pass {
   Workspace workspace_;
   detail::Forward<S, typename Net::StageTuple> forward_;
   detail::Buffer target_, slope_;
+  std::vector<Index> idle_;
 };
 
 }  // namespace filigree

@@ -24,6 +24,9 @@ struct Loss {};
 /// Of an autoencoder's codes and its decoder, a linear layer: `double add(detail::CodePass<S>&, double factor) const`,
 /// which adds to the slopes of the codes and to the gradient of the decoder where there is one.
 struct CodeLoss {};
+/// Of what an autoencoder has left of the targets: `double add(detail::ResidualPass<S>&, double factor) const`, which
+/// adds to the gradients of the encoder and the decoder where there are some.
+struct ResidualLoss {};
 /// Of weights, biases excluded: `double add(const S* weights, Index count, double factor, S* gradient) const`.
 struct Decay {};
 

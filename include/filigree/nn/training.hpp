@@ -181,6 +181,7 @@ class Training {
 
   void save() {
     at_.parameters = net_.parameters();
+    at_.idle = pass_.idle();
     at_.save(options_.checkpoint);
   }
   void resume() {
@@ -191,6 +192,7 @@ class Training {
     agrees("a number of parameters of", from.parameters.size(), net_.parameters().size());
     agrees("a number of moments of", from.moments.size(), at_.moments.size());
     agrees("a number of latents of", from.active.size(), at_.active.size());
+    agrees("a number of latents of", from.idle.size(), pass_.idle().size());
     agrees("a number of samples of", from.samples, at_.samples);
     agrees("batch", from.batch, at_.batch);
     agrees("seed", from.seed, at_.seed);
@@ -199,6 +201,7 @@ class Training {
     require(possible, options_.checkpoint, ": is at an impossible place: step ", from.steps, ", epoch ", from.epoch,
             ", sample ", from.first);
     at_ = std::move(from);
+    pass_.idle() = at_.idle;
     net_.parameters() = at_.parameters;
   }
 

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+
+#include "filigree/engine/matrix_product.hpp"
+#include "filigree/nn/residual_pass.hpp"
+#include "filigree/nn/sparse_product.hpp"
+#include "filigree/nn/term.hpp"
+
+namespace filigree {
+
+/// Options of aux_k(k, options).
+struct aux_k_options {
+  Index after = 10'000'000;  ///< samples in which a latent has been 0 when it counts as dead
+  bool normalized = false;   ///< divides by the variation of the residuals, not by the number of samples
+};
+
+/// What aux_k(k) returns.
+struct AuxK {
+  using Kind = ResidualLoss;
+  Index k, after;
+  bool normalized;
+
+  template <Real S>
+  double add(detail::ResidualPass<S>& pass, double factor) const {
+    std::vector<Column>& dead = pass.memory.dead;
+    dead.clear();
+    dead.reserve(static_cast<std::size_t>(pass.latents));
+    for (Index j = 0; j < pass.latents; ++j)
+      if (pass.idle[static_cast<std::size_t>(j)] >= after) dead.push_back(static_cast<Column>(j));
+    const Index n = pass.target.rows(), out = pass.target.cols();
+    const double variation = normalized ? residual_variation(pass) : static_cast<double>(n);
+    if (dead.empty() || !(variation > 0)) return 0;
+
+    choose(pass);
+    const detail::Lists<S>& lists = pass.memory.lists.lists();
+    const double share = factor / variation;
+    S* residuals = pass.memory.residuals.template get<S>(n * out);
+    const double sum = detail::sum_over_rows(n, pass.session, [&](Index i) {
+      S* residual = residuals + i * out;
+      const Index at = i * lists.stride, count = lists.counts[i];
+      detail::gather_rows(residual, lists.values + at, lists.columns + at, count, pass.decoder, out);
+      double square = 0;
+      for (Index f = 0; f < out; ++f) {
+        residual[f] -= pass.target(i, f) - pass.outputs(i, f);
+        square += static_cast<double>(residual[f]) * static_cast<double>(residual[f]);
+        residual[f] *= static_cast<S>(2 * share);
+      }
+      kernel::kernels<S>().dots(lists.slopes + at, residual, lists.columns + at, count, pass.decoder, out, out);
+      return square;
+    });
+    if (pass.decoder_gradient != nullptr) add_gradients(pass, residuals);
+    return share * sum;
+  }
+
+ private:
+  /// The k largest positive numbers that the encoder gives to dead latents.
+  template <Real S>
+  void choose(detail::ResidualPass<S>& pass) const {
+    const auto& kernels = kernel::kernels<S>();
+    auto& memory = pass.memory;
+    const Index n = pass.inputs.rows(), in = pass.inputs.cols(), count = static_cast<Index>(memory.dead.size());
+    S* weights = memory.weights.template get<S>(in * count);
+    S* biases = memory.biases.template get<S>(count);
+    for (Index c = 0; c < count; ++c) biases[c] = pass.encoder_biases[memory.dead[static_cast<std::size_t>(c)]];
+    detail::for_each_rows(in, pass.session, [&](Index first, Index last) {
+      for (Index f = first; f < last; ++f)
+        for (Index c = 0; c < count; ++c)
+          weights[f * count + c] = pass.encoder[f * pass.latents + memory.dead[static_cast<std::size_t>(c)]];
+    });
+    S* z = memory.numbers.template get<S>(n * count);
+    detail::multiply(detail::view(pass.inputs), {weights, in, count, count, 1},
+                     {.data = z, .stride = count, .start = biases}, pass.session);
+    memory.lists.hold(n, count);
+    const detail::Lists<S>& lists = memory.lists.lists();
+    detail::for_each_rows(n, pass.session, [&](Index first, Index last) {
+      for (Index i = first; i < last; ++i) {
+        S* values = lists.values + i * lists.stride;
+        Column* columns = lists.columns + i * lists.stride;
+        std::copy_n(z + i * count, count, values);
+        S bound = 0;
+        const Index positive = kernels.list_above(values, columns, count, bound);
+        lists.counts[i] = kernels.thin(values, columns, positive, k, 0, &bound);
+        for (Index e = 0; e < lists.counts[i]; ++e) columns[e] = memory.dead[static_cast<std::size_t>(columns[e])];
+      }
+    });
+  }
+
+  template <Real S>
+  void add_gradients(detail::ResidualPass<S>& pass, const S* residuals) const {
+    auto& memory = pass.memory;
+    const detail::Lists<S>& lists = memory.lists.lists();
+    const Index in = pass.inputs.cols(), out = pass.target.cols(), count = static_cast<Index>(memory.dead.size());
+    S* sums = memory.sums.template get<S>(count * (std::max)(in, out));
+    const auto each_dead = [&](auto&& f) {
+      detail::for_each_rows(count, pass.session, [&](Index first, Index last) {
+        for (Index c = first; c < last; ++c) f(Index{memory.dead[static_cast<std::size_t>(c)]}, c);
+      });
+    };
+    auto& by = memory.by_column;
+    by.sort(lists, lists.values, pass.latents);
+    each_dead([&](Index j, Index c) {
+      detail::gather_rows(sums + c * out, by.values(j), by.rows(j), by.count(j), residuals, out);
+      for (Index f = 0; f < out; ++f) pass.decoder_gradient[j * out + f] += sums[c * out + f];
+    });
+    by.sort(lists, lists.slopes, pass.latents);
+    each_dead([&](Index j, Index c) {
+      detail::gather_rows(sums + c * in, by.values(j), by.rows(j), by.count(j), pass.inputs.data(), in);
+      for (Index f = 0; f < in; ++f) pass.encoder_gradient[f * pass.latents + j] += sums[c * in + f];
+      pass.encoder_bias_gradient[j] += by.sum(j);
+    });
+  }
+
+  /// The sum over samples of the squared distance of residuals from their mean.
+  template <Real S>
+  static double residual_variation(const detail::ResidualPass<S>& pass) {
+    const Index n = pass.target.rows(), out = pass.target.cols();
+    double sum = 0;
+    for (Index f = 0; f < out && n > 0; ++f) {
+      double mean = 0;
+      const auto residual = [&](Index i) {
+        return static_cast<double>(pass.target(i, f)) - static_cast<double>(pass.outputs(i, f));
+      };
+      for (Index i = 0; i < n; ++i) mean += residual(i);
+      mean /= static_cast<double>(n);
+      for (Index i = 0; i < n; ++i) sum += (residual(i) - mean) * (residual(i) - mean);
+    }
+    return sum;
+  }
+};
+
+/// The loss that revives dead latents: the mean over samples of |e - e^|^2, where e = x - x^ is what the autoencoder
+/// has left, a constant, and e^ = a W_dec, without a bias, is made of the k largest positive numbers among latents that
+/// have been 0 in so many samples of this training. Its weight in the paper is 1 / 32: (1.0 / 32) * aux_k(512).
+///
+/// Of an autoencoder whose encoder begins with a linear layer, or pre_bias() and one, and whose decoder is one.
+/// Cost       2 N in dead operations, and those of k latents on the way back; nothing where none is dead
+/// Throws     Error if k or `after` is below 1
+/// Reference  Gao et al., arXiv:2406.04093, appendix A.2
+inline AuxK aux_k(Index k, const aux_k_options& options = {}) {
+  detail::require(k >= 1, "aux_k(k): k must be at least 1, got ", k);
+  detail::require(options.after >= 1, "aux_k(k, {.after}): after must be at least 1 sample, got ", options.after);
+  return {.k = k, .after = options.after, .normalized = options.normalized};
+}
+
+}  // namespace filigree
