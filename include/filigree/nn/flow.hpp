@@ -102,6 +102,53 @@ struct Slope {
   const Lists<S>* kept = nullptr;  // where all is null
 };
 
+/// Lists of a step, in memory of its own.
+template <Real S>
+class ListMemory {
+ public:
+  /// Room for n lists of so many entries.
+  void hold(Index n, Index most) {
+    lists_.n = n;
+    lists_.stride = most + Row<S>::padding;
+    const Index size = (std::max)(n * lists_.stride, Index{1});
+    lists_.values = values_.get<S>(size);
+    lists_.columns = columns_.get<Column>(size);
+    lists_.slopes = slopes_.get<S>(size);
+    lists_.counts = counts_.get<Index>((std::max)(n, Index{1}));
+  }
+  void take(const Row<S>& row) {
+    std::copy_n(row.values, row.count, lists_.values + row.index * lists_.stride);
+    std::copy_n(row.columns, row.count, lists_.columns + row.index * lists_.stride);
+    lists_.counts[row.index] = row.count;
+  }
+  [[nodiscard]] const Lists<S>& lists() const { return lists_; }
+
+  /// Sets the slopes of the lists from those of `cols` numbers, or of lists that hold some of these entries.
+  void receive(const Slope<S>& slope, Index cols, const Session& session) {
+    if (slope.all == nullptr && slope.kept->slopes == lists_.slopes) return;
+    for_each_rows(lists_.n, session, [&](Index first, Index last) {
+      for (Index i = first; i < last; ++i) {
+        const Column* columns = lists_.columns + i * lists_.stride;
+        S* to = lists_.slopes + i * lists_.stride;
+        Index next = 0;
+        for (Index e = 0; e < lists_.counts[i]; ++e) {
+          if (slope.all != nullptr) {
+            to[e] = slope.all[i * cols + columns[e]];
+            continue;
+          }
+          const Index at = i * slope.kept->stride;
+          const bool there = next < slope.kept->counts[i] && slope.kept->columns[at + next] == columns[e];
+          to[e] = there ? slope.kept->slopes[at + next++] : S(0);
+        }
+      }
+    });
+  }
+
+ private:
+  Lists<S> lists_;
+  Buffer values_, columns_, slopes_, counts_;
+};
+
 /// All numbers of a slope, in this memory if it holds lists.
 template <Real S>
 Rows<S> spread(const Slope<S>& slope, Index n, Index cols, Buffer& memory, const Session& session) {
@@ -116,6 +163,7 @@ struct Way {
   const Session& session;
   bool training;       // or an evaluation, in which nothing is left to chance
   std::uint64_t draw;  // number of the pass, for what is left to chance
+  double l0 = 0;       // on the way back, the factor of l0() behind the stage
 };
 
 }  // namespace filigree::detail

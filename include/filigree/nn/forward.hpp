@@ -2,10 +2,13 @@
 #pragma once
 
 #include <array>
+#include <numeric>
 #include <tuple>
 #include <utility>
 
+#include "filigree/nn/l0.hpp"
 #include "filigree/nn/linear.hpp"
+#include "filigree/nn/pre_bias.hpp"
 #include "filigree/nn/step.hpp"
 #include "filigree/pipe/widen.hpp"
 
@@ -48,10 +51,15 @@ class Forward<S, std::tuple<T...>> {
       S* all = spread(slope, in.n, in.cols, spread_[L], way.session).data();
       value += stage.add(in.rows(way.session), all, way.session);
       return {.all = all};
+    } else if constexpr (is_pre_bias<L>()) {
+      if (gradient != nullptr) add_to_bias(net, gradient, way);
+      return slope;
     } else {
       if (gradient == nullptr) return slope;
+      constexpr bool further = L > 1 || (L == 1 && !is_pre_bias<0>());
+      const Way with = {.session = way.session, .training = true, .draw = way.draw, .l0 = l0_behind<L>(net)};
       return std::get<L>(steps_).backward(stage, net.parameters().data() + net.offset(L), in, out, slope,
-                                          gradient + net.offset(L), L > 0, way);
+                                          gradient + net.offset(L), further, with);
     }
   }
 
@@ -65,6 +73,58 @@ class Forward<S, std::tuple<T...>> {
   }
 
  private:
+  /// The factor of l0() in a penalty right behind stage L.
+  template <std::size_t L, class Net>
+  static double l0_behind(const Net& net) {
+    double sum = 0;
+    if constexpr (L + 1 < depth)
+      if constexpr (is_penalize<StageAt<L + 1>>)
+        each_term(net.template stage<L + 1>().penalty, 1, [&](const auto& term, double factor) {
+          if constexpr (std::same_as<std::remove_cvref_t<decltype(term)>, L0>) sum += factor;
+        });
+    return sum;
+  }
+
+  template <std::size_t L>
+  static constexpr bool is_pre_bias() {
+    if constexpr (std::same_as<StageAt<L>, PreBias>) {
+      if constexpr (L == 0 && depth > 2)
+        static_assert(std::same_as<StageAt<1>, Linear<S>> && std::same_as<StageAt<depth - 1>, Linear<S>>,
+                      "filigree: pre_bias(): the stage after it and the last one must be linear layers");
+      else
+        static_assert(!sizeof(S), "filigree: pre_bias(): it is the first stage of an autoencoder");
+      return true;
+    } else {
+      return false;
+    }
+  }
+
+  template <class Net>
+  void subtract_bias(const Net& net, const Flow<S>& in, Flow<S>& out, const Way& way) const {
+    const S* bias = net.template biases<depth - 1>().data();
+    S* y = out.fill(in.n, in.cols);
+    for_each_rows(in.n, way.session, [&](Index first, Index last) {
+      for (Index i = first; i < last; ++i)
+        for (Index j = 0; j < in.cols; ++j) y[i * in.cols + j] = in.all[i * in.cols + j] - bias[j];
+    });
+  }
+  /// What the bias gains from being subtracted: minus the sum over samples of the slopes by the inputs of stage 1,
+  /// which is its weights times the gradient of its biases.
+  template <class Net>
+  void add_to_bias(const Net& net, S* gradient, const Way& way) const {
+    const auto& linear = net.template stage<1>();
+    const S* weights = net.parameters().data() + net.offset(1);
+    const S* slopes = gradient + net.offset(1) + linear.weights();
+    S* bias = gradient + net.offset(depth - 1) + net.template stage<depth - 1>().weights();
+    for_each_rows(linear.in, way.session, [&](Index first, Index last) {
+      Column rows[rows_per_task];
+      S sums[rows_per_task];
+      std::iota(rows, rows + (last - first), static_cast<Column>(first));
+      kernel::kernels<S>().dots(sums, slopes, rows, last - first, weights, linear.out, linear.out);
+      for (Index f = first; f < last; ++f) bias[f] -= sums[f - first];
+    });
+  }
+
   /// Whether stage L, of those before `last`, is a linear layer from whose outputs the next one chooses.
   template <std::size_t L, std::size_t last>
   static constexpr bool is_chosen_from() {
@@ -90,6 +150,8 @@ class Forward<S, std::tuple<T...>> {
     at_[L + 1] = &out;
     if constexpr (is_penalize<StageAt<L>>) {
       at_[L + 1] = &in;
+    } else if constexpr (is_pre_bias<L>()) {
+      subtract_bias(net, in, out, way);
     } else if constexpr (std::same_as<StageAt<L>, Dropout>) {
       if (way.training)
         step.forward(stage, parameters, in, out, way);

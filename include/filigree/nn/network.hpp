@@ -66,14 +66,14 @@ class Network {
   [[nodiscard]] Eigen::Map<const Matrix> weights() const {
     return {parameters_.data() + offsets_[L], stage<L>().in, stage<L>().out};
   }
-  /// Its biases.
+  /// Its biases; of a jump_relu the logarithms of its thresholds.
   template <std::size_t L>
   [[nodiscard]] Eigen::Map<Vector> biases() {
-    return {parameters_.data() + offsets_[L] + stage<L>().weights(), stage<L>().out};
+    return {parameters_.data() + offsets_[L] + stage<L>().weights(), stage<L>().parameters() - stage<L>().weights()};
   }
   template <std::size_t L>
   [[nodiscard]] Eigen::Map<const Vector> biases() const {
-    return {parameters_.data() + offsets_[L] + stage<L>().weights(), stage<L>().out};
+    return {parameters_.data() + offsets_[L] + stage<L>().weights(), stage<L>().parameters() - stage<L>().weights()};
   }
 
   /// The outputs for samples as rows. Dropout does nothing here.

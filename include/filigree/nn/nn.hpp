@@ -10,7 +10,9 @@
 #include "filigree/nn/gelu.hpp"                      // IWYU pragma: export
 #include "filigree/nn/group_lasso.hpp"               // IWYU pragma: export
 #include "filigree/nn/hoyer_square.hpp"              // IWYU pragma: export
+#include "filigree/nn/jump_relu.hpp"                 // IWYU pragma: export
 #include "filigree/nn/kl.hpp"                        // IWYU pragma: export
+#include "filigree/nn/l0.hpp"                        // IWYU pragma: export
 #include "filigree/nn/l1.hpp"                        // IWYU pragma: export
 #include "filigree/nn/linear.hpp"                    // IWYU pragma: export
 #include "filigree/nn/network.hpp"                   // IWYU pragma: export
@@ -18,6 +20,7 @@
 #include "filigree/nn/optimiser.hpp"                 // IWYU pragma: export
 #include "filigree/nn/pass.hpp"                      // IWYU pragma: export
 #include "filigree/nn/penalize.hpp"                  // IWYU pragma: export
+#include "filigree/nn/pre_bias.hpp"                  // IWYU pragma: export
 #include "filigree/nn/proximal_gradient.hpp"         // IWYU pragma: export
 #include "filigree/nn/schedule.hpp"                  // IWYU pragma: export
 #include "filigree/nn/sgd.hpp"                       // IWYU pragma: export

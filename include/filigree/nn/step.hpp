@@ -11,6 +11,7 @@
 #include "filigree/nn/affine.hpp"
 #include "filigree/nn/flow.hpp"
 #include "filigree/nn/penalize.hpp"
+#include "filigree/nn/pre_bias.hpp"
 #include "filigree/pipe/evaluator.hpp"
 #include "filigree/pipe/row_list.hpp"
 #include "filigree/weigh/dropout.hpp"
@@ -46,10 +47,10 @@ class Step {
   static_assert(!sizeof(T), "filigree: network(stages): this stage has no derivative and cannot be a layer");
 };
 
+/// Layers that need no memory of the way there.
 template <class T, Real S>
-  requires is_penalize<T>
-class Step<T, S> {
-};
+  requires(is_penalize<T> || std::same_as<T, PreBias>)
+class Step<T, S> {};
 
 template <class T, Real S>
   requires SmoothMap<T, S>
@@ -98,7 +99,7 @@ class Step<T, S> {
       choose_of_all(drawn, in, way.session);
     else
       choose(drawn, in, way.session);
-    out.keep(in.cols, lists_);
+    out.keep(in.cols, memory_.lists());
   }
 
   /// The same for what x W + b would be, x W + b being computed where it is chosen from. Only if fuses().
@@ -106,12 +107,12 @@ class Step<T, S> {
                     const Way& way) {
     grid_ = {.n = in.n, .m = cols};
     check(stage, grid_);
-    hold(widest(stage, cols));
+    memory_.hold(in.n, widest(stage, cols));
     const Affine<S> source(in.rows(way.session), weights, biases, cols);
     const std::tuple<T> stages(stage);
     const SelectionEngine<Affine<S>, std::tuple<T>> engine(source, stages, way.session, in.n);
-    for_each_row(engine, 0, in.n, way.session, [&](const Row<S>& row, WorkerScratch&) { take(row); });
-    out.keep(cols, lists_);
+    for_each_row(engine, 0, in.n, way.session, [&](const Row<S>& row, WorkerScratch&) { memory_.take(row); });
+    out.keep(cols, memory_.lists());
   }
   /// Whether forward_from() may be called, and is worth it.
   static bool fuses(const T& stage, Index cols) {
@@ -125,12 +126,13 @@ class Step<T, S> {
   Slope<S> backward(const T& stage, const S*, Flow<S>&, Flow<S>& out, const Slope<S>& slope, S*, bool, const Way& way) {
     S scale = 1;
     if constexpr (std::same_as<T, Dropout>) scale = static_cast<S>(1 / (1 - stage.p));
-    const Lists<S>& kept = slope.all != nullptr ? lists_ : *slope.kept;
-    for_each_rows(kept.n, way.session, [&](Index first, Index last) {
-      for (Index i = first; i < last; ++i)
-        for (Index e = i * kept.stride; e < i * kept.stride + kept.counts[i]; ++e)
-          kept.slopes[e] = scale * (slope.all != nullptr ? slope.all[i * out.cols + kept.columns[e]] : kept.slopes[e]);
-    });
+    if (slope.all != nullptr) memory_.receive(slope, out.cols, way.session);
+    const Lists<S>& kept = slope.all != nullptr ? memory_.lists() : *slope.kept;
+    if (scale != 1)
+      for_each_rows(kept.n, way.session, [&](Index first, Index last) {
+        for (Index i = first; i < last; ++i)
+          for (Index e = i * kept.stride; e < i * kept.stride + kept.counts[i]; ++e) kept.slopes[e] *= scale;
+      });
     return {.kept = &kept};
   }
 
@@ -145,25 +147,9 @@ class Step<T, S> {
     return cols;
   }
 
-  /// Room for lists of so many entries.
-  void hold(Index most) {
-    lists_.n = grid_.n;
-    lists_.stride = most + Row<S>::padding;
-    const Index size = (std::max)(lists_.n * lists_.stride, Index{1});
-    lists_.values = values_.get<S>(size);
-    lists_.columns = columns_.get<Column>(size);
-    lists_.slopes = slopes_.get<S>(size);
-    lists_.counts = counts_.get<Index>((std::max)(lists_.n, Index{1}));
-  }
-  void take(const Row<S>& row) {
-    std::copy_n(row.values, row.count, lists_.values + row.index * lists_.stride);
-    std::copy_n(row.columns, row.count, lists_.columns + row.index * lists_.stride);
-    lists_.counts[row.index] = row.count;
-  }
-
   void choose(const T& stage, Flow<S>& in, const Session& session) {
     const Index cols = in.cols, room = cols + Row<S>::padding;
-    hold(widest(stage, cols));
+    memory_.hold(in.n, widest(stage, cols));
     for (Index worker = 0; worker < session.concurrency(); ++worker) {  // whichever will be called
       session.scratch(worker).values.template get<S>(room);
       session.scratch(worker).columns.template get<Column>(room);
@@ -173,7 +159,7 @@ class Step<T, S> {
       for (Index i = task * rows_per_task; i < (std::min)((task + 1) * rows_per_task, in.n); ++i) {
         Row<S> row = row_of(in, i, scratch);
         apply(stage, row);
-        take(row);
+        memory_.take(row);
       }
     });
   }
@@ -208,16 +194,15 @@ class Step<T, S> {
     };
     Index most = 0;
     for (Index i = 0; i < in.n; ++i) most = (std::max)(most, count(i));
-    hold(most);
+    memory_.hold(in.n, most);
     for (Index i = 0; i < in.n; ++i) {
       const Index begin = list_.start[static_cast<std::size_t>(i)];
-      take(make_row(grid_, i, list_.values.data() + begin, list_.columns.data() + begin, count(i), scratch));
+      memory_.take(make_row(grid_, i, list_.values.data() + begin, list_.columns.data() + begin, count(i), scratch));
     }
   }
 
   Grid grid_;
-  Lists<S> lists_;
-  Buffer values_, columns_, slopes_, counts_;
+  ListMemory<S> memory_;
   RowList<S> list_;  // of stages that look at the whole matrix
 };
 

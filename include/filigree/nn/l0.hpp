@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "filigree/nn/term.hpp"
+
+namespace filigree {
+
+/// What l0() returns.
+struct L0 {
+  using Kind = Penalty;
+
+  template <Real S>
+  double add(const detail::ConstRows<S>& a, double factor, S*, const detail::Session& session) const {
+    if (a.rows() == 0) return 0;
+    return factor / static_cast<double>(a.rows()) * detail::sum_over_rows(a.rows(), session, [&](Index i) {
+             Index active = 0;
+             for (Index j = 0; j < a.cols(); ++j) active += a(i, j) != 0 ? 1 : 0;
+             return static_cast<double>(active);
+           });
+  }
+};
+
+/// The number of latents that are not 0: the mean over samples of sum_j [a_j != 0].
+///
+/// It is flat where it has a derivative. The thresholds of a jump_relu() right before it get the straight-through
+/// derivative that stands there; everything else gets none.
+/// Reference  Rajamanoharan et al., arXiv:2407.14435, equations 9 and 12
+inline L0 l0() { return {}; }
+
+}  // namespace filigree

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+#include <filigree/filigree.hpp>
+
+#include "catch.hpp"
+#include "parity/fixture.hpp"
+
+namespace fg = filigree;
+using parity::Fixture;
+using parity::Matrix;
+using test::Index;
+
+namespace {
+
+/// Sets the parameters of an encoder and a decoder, stages E and D, from the folder of a model.
+template <std::size_t E, std::size_t D, class Net>
+void load(Net& net, const Fixture& model, const std::string& bias) {
+  using S = typename Net::Scalar;
+  net.template weights<E>() = model.matrix<S>("w_enc");
+  net.template biases<E>() = model.vector<S>("b_enc");
+  net.template weights<D>() = model.matrix<S>("w_dec");
+  net.template biases<D>() = model.vector<S>(bias);
+}
+
+/// The gradient of stage L in a network's gradient.
+template <std::size_t L, class Net>
+auto weights_of(const Net& net, const typename Net::Vector& gradient) {
+  const auto& layer = net.template stage<L>();
+  return Eigen::Map<const typename Net::Matrix>(gradient.data() + net.offset(L), layer.in, layer.out);
+}
+template <std::size_t L, class Net>
+auto biases_of(const Net& net, const typename Net::Vector& gradient) {
+  const auto& layer = net.template stage<L>();
+  return gradient.segment(net.offset(L) + layer.weights(), layer.parameters() - layer.weights());
+}
+
+template <class S, class Stages>
+void check_pre_bias(const std::string& model, const std::string& which, const Stages& stages) {
+  CAPTURE(model, which);
+  const Fixture arrays(model), expected(model + "/" + which);
+  const Matrix<S> x = arrays.matrix<S>("x"), w = arrays.matrix<S>("w_enc");
+  auto sae =
+      fg::autoencoder(fg::pre_bias() | fg::linear<S>(w.rows(), w.cols()) | stages, fg::linear<S>(w.cols(), w.rows()));
+  constexpr std::size_t last = decltype(sae)::depth - 1;
+  load<1, last>(sae, arrays, "b_pre");
+  CHECK(parity::deviation(sae.encode(x), expected.matrix<double>("codes")) <= parity::tolerance<S>);
+  CHECK(parity::deviation(sae(x), expected.matrix<double>("output")) <= parity::tolerance<S>);
+
+  fg::Pass pass(sae);
+  typename decltype(sae)::Vector gradient;
+  const double loss = pass.gradient(sae, x, x, fg::squared_error(), gradient);
+  CHECK(loss == Approx(expected.vector<double>("loss")[0]).epsilon(parity::tolerance<S>));
+  CHECK(parity::deviation(weights_of<1>(sae, gradient), expected.matrix<double>("grad_w_enc")) <= parity::tolerance<S>);
+  CHECK(parity::deviation(biases_of<1>(sae, gradient), expected.vector<double>("grad_b_enc")) <= parity::tolerance<S>);
+  CHECK(parity::deviation(weights_of<last>(sae, gradient), expected.matrix<double>("grad_w_dec")) <=
+        parity::tolerance<S>);
+  CHECK(parity::deviation(biases_of<last>(sae, gradient), expected.vector<double>("grad_b_pre")) <=
+        parity::tolerance<S>);
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("TopK autoencoders as torch computes them", "", float, double) {
+  for (const std::string which : {"k_4", "k_16", "k_24"}) {
+    const Index k = Fixture("top_k_autoencoder/" + which).integer("k");
+    check_pre_bias<TestType>("top_k_autoencoder", which, fg::top_k(k) | fg::relu());
+  }
+}
+
+TEMPLATE_TEST_CASE("BatchTopK autoencoders as torch computes them", "", float, double) {
+  for (const std::string which : {"k_1", "k_4", "k_18"}) {
+    const Index k = Fixture("batch_top_k_autoencoder/" + which).integer("k");
+    check_pre_bias<TestType>("batch_top_k_autoencoder", which, fg::batch_top_k(k) | fg::relu());
+  }
+}
+
+TEMPLATE_TEST_CASE("JumpReLU autoencoders as torch computes them", "", float, double) {
+  using S = TestType;
+  const Fixture arrays("jump_relu_autoencoder");
+  const Matrix<S> x = arrays.matrix<S>("x"), w = arrays.matrix<S>("w_enc");
+  const double weight = arrays.array<double>("weight").values[0];
+  for (const std::string which : {"wide", "narrow"}) {
+    CAPTURE(which);
+    const Fixture expected("jump_relu_autoencoder/" + which), counted("jump_relu_autoencoder/" + which + "_l0");
+    const double bandwidth = expected.array<double>("bandwidth").values[0];
+    auto sae =
+        fg::autoencoder(fg::linear<S>(w.rows(), w.cols()) | fg::jump_relu<S>(w.cols(), {.bandwidth = bandwidth}) |
+                            fg::penalize(weight * fg::l0()),
+                        fg::linear<S>(w.cols(), w.rows()));
+    load<0, 3>(sae, arrays, "b_dec");
+    sae.template biases<1>() = arrays.vector<S>("log_theta");
+    CHECK(parity::deviation(sae.encode(x), expected.matrix<double>("codes")) <= parity::tolerance<S>);
+    CHECK(parity::deviation(sae(x), expected.matrix<double>("output")) <= parity::tolerance<S>);
+
+    fg::Pass pass(sae);
+    typename decltype(sae)::Vector gradient;
+    const double loss = pass.gradient(sae, x, x, fg::squared_error(), gradient);
+    CHECK(loss ==
+          Approx(expected.vector<double>("loss")[0] + counted.vector<double>("loss")[0]).epsilon(parity::tolerance<S>));
+    const Eigen::VectorXd thresholds =
+        expected.vector<double>("grad_log_theta") + counted.vector<double>("grad_log_theta");
+    CHECK(parity::deviation(biases_of<1>(sae, gradient), thresholds) <= parity::tolerance<S>);
+    CHECK(parity::deviation(weights_of<0>(sae, gradient), expected.matrix<double>("grad_w_enc")) <=
+          parity::tolerance<S>);
+    CHECK(parity::deviation(biases_of<0>(sae, gradient), expected.vector<double>("grad_b_enc")) <=
+          parity::tolerance<S>);
+    CHECK(parity::deviation(weights_of<3>(sae, gradient), expected.matrix<double>("grad_w_dec")) <=
+          parity::tolerance<S>);
+    CHECK(parity::deviation(biases_of<3>(sae, gradient), expected.vector<double>("grad_b_dec")) <=
+          parity::tolerance<S>);
+  }
+}
