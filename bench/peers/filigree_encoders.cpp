@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// filigree_encoders folder case threads sizes...: loss and gradients of an autoencoder from the raw arrays in the folder,
-// and into it. The head of encoders.py says what the cases are, what they read and write, and what is answered.
+// filigree_encoders folder case threads sizes...: loss and gradients of an autoencoder from the raw arrays in the
+// folder, and into it. The head of encoders.py says what the cases are, what they read and write, and what is answered.
 
 #include <array>
 #include <cstdlib>
@@ -64,8 +64,7 @@ static void answer(Net& net, const std::array<Part, 4>& parts, const Objective& 
     const double loss = pass.gradient(net, x, x, objective, gradient);
     const double took = seconds(job.threads == 1) - start;
     write(job.folder + "/loss", &loss, 1);
-    for (const auto& [name, begin, size] : parts)
-      write(job.folder + "/grad_" + name, gradient.data() + begin, size);
+    for (const auto& [name, begin, size] : parts) write(job.folder + "/grad_" + name, gradient.data() + begin, size);
     std::cout << took << std::endl;
   }
 }
@@ -77,16 +76,15 @@ int main(int argc, char** argv) {
   const auto weight = [&](int i) { return std::atof(argv[4 + i]); };
   if (name == "top_k" && argc == 8) {
     const Index d = size(1), latents = size(2), k = size(3);
-    auto net = fg::autoencoder(fg::pre_bias() | fg::linear(d, latents) | fg::top_k(k) | fg::relu(),
-                               fg::linear(latents, d));
+    auto net =
+        fg::autoencoder(fg::pre_bias() | fg::linear(d, latents) | fg::top_k(k) | fg::relu(), fg::linear(latents, d));
     answer(net, parts<1, 4>(net, {"w_enc", "b_enc", "w_dec", "b_pre"}), fg::squared_error(),
            {argv[1], size(0), std::atol(argv[3])});
   } else if (name == "ufldl" && argc == 10) {
     const Index visible = size(1), hidden = size(2);
     const double lambda = weight(3), beta = weight(4), rho = weight(5);
-    auto net = fg::autoencoder(
-        fg::linear<double>(visible, hidden) | fg::sigmoid() | fg::penalize(beta * fg::kl(rho)),
-        fg::linear<double>(hidden, visible) | fg::sigmoid());
+    auto net = fg::autoencoder(fg::linear<double>(visible, hidden) | fg::sigmoid() | fg::penalize(beta * fg::kl(rho)),
+                               fg::linear<double>(hidden, visible) | fg::sigmoid());
     answer(net, parts<0, 3>(net, {"w1", "b1", "w2", "b2"}), 0.5 * fg::squared_error() + lambda * fg::weight_decay(),
            {argv[1], size(0), std::atol(argv[3])});
   } else {
