@@ -2,6 +2,7 @@
 #pragma once
 
 #include <Eigen/Core>
+#include <algorithm>
 #include <filigree/filigree.hpp>
 #include <tuple>
 

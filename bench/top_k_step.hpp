@@ -3,6 +3,7 @@
 
 #include <Eigen/Core>
 #include <Eigen/SparseCore>
+#include <cmath>
 #include <filigree/filigree.hpp>
 
 #include "data.hpp"
