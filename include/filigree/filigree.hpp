@@ -6,6 +6,7 @@
 #include "filigree/attention/attention.hpp"  // IWYU pragma: export
 #include "filigree/core/core.hpp"            // IWYU pragma: export
 #include "filigree/encoder/encoder.hpp"      // IWYU pragma: export
+#include "filigree/io/io.hpp"                // IWYU pragma: export
 #include "filigree/nn/nn.hpp"                // IWYU pragma: export
 #include "filigree/pattern/pattern.hpp"      // IWYU pragma: export
 #include "filigree/pipe/pipe.hpp"            // IWYU pragma: export

@@ -116,6 +116,32 @@ TEST_CASE("training stops when it is told to, or when nothing gets better") {
   CHECK(report.losses.empty());
 }
 
+TEST_CASE("an epoch of an autoencoder counts its latents") {
+  Random random(657);
+  const Matrix x = test::normal<double>(random, 90, 6);
+  auto sae = fg::autoencoder(fg::linear<double>(6, 40) | fg::top_k(2), fg::linear<double>(40, 6), 2);
+  sae.biases<0>().tail(10).setConstant(-1e6);  // never among the best
+  double l0 = 0;
+  Index dead = -1;
+  fg::fit(sae, x, fg::squared_error(), fg::sgd{.rate = 0},
+          {.epochs = 2, .batch = 20, .after_epoch = [&](const auto& e) {
+             l0 = e.l0;
+             dead = e.dead_latents;
+             return true;
+           }});
+  const Matrix codes = sae.encode(x);
+  CHECK(l0 == fg::l0(codes));
+  CHECK(dead == static_cast<Index>(fg::dead_latents(codes).size()));
+  CHECK(dead >= 10);
+
+  auto dense = fg::network(fg::linear<double>(6, 3));
+  fg::fit(dense, x, Matrix(x.leftCols(3)), fg::squared_error(), fg::sgd{.rate = 0},
+          {.epochs = 1, .after_epoch = [&](const auto& e) {
+             CHECK(std::isnan(e.l0));
+             return true;
+           }});
+}
+
 TEST_CASE("long gradients are clipped, whatever their size") {
   Matrix x = Matrix::Constant(1, 1, 1), y = Matrix::Constant(1, 1, 1e200);
   auto net = fg::network(fg::linear<double>(1, 1));

@@ -109,3 +109,72 @@ TEMPLATE_TEST_CASE("JumpReLU autoencoders as torch computes them", "", float, do
           parity::tolerance<S>);
   }
 }
+
+TEMPLATE_TEST_CASE("gated autoencoders as torch computes them", "", float, double) {
+  using S = TestType;
+  const Fixture arrays("gated_autoencoder");
+  const Matrix<S> x = arrays.matrix<S>("x"), w = arrays.matrix<S>("w_gate");
+  const Index latents = w.cols();
+  auto sae = fg::autoencoder(fg::pre_bias() | fg::gated<S>(w.rows(), latents), fg::linear<S>(latents, w.rows()));
+  sae.template weights<1>() = w;
+  sae.template biases<1>() << arrays.vector<S>("b_gate"), arrays.vector<S>("b_mag"), arrays.vector<S>("r_mag");
+  sae.template weights<2>() = arrays.matrix<S>("w_dec");
+  sae.template biases<2>() = arrays.vector<S>("b_dec");
+  const Fixture reconstruction("gated_autoencoder/reconstruction");
+  CHECK(parity::deviation(sae.encode(x), reconstruction.matrix<double>("codes")) <= parity::tolerance<S>);
+  CHECK(parity::deviation(sae(x), reconstruction.matrix<double>("output")) <= parity::tolerance<S>);
+
+  fg::Pass pass(sae);
+  typename decltype(sae)::Vector gradient;
+  const auto check = [&](const auto& objective, const std::vector<std::string>& terms) {
+    const auto sum = [&](const std::string& name) {
+      const Fixture first("gated_autoencoder/" + terms[0]);
+      Eigen::VectorXd total = first.vector<double>(name);
+      for (std::size_t t = 1; t < terms.size(); ++t)
+        total += Fixture("gated_autoencoder/" + terms[t]).vector<double>(name);
+      return total;
+    };
+    const double loss = pass.gradient(sae, x, x, objective, gradient);
+    CHECK(loss == Approx(sum("loss")[0]).epsilon(parity::tolerance<S>));
+    CHECK(pass.loss(sae, x, x, objective) == Approx(loss).epsilon(1e-6));
+    // All in one, for a term may give some of them nothing.
+    Eigen::VectorXd expected(gradient.size());
+    expected << sum("grad_w_gate"), sum("grad_b_gate"), sum("grad_b_mag"), sum("grad_r_mag"), sum("grad_w_dec"),
+        sum("grad_b_dec");
+    CHECK(parity::deviation(gradient, expected) <= parity::tolerance<S>);
+  };
+  const double weight = arrays.array<double>("weight").values[0];
+  check(fg::squared_error(), {"reconstruction"});
+  check(weight * fg::gate_l1(), {"sparsity"});
+  check(fg::gate_reconstruction(), {"auxiliary"});
+  check(fg::squared_error() + weight * fg::gate_l1() + fg::gate_reconstruction(),
+        {"reconstruction", "sparsity", "auxiliary"});
+}
+
+TEMPLATE_TEST_CASE("Matryoshka autoencoders as torch computes them", "", float, double) {
+  using S = TestType;
+  const Fixture arrays("matryoshka_autoencoder");
+  const Matrix<S> x = arrays.matrix<S>("x"), w = arrays.matrix<S>("w_enc");
+  auto sae =
+      fg::autoencoder(fg::pre_bias() | fg::linear<S>(w.rows(), w.cols()) | fg::top_k(arrays.integer("k")) | fg::relu(),
+                      fg::linear<S>(w.cols(), w.rows()));
+  load<1, 4>(sae, arrays, "b_pre");
+  for (const std::string which : {"nested", "halves", "first"}) {
+    CAPTURE(which);
+    const Fixture expected("matryoshka_autoencoder/" + which);
+    fg::Pass pass(sae);
+    typename decltype(sae)::Vector gradient;
+    const auto objective = fg::matryoshka(expected.integers("prefixes"));
+    const double loss = pass.gradient(sae, x, x, objective, gradient);
+    CHECK(loss == Approx(expected.vector<double>("loss")[0]).epsilon(parity::tolerance<S>));
+    CHECK(pass.loss(sae, x, x, objective) == Approx(loss).epsilon(1e-6));
+    CHECK(parity::deviation(weights_of<1>(sae, gradient), expected.matrix<double>("grad_w_enc")) <=
+          parity::tolerance<S>);
+    CHECK(parity::deviation(biases_of<1>(sae, gradient), expected.vector<double>("grad_b_enc")) <=
+          parity::tolerance<S>);
+    CHECK(parity::deviation(weights_of<4>(sae, gradient), expected.matrix<double>("grad_w_dec")) <=
+          parity::tolerance<S>);
+    CHECK(parity::deviation(biases_of<4>(sae, gradient), expected.vector<double>("grad_b_pre")) <=
+          parity::tolerance<S>);
+  }
+}

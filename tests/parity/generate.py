@@ -18,7 +18,7 @@ here = pathlib.Path(__file__).parent
 names = ("longformer", "big_bird", "sparse_transformer", "neighborhood", "simplex", "flex_attention")
 names += ("scaled_dot_product", "reformer", "informer_huggingface", "informer_original")
 names += ("top_k_autoencoder", "batch_top_k_autoencoder", "jump_relu_autoencoder", "gated_autoencoder")
-names += ("matryoshka_autoencoder",)
+names += ("matryoshka_autoencoder", "io_files")
 
 head = """# What public implementations compute
 
@@ -51,11 +51,12 @@ class Fixture:
 
 
 def contents(folder):
-    """A line for the folder and each case in it: the arrays and their shapes."""
+    """A line for the folder and each case in it: the arrays and their shapes, and other files by name."""
     for case in [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]:
         shapes = {path.stem: np.load(path) for path in sorted(case.glob("*.npy"))}
         if shapes:
             arrays = ", ".join(f"{name} {'×'.join(map(str, array.shape))}" for name, array in shapes.items())
+            arrays += "".join(f", {path.name}" for path in sorted(case.iterdir()) if path.suffix in (".npz", ".safetensors"))
             yield f"- {'all cases' if case == folder else case.name}: {arrays}"
 
 

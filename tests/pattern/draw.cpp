@@ -68,5 +68,5 @@ TEST_CASE("draw names the argument that it cannot work with") {
   CHECK_THROWS_WITH(fg::draw(fg::causal(), 4, 0, "x.png"),
                     "filigree: draw(pattern, n, m, path): m must be at least 1, got 0");
   CHECK_THROWS_WITH(fg::draw(fg::causal(), 4, 4, "/no/such/folder/x.png"),
-                    "filigree: draw(pattern, n, m, path): path = \"/no/such/folder/x.png\" cannot be written");
+                    "filigree: /no/such/folder/x.png: cannot be written: No such file or directory");
 }

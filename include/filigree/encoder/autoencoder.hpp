@@ -17,6 +17,7 @@ class Autoencoder<std::tuple<E...>, std::tuple<D...>> : public detail::NetworkOf
 
  public:
   using Matrix = typename Base::Matrix;
+  static constexpr std::size_t code = sizeof...(E);  ///< number of the stage that codes come to
 
   Autoencoder(std::tuple<E...> encoder, std::tuple<D...> decoder, std::uint64_t seed)
       : Base(std::tuple_cat(std::move(encoder), std::move(decoder)), seed) {
@@ -25,7 +26,7 @@ class Autoencoder<std::tuple<E...>, std::tuple<D...>> : public detail::NetworkOf
   }
 
   /// Number of columns of a code.
-  [[nodiscard]] Index latents() const { return this->width(sizeof...(E)); }
+  [[nodiscard]] Index latents() const { return this->width(code); }
 
   /// The codes of samples as rows.
   ///

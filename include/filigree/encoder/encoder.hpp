@@ -3,3 +3,4 @@
 
 #include "filigree/encoder/autoencoder.hpp"        // IWYU pragma: export
 #include "filigree/encoder/measures/measures.hpp"  // IWYU pragma: export
+#include "filigree/encoder/start.hpp"              // IWYU pragma: export

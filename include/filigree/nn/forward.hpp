@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include "filigree/nn/gated.hpp"
 #include "filigree/nn/l0.hpp"
 #include "filigree/nn/linear.hpp"
 #include "filigree/nn/pre_bias.hpp"
@@ -36,6 +37,7 @@ class Forward<S, std::tuple<T...>> {
 
   /// What stands before stage L, or behind the last.
   [[nodiscard]] Flow<S>& at(std::size_t l) { return *at_[l]; }
+  [[nodiscard]] const Flow<S>& at(std::size_t l) const { return *at_[l]; }
 
   /// What is left of `slope`, by what stage L put out, before stage L: the same way back. Writes the gradient of the
   /// stage's parameters, and adds what penalties amount to.
@@ -61,6 +63,36 @@ class Forward<S, std::tuple<T...>> {
       return std::get<L>(steps_).backward(stage, net.parameters().data() + net.offset(L), in, out, slope,
                                           gradient + net.offset(L), further, with);
     }
+  }
+
+  /// What an autoencoder's losses of codes amount to; they add to the slope of the codes and the decoder's gradient.
+  template <class Net, class Objective>
+  double add_code_losses(const Net& net, const Objective& objective, const ConstRows<S>& target, const Slope<S>& slope,
+                         S* gradient, const Way& way) {
+    double value = 0;
+    each_term(objective, 1, [&](const auto& term, double factor) {
+      if constexpr (TermOf<decltype(term), CodeLoss>) {
+        static_assert(is_linear<StageAt<depth - 1>>,
+                      "filigree: this loss is one of codes: it needs an autoencoder whose decoder is one linear layer");
+        const Index at = net.offset(depth - 1), weights = net.template stage<depth - 1>().weights();
+        const S* parameters = net.parameters().data() + at;
+        CodePass<S> codes = {.flow = this->at(depth - 1),
+                             .weights = parameters,
+                             .biases = parameters + weights,
+                             .target = target,
+                             .weight_gradient = gradient != nullptr ? gradient + at : nullptr,
+                             .bias_gradient = gradient != nullptr ? gradient + at + weights : nullptr,
+                             .slope = slope,
+                             .gates = nullptr,
+                             .memory = code_memory_,
+                             .by_column = by_column_,
+                             .session = way.session};
+        if constexpr (depth > 1)
+          if constexpr (is_gated<StageAt<depth - 2>>) codes.gates = &std::get<depth - 2>(steps_).gates();
+        value += term.add(codes, factor);
+      }
+    });
+    return value;
   }
 
   /// Copies an expression into rows.
@@ -89,8 +121,8 @@ class Forward<S, std::tuple<T...>> {
   static constexpr bool is_pre_bias() {
     if constexpr (std::same_as<StageAt<L>, PreBias>) {
       if constexpr (L == 0 && depth > 2)
-        static_assert(std::same_as<StageAt<1>, Linear<S>> && std::same_as<StageAt<depth - 1>, Linear<S>>,
-                      "filigree: pre_bias(): the stage after it and the last one must be linear layers");
+        static_assert((is_linear<StageAt<1>> || is_gated<StageAt<1>>)&&is_linear<StageAt<depth - 1>>,
+                      "filigree: pre_bias(): the stage after it must be a linear layer or gated, the last one linear");
       else
         static_assert(!sizeof(S), "filigree: pre_bias(): it is the first stage of an autoencoder");
       return true;
@@ -115,6 +147,7 @@ class Forward<S, std::tuple<T...>> {
     const auto& linear = net.template stage<1>();
     const S* weights = net.parameters().data() + net.offset(1);
     const S* slopes = gradient + net.offset(1) + linear.weights();
+    if constexpr (is_gated<StageAt<1>>) slopes = std::get<1>(steps_).column_sums();
     S* bias = gradient + net.offset(depth - 1) + net.template stage<depth - 1>().weights();
     for_each_rows(linear.in, way.session, [&](Index first, Index last) {
       Column rows[rows_per_task];
@@ -179,6 +212,8 @@ class Forward<S, std::tuple<T...>> {
   std::array<Flow<S>*, depth + 1> at_{};
   std::tuple<Step<T, S>...> steps_;
   std::array<Buffer, depth> spread_;  // slopes that penalties add to
+  std::array<Buffer, 2> code_memory_;
+  ByColumn<S> by_column_;
 };
 
 }  // namespace filigree::detail

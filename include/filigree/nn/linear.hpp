@@ -6,6 +6,7 @@
 
 #include "filigree/core/random.hpp"
 #include "filigree/engine/matrix_product.hpp"
+#include "filigree/nn/constraints.hpp"
 #include "filigree/nn/sparse_product.hpp"
 #include "filigree/nn/step.hpp"
 
@@ -17,6 +18,36 @@ struct Linear {
   using Category = Layer;
   using Scalar = S;
   Index in, out;
+  detail::Constraints constraints = {};
+
+  /// The same, whose rows of weights have length 1 in training: the atoms of a dictionary. Gradients are projected.
+  [[nodiscard]] Linear unit_norm_rows() const {
+    Linear layer = *this;
+    layer.constraints.unit_rows = true;
+    return layer;
+  }
+  /// The same, whose weights are not below 0 in training.
+  [[nodiscard]] Linear non_negative() const {
+    Linear layer = *this;
+    layer.constraints.non_negative = true;
+    return layer;
+  }
+  /// The same, whose weights stay 0 in training where the mask is.
+  ///
+  /// Shapes  mask: in x out
+  /// Throws  Error if the shape is another one
+  template <DenseExpression M>
+  [[nodiscard]] Linear masked(const M& mask) const {
+    detail::require(mask.rows() == in && mask.cols() == out, "linear(", in, ", ", out,
+                    ").masked(mask): the mask must be ", in, " x ", out, ", got ", mask.rows(), " x ", mask.cols());
+    const typename M::PlainObject values = mask;
+    std::vector<char> free;
+    for (Index i = 0; i < in; ++i)
+      for (Index j = 0; j < out; ++j) free.push_back(values(i, j) != typename M::Scalar(0) ? 1 : 0);
+    Linear layer = *this;
+    layer.constraints.mask = std::make_shared<const std::vector<char>>(std::move(free));
+    return layer;
+  }
 
   [[nodiscard]] Index inputs() const { return in; }
   [[nodiscard]] Index outputs(Index width) const {
@@ -31,7 +62,11 @@ struct Linear {
     const double r = std::sqrt(6 / static_cast<double>(in + out + 1));
     fill_uniform(detail::Rows<S>(parameters, in, out), -r, r, generator);
     std::fill_n(parameters + in * out, out, S(0));
+    restore(parameters);
   }
+  /// Before and after a step of training.
+  void project(const S* parameters, S* gradient) const { constraints.project(parameters, gradient, in, out); }
+  void restore(S* parameters) const { constraints.restore(parameters, in, out); }
 };
 
 /// A layer x W + b with `in` inputs and `out` outputs.
@@ -52,6 +87,11 @@ Linear<S> linear(Index in, Index out) {
 }
 
 namespace detail {
+
+template <class T>
+inline constexpr bool is_linear = false;
+template <Real S>
+inline constexpr bool is_linear<Linear<S>> = true;
 
 template <Real S>
 class Step<Linear<S>, S> {

@@ -3,10 +3,13 @@
 
 #include "filigree/nn/adam.hpp"                      // IWYU pragma: export
 #include "filigree/nn/adamw.hpp"                     // IWYU pragma: export
+#include "filigree/nn/checkpoint.hpp"                // IWYU pragma: export
 #include "filigree/nn/cross_entropy.hpp"             // IWYU pragma: export
 #include "filigree/nn/entropy.hpp"                   // IWYU pragma: export
 #include "filigree/nn/fit.hpp"                       // IWYU pragma: export
+#include "filigree/nn/fit_options.hpp"               // IWYU pragma: export
 #include "filigree/nn/flops.hpp"                     // IWYU pragma: export
+#include "filigree/nn/gated.hpp"                     // IWYU pragma: export
 #include "filigree/nn/gelu.hpp"                      // IWYU pragma: export
 #include "filigree/nn/group_lasso.hpp"               // IWYU pragma: export
 #include "filigree/nn/hoyer_square.hpp"              // IWYU pragma: export
@@ -15,6 +18,7 @@
 #include "filigree/nn/l0.hpp"                        // IWYU pragma: export
 #include "filigree/nn/l1.hpp"                        // IWYU pragma: export
 #include "filigree/nn/linear.hpp"                    // IWYU pragma: export
+#include "filigree/nn/matryoshka.hpp"                // IWYU pragma: export
 #include "filigree/nn/network.hpp"                   // IWYU pragma: export
 #include "filigree/nn/normalized_squared_error.hpp"  // IWYU pragma: export
 #include "filigree/nn/optimiser.hpp"                 // IWYU pragma: export

@@ -39,6 +39,24 @@ class Pass {
     return run(net, x, y, objective, gradient.data(), draw);
   }
 
+  /// Calls f(i, j) for each latent j of an autoencoder that is not 0 in sample i of the last pass; returns the number
+  /// of samples.
+  template <class F>
+  Index each_code(F&& f) const {
+    const detail::Flow<S>& codes = forward_.at(Net::code);
+    for (Index i = 0; i < codes.n; ++i) {
+      if (codes.listed()) {
+        const Index begin = i * codes.lists.stride, end = begin + codes.lists.counts[i];
+        for (Index e = begin; e < end; ++e)
+          if (codes.lists.values[e] != 0) f(i, Index{codes.lists.columns[e]});
+      } else {
+        for (Index j = 0; j < codes.cols; ++j)
+          if (codes.all[i * codes.cols + j] != 0) f(i, j);
+      }
+    }
+    return codes.n;
+  }
+
  private:
   template <class X, class Y, class Objective>
   double run(const Net& net, const X& x, const Y& y, const Objective& objective, S* gradient, std::uint64_t draw) {
@@ -71,10 +89,12 @@ class Pass {
       static_assert(!TermOf<decltype(term), Penalty>,
                     "filigree: a penalty of activations stands in the network, not in the objective: penalize(l1())");
     });
+    slope = forward_.template back<depth - 1>(net, slope, gradient, value, way);
+    value += forward_.add_code_losses(net, objective, target, slope, gradient, way);
     [&]<std::size_t... L>(std::index_sequence<L...>) {
-      ((slope = forward_.template back<depth - 1 - L>(net, slope, gradient, value, way)), ...);
+      ((slope = forward_.template back<depth - 2 - L>(net, slope, gradient, value, way)), ...);
     }
-    (std::make_index_sequence<depth>{});
+    (std::make_index_sequence<depth - 1>{});
     detail::each_term(objective, 1, [&](const auto& term, double factor) {
       if constexpr (TermOf<decltype(term), Decay>)
         net.each_layer([&](const auto& layer, std::size_t l) {

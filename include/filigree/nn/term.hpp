@@ -21,6 +21,9 @@ struct Penalty {};
 /// Of outputs and targets: `double add(ConstRows<S> y, ConstRows<S> target, double factor, S* gradient, const Session&)
 /// const`, whose gradient is that of y.
 struct Loss {};
+/// Of an autoencoder's codes and its decoder, a linear layer: `double add(detail::CodePass<S>&, double factor) const`,
+/// which adds to the slopes of the codes and to the gradient of the decoder where there is one.
+struct CodeLoss {};
 /// Of weights, biases excluded: `double add(const S* weights, Index count, double factor, S* gradient) const`.
 struct Decay {};
 

@@ -1,20 +1,14 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Needs stb_image_write.h (libstb-dev in Debian), so filigree.hpp does not include this header. As with all of stb, one
-// source file of the program defines STB_IMAGE_WRITE_IMPLEMENTATION before it includes it, or the program links libstb.
-
-#if __has_include(<stb_image_write.h>)
-#include <stb_image_write.h>
-#else
-#include <stb/stb_image_write.h>
-#endif
+// Needs stb_image_write.h, as io/png.hpp says, so filigree.hpp does not include this header.
 
 #include <algorithm>
 #include <string>
 #include <vector>
 
 #include "filigree/core/check.hpp"
+#include "filigree/io/png.hpp"
 #include "filigree/pattern/density_map.hpp"
 
 namespace filigree {
@@ -43,9 +37,7 @@ void draw(const P& pattern, Index n, Index m, const std::string& path) {
       const double share = map.share(a, b);
       pixels.push_back(static_cast<unsigned char>(share <= 0 ? paper : faint + (ink - faint) * (std::min)(share, 1.0)));
     }
-  const int width = static_cast<int>(map.cols()), height = static_cast<int>(map.rows());
-  detail::require(stbi_write_png(path.c_str(), width, height, 1, pixels.data(), width) != 0,
-                  "draw(pattern, n, m, path): path = \"", path, "\" cannot be written");
+  detail::write_png(path, map.rows(), map.cols(), pixels, "draw(pattern, n, m, path)");
 }
 
 }  // namespace filigree

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cmath>
+
+#include "filigree/core/check.hpp"
+#include "filigree/encoder/autoencoder.hpp"
+
+namespace filigree {
+
+/// The point whose distances to the rows of X have the least sum, by Weiszfeld's algorithm.
+///
+/// Shapes     X: n x d, result: d
+/// Cost       O(n d) for each of at most 100 steps; stops where one moves the point by 1e-9 of its distance from X
+/// Throws     Error if X has no rows
+/// Reference  Weiszfeld 1937; Vardi and Zhang, PNAS 97, 2000, for a point that lies on a row
+template <DenseExpression X>
+auto geometric_median(const X& samples) {
+  using S = typename X::Scalar;
+  detail::require(samples.rows() >= 1, "geometric_median(X): X must have at least 1 row");
+  const Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> x = samples.template cast<double>();
+  Eigen::RowVectorXd at = x.colwise().mean();
+  for (int step = 0; step < 100; ++step) {
+    const Eigen::VectorXd distances = (x.rowwise() - at).rowwise().norm();
+    const double here = static_cast<double>((distances.array() == 0).count());
+    const Eigen::VectorXd weights = (distances.array() > 0).select(distances.array().inverse(), 0.0);
+    const double sum = weights.sum();
+    if (!(sum > 0)) break;
+    const Eigen::RowVectorXd mean = weights.transpose() * x / sum, pull = sum * (mean - at);
+    const double stay = here > 0 && pull.norm() > 0 ? (std::min)(1.0, here / pull.norm()) : here > 0 ? 1.0 : 0.0;
+    const Eigen::RowVectorXd move = (1 - stay) * (mean - at);
+    at += move;
+    if (move.norm() <= 1e-9 * distances.mean()) break;
+  }
+  return Eigen::Matrix<S, Eigen::Dynamic, 1>(at.transpose().template cast<S>());
+}
+
+namespace detail {
+
+/// Number of the first linear layer among stages.
+template <class... T>
+constexpr std::size_t first_linear() {
+  constexpr bool linear[] = {is_linear<T>..., true};
+  std::size_t at = 0;
+  while (!linear[at]) ++at;
+  return at;
+}
+
+}  // namespace detail
+
+/// Starts the decoder of an autoencoder of two linear layers as the transpose of its encoder, rows of length 1, and the
+/// encoder as the transpose of that.
+///
+/// Reference  Gao et al., arXiv:2406.04093, appendix A.1
+template <class... E, class D>
+void tie(Autoencoder<std::tuple<E...>, std::tuple<D>>& sae) {
+  constexpr std::size_t decoder = sizeof...(E);
+  constexpr std::size_t encoder = detail::first_linear<E...>();
+  static_assert(encoder < sizeof...(E), "filigree: tie(sae): the encoder has no linear layer");
+  auto from = sae.template weights<encoder>();
+  auto to = sae.template weights<decoder>();
+  to = from.transpose();
+  for (Index j = 0; j < to.rows(); ++j) {
+    const auto length = to.row(j).stableNorm();
+    if (length > 0) to.row(j) /= length;
+  }
+  from = to.transpose();
+}
+
+}  // namespace filigree

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <initializer_list>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "filigree/io/array.hpp"
+
+namespace filigree {
+
+/// Named arrays in an order, as one file holds them: for (const auto& [name, array] : arrays), arrays["name"].
+class Arrays {
+ public:
+  using Entry = std::pair<std::string, Array>;
+
+  Arrays() = default;
+
+  /// Throws     Error if a name comes twice
+  Arrays(std::initializer_list<Entry> entries) {
+    for (const Entry& entry : entries) add(entry.first, entry.second);
+  }
+
+  /// `file` is what messages call the file that they come from.
+  explicit Arrays(std::string file) : file_(std::move(file)) {}
+
+  /// Throws     Error if there is one of that name
+  void add(const std::string& name, Array array) {
+    const bool added = places_.emplace(name, entries_.size()).second;
+    detail::require(added, file_, ": must name each array once, has two named ", detail::in_quotes(name));
+    entries_.emplace_back(name, std::move(array));
+  }
+
+  /// Throws     Error that lists the names if none is that one
+  const Array& operator[](std::string_view name) const& {
+    const auto place = places_.find(name);
+    if (place == places_.end()) fail_missing(name);
+    return entries_[place->second].second;
+  }
+  Array operator[](std::string_view name) && { return std::as_const(*this)[name]; }
+
+  [[nodiscard]] bool contains(std::string_view name) const { return places_.find(name) != places_.end(); }
+  [[nodiscard]] std::size_t size() const { return entries_.size(); }
+  [[nodiscard]] auto begin() const { return entries_.begin(); }
+  [[nodiscard]] auto end() const { return entries_.end(); }
+
+ private:
+  [[noreturn]] void fail_missing(std::string_view name) const {
+    std::string names;
+    constexpr std::size_t most = 20;
+    for (std::size_t i = 0; i < entries_.size() && i < most; ++i)
+      names += (i > 0 ? ", " : "") + detail::in_quotes(entries_[i].first);
+    detail::fail(file_, ": has no array ", detail::in_quotes(name), ", has ", names.empty() ? "none" : names,
+                 entries_.size() > most ? ", ..." : "");
+  }
+
+  std::string file_ = "arrays";
+  std::vector<Entry> entries_;
+  std::map<std::string, std::size_t, std::less<>> places_;
+};
+
+}  // namespace filigree

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <cstring>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <utility>
+
+namespace filigree {
+
+/// Bytes that nobody changes, together with what keeps them alive: a buffer, a mapped file, or nothing at all, where
+/// the caller sees to it. Copies and parts share them.
+class Bytes {
+ public:
+  Bytes() = default;
+
+  /// Bytes of the caller, which must outlive every use of these.
+  explicit Bytes(std::span<const std::byte> view) : view_(view) {}
+  Bytes(std::span<const std::byte> view, std::shared_ptr<const void> owner) : view_(view), owner_(std::move(owner)) {}
+
+  /// New memory of that size, which fill(std::span<std::byte>) writes.
+  template <class Fill>
+  static Bytes filled(std::size_t size, Fill&& fill) {
+    const std::shared_ptr<std::byte[]> memory(new std::byte[size]);
+    fill(std::span<std::byte>(memory.get(), size));
+    return {std::span<const std::byte>(memory.get(), size), memory};
+  }
+
+  static Bytes copy(std::string_view text) {
+    return filled(text.size(), [&](std::span<std::byte> to) {
+      if (!to.empty()) std::memcpy(to.data(), text.data(), to.size());
+    });
+  }
+
+  [[nodiscard]] const std::byte* data() const { return view_.data(); }
+  [[nodiscard]] std::size_t size() const { return view_.size(); }
+  [[nodiscard]] std::span<const std::byte> span() const { return view_; }
+  [[nodiscard]] std::string_view text() const { return {reinterpret_cast<const char*>(data()), size()}; }
+
+  /// `size` bytes from `begin` on; both must lie within.
+  [[nodiscard]] Bytes part(std::size_t begin, std::size_t size) const { return {view_.subspan(begin, size), owner_}; }
+
+ private:
+  std::span<const std::byte> view_;
+  std::shared_ptr<const void> owner_;
+};
+
+}  // namespace filigree

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+
+namespace filigree::detail {
+
+/// crc_tables[k][b]: what byte b becomes after k more bytes of 0.
+inline constexpr auto crc_tables = [] {
+  std::array<std::array<std::uint32_t, 256>, 8> tables{};
+  for (std::uint32_t b = 0; b < 256; ++b) {
+    std::uint32_t rest = b;
+    for (int bit = 0; bit < 8; ++bit) rest = (rest >> 1) ^ (rest & 1 ? 0xEDB88320U : 0);
+    tables[0][b] = rest;
+  }
+  for (std::size_t k = 1; k < 8; ++k)
+    for (std::size_t b = 0; b < 256; ++b) tables[k][b] = (tables[k - 1][b] >> 8) ^ tables[0][tables[k - 1][b] & 0xFF];
+  return tables;
+}();
+
+/// The checksum of zip and PNG of some bytes that follow others whose checksum is `before`.
+///
+/// Cost       8 bytes at a time: a byte by itself waits for the one before it
+inline std::uint32_t crc32(std::span<const std::byte> bytes, std::uint32_t before = 0) {
+  std::uint32_t rest = ~before;
+  while (bytes.size() >= 8) {
+    std::uint64_t word;
+    std::memcpy(&word, bytes.data(), sizeof word);
+    word ^= rest;
+    rest = 0;
+    for (std::size_t k = 0; k < 8; ++k) rest ^= crc_tables[7 - k][word >> (8 * k) & 0xFF];
+    bytes = bytes.subspan(8);
+  }
+  for (const std::byte b : bytes) rest = (rest >> 8) ^ crc_tables[0][(rest ^ static_cast<std::uint32_t>(b)) & 0xFF];
+  return ~rest;
+}
+
+}  // namespace filigree::detail

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <charconv>
+#include <concepts>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <type_traits>
+#include <vector>
+
+#include "filigree/core/check.hpp"
+#include "filigree/core/concepts.hpp"
+#include "filigree/io/array.hpp"
+#include "filigree/io/cursor.hpp"
+#include "filigree/io/file.hpp"
+
+namespace filigree {
+
+/// How a table is written as text.
+struct csv {
+  char separator = ',';
+  Index skip_rows = 0;  // lines before the first row, which are not read
+};
+
+namespace detail {
+
+template <class T>
+concept TableScalar = std::is_arithmetic_v<T> && !std::same_as<T, bool> && !std::same_as<T, char>;
+
+inline void check(const csv& options) {
+  const char c = options.separator;
+  const bool digit = (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '+' || c == '\n' || c == '\r' || c == '"';
+  require(!digit && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z'), "csv{separator}: must not occur in a number, is ", c);
+  require(options.skip_rows >= 0, "csv{skip_rows}: must be at least 0, got ", options.skip_rows);
+}
+
+/// The text without blanks at its ends.
+inline std::string_view trimmed(std::string_view text) {
+  const std::size_t begin = (std::min)(text.find_first_not_of(" \t\r"), text.size());
+  return text.substr(begin, text.find_last_not_of(" \t\r") + 1 - begin);
+}
+
+}  // namespace detail
+
+/// A matrix from the text of a table: a row in each line, numbers with a point, apart by the separator. Blanks around
+/// numbers, a byte order mark and a last line end do not count; a text without rows is a matrix without rows.
+///
+/// Throws     Error that names line and column if a number is none, or is out of the scalar's range; or if a row has
+///            more or fewer numbers than the first. Quotes are not read
+template <detail::PlainDense M>
+  requires detail::TableScalar<typename M::Scalar> M parse_csv(const Bytes& bytes, const std::string& name,
+                                                               csv options = {}) {
+    using S = typename M::Scalar;
+    detail::check(options);
+    std::string_view text = bytes.text();
+    if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+
+    std::vector<S> numbers;
+    Index rows = 0, cols = 0;
+    for (Index line = 1; !text.empty(); ++line) {
+      std::string_view row = text.substr(0, text.find('\n'));
+      text.remove_prefix((std::min)(row.size() + 1, text.size()));
+      if (line <= options.skip_rows) continue;
+      Index col = 0;
+      for (bool more = true; more; ++col) {
+        const std::size_t size = (std::min)(row.find(options.separator), row.size());
+        const std::string_view cell = detail::trimmed(row.substr(0, size));
+        more = size < row.size();
+        row.remove_prefix(more ? size + 1 : size);
+
+        S number{};
+        const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), number);
+        const auto fail = [&, &cell = cell](const char* what) {
+          detail::fail(name, ": line ", line, ", column ", col + 1, ": must be ", what, ", got ",
+                       detail::in_quotes(cell));
+        };
+        if (error == std::errc::result_out_of_range) fail("within the range of the matrix's scalar");
+        if (error != std::errc() || end != cell.data() + cell.size())
+          fail(std::is_integral_v<S> ? "a whole number" : "a number");
+        numbers.push_back(number);
+      }
+      if (rows == 0) cols = col;
+      detail::require(col == cols, name, ": line ", line, ": must have ", cols, " numbers as the first row, has ", col);
+      ++rows;
+    }
+
+    const Bytes content(std::as_bytes(std::span(numbers)));
+    return Array{.type = detail::type_of<S>(), .shape = {rows, cols}, .bytes = content, .name = name}.as<M>();
+  }
+
+/// Reads a table: load_csv<Eigen::MatrixXd>("digits.csv", {.skip_rows = 1}).
+///
+/// Throws     Error if the file cannot be read, or as parse_csv does
+template <detail::PlainDense M>
+  requires detail::TableScalar<typename M::Scalar> M load_csv(const std::string& path, csv options = {}) {
+    return parse_csv<M>(read_file(path), path, options);
+  }
+
+/// Writes a table, each number with the fewest digits that read back as the same one.
+///
+/// Throws     Error if the separator may occur in a number, or as write_file does
+template <DenseExpression E>
+  requires detail::TableScalar<typename E::Scalar>
+void save_csv(const std::string& path, const E& x, csv options = {}) {
+  detail::check(options);
+  detail::require(options.skip_rows == 0, "save_csv(path, x, options): skip_rows must be 0, got ", options.skip_rows);
+  const auto& values = x.eval();
+  std::string text;
+  char digits[64];
+  for (Index i = 0; i < values.rows(); ++i) {
+    for (Index j = 0; j < values.cols(); ++j) {
+      if (j > 0) text += options.separator;
+      text.append(digits, std::to_chars(digits, digits + sizeof digits, values(i, j)).ptr);
+    }
+    text += '\n';
+  }
+  write_file(path, std::vector{Bytes::copy(text)});
+}
+
+}  // namespace filigree

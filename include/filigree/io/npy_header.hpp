@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <charconv>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "filigree/io/array.hpp"
+#include "filigree/io/cursor.hpp"
+
+namespace filigree::detail {
+
+/// What the header of an .npy file says.
+struct NpyHeader {
+  Type type = Type::float64;
+  bool columns_first = false;  // Fortran order: the first dimension runs fastest
+  std::vector<Index> shape;
+  std::uint64_t begin = 0, size = 0;  // of the numbers, in bytes
+};
+
+/// The types by NumPy's names, all little-endian. NumPy has no bfloat16; ml_dtypes writes its own as '<V2'.
+struct NpyType {
+  std::string_view name;
+  Type type;
+};
+inline constexpr NpyType npy_types[] = {
+    {"|b1", Type::boolean},  {"|i1", Type::int8},    {"<i2", Type::int16},   {"<i4", Type::int32},
+    {"<i8", Type::int64},    {"|u1", Type::uint8},   {"<u2", Type::uint16},  {"<u4", Type::uint32},
+    {"<u8", Type::uint64},   {"<f2", Type::float16}, {"<f4", Type::float32}, {"<f8", Type::float64},
+    {"<V2", Type::bfloat16},
+};
+
+/// Reads the dictionary of an .npy header, a Python literal with the keys 'descr', 'fortran_order' and 'shape' in any
+/// order; nothing else is one.
+class NpyDictionary {
+ public:
+  /// `before` is where the text begins in the file.
+  NpyDictionary(std::string_view text, std::size_t before, std::string_view name)
+      : text_(text), before_(before), name_(name) {}
+
+  NpyHeader parse() {
+    NpyHeader header;
+    bool typed = false, ordered = false, shaped = false;
+    std::size_t place = 0;  // of the key
+    const auto once = [&](bool& seen, std::string_view key) {
+      if (std::exchange(seen, true)) fail_at(place, "key '", key, "' comes twice");
+    };
+    expect('{');
+    while (!accept('}')) {
+      skip_spaces();
+      place = at_;
+      const std::string_view key = string();
+      expect(':');
+      if (key == "descr") {
+        once(typed, key);
+        header.type = type();
+      } else if (key == "fortran_order") {
+        once(ordered, key);
+        header.columns_first = truth();
+      } else if (key == "shape") {
+        once(shaped, key);
+        header.shape = tuple();
+      } else {
+        fail_at(place, "a key must be 'descr', 'fortran_order' or 'shape', got ", in_quotes(key));
+      }
+      if (!accept(',')) {
+        expect('}');
+        break;
+      }
+    }
+    require(typed && ordered && shaped, "the header must have 'descr', 'fortran_order' and 'shape', lacks '",
+            !typed     ? "descr"
+            : !ordered ? "fortran_order"
+                       : "shape",
+            "'");
+    skip_spaces();
+    require(at_ == text_.size(), "only spaces and line ends may follow the dictionary");
+    return header;
+  }
+
+ private:
+  template <class... Parts>
+  [[noreturn]] void fail_at(std::size_t place, const Parts&... parts) const {
+    detail::fail(name_, ": byte ", before_ + place, ": ", parts...);
+  }
+  template <class... Parts>
+  [[noreturn]] void fail(const Parts&... parts) const {
+    fail_at(at_, parts...);
+  }
+  template <class... Parts>
+  void require(bool ok, const Parts&... parts) const {
+    if (!ok) [[unlikely]]
+      fail(parts...);
+  }
+
+  void skip_spaces() { at_ = (std::min)(text_.find_first_not_of(" \t\r\n", at_), text_.size()); }
+  bool accept(char c) {
+    skip_spaces();
+    if (at_ == text_.size() || text_[at_] != c) return false;
+    ++at_;
+    return true;
+  }
+  void expect(char c) {
+    if (!accept(c)) fail("must be '", c, "', got ", in_quotes(text_.substr(at_, 1)));
+  }
+
+  /// A string without escapes, in either quotes.
+  std::string_view string() {
+    const char quote = accept('"') ? '"' : '\'';
+    if (quote == '\'') expect('\'');
+    const std::size_t end = text_.find(quote, at_);
+    require(end != std::string_view::npos, "a string has no end");
+    const std::string_view result = text_.substr(at_, end - at_);
+    at_ = end + 1;
+    return result;
+  }
+
+  Type type() {
+    if (accept('[')) fail("'descr' must be one type, got a list: records are not read");
+    const std::size_t begin = at_;
+    const std::string_view text = string();
+    for (const NpyType& known : npy_types)
+      if (known.name == text) return known.type;
+    at_ = begin;
+    require(!text.starts_with('>'), "'descr' must be little-endian, got ", in_quotes(text), ": save a.astype(\"<",
+            text.empty() ? text : text.substr(1), "\")");
+    std::string names;
+    for (const NpyType& known : npy_types) names += (names.empty() ? "" : ", ") + std::string(known.name);
+    fail("'descr' must be one of ", names, ", got ", in_quotes(text));
+  }
+
+  bool truth() {
+    skip_spaces();
+    for (const bool value : {true, false}) {
+      const std::string_view word = value ? "True" : "False";
+      if (text_.substr(at_).starts_with(word)) {
+        at_ += word.size();
+        return value;
+      }
+    }
+    fail("'fortran_order' must be True or False");
+  }
+
+  /// () or (2,) or (2, 3) or (2, 3,); in Python (2) is a number.
+  std::vector<Index> tuple() {
+    std::vector<Index> sizes;
+    bool comma = true;
+    expect('(');
+    while (!accept(')')) {
+      require(comma, "must be ',' or ')'");
+      sizes.push_back(size());
+      comma = accept(',');
+    }
+    require(sizes.size() != 1 || comma, "'shape' must be a tuple, got a number");
+    return sizes;
+  }
+
+  Index size() {
+    skip_spaces();
+    Index value = 0;
+    const char* const begin = text_.data() + at_;
+    const auto [end, error] = std::from_chars(begin, text_.data() + text_.size(), value);
+    require(error == std::errc() && *begin != '-', "a size must be a whole number below 2^63");
+    require(*begin != '0' || end == begin + 1, "a size must not begin with 0");
+    at_ += static_cast<std::size_t>(end - begin);
+    return value;
+  }
+
+  std::string_view text_;
+  std::size_t before_, at_ = 0;
+  std::string_view name_;
+};
+
+/// The header of the .npy file that begins where the cursor stands, and is `total` bytes long.
+inline NpyHeader read_npy_header(Cursor cursor, std::uint64_t total) {
+  const std::size_t start = cursor.at();
+  cursor.require(cursor.take(6, "the mark").text() == "\x93NUMPY", "must begin with \\x93NUMPY");
+  const auto major = cursor.number<std::uint8_t>("the version"), minor = cursor.number<std::uint8_t>("the version");
+  cursor.require(major >= 1 && major <= 3 && minor == 0, "the version must be 1.0, 2.0 or 3.0, got ", major, ".",
+                 minor);
+  const std::string_view what = "the length of the header";
+  const std::uint64_t length = major == 1 ? cursor.number<std::uint16_t>(what) : cursor.number<std::uint32_t>(what);
+  const std::size_t before = cursor.at();
+  const Bytes text = cursor.take(length, "the header");
+  NpyHeader header = NpyDictionary(text.text(), before, cursor.name()).parse();
+
+  Index bytes = 0;
+  cursor.require(bytes_of(header.type, header.shape, bytes), "shape ", shape_text(header.shape), " is too large");
+  header.begin = cursor.at() - start;
+  header.size = static_cast<std::uint64_t>(bytes);
+  cursor.require(total - header.begin == header.size, "the numbers of shape ", shape_text(header.shape), " need ",
+                 header.size, " bytes, the file has ", total - header.begin);
+  return header;
+}
+
+/// The header as NumPy writes it: padded, so that the numbers begin at a multiple of 64 and the first size (the last
+/// one in Fortran order) may grow to 20 digits in place.
+inline std::string npy_header(Type type, const std::vector<Index>& shape, bool columns_first) {
+  const auto known = std::find_if(std::begin(npy_types), std::end(npy_types), [&](auto x) { return x.type == type; });
+  std::string text = "{'descr': '" + std::string(known->name) +
+                     "', 'fortran_order': " + (columns_first ? "True" : "False") + ", 'shape': " + shape_text(shape) +
+                     ", }";
+  if (!shape.empty()) text.append(21 - std::to_string(columns_first ? shape.back() : shape.front()).size(), ' ');
+
+  const bool small = text.size() + 1 + 63 <= 0xFFFF;
+  const std::size_t before = small ? 10 : 12;
+  text.append(63 - (before + text.size()) % 64, ' ');
+  text += '\n';
+  std::string length;
+  for (std::size_t i = 0; i < before - 8; ++i) length += static_cast<char>(text.size() >> (8 * i) & 0xFF);
+  return std::string("\x93NUMPY") + (small ? '\1' : '\2') + '\0' + length + text;
+}
+
+}  // namespace filigree::detail

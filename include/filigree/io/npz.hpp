@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "filigree/io/arrays.hpp"
+#include "filigree/io/crc32.hpp"
+#include "filigree/io/file.hpp"
+#include "filigree/io/npy.hpp"
+#include "filigree/io/zip.hpp"
+#include "filigree/io/zip_write.hpp"
+
+namespace filigree {
+
+/// The entries of an .npz file as they are, uncompressed; zlib{} of io/zlib.hpp is the other way.
+struct stored {};
+
+namespace detail {
+
+/// What packs bytes by deflate (RFC 1951) and unpacks them.
+template <class T>
+concept Codec = requires(const T& codec, std::span<const std::byte> from, std::span<std::byte> to) {
+  { codec.inflate(from, to) } -> std::same_as<bool>;
+  { codec.deflate(from) } -> std::same_as<Bytes>;
+};
+
+/// The bytes of a deflated entry. Before memory for all of them is taken, the first ones must be those of an .npy file
+/// of the size that the archive states.
+template <Codec C>
+Bytes inflated(const ZipEntry& entry, const std::string& name, const C& codec) {
+  constexpr std::uint64_t most_each = 1032;  // deflate makes no more than this of a byte
+  require(entry.size / most_each <= entry.packed, name, ": ", entry.packed, " bytes do not inflate to ", entry.size);
+  bool whole = true;
+  const auto first = [&](std::uint64_t size) {
+    return Bytes::filled(static_cast<std::size_t>(size),
+                         [&](std::span<std::byte> to) { whole = codec.inflate(entry.bytes.span(), to); });
+  };
+  constexpr std::uint64_t longest_header = 1 << 17;
+  if (entry.size > longest_header) read_npy_header(Cursor(first(longest_header), name), entry.size);
+  Bytes bytes = first(entry.size);
+  require(whole, name, ": ", entry.packed, " bytes must inflate to ", entry.size, ", do not");
+  return bytes;
+}
+
+}  // namespace detail
+
+/// The arrays of an .npz file (a zip archive of .npy files) in their order, from its bytes; `name` is what messages
+/// call it. An entry "W.npy" is the array "W". Names are not paths: nothing is written anywhere, and "a/b" is a name.
+///
+/// Throws     Error if an entry is compressed and codec is stored{}, is no .npy file, comes twice, or fails its
+/// checksum;
+///            if the archive is inconsistent, has a comment, or is encrypted; or as parse_npy does
+/// Reference  PKWARE, APPNOTE.TXT 6.3
+template <class C = stored>
+Arrays parse_npz(const Bytes& bytes, const std::string& name, const C& codec = {}) {
+  Arrays arrays(name);
+  for (const detail::ZipEntry& entry : detail::read_zip(bytes, name)) {
+    const std::string inner = name + ": " + detail::in_quotes(entry.name);
+    constexpr std::string_view ending = ".npy";
+    detail::require(entry.name.ends_with(ending), inner, ": must be an .npy file");
+    Bytes content = entry.bytes;
+    if (entry.method == detail::ZipEntry::deflated) {
+      if constexpr (detail::Codec<C>)
+        content = detail::inflated(entry, inner, codec);
+      else
+        detail::fail(inner, ": is compressed: pass zlib{} of filigree/io/zlib.hpp too");
+    }
+    const std::uint32_t crc = detail::crc32(content.span());
+    detail::require(crc == entry.crc, inner, ": its checksum must be ", entry.crc, ", is ", crc);
+    arrays.add(entry.name.substr(0, entry.name.size() - ending.size()), parse_npy(content, inner));
+  }
+  return arrays;
+}
+
+/// Reads an .npz file: load_npz("params.npz")["W_enc"].as<Matrix>(). Compressed ones need load_npz(path, zlib{}).
+///
+/// Throws     Error if the file cannot be read, or as parse_npz does
+template <class C = stored>
+Arrays load_npz(const std::string& path, const C& codec = {}) {
+  return parse_npz(read_file(path), path, codec);
+}
+
+/// Writes an .npz file, byte for byte that of numpy.savez; with zlib{} it is compressed.
+///
+/// Throws     Error if a name is not UTF-8 or longer than 65531 bytes, an array is inconsistent, or as write_file does
+template <class C = stored>
+void save_npz(const std::string& path, const Arrays& arrays, const C& codec = {}) {
+  detail::ZipWriter zip;
+  for (const auto& [name, array] : arrays) {
+    detail::require(detail::invalid_utf8(name) == std::string::npos, "save_npz(path, arrays): the name ",
+                    detail::in_quotes(name), " must be UTF-8");
+    detail::require(name.size() <= 0xFFFF - 4, "save_npz(path, arrays): a name must have at most 65531 bytes, has ",
+                    name.size());
+    detail::ZipEntry entry;
+    entry.name = name + ".npy";
+    constexpr std::uint16_t utf8 = 1U << 11;
+    if (std::any_of(name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) > 127; }))
+      entry.flags = utf8;
+    std::vector<Bytes> pieces = detail::npy_pieces(array, false);
+    for (const Bytes& piece : pieces) {
+      entry.crc = detail::crc32(piece.span(), entry.crc);
+      entry.size += piece.size();
+    }
+    if constexpr (detail::Codec<C>) {
+      entry.method = detail::ZipEntry::deflated;
+      const std::string whole = std::string(pieces[0].text()).append(pieces[1].text());
+      pieces = {codec.deflate(std::as_bytes(std::span(whole)))};
+    }
+    for (const Bytes& piece : pieces) entry.packed += piece.size();
+    zip.add(entry, pieces);
+  }
+  write_file(path, std::move(zip).finish());
+}
+
+}  // namespace filigree

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Needs nlohmann-json (nlohmann-json3-dev in Debian), so filigree.hpp does not include this header.
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "filigree/io/arrays.hpp"
+#include "filigree/io/cursor.hpp"
+#include "filigree/io/file.hpp"
+#include "filigree/io/safetensors_header.hpp"
+#include "filigree/io/utf8.hpp"
+
+namespace filigree {
+
+/// What a .safetensors file holds: tensors in the order of their bytes, and texts of whoever wrote it.
+struct Safetensors {
+  Arrays tensors;
+  std::map<std::string, std::string> metadata;
+
+  /// Throws     Error that lists the names if no tensor has that one
+  const Array& operator[](std::string_view name) const& { return tensors[name]; }
+  Array operator[](std::string_view name) && { return tensors[name]; }
+};
+
+namespace detail {
+
+inline constexpr std::uint64_t largest_safetensors_header = 100'000'000;
+
+}  // namespace detail
+
+/// Tensors and metadata from the bytes of a .safetensors file, which the arrays share; `name` is what messages call it.
+///
+/// Throws     Error that names the tensor if the header is longer than 100 MB, no JSON or not UTF-8, has a key twice or
+///            one that does not belong there, or a type that there is not here; if shape, type and offsets disagree, or
+///            the tensors overlap, leave a hole, or do not end where the file does
+/// Reference  https://github.com/huggingface/safetensors, "Format"
+inline Safetensors parse_safetensors(const Bytes& bytes, const std::string& name) {
+  detail::Cursor cursor(bytes, name);
+  const auto length = cursor.number<std::uint64_t>("the length of the header");
+  cursor.require(length <= detail::largest_safetensors_header, "the header must have at most ",
+                 detail::largest_safetensors_header, " bytes, has ", length);
+  const std::size_t begin = cursor.at();
+  const std::string_view text = cursor.take(length, "the header").text();
+  detail::require(text.starts_with('{'), name, ": byte ", begin, ": the header must begin with {");
+  detail::SafetensorsHeader header(text, begin, name);
+
+  auto& entries = header.tensors;
+  std::stable_sort(entries.begin(), entries.end(),
+                   [](const auto& a, const auto& b) { return std::pair(a.begin, a.end) < std::pair(b.begin, b.end); });
+  const Bytes data = bytes.part(cursor.at(), cursor.left());
+  Safetensors result{.tensors = Arrays(name), .metadata = std::move(header.metadata)};
+  std::uint64_t place = 0;
+  for (detail::TensorEntry& entry : entries) {
+    const std::string inner = name + ": " + detail::in_quotes(entry.name);
+    detail::require(entry.begin == place, inner, ": must begin at ", place,
+                    ", where the one before it ends, begins at ", entry.begin);
+    detail::require(entry.begin <= entry.end && entry.end <= data.size(), inner, ": must end between ", entry.begin,
+                    " and ", data.size(), ", the end of the file, ends at ", entry.end);
+    const std::uint64_t size = entry.end - entry.begin;
+    Index needed = 0;
+    const bool fits = detail::bytes_of(entry.type, entry.shape, needed);
+    detail::require(fits && static_cast<std::uint64_t>(needed) == size, inner, ": ", name_of(entry.type), " of shape ",
+                    detail::shape_text(entry.shape), " cannot have ", size, " bytes");
+    Array array{.type = entry.type, .shape = std::move(entry.shape), .name = inner};
+    array.bytes = data.part(static_cast<std::size_t>(entry.begin), static_cast<std::size_t>(size));
+    result.tensors.add(entry.name, std::move(array));
+    place = entry.end;
+  }
+  detail::require(place == data.size(), name, ": the tensors must end at ", data.size(),
+                  ", the end of the file, end at ", place);
+  return result;
+}
+
+/// Reads a .safetensors file: load_safetensors("sae.safetensors")["W_dec"].as<Matrix>().
+///
+/// Throws     Error if the file cannot be read, or as parse_safetensors does
+inline Safetensors load_safetensors(const std::string& path) { return parse_safetensors(read_file(path), path); }
+
+/// The same of a file that is mapped into memory: a tensor is read from the disk when it is looked at, and
+/// tensor.map<RowMajorMatrix>() looks at it without a copy. See map_file.
+inline Safetensors map_safetensors(const std::string& path) { return parse_safetensors(map_file(path), path); }
+
+/// Writes a .safetensors file, byte for byte that of the format's own library where there is at most one text: wide
+/// types first, so that all tensors are aligned, and names in order among those of a type.
+///
+/// Throws     Error if an array is inconsistent or named "__metadata__", a text is not UTF-8, the header would pass
+///            100 MB, or as write_file does
+inline void save_safetensors(const std::string& path, const Arrays& tensors,
+                             const std::map<std::string, std::string>& metadata = {}) {
+  const auto text = [](const std::string& x) {
+    const bool valid = detail::invalid_utf8(x) == std::string::npos;
+    detail::require(valid, "save_safetensors(path, tensors, metadata): ", detail::in_quotes(x), " must be UTF-8");
+    return nlohmann::json(x).dump();
+  };
+  std::string header;
+  for (const auto& [key, value] : metadata) header += (header.empty() ? "" : ",") + text(key) + ":" + text(value);
+  if (!metadata.empty()) header = "\"__metadata__\":{" + header + "}";
+
+  std::vector<std::pair<const detail::TensorType*, const Arrays::Entry*>> order;
+  for (const Arrays::Entry& entry : tensors)
+    order.emplace_back(std::find_if(std::begin(detail::tensor_types), std::end(detail::tensor_types),
+                                    [&](const auto& x) { return x.type == entry.second.type; }),
+                       &entry);
+  std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) {
+    return std::pair(a.first, std::string_view(a.second->first)) <
+           std::pair(b.first, std::string_view(b.second->first));
+  });
+
+  std::vector<Bytes> pieces(1);
+  std::uint64_t place = 0;
+  for (const auto& [type, entry] : order) {
+    const auto& [name, array] = *entry;
+    array.check();
+    detail::require(name != "__metadata__", "save_safetensors(path, tensors, metadata): no tensor may be named ",
+                    detail::in_quotes(name));
+    std::string shape;
+    for (const Index n : array.shape) shape += (shape.empty() ? "" : ",") + std::to_string(n);
+    const std::uint64_t end = place + array.bytes.size();
+    header += (header.empty() ? "" : ",") + text(name) + ":{\"dtype\":\"" + std::string(type->name) + "\",\"shape\":[" +
+              shape + "],\"data_offsets\":[" + std::to_string(place) + "," + std::to_string(end) + "]}";
+    pieces.push_back(array.bytes);
+    place = end;
+  }
+  header = "{" + header + "}";
+  header.append(7 - (header.size() + 7) % 8, ' ');
+  detail::require(header.size() <= detail::largest_safetensors_header,
+                  "save_safetensors(path, tensors, metadata): the header must have at most ",
+                  detail::largest_safetensors_header, " bytes, has ", header.size());
+  std::string length;
+  for (int i = 0; i < 8; ++i) length += static_cast<char>(header.size() >> (8 * i) & 0xFF);
+  pieces[0] = Bytes::copy(length + header);
+  write_file(path, pieces);
+}
+
+}  // namespace filigree

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Needs nlohmann-json (nlohmann-json3-dev in Debian), so filigree.hpp does not include this header.
+
+#include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "filigree/io/array.hpp"
+#include "filigree/io/cursor.hpp"
+
+namespace filigree::detail {
+
+struct TensorType {
+  std::string_view name;
+  Type type;
+};
+/// From the widest to the narrowest, in the order in which the format's own library lays tensors out.
+inline constexpr TensorType tensor_types[] = {
+    {"U64", Type::uint64},   {"I64", Type::int64}, {"F64", Type::float64},   {"F32", Type::float32},
+    {"U32", Type::uint32},   {"I32", Type::int32}, {"BF16", Type::bfloat16}, {"F16", Type::float16},
+    {"U16", Type::uint16},   {"I16", Type::int16}, {"I8", Type::int8},       {"U8", Type::uint8},
+    {"BOOL", Type::boolean},
+};
+
+/// What the header says of a tensor; begin and end count from the end of the header.
+struct TensorEntry {
+  std::string name;
+  Type type = Type::float32;
+  std::vector<Index> shape = {};
+  std::uint64_t begin = 0, end = 0;
+};
+
+/// Takes the JSON of a header value by value, as nlohmann's sax_parse hands it out, and refuses at once what does not
+/// belong there; so nothing is ever nested deeper than the three levels of the format.
+class SafetensorsHeader {
+ public:
+  std::vector<TensorEntry> tensors;
+  std::map<std::string, std::string> metadata;
+
+  /// `begin` is where the text is in the file.
+  SafetensorsHeader(std::string_view text, std::size_t begin, std::string_view file) : begin_(begin), file_(file) {
+    // The parser takes a byte of 0 for the end, whatever follows.
+    require(text.find('\0') == std::string_view::npos, "must be JSON, has a byte of 0");
+    nlohmann::json::sax_parse(text.begin(), text.end(), this);
+  }
+
+  bool key(std::string& text) {
+    const bool fresh = (level_ == 1 ? names_ : keys_).insert(text).second;
+    require(fresh, "the key ", in_quotes(text), " comes twice");
+    if (level_ == 1) {
+      in_metadata_ = text == "__metadata__";
+      if (!in_metadata_) tensors.push_back({.name = text});
+    } else if (!in_metadata_) {
+      require(text == "dtype" || text == "shape" || text == "data_offsets",
+              "a key must be \"dtype\", \"shape\" or \"data_offsets\", got ", in_quotes(text));
+    }
+    key_ = text;
+    return true;
+  }
+
+  bool start_object(std::size_t) {
+    require(level_ == 0 || (level_ == 1 && !in_list_), "an object must not stand here");
+    ++level_;
+    keys_.clear();
+    return true;
+  }
+  bool end_object() {
+    if (level_ == 2 && !in_metadata_)
+      for (const char* needed : {"dtype", "shape", "data_offsets"})
+        require(keys_.contains(needed), "the tensor lacks ", in_quotes(needed));
+    --level_;
+    return true;
+  }
+
+  bool start_array(std::size_t) {
+    require(level_ == 2 && !in_metadata_ && key_ != "dtype" && !in_list_, "a list must not stand here");
+    in_list_ = true;
+    list_.clear();
+    return true;
+  }
+  bool end_array() {
+    in_list_ = false;
+    TensorEntry& tensor = tensors.back();
+    if (key_ == "shape") {
+      tensor.shape.assign(list_.begin(), list_.end());
+    } else {
+      require(list_.size() == 2, "\"data_offsets\" must be two numbers, got ", list_.size());
+      tensor.begin = list_[0];
+      tensor.end = list_[1];
+    }
+    return true;
+  }
+
+  bool string(std::string& text) {
+    require(level_ == 2 && !in_list_, "a string must not stand here");
+    if (in_metadata_) {
+      metadata[key_] = text;
+      return true;
+    }
+    require(key_ == "dtype", in_quotes(key_), " must be a list, got ", in_quotes(text));
+    for (const TensorType& known : tensor_types)
+      if (known.name == text) {
+        tensors.back().type = known.type;
+        return true;
+      }
+    std::string names;
+    for (const TensorType& known : tensor_types) names += (names.empty() ? "" : ", ") + std::string(known.name);
+    fail("\"dtype\" must be one of ", names, ", got ", in_quotes(text));
+  }
+
+  bool number_unsigned(std::uint64_t number) {
+    require(in_list_, "a number must not stand here");
+    require(number >> 63 == 0, "a number must be below 2^63, got ", number);
+    require(list_.size() < 64, "a list must have at most 64 numbers");
+    list_.push_back(number);
+    return true;
+  }
+
+  bool null() { fail("null must not stand here"); }
+  bool boolean(bool) { fail("true and false must not stand here"); }
+  bool number_integer(std::int64_t number) { fail("a number must not be negative, got ", number); }
+  bool number_float(double, const std::string& text) { fail("a number must be whole and below 2^63, got ", text); }
+  bool binary(nlohmann::json::binary_t&) { fail("binary values are no JSON"); }
+  bool parse_error(std::size_t place, const std::string&, const nlohmann::json::exception& error) {
+    const std::string_view text = error.what();
+    const std::size_t reason = text.find("syntax error");
+    constexpr std::size_t most = 200;  // it quotes the file
+    detail::fail(file_, ": byte ", begin_ + place, ": ", where(),
+                 "the header must be JSON: ", text.substr(reason == std::string_view::npos ? 0 : reason, most));
+  }
+
+ private:
+  [[nodiscard]] std::string where() const {
+    return level_ < 2 ? "" : in_metadata_ ? "\"__metadata__\": " : in_quotes(tensors.back().name) + ": ";
+  }
+  template <class... Parts>
+  [[noreturn]] void fail(const Parts&... parts) const {
+    detail::fail(file_, ": the header: ", where(), parts...);
+  }
+  template <class... Parts>
+  void require(bool ok, const Parts&... parts) const {
+    if (!ok) [[unlikely]]
+      fail(parts...);
+  }
+
+  std::size_t begin_;
+  std::string_view file_;
+  int level_ = 0;
+  bool in_list_ = false, in_metadata_ = false;
+  std::set<std::string> names_, keys_;
+  std::string key_;
+  std::vector<std::uint64_t> list_;
+};
+
+}  // namespace filigree::detail

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <concepts>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "filigree/io/bytes.hpp"
+#include "filigree/io/cursor.hpp"
+#include "filigree/io/utf8.hpp"
+
+// The zip format as far as .npz files use it: PKWARE's APPNOTE.TXT, sections 4.3 to 4.5.
+namespace filigree::detail {
+
+struct ZipEntry {
+  std::string name;
+  std::uint16_t flags = 0, method = 0;
+  std::uint32_t crc = 0;
+  std::uint64_t packed = 0, size = 0;  // bytes in the file, and of what they stand for
+  std::uint64_t header = 0;            // where its local header is
+  Bytes bytes;                         // the packed ones
+
+  static constexpr std::uint16_t stored = 0, deflated = 8;
+};
+
+inline constexpr std::uint32_t zip_local = 0x04034B50, zip_central = 0x02014B50, zip_end = 0x06054B50,
+                               zip64_end = 0x06064B50, zip64_locator = 0x07064B50;
+
+/// What stands in the 16 or 32 bits of a number that is in a 64-bit field elsewhere.
+template <std::unsigned_integral T>
+inline constexpr T zip64_mark = static_cast<T>(~T{0});
+
+/// Puts the numbers of a zip64 field (kind 1) in the place of marks, in the order of `numbers`.
+inline void read_zip64_field(const Bytes& fields, std::string_view name, std::size_t at,
+                             std::vector<std::uint64_t*> numbers) {
+  std::erase_if(numbers, [](const std::uint64_t* number) { return *number != zip64_mark<std::uint32_t>; });
+  Cursor cursor(fields, name);
+  const auto where = [&] { return Cursor({}, name, at + cursor.at()); };
+  bool seen = false;
+  while (cursor.left() >= 4) {
+    const auto kind = cursor.number<std::uint16_t>("a field");
+    const auto size = cursor.number<std::uint16_t>("a field");
+    if (size > cursor.left()) where().fail("a field needs ", size, " bytes, ", cursor.left(), " are left");
+    const Bytes field = cursor.take(size, "a field");
+    if (kind != 1) continue;
+    if (std::exchange(seen, true)) where().fail("the zip64 field comes twice");
+    if (field.size() < 8 * numbers.size()) where().fail("the zip64 field lacks a number");
+    for (std::size_t i = 0; i < numbers.size(); ++i) std::memcpy(numbers[i], field.data() + 8 * i, 8);
+  }
+}
+
+/// Where the central directory lies, and how many entries it has.
+struct ZipDirectory {
+  std::uint64_t begin = 0, size = 0, count = 0;
+};
+
+/// Reads the end of an archive, which is the last 22 bytes: a comment after it is not read, so that there is one end.
+inline ZipDirectory read_zip_end(const Bytes& file, std::string_view name) {
+  constexpr std::size_t length = 22, locator_length = 20, end64_length = 56;
+  require(file.size() >= length, name, ": must be a zip archive, has ", file.size(), " bytes");
+  const std::size_t end = file.size() - length;
+  Cursor cursor(file, name, end);
+  cursor.expect(zip_end, "the mark of the end of a zip archive");
+  for (int i = 0; i < 2; ++i) cursor.expect(std::uint16_t{0}, "the number of a disk");
+  const auto count = cursor.number<std::uint16_t>("the number of entries");
+  cursor.expect(count, "the number of entries, again,");
+  const auto size = cursor.number<std::uint32_t>("the size of the directory");
+  const auto begin = cursor.number<std::uint32_t>("the place of the directory");
+  cursor.expect(std::uint16_t{0}, "the length of the comment");
+
+  ZipDirectory directory{.begin = begin, .size = size, .count = count};
+  std::size_t directory_end = end;
+  const auto is_locator = [&](Cursor at) { return at.number<std::uint32_t>("a mark") == zip64_locator; };
+  if (end >= locator_length + end64_length && is_locator(Cursor(file, name, end - locator_length))) {
+    Cursor locator(file, name, end - locator_length + 4);
+    locator.expect(std::uint32_t{0}, "the number of a disk");
+    directory_end = end - locator_length - end64_length;
+    locator.expect(std::uint64_t{directory_end}, "the place of the zip64 end");
+    locator.expect(std::uint32_t{1}, "the number of disks");
+
+    Cursor end64(file, name, directory_end);
+    end64.expect(zip64_end, "the mark of the zip64 end");
+    end64.expect(std::uint64_t{end64_length - 12}, "the size of the zip64 end");
+    end64.take(4, "versions");
+    for (int i = 0; i < 2; ++i) end64.expect(std::uint32_t{0}, "the number of a disk");
+    const auto read = [&](std::uint64_t short_form, std::uint64_t mark, std::string_view what) {
+      const auto number = end64.number<std::uint64_t>(what);
+      end64.require(short_form == mark || short_form == number, what, " must be ", short_form, " here too, got ",
+                    number);
+      return number;
+    };
+    directory.count = read(count, zip64_mark<std::uint16_t>, "the number of entries");
+    end64.expect(directory.count, "the number of entries, again,");
+    directory.size = read(size, zip64_mark<std::uint32_t>, "the size of the directory");
+    directory.begin = read(begin, zip64_mark<std::uint32_t>, "the place of the directory");
+  }
+  require(directory.begin <= directory_end && directory.size == directory_end - directory.begin, name,
+          ": the directory must end at byte ", directory_end, ", begins at ", directory.begin, " with ", directory.size,
+          " bytes");
+  return directory;
+}
+
+/// Checks the local header of an entry against what the directory says, and finds its bytes.
+inline void read_zip_local(const Bytes& file, std::string_view name, std::uint64_t directory, ZipEntry& entry) {
+  require(entry.header < directory, name, ": ", in_quotes(entry.name), ": its header must lie before byte ", directory,
+          ", is at ", entry.header);
+  Cursor cursor(file.part(0, static_cast<std::size_t>(directory)), name, static_cast<std::size_t>(entry.header));
+  cursor.expect(zip_local, "the mark of an entry");
+  cursor.take(2, "the version");
+  cursor.expect(entry.flags, "the flags of the entry, as in the directory,");
+  cursor.expect(entry.method, "the method of the entry, as in the directory,");
+  cursor.take(4, "the time");
+  const auto crc = cursor.number<std::uint32_t>("the checksum");
+  std::uint64_t packed = cursor.number<std::uint32_t>("the packed size");
+  std::uint64_t size = cursor.number<std::uint32_t>("the size");
+  const auto name_length = cursor.number<std::uint16_t>("the length of the name");
+  const auto fields_length = cursor.number<std::uint16_t>("the length of the fields");
+  const Bytes own = cursor.take(name_length, "the name");
+  const std::size_t at = cursor.at();
+  read_zip64_field(cursor.take(fields_length, "the fields"), name, at, {&size, &packed});
+
+  cursor.require(own.text() == entry.name, "the name must be that of the directory, ", in_quotes(entry.name), ", got ",
+                 in_quotes(own.text()));
+  constexpr unsigned sizes_follow = 1U << 3;
+  const bool later = (entry.flags & sizes_follow) != 0 && crc == 0 && packed == 0 && size == 0;
+  cursor.require(later || (crc == entry.crc && packed == entry.packed && size == entry.size), in_quotes(entry.name),
+                 ": sizes and checksum must be those of the directory");
+  entry.bytes = cursor.take(entry.packed, in_quotes(entry.name));
+}
+
+/// The entries of an archive in the order of its directory, each with its bytes.
+///
+/// Throws     Error if directory and local headers disagree, two entries share bytes or a name, a name is not UTF-8, or
+///            anything is encrypted or packed other than by deflate
+inline std::vector<ZipEntry> read_zip(const Bytes& file, std::string_view name) {
+  const ZipDirectory directory = read_zip_end(file, name);
+  const auto end = static_cast<std::size_t>(directory.begin + directory.size);
+  const Bytes head = file.part(0, end);
+  Cursor cursor(head, name, static_cast<std::size_t>(directory.begin));
+  std::vector<ZipEntry> entries;
+  for (std::uint64_t i = 0; i < directory.count; ++i) {
+    ZipEntry entry;
+    cursor.expect(zip_central, "the mark of an entry in the directory");
+    cursor.take(4, "versions");
+    entry.flags = cursor.number<std::uint16_t>("the flags");
+    constexpr unsigned known = 0x2 | 0x4 | 0x8 | 0x800;  // how deflate was set, sizes that follow, names in UTF-8
+    cursor.require((entry.flags & ~known) == 0, "the flags must be within ", known, ", got ", entry.flags,
+                   " (1 is encryption)");
+    entry.method = cursor.number<std::uint16_t>("the method");
+    cursor.require(entry.method == ZipEntry::stored || entry.method == ZipEntry::deflated,
+                   "the method must be 0 (stored) or 8 (deflate), got ", entry.method);
+    cursor.take(4, "the time");
+    entry.crc = cursor.number<std::uint32_t>("the checksum");
+    entry.packed = cursor.number<std::uint32_t>("the packed size");
+    entry.size = cursor.number<std::uint32_t>("the size");
+    const auto name_length = cursor.number<std::uint16_t>("the length of the name");
+    const auto fields_length = cursor.number<std::uint16_t>("the length of the fields");
+    const auto comment_length = cursor.number<std::uint16_t>("the length of the comment");
+    cursor.expect(std::uint16_t{0}, "the number of a disk");
+    cursor.take(6, "the attributes");
+    entry.header = cursor.number<std::uint32_t>("the place of the entry");
+    entry.name = cursor.take(name_length, "the name").text();
+    const std::size_t at = cursor.at();
+    read_zip64_field(cursor.take(fields_length, "the fields"), name, at, {&entry.size, &entry.packed, &entry.header});
+    cursor.take(comment_length, "the comment");
+    const std::size_t bad = invalid_utf8(entry.name);
+    cursor.require(bad == std::string::npos, "the name ", in_quotes(entry.name), " must be UTF-8, is not at its byte ",
+                   bad);
+    cursor.require(entry.method == ZipEntry::deflated || entry.packed == entry.size, in_quotes(entry.name),
+                   " is stored: ", entry.size, " bytes must be as many in the file, got ", entry.packed);
+    read_zip_local(file, name, directory.begin, entry);
+    entries.push_back(std::move(entry));
+  }
+  cursor.require(cursor.left() == 0, "the directory must end after ", directory.count, " entries, ", cursor.left(),
+                 " bytes follow");
+
+  std::vector<const ZipEntry*> order;
+  order.reserve(entries.size());
+  for (const ZipEntry& entry : entries) order.push_back(&entry);
+  std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) { return a->header < b->header; });
+  for (std::size_t i = 1; i < order.size(); ++i) {
+    const auto last = static_cast<std::uint64_t>(order[i - 1]->bytes.data() - file.data()) + order[i - 1]->packed;
+    require(last <= order[i]->header, name, ": ", in_quotes(order[i - 1]->name), " and ", in_quotes(order[i]->name),
+            " share bytes from ", order[i]->header, " on");
+  }
+  return entries;
+}
+
+}  // namespace filigree::detail

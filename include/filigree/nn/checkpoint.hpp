@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "filigree/io/npz.hpp"
+
+namespace filigree {
+
+/// Training between two steps: what fit needs to go on as if it had never stopped.
+template <Real S>
+struct Checkpoint {
+  using Vector = Eigen::Matrix<S, Eigen::Dynamic, 1>;
+
+  Vector parameters = {}, moments = {};  // of the network and of the optimiser
+  Index steps = 0;
+  Index epoch = 1;                                             // that is under way
+  Index first = 0;                                             // how many samples it has met
+  double sum = 0;                                              // of their losses
+  std::vector<double> losses = {};                             // of the epochs before it
+  Eigen::Matrix<std::uint8_t, Eigen::Dynamic, 1> active = {};  // latents that were, in this epoch
+  Index entries = 0;                                           // of its codes that were not 0
+  // What cannot change when it goes on.
+  std::uint64_t seed = 0;
+  Index batch = 0, samples = 0;
+
+  /// Writes it, all or nothing, as an .npz file that numpy reads too.
+  ///
+  /// Throws  Error if the file cannot be written; an old one stays
+  void save(const std::string& path) const {
+    using Integers = Eigen::Matrix<std::int64_t, Eigen::Dynamic, 1>;
+    Integers counters(8);
+    counters << version, steps, epoch, first, entries, std::bit_cast<std::int64_t>(seed), batch, samples;
+    Eigen::VectorXd sums(1 + static_cast<Index>(losses.size()));
+    sums << sum, Eigen::Map<const Eigen::VectorXd>(losses.data(), static_cast<Index>(losses.size()));
+    save_npz(path, {{"parameters", array_of(parameters)},
+                    {"moments", array_of(moments)},
+                    {"counters", array_of(counters)},
+                    {"losses", array_of(sums)},
+                    {"active", array_of(active)}});
+  }
+
+  /// Reads one.
+  ///
+  /// Throws  Error if the file cannot be read or is none of these
+  static Checkpoint load(const std::string& path) {
+    const Arrays arrays = load_npz(path);
+    const auto wanted = [&](const char* name, Type type) -> const Array& {
+      const Array& array = arrays[name];
+      detail::require(array.type == type, array.name, ": must be ", name_of(type), ", is ", name_of(array.type));
+      return array;
+    };
+    const auto counters = wanted("counters", Type::int64).template as<Eigen::Matrix<std::int64_t, 8, 1>>();
+    detail::require(counters[0] == version, path, ": is a checkpoint of version ", counters[0], ", must be of version ",
+                    version);
+    const auto sums = wanted("losses", Type::float64).template as<Eigen::VectorXd>();
+    detail::require(sums.size() >= 1, path, ": \"losses\" must hold a number at least");
+    Checkpoint checkpoint;
+    checkpoint.parameters = wanted("parameters", detail::type_of<S>()).template as<Vector>();
+    checkpoint.moments = wanted("moments", detail::type_of<S>()).template as<Vector>();
+    checkpoint.active = wanted("active", Type::uint8).template as<Eigen::Matrix<std::uint8_t, Eigen::Dynamic, 1>>();
+    checkpoint.steps = counters[1];
+    checkpoint.epoch = counters[2];
+    checkpoint.first = counters[3];
+    checkpoint.entries = counters[4];
+    checkpoint.seed = std::bit_cast<std::uint64_t>(counters[5]);
+    checkpoint.batch = counters[6];
+    checkpoint.samples = counters[7];
+    checkpoint.sum = sums[0];
+    checkpoint.losses.assign(sums.begin() + 1, sums.end());
+    return checkpoint;
+  }
+
+ private:
+  static constexpr std::int64_t version = 1;
+};
+
+}  // namespace filigree

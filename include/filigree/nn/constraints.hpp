@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <vector>
+
+#include "filigree/core/check.hpp"
+#include "filigree/core/concepts.hpp"
+
+namespace filigree::detail {
+
+/// What the weights of a layer must be like after every step of training.
+struct Constraints {
+  bool unit_rows = false, non_negative = false;
+  std::shared_ptr<const std::vector<char>> mask = nullptr;  // [rows][cols], 0 where a weight is 0
+
+  [[nodiscard]] bool any() const { return unit_rows || non_negative || mask != nullptr; }
+
+  /// Takes out of a gradient what the constraints would undo: what changes the length of a row, and masked weights.
+  template <Real S>
+  void project(const S* weights, S* gradient, Index rows, Index cols) const {
+    for (Index e = 0; mask != nullptr && e < rows * cols; ++e)
+      if ((*mask)[static_cast<std::size_t>(e)] == 0) gradient[e] = S(0);
+    for (Index i = 0; unit_rows && i < rows; ++i) {
+      double along = 0, square = 0;
+      for (Index e = i * cols; e < (i + 1) * cols; ++e) {
+        along += static_cast<double>(weights[e]) * static_cast<double>(gradient[e]);
+        square += static_cast<double>(weights[e]) * static_cast<double>(weights[e]);
+      }
+      const S share = static_cast<S>(square > 0 ? along / square : 0.0);
+      for (Index e = i * cols; e < (i + 1) * cols; ++e) gradient[e] -= share * weights[e];
+    }
+  }
+
+  /// Moves weights to the nearest ones that are like that; a row of zeros stays.
+  template <Real S>
+  void restore(S* weights, Index rows, Index cols) const {
+    for (Index e = 0; mask != nullptr && e < rows * cols; ++e)
+      if ((*mask)[static_cast<std::size_t>(e)] == 0) weights[e] = S(0);
+    for (Index e = 0; non_negative && e < rows * cols; ++e) weights[e] = weights[e] < S(0) ? S(0) : weights[e];
+    for (Index i = 0; unit_rows && i < rows; ++i) {
+      double square = 0;
+      for (Index e = i * cols; e < (i + 1) * cols; ++e)
+        square += static_cast<double>(weights[e]) * static_cast<double>(weights[e]);
+      const double factor = square > 0 ? 1 / std::sqrt(square) : 1;
+      for (Index e = i * cols; e < (i + 1) * cols; ++e)
+        weights[e] = static_cast<S>(static_cast<double>(weights[e]) * factor);
+    }
+  }
+};
+
+}  // namespace filigree::detail

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "filigree/nn/code_pass.hpp"
+#include "filigree/nn/linear.hpp"
+#include "filigree/nn/term.hpp"
+
+namespace filigree {
+
+/// What gated(in, latents) returns. Its parameters are the weights, in x out, the biases of gates and of magnitudes,
+/// and the logarithms r of the magnitudes' scales.
+template <Real S>
+struct Gated {
+  using Category = Layer;
+  using Scalar = S;
+  Index in, out;
+
+  [[nodiscard]] Index inputs() const { return in; }
+  [[nodiscard]] Index outputs(Index width) const {
+    detail::require(width == in, "gated(", in, ", ", out, "): gets ", width, " columns from the stage before it, not ",
+                    in);
+    return out;
+  }
+  [[nodiscard]] Index weights() const { return in * out; }
+  [[nodiscard]] Index parameters() const { return in * out + 3 * out; }
+  void start(S* parameters, Generator& generator) const {
+    Linear<S>{.in = in, .out = out}.start(parameters, generator);
+    std::fill_n(parameters + in * out, 3 * out, S(0));
+  }
+};
+
+/// The encoder of a gated autoencoder: with pi = x W, a latent is [pi + b_gate > 0] * max(exp(r) pi + b_mag, 0).
+///
+/// Gates have no derivative; gate_l1() and gate_reconstruction() train them.
+/// Cost       that of linear(in, latents), whose outputs are held
+/// Throws     Error if in or latents is below 1
+/// Reference  Rajamanoharan et al., arXiv:2404.16014, equations 6 and 7
+template <Real S = float>
+Gated<S> gated(Index in, Index latents) {
+  const Linear<S> checked = linear<S>(in, latents);
+  return {.in = checked.in, .out = checked.out};
+}
+
+/// What gate_l1() returns.
+struct GateL1 {
+  using Kind = CodeLoss;
+
+  template <Real S>
+  double add(detail::CodePass<S>& codes, double factor) const {
+    detail::require(codes.gates != nullptr, "gate_l1(): the stage before the decoder must be gated(in, latents)");
+    const detail::Lists<S>& gates = *codes.gates;
+    if (gates.n == 0) return 0;
+    const double share = factor / static_cast<double>(gates.n);
+    return share * detail::sum_over_rows(gates.n, codes.session, [&](Index i) {
+             double sum = 0;
+             for (Index e = i * gates.stride; e < i * gates.stride + gates.counts[i]; ++e) {
+               sum += static_cast<double>(gates.values[e]);
+               if (codes.differentiated()) gates.slopes[e] += static_cast<S>(share);
+             }
+             return sum;
+           });
+  }
+};
+
+/// The penalty that closes gates: the mean over samples of sum_j max(pi_j + b_gate_j, 0).
+///
+/// Reference  Rajamanoharan et al., arXiv:2404.16014, equation 8, second term
+inline GateL1 gate_l1() { return {}; }
+
+/// What gate_reconstruction() returns.
+struct GateReconstruction {
+  using Kind = CodeLoss;
+
+  template <Real S>
+  double add(detail::CodePass<S>& codes, double factor) const {
+    detail::require(codes.gates != nullptr,
+                    "gate_reconstruction(): the stage before the decoder must be gated(in, latents)");
+    const detail::Lists<S>& gates = *codes.gates;
+    const Index out = codes.out();
+    if (gates.n == 0) return 0;
+    const double share = factor / static_cast<double>(gates.n);
+    S* residuals = codes.memory[0].template get<S>(gates.n * out);
+    S* products = codes.memory[1].template get<S>(gates.n * gates.stride);
+    return share * detail::sum_over_rows(gates.n, codes.session, [&](Index i) {
+             S* residual = residuals + i * out;
+             const Index at = i * gates.stride, count = gates.counts[i];
+             detail::gather_rows(residual, gates.values + at, gates.columns + at, count, codes.weights, out);
+             double sum = 0;
+             for (Index f = 0; f < out; ++f) {
+               residual[f] += codes.biases[f] - codes.target(i, f);
+               sum += static_cast<double>(residual[f]) * static_cast<double>(residual[f]);
+             }
+             if (!codes.differentiated()) return sum;
+             kernel::kernels<S>().dots(products + at, residual, gates.columns + at, count, codes.weights, out, out);
+             for (Index e = at; e < at + count; ++e) gates.slopes[e] += static_cast<S>(2 * share) * products[e];
+             return sum;
+           });
+  }
+};
+
+/// The loss that opens gates: the squared error of what the decoder makes of max(pi + b_gate, 0), the decoder being
+/// constant.
+///
+/// Reference  Rajamanoharan et al., arXiv:2404.16014, equation 8, third term
+inline GateReconstruction gate_reconstruction() { return {}; }
+
+namespace detail {
+
+template <class T>
+inline constexpr bool is_gated = false;
+template <Real S>
+inline constexpr bool is_gated<Gated<S>> = true;
+
+template <Real S>
+class Step<Gated<S>, S> {
+ public:
+  void forward(const Gated<S>& layer, const S* weights, Flow<S>& in, Flow<S>& out, const Way& way) {
+    const Index cols = layer.out;
+    const S *gate = weights + layer.weights(), *magnitude = gate + cols, *r = magnitude + cols;
+    S* pi = pi_.fill(in.n, cols);
+    multiply(view(in.rows(way.session)), {weights, layer.in, cols, cols, 1}, {.data = pi, .stride = cols}, way.session);
+    scales_.resize(static_cast<std::size_t>(cols));
+    for (Index j = 0; j < cols; ++j) scales_[static_cast<std::size_t>(j)] = std::exp(r[j]);
+    memory_.hold(in.n, cols);
+    const Lists<S>& lists = memory_.lists();
+    gates_ = lists;
+    gates_.values = gate_values_.get<S>(in.n * lists.stride + 1);
+    gates_.slopes = gate_slopes_.get<S>(in.n * lists.stride + 1);
+    for_each_rows(in.n, way.session, [&](Index first, Index last) {
+      for (Index i = first; i < last; ++i) {
+        Index e = i * lists.stride;
+        for (Index j = 0; j < cols; ++j) {
+          const S x = pi[i * cols + j], open = x + gate[j];
+          const S size = scales_[static_cast<std::size_t>(j)] * x + magnitude[j];
+          lists.values[e] = size <= S(0) ? S(0) : size;  // NaN stays
+          lists.columns[e] = static_cast<Column>(j);
+          gates_.values[e] = open;
+          gates_.slopes[e] = S(0);
+          e += open <= S(0) ? 0 : 1;
+        }
+        lists.counts[i] = e - i * lists.stride;
+      }
+    });
+    out.keep(cols, lists);
+  }
+
+  Slope<S> backward(const Gated<S>& layer, const S* weights, Flow<S>& in, Flow<S>& out, const Slope<S>& slope,
+                    S* gradient, bool further, const Way& way) {
+    const Index cols = layer.out;
+    memory_.receive(slope, out.cols, way.session);
+    const Lists<S>& lists = memory_.lists();
+    sums_.assign(static_cast<std::size_t>(3 * cols), 0);
+    for (Index i = 0; i < in.n; ++i)
+      for (Index e = i * lists.stride; e < i * lists.stride + lists.counts[i]; ++e) {
+        const auto j = static_cast<std::size_t>(lists.columns[e]), count = static_cast<std::size_t>(cols);
+        const S x = pi_.all[i * cols + lists.columns[e]], scale = scales_[j], by_gate = gates_.slopes[e];
+        const S by_size = lists.values[e] <= S(0) ? S(0) : lists.slopes[e];
+        sums_[j] += static_cast<double>(by_gate);
+        sums_[count + j] += static_cast<double>(by_size);
+        sums_[2 * count + j] += static_cast<double>(by_size * scale * x);
+        lists.slopes[e] = by_size * scale + by_gate;
+      }
+    // The layer behind pi is linear; its biases, which there are none of, would gain the sums of the slopes.
+    const Slope<S> before =
+        linear_.backward({.in = layer.in, .out = cols}, weights, in, pi_, {.kept = &lists}, gradient, further, way);
+    S* rest = gradient + layer.weights();
+    column_sums_.assign(rest, rest + cols);
+    for (Index p = 0; p < 3 * cols; ++p) rest[p] = static_cast<S>(sums_[static_cast<std::size_t>(p)]);
+    return before;
+  }
+
+  [[nodiscard]] const Lists<S>& gates() const { return gates_; }
+  /// The sums over samples of the slopes by pi.
+  [[nodiscard]] const S* column_sums() const { return column_sums_.data(); }
+
+ private:
+  ListMemory<S> memory_;
+  Flow<S> pi_;
+  Lists<S> gates_;
+  Buffer gate_values_, gate_slopes_;
+  Step<Linear<S>, S> linear_;
+  std::vector<S> scales_, column_sums_;
+  std::vector<double> sums_;
+};
+
+}  // namespace detail
+}  // namespace filigree

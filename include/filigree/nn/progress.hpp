@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "filigree/core/concepts.hpp"
+
+namespace filigree::detail {
+
+/// One line on the terminal that says how far training is; nothing where standard error is no terminal.
+class Progress {
+ public:
+  explicit Progress(bool wanted) : shown_(wanted && ::isatty(STDERR_FILENO) != 0) {}
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+  ~Progress() {
+    if (shown_) std::fputs("\r\033[K", stderr);
+  }
+  void show(const char* what, Index number, Index of, double loss) const {
+    if (!shown_) return;
+    std::fprintf(stderr, "\r%s %td of %td, loss %.6g\033[K", what, number, of, loss);
+    std::fflush(stderr);
+  }
+
+ private:
+  bool shown_;
+};
+
+}  // namespace filigree::detail

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <limits>
+#include <numeric>
+#include <utility>
+#include <vector>
+
+#include "filigree/nn/checkpoint.hpp"
+#include "filigree/nn/fit_options.hpp"
+#include "filigree/nn/optimiser.hpp"
+#include "filigree/nn/pass.hpp"
+#include "filigree/nn/progress.hpp"
+
+namespace filigree::detail {
+
+template <class M>
+void require_finite(const M& x, const char* name) {
+  for (Index i = 0; i < x.rows(); ++i)
+    for (Index j = 0; j < x.cols(); ++j)
+      require(std::isfinite(static_cast<double>(x(i, j))), "fit: ", name, "(", i, ", ", j, ") must be finite, got ",
+              static_cast<double>(x(i, j)));
+}
+
+/// Samples and targets of fit.
+template <class Net, class X, class Y>
+void require_samples(const Net& net, const X& x, const Y& y) {
+  require(x.cols() == net.inputs(), "fit: X.cols() = ", x.cols(), " must be the network's inputs, ", net.inputs());
+  require(y.cols() == net.outputs(), "fit: Y.cols() = ", y.cols(), " must be the network's outputs, ", net.outputs());
+  require(y.rows() == x.rows(), "fit: Y.rows() = ", y.rows(), " must equal X.rows() = ", x.rows());
+  require(x.rows() >= 1, "fit: X must have at least 1 row");
+  require_finite(x, "X");
+  require_finite(y, "Y");
+}
+
+/// What a step would be taken by.
+template <class Net, class Vector>
+void require_finite_step(const Net& net, double loss, const Vector& gradient, Index step) {
+  net.each_layer([&](const auto& layer, std::size_t l) {
+    require(gradient.segment(net.offset(l), layer.parameters()).allFinite(), "fit: the gradient of stage ", l,
+            " is not finite in step ", step, "; the parameters are as they were before it");
+  });
+  require(std::isfinite(loss), "fit: the loss is not finite in step ", step,
+          "; the parameters are as they were before it");
+}
+
+/// The Euclidean norm, which overflows nowhere before the numbers do.
+template <class V>
+double norm_of(const V& x) {
+  double most = 0, sum = 0;
+  for (Index i = 0; i < x.size(); ++i) most = (std::max)(most, std::abs(static_cast<double>(x[i])));
+  for (Index i = 0; i < x.size() && most > 0; ++i) {
+    const double share = static_cast<double>(x[i]) / most;
+    sum += share * share;
+  }
+  return most * std::sqrt(sum);
+}
+
+/// Training of a network, one step after the other.
+template <class Net, class Opt>
+class Training {
+  using S = typename Net::Scalar;
+  using Matrix = typename Net::Matrix;
+  static constexpr bool has_codes = requires(const Net& net) { net.latents(); };
+
+ public:
+  Training(Net& net, const Opt& optimiser, const fit_options& options, Matrix x, Matrix y)
+      : net_(net),
+        optimiser_(optimiser),
+        options_(options),
+        x_(std::move(x)),
+        y_(std::move(y)),
+        batch_(options.batch == 0 ? x_.rows() : options.batch),
+        pass_(net, options.executor),
+        order_(static_cast<std::size_t>(x_.rows())) {
+    some_x_.resize((std::min)(batch_, x_.rows()), x_.cols());
+    some_y_.resize(some_x_.rows(), y_.cols());
+    at_.moments.setZero(Opt::moments * net.parameters().size());
+    if constexpr (has_codes) at_.active.setZero(net.latents());
+    at_.seed = options.seed;
+    at_.batch = batch_;
+    at_.samples = x_.rows();
+    if (options.resume && std::filesystem::exists(options.checkpoint)) resume();
+  }
+
+  template <class Objective>
+  fit_report run(const Objective& objective) {
+    fit_report report;
+    const Progress progress(options_.progress);
+    while (at_.epoch <= options_.epochs && report.note.empty()) {
+      if (stalls()) {
+        report.note = "stopped by patience";
+        break;
+      }
+      shuffle();
+      while (at_.first < x_.rows()) {
+        step(objective);
+        if (options_.checkpoint_every > 0 && at_.steps % options_.checkpoint_every == 0) save();
+      }
+      at_.losses.push_back(at_.sum / static_cast<double>(x_.rows()));
+      progress.show("epoch", at_.epoch, options_.epochs, at_.losses.back());
+      const epoch_report epoch = end_epoch();
+      if (!options_.checkpoint.empty() && options_.checkpoint_every == 0) save();
+      if (options_.after_epoch && !options_.after_epoch(epoch)) report.note = "stopped by after_epoch";
+    }
+    report.losses = at_.losses;
+    report.steps = at_.steps;
+    return report;
+  }
+
+ private:
+  /// The order of the samples in this epoch, which depends on the seed and the epoch's number alone.
+  void shuffle() {
+    std::iota(order_.begin(), order_.end(), Index{0});
+    if (batch_ < x_.rows()) Generator(options_.seed, static_cast<std::uint64_t>(at_.epoch)).shuffle(order_);
+  }
+
+  template <class Objective>
+  void step(const Objective& objective) {
+    const Index count = (std::min)(batch_, x_.rows() - at_.first);
+    for (Index i = 0; i < count; ++i) {
+      some_x_.row(i) = x_.row(order_[static_cast<std::size_t>(at_.first + i)]);
+      some_y_.row(i) = y_.row(order_[static_cast<std::size_t>(at_.first + i)]);
+    }
+    const double loss = pass_.gradient(net_, some_x_.topRows(count), some_y_.topRows(count), objective, gradient_,
+                                       Generator(options_.seed, static_cast<std::uint64_t>(at_.steps)).bits64());
+    require_finite_step(net_, loss, gradient_, at_.steps + 1);
+    net_.each_layer([&](const auto& layer, std::size_t l) {
+      if constexpr (requires { layer.project(gradient_.data(), gradient_.data()); })
+        layer.project(net_.parameters().data() + net_.offset(l), gradient_.data() + net_.offset(l));
+    });
+    const double norm = norm_of(gradient_);
+    if (norm > options_.clip) gradient_ *= static_cast<S>(options_.clip / norm);
+    ++at_.steps;
+    const double factor = options_.schedule ? options_.schedule(at_.steps) : 1;
+    net_.each_layer([&](const auto& layer, std::size_t l) {
+      move(net_.offset(l), layer.weights(), true, factor);
+      move(net_.offset(l) + layer.weights(), layer.parameters() - layer.weights(), false, factor);
+      if constexpr (requires { layer.restore(gradient_.data()); })
+        layer.restore(net_.parameters().data() + net_.offset(l));
+    });
+    at_.sum += loss * static_cast<double>(count);
+    at_.first += count;
+    if constexpr (has_codes)
+      pass_.each_code([&](Index, Index j) {
+        ++at_.entries;
+        at_.active[j] = 1;
+      });
+  }
+  void move(Index from, Index count, bool weights, double factor) {
+    const Parameters<S> parameters = {.values = net_.parameters().data() + from,
+                                      .gradient = gradient_.data() + from,
+                                      .moments = at_.moments.data() + Opt::moments * from,
+                                      .count = count,
+                                      .weights = weights};
+    optimiser_.step(parameters, at_.steps, factor);
+  }
+
+  /// What the epoch has come to; the next one begins.
+  epoch_report end_epoch() {
+    epoch_report report = {.epoch = at_.epoch, .loss = at_.losses.back()};
+    if constexpr (has_codes) {
+      report.l0 = static_cast<double>(at_.entries) / static_cast<double>(x_.rows());
+      report.dead_latents = (at_.active.array() == 0).count();
+      at_.active.setZero();
+    }
+    ++at_.epoch;
+    at_.first = at_.entries = 0;
+    at_.sum = 0;
+    return report;
+  }
+
+  /// Whether the best epoch is `patience` epochs ago.
+  [[nodiscard]] bool stalls() const {
+    const auto best = std::min_element(at_.losses.begin(), at_.losses.end());
+    return options_.patience > 0 && at_.losses.end() - best > options_.patience;
+  }
+
+  void save() {
+    at_.parameters = net_.parameters();
+    at_.save(options_.checkpoint);
+  }
+  void resume() {
+    auto from = Checkpoint<S>::load(options_.checkpoint);
+    const auto agrees = [&](const char* what, auto was, auto is) {
+      require(was == is, options_.checkpoint, ": was made with ", what, " ", was, ", and cannot go on with ", is);
+    };
+    agrees("a number of parameters of", from.parameters.size(), net_.parameters().size());
+    agrees("a number of moments of", from.moments.size(), at_.moments.size());
+    agrees("a number of latents of", from.active.size(), at_.active.size());
+    agrees("a number of samples of", from.samples, at_.samples);
+    agrees("batch", from.batch, at_.batch);
+    agrees("seed", from.seed, at_.seed);
+    const bool possible = from.epoch >= 1 && from.first >= 0 && from.first <= at_.samples && from.steps >= 0 &&
+                          from.entries >= 0 && static_cast<Index>(from.losses.size()) == from.epoch - 1;
+    require(possible, options_.checkpoint, ": is at an impossible place: step ", from.steps, ", epoch ", from.epoch,
+            ", sample ", from.first);
+    at_ = std::move(from);
+    net_.parameters() = at_.parameters;
+  }
+
+  Net& net_;
+  const Opt& optimiser_;
+  const fit_options& options_;
+  const Matrix x_, y_;
+  const Index batch_;
+  Pass<Net> pass_;
+  typename Net::Vector gradient_;
+  Matrix some_x_, some_y_;
+  std::vector<Index> order_;
+  Checkpoint<S> at_;
+};
+
+}  // namespace filigree::detail

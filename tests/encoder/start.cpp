@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+// Where autoencoders start, and what training keeps of it.
+#include <filigree/filigree.hpp>
+
+#include "catch.hpp"
+#include "inputs.hpp"
+
+namespace fg = filigree;
+using test::Index;
+using test::Matrix;
+using test::Random;
+
+TEST_CASE("the geometric median has the least sum of distances") {
+  Random random(701);
+  for (const auto& [n, d] : {std::pair{1, 3}, {2, 2}, {7, 1}, {50, 4}}) {
+    Matrix<double> x = test::normal<double>(random, n, d);
+    x.row(0) *= 100;  // which moves the mean, and not the median
+    const Eigen::VectorXd median = fg::geometric_median(x);
+    const auto sum = [&](const Eigen::VectorXd& at) { return (x.rowwise() - at.transpose()).rowwise().norm().sum(); };
+    for (int trial = 0; trial < 50; ++trial)
+      CHECK(sum(median) <= sum(median + 0.01 * test::normal<double>(random, d, 1)) * (1 + 1e-6));
+  }
+  // Three corners of a triangle with an angle above 120 degrees: that corner, where the plain iteration gets stuck.
+  Matrix<double> corner(3, 2);
+  corner << 0, 0, 10, 1, -10, 1;
+  CHECK(fg::geometric_median(corner).norm() < 1e-6);
+  const Matrix<double> same = Matrix<double>::Constant(5, 3, 2.5);
+  CHECK((fg::geometric_median(same).array() == 2.5).all());
+  CHECK_THROWS_WITH(fg::geometric_median(Matrix<double>(0, 3)),
+                    "filigree: geometric_median(X): X must have at least 1 row");
+}
+
+TEST_CASE("a tied start") {
+  auto sae = fg::autoencoder(fg::pre_bias() | fg::linear(6, 40) | fg::top_k(2) | fg::relu(), fg::linear(40, 6), 3);
+  const Matrix<float> before = sae.weights<1>();
+  fg::tie(sae);
+  const Matrix<float> encoder = sae.weights<1>(), decoder = sae.weights<4>();
+  CHECK(test::same(encoder, Matrix<float>(decoder.transpose())));
+  for (Index j = 0; j < 40; ++j) {
+    CHECK(decoder.row(j).norm() == Approx(1));
+    CHECK(decoder.row(j).dot(before.col(j)) == Approx(before.col(j).norm()));
+  }
+}
+
+TEST_CASE("training keeps rows of length 1, and moves along the sphere") {
+  Random random(702);
+  const Matrix<double> x = test::normal<double>(random, 60, 5);
+  auto sae = fg::autoencoder(fg::linear<double>(5, 30) | fg::top_k(2), fg::linear<double>(30, 5).unit_norm_rows(), 2);
+  for (Index j = 0; j < 30; ++j) CHECK(sae.weights<2>().row(j).norm() == Approx(1));
+
+  // One small step by hand: the gradient less what is along the row, then back to length 1.
+  fg::Pass pass(sae);
+  Eigen::VectorXd gradient;
+  pass.gradient(sae, x, x, fg::squared_error(), gradient);
+  Matrix<double> rows = sae.weights<2>();
+  const Matrix<double> slopes = Eigen::Map<const Matrix<double>>(gradient.data() + sae.offset(2), 30, 5);
+  for (Index j = 0; j < 30; ++j) {
+    rows.row(j) -= 0.1 * (slopes.row(j) - slopes.row(j).dot(rows.row(j)) * rows.row(j));
+    rows.row(j).normalize();
+  }
+  fg::fit(sae, x, fg::squared_error(), fg::sgd{.rate = 0.1}, {.epochs = 1});
+  CHECK((sae.weights<2>() - rows).cwiseAbs().maxCoeff() < 1e-13);
+
+  const auto report = fg::fit(sae, x, fg::squared_error(), fg::adam{.rate = 0.01}, {.epochs = 40, .batch = 20});
+  CHECK(report.losses.back() < report.losses.front());
+  for (Index j = 0; j < 30; ++j) CHECK(sae.weights<2>().row(j).norm() == Approx(1));
+}
+
+TEST_CASE("training keeps weights at 0 where they were pruned, and others above it") {
+  Random random(703);
+  const Matrix<double> x = test::normal<double>(random, 60, 5).cwiseAbs();
+  auto dense = fg::network(fg::linear<double>(5, 8) | fg::tanh() | fg::linear<double>(8, 5), 2);
+  const Matrix<double> kept = Matrix<double>(dense.weights<0>()) | fg::prune_magnitude(0.6);
+  auto pruned =
+      fg::network(fg::linear<double>(5, 8).masked(kept) | fg::tanh() | fg::linear<double>(8, 5).non_negative(), 2);
+  CHECK(test::same(Matrix<double>(pruned.weights<0>()), kept));
+  fg::fit(pruned, x, x, fg::squared_error(), fg::adamw{.rate = 0.05}, {.epochs = 30, .batch = 7});
+  const Matrix<double> w = pruned.weights<0>();
+  CHECK(((w.array() == 0) == (kept.array() == 0)).all());
+  CHECK((w - kept).norm() > 0.1);
+  CHECK((pruned.weights<2>().array() >= 0).all());
+  CHECK((pruned.weights<2>().array() > 0).any());
+  CHECK_THROWS_WITH(fg::linear(3, 4).masked(Matrix<float>(4, 3)),
+                    "filigree: linear(3, 4).masked(mask): the mask must be 3 x 4, got 4 x 3");
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+#include "filigree/io/array.hpp"
+
+#include <cmath>
+#include <limits>
+
+#include "catch.hpp"
+#include "filigree/io/arrays.hpp"
+
+namespace fg = filigree;
+using fg::Index;
+using fg::Type;
+using RowMajor = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using HalfMatrix = Eigen::Matrix<Eigen::half, Eigen::Dynamic, Eigen::Dynamic>;
+using BrainMatrix = Eigen::Matrix<Eigen::bfloat16, Eigen::Dynamic, Eigen::Dynamic>;
+
+namespace {
+
+constexpr Type all_types[] = {Type::boolean,  Type::int8,    Type::int16,  Type::int32,  Type::int64,
+                              Type::uint8,    Type::uint16,  Type::uint32, Type::uint64, Type::float16,
+                              Type::bfloat16, Type::float32, Type::float64};
+
+/// The double whose bits lie `steps` above those of x.
+double nudged(double x, int steps) {
+  for (int i = 0; i < steps; ++i) x = std::nextafter(x, std::numeric_limits<double>::infinity());
+  for (int i = 0; i > steps; --i) x = std::nextafter(x, -std::numeric_limits<double>::infinity());
+  return x;
+}
+
+}  // namespace
+
+TEST_CASE("an array has the rows of a matrix one after another, whatever its storage order") {
+  const Eigen::MatrixXf x = (Eigen::MatrixXf(2, 3) << 1, 2, 3, 4, 5, 6).finished();
+  const RowMajor y = x;
+  const fg::Array a = fg::array_of(x), b = fg::array_of(y);
+  CHECK(a.type == Type::float32);
+  CHECK(a.shape == std::vector<Index>{2, 3});
+  CHECK(a.size() == 6);
+  CHECK(a.bytes.text() == b.bytes.text());
+  CHECK(a.map<RowMajor>() == y);
+  CHECK(a.as<Eigen::MatrixXf>() == x);
+  CHECK(a.as<RowMajor>() == y);
+  CHECK(a.as<Eigen::MatrixXd>() == x.cast<double>());
+  CHECK(a.as<Eigen::Matrix<double, 2, 3>>() == x.cast<double>());
+  CHECK((a.as<Eigen::ArrayXXf>() == x.array()).all());
+}
+
+TEST_CASE("any expression becomes an array") {
+  const Eigen::MatrixXd x = Eigen::MatrixXd::Random(4, 3);
+  CHECK(fg::array_of(x.transpose() * x).as<Eigen::MatrixXd>() == Eigen::MatrixXd(x.transpose() * x));
+  CHECK(fg::array_of(x.block(1, 1, 2, 2)).as<Eigen::MatrixXd>() == x.block(1, 1, 2, 2));
+  CHECK((fg::array_of(x.array().exp()).as<Eigen::ArrayXXd>() == x.array().exp()).all());
+  CHECK(fg::array_of(x.array() > 0).type == Type::boolean);
+  CHECK(fg::array_of(x.row(2)).shape == std::vector<Index>{3});
+  CHECK(fg::array_of(x.col(2)).shape == std::vector<Index>{4});
+  CHECK(fg::array_of(Eigen::MatrixXd(0, 5)).shape == std::vector<Index>{0, 5});
+  CHECK(fg::array_of(Eigen::Matrix<long long, 2, 1>(1, -2)).type == Type::int64);
+}
+
+TEST_CASE("one dimension is a column or a row as the target asks, none is one number") {
+  const fg::Array a = fg::array_of(Eigen::Vector3d(1, 2, 3));
+  CHECK(a.as<Eigen::VectorXd>() == Eigen::Vector3d(1, 2, 3));
+  CHECK(a.as<Eigen::RowVectorXd>() == Eigen::RowVector3d(1, 2, 3));
+  CHECK(a.as<Eigen::MatrixXd>() == Eigen::Vector3d(1, 2, 3));
+  CHECK(a.map<Eigen::RowVectorXd>() == Eigen::RowVector3d(1, 2, 3));
+  CHECK(a.reshaped({3, 1}).as<Eigen::VectorXd>() == Eigen::Vector3d(1, 2, 3));
+  const fg::Array one = fg::array_of(Eigen::Matrix<double, 1, 1>(7)).reshaped({});
+  CHECK(one.as<Eigen::MatrixXd>()(0, 0) == 7);
+  CHECK(one.as<Eigen::VectorXd>()(0) == 7);
+}
+
+TEST_CASE("shapes that do not fit are refused by name") {
+  fg::Array a = fg::array_of(Eigen::MatrixXd(2, 3).setZero());
+  a.name = "W";
+  CHECK_THROWS_WITH(a.as<Eigen::VectorXd>(), "filigree: W: must be n x 1, has shape (2, 3)");
+  CHECK_THROWS_WITH(a.as<Eigen::Matrix3d>(), "filigree: W: must be 3 x 3, has shape (2, 3)");
+  using Small = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor, 2, 2>;
+  CHECK_THROWS_WITH(a.as<Small>(), "filigree: W: must be n x m, has shape (2, 3)");
+  CHECK_THROWS_WITH(a.reshaped({1, 2, 3}).as<Eigen::MatrixXd>(),
+                    "filigree: W: must have at most 2 dimensions to become a matrix, has shape (1, 2, 3): "
+                    "reshaped(shape) gives it others");
+  CHECK_THROWS_WITH(a.reshaped({4, 2}), "filigree: W: has shape (2, 3) and cannot be (4, 2)");
+  CHECK_THROWS_WITH(a.reshaped({-2, -3}), "filigree: W: has shape (2, 3) and cannot be (-2, -3)");
+  CHECK_THROWS_WITH(a.map<RowMajor>(), "filigree: W: must be float32 to be mapped as such, is float64");
+  a.shape = {Index{1} << 40, Index{1} << 40};
+  CHECK_THROWS_WITH(a.check(), "filigree: W: has an impossible shape, (1099511627776, 1099511627776)");
+  a.shape = {2, 4};
+  CHECK_THROWS_WITH(a.check(), "filigree: W: float64 of shape (2, 4) needs 64 bytes, has 48");
+  a.shape = {5};
+  a.bytes = a.bytes.part(4, 40);
+  using Vector = Eigen::VectorXd;
+  CHECK_THROWS_WITH(a.map<Vector>(), "filigree: W: its bytes must be aligned to 8 to be mapped: take as<M>()");
+  CHECK(a.as<Vector>().size() == 5);
+}
+
+TEST_CASE("small whole numbers go from every type to every type that they have a way to") {
+  const Eigen::MatrixXi x = (Eigen::MatrixXi(2, 2) << 1, 0, 1, 1).finished();
+  for (const Type type : all_types) {
+    INFO(fg::name_of(type));
+    const fg::Array a = fg::array_of(x, type);
+    CHECK(a.type == type);
+    CHECK(a.bytes.size() == 4 * fg::bytes_each(type));
+    CHECK(a.as<Eigen::MatrixXd>() == x.cast<double>());
+    CHECK(a.as<HalfMatrix>().cast<int>() == x);
+    CHECK(a.as<BrainMatrix>().cast<int>() == x);
+    if (type < Type::float16) {
+      CHECK(a.as<Eigen::MatrixXi>() == x);
+      CHECK(a.as<Eigen::Matrix<bool, 2, 2>>().cast<int>() == x);
+      CHECK(a.as<Eigen::Matrix<std::uint8_t, 2, 2>>().cast<int>() == x);
+    } else {
+      CHECK_THROWS_WITH(a.as<Eigen::MatrixXi>(), contains("does not become int32: take a floating-point matrix"));
+    }
+  }
+}
+
+TEST_CASE("whole numbers must fit") {
+  const fg::Array a = fg::array_of(Eigen::RowVector2i(100, 300));
+  CHECK_THROWS_WITH((a.as<Eigen::Matrix<std::int8_t, 1, 2>>()),
+                    "filigree: array: the number at (0, 1) must fit int8, got 300");
+  CHECK_THROWS_WITH((a.as<Eigen::Matrix<bool, 1, 2>>()), contains("must fit bool, got 100"));
+  const Eigen::RowVector2i negative(1, -1);
+  CHECK_THROWS_WITH(fg::array_of(negative, Type::uint64),
+                    "filigree: array_of(x, type): x(0, 1) must fit uint64, got -1");
+  CHECK_THROWS_WITH(fg::array_of(Eigen::Vector2d(1, 2), Type::int32),
+                    "filigree: array_of(x, type): float64 does not become int32");
+  const Eigen::Matrix<std::uint64_t, 1, 1> large(std::numeric_limits<std::uint64_t>::max());
+  CHECK_THROWS_WITH(fg::array_of(large, Type::int64), contains("must fit int64, got 18446744073709551615"));
+  CHECK(fg::array_of(large).as<Eigen::VectorXd>()(0) == 18446744073709551616.0);
+}
+
+TEST_CASE("16 bits are rounded to once, not by way of float") {
+  // Middles between neighbours: to the even one; a step aside: to the near one. Numbers from the smallest to the
+  // largest.
+  for (const double scale : {1.0, -1.0, 0x1p-24, 0x1p-14, 0x1p10, 0x1p15}) {
+    for (int k = 0; k < 64; ++k) {
+      const double step = scale * 0x1p-10, low = scale + k * step;  // neighbours in half when scale is no denormal
+      if (std::abs(scale) < 0x1p-13) continue;
+      const double middle = low + step / 2;
+      const auto rounded = [](double x) {
+        return static_cast<double>(
+            fg::array_of(Eigen::Matrix<double, 1, 1>(x), Type::float16).as<Eigen::VectorXd>()(0));
+      };
+      INFO(middle);
+      const int away = scale < 0 ? -1 : 1;
+      CHECK(rounded(middle) == (k % 2 == 0 ? low : low + step));
+      CHECK(rounded(nudged(middle, away)) == low + step);
+      CHECK(rounded(nudged(middle, -away)) == low);
+    }
+  }
+  const auto brain = [](double x) {
+    return fg::array_of(Eigen::Matrix<double, 1, 1>(x), Type::bfloat16).as<Eigen::VectorXd>()(0);
+  };
+  CHECK(brain(1 + 0x1p-8) == 1);
+  CHECK(brain(nudged(1 + 0x1p-8, 1)) == 1 + 0x1p-7);
+  CHECK(brain(-nudged(1 + 0x1p-8, 1)) == -(1 + 0x1p-7));
+  CHECK(brain(1e300) == std::numeric_limits<double>::infinity());
+  CHECK(brain(0x1p-200) == 0);
+  CHECK(std::isnan(brain(std::numeric_limits<double>::quiet_NaN())));
+  CHECK(brain(-std::numeric_limits<double>::infinity()) == -std::numeric_limits<double>::infinity());
+}
+
+TEST_CASE("a byte of a truth value that is not 0 is true") {
+  fg::Array a = fg::array_of(Eigen::Matrix<bool, 3, 1>(false, true, true));
+  a.bytes = fg::Bytes::copy(std::string("\0\2\xFF", 3));
+  CHECK(a.as<Eigen::VectorXi>() == Eigen::Vector3i(0, 1, 1));
+}
+
+TEST_CASE("arrays are found by their names") {
+  fg::Arrays arrays{{"b", fg::array_of(Eigen::Vector2d(1, 2))}, {"a", fg::array_of(Eigen::Vector3f(1, 2, 3))}};
+  CHECK(arrays.size() == 2);
+  CHECK(arrays.begin()->first == "b");
+  CHECK(arrays["a"].size() == 3);
+  CHECK(arrays.contains("b"));
+  CHECK(!arrays.contains("c"));
+  CHECK_THROWS_WITH(arrays["W\n"], "filigree: arrays: has no array \"W?\", has \"b\", \"a\"");
+  CHECK_THROWS_WITH(arrays.add("a", {}), "filigree: arrays: must name each array once, has two named \"a\"");
+  CHECK_THROWS_WITH(fg::Arrays("f.npz")["x"], "filigree: f.npz: has no array \"x\", has none");
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+// A folder for files that a test writes, and damage that every reader must notice.
+#pragma once
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <initializer_list>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "catch.hpp"
+#include "filigree/io/arrays.hpp"
+#include "filigree/io/file.hpp"
+
+namespace test {
+
+/// A new folder, gone at the end with all that is in it.
+class Folder {
+ public:
+  Folder() {
+    path_ = (std::filesystem::temp_directory_path() / "filigree_io_XXXXXX").string();
+    REQUIRE(::mkdtemp(path_.data()) != nullptr);
+  }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  ~Folder() { std::filesystem::remove_all(path_); }
+
+  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+  [[nodiscard]] std::vector<std::string> names() const {
+    std::vector<std::string> result;
+    for (const auto& entry : std::filesystem::directory_iterator(path_))
+      result.push_back(entry.path().filename().string());
+    return result;
+  }
+
+ private:
+  std::string path_;
+};
+
+inline std::string content(const std::string& path) { return std::string(filigree::read_file(path).text()); }
+inline void write(const std::string& path, const std::string& text) {
+  filigree::write_file(path, std::vector{filigree::Bytes::copy(text)});
+}
+
+/// Numbers as little-endian bytes.
+template <class T>
+std::string raw(std::initializer_list<T> numbers) {
+  return {reinterpret_cast<const char*>(numbers.begin()), numbers.size() * sizeof(T)};
+}
+
+/// An array as something to compare, without its name.
+using Plain = std::tuple<filigree::Type, std::vector<filigree::Index>, std::string>;
+inline Plain plain(const filigree::Array& array) { return {array.type, array.shape, std::string(array.bytes.text())}; }
+inline std::vector<Plain> plain(const filigree::Arrays& arrays) {
+  std::vector<Plain> result;
+  for (const auto& [name, array] : arrays) result.push_back(plain(array));
+  return result;
+}
+
+/// read(bytes) of every beginning of a file is an Error, and of the file with any one bit of its header changed an
+/// Error or what it was. Nothing else is ever thrown.
+template <class Read>
+void notices_damage(const std::string& file, std::size_t header, Read&& read) {
+  const auto whole = read(filigree::Bytes::copy(file));
+  for (std::size_t size = 0; size < file.size(); ++size) {
+    INFO("cut to " << size << " of " << file.size());
+    CHECK_THROWS_AS(read(filigree::Bytes::copy(file.substr(0, size))), filigree::Error);
+  }
+  std::size_t noticed = 0;
+  for (std::size_t bit = 0; bit < 8 * header; ++bit) {
+    std::string damaged = file;
+    damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << bit % 8));
+    INFO("byte " << bit / 8 << ", bit " << bit % 8);
+    try {
+      const auto got = read(filigree::Bytes::copy(damaged));
+      if (got != whole) FAIL_CHECK("other values");
+    } catch (const filigree::Error&) {
+      ++noticed;
+    }
+  }
+  CHECK(noticed > 0);
+}
+
+}  // namespace test

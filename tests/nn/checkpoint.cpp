@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+// Training that was interrupted ends where it would have ended, byte for byte.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+#include <filigree/filigree.hpp>
+#include <fstream>
+#include <iterator>
+
+#include "catch.hpp"
+#include "inputs.hpp"
+
+namespace fg = filigree;
+using test::Index;
+using test::Matrix;
+using test::Random;
+
+namespace {
+
+/// A folder that is gone at the end.
+struct Folder {
+  Folder() : path(std::filesystem::temp_directory_path() / ("filigree_checkpoint_" + std::to_string(::getpid()))) {
+    std::filesystem::create_directories(path);
+  }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  ~Folder() { std::filesystem::remove_all(path); }
+  [[nodiscard]] std::string file(const std::string& name) const { return (path / name).string(); }
+
+  std::filesystem::path path;
+};
+
+std::string bytes_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+auto model() { return fg::autoencoder(fg::linear(8, 64) | fg::dropout(0.1, 4) | fg::top_k(3), fg::linear(64, 8), 7); }
+Matrix<float> samples() {
+  Random random(691);
+  return test::normal<float>(random, 100, 8);
+}
+
+/// 3 epochs of 7 steps.
+template <class Net>
+fg::fit_report train(Net& net, fg::fit_options options) {
+  options.epochs = 3;
+  options.batch = 16;
+  options.seed = 5;
+  options.schedule = options.schedule ? options.schedule : fg::cosine(21, 4);
+  return fg::fit(net, samples(), fg::squared_error(), fg::adam{.rate = 0.01}, options);
+}
+
+struct Killed {};
+
+}  // namespace
+
+TEST_CASE("training goes on where it was interrupted, whenever that was") {
+  const Folder folder;
+  auto whole = model();
+  const std::string expected = folder.file("whole.npz");
+  const auto report = train(whole, {.checkpoint = expected, .checkpoint_every = 1});
+  CHECK(report.steps == 21);
+  for (const Index every : {1, 2, 7, 0})
+    for (const Index last : {1, 6, 7, 8, 20}) {
+      CAPTURE(every, last);
+      const std::string path = folder.file("part.npz");
+      std::filesystem::remove(path);
+      auto first = model();
+      CHECK_THROWS_AS(train(first, {.schedule =
+                                        [&](Index step) {
+                                          if (step > last) throw Killed();
+                                          return fg::cosine(21, 4)(step);
+                                        },
+                                    .checkpoint = path,
+                                    .checkpoint_every = every}),
+                      Killed);
+      auto second = model();
+      second.parameters().setZero();  // as the file says, not as it was made; unless there is no file yet
+      if (!std::filesystem::exists(path)) second = model();
+      const auto resumed = train(second, {.checkpoint = path, .checkpoint_every = every, .resume = true});
+      CHECK(test::same(second.parameters(), whole.parameters()));
+      CHECK(resumed.losses == report.losses);
+      CHECK(resumed.steps == 21);
+      if (every == 1 || every == 7) CHECK(bytes_of(path) == bytes_of(expected));
+    }
+}
+
+TEST_CASE("a process that is killed leaves a whole checkpoint") {
+  const Folder folder;
+  const std::string path = folder.file("killed.npz");
+  auto whole = model();
+  train(whole, {});
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    auto net = model();
+    for (;;) {  // until it is killed, most likely in the middle of a write
+      std::filesystem::remove(path);
+      net = model();
+      train(net, {.checkpoint = path, .checkpoint_every = 1});
+    }
+  }
+  for (int tries = 0; tries < 2000 && !std::filesystem::exists(path); ++tries) ::usleep(1000);
+  ::kill(child, SIGKILL);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  CHECK(WIFSIGNALED(status));
+  auto resumed = model();
+  train(resumed, {.checkpoint = path, .resume = true});
+  CHECK(test::same(resumed.parameters(), whole.parameters()));
+}
+
+TEST_CASE("what a checkpoint holds") {
+  const Folder folder;
+  const std::string path = folder.file("one.npz");
+  auto net = model();
+  train(net, {.checkpoint = path});
+  const auto checkpoint = fg::Checkpoint<float>::load(path);
+  CHECK(test::same(checkpoint.parameters, net.parameters()));
+  CHECK(checkpoint.moments.size() == 2 * net.parameters().size());
+  CHECK(checkpoint.steps == 21);
+  CHECK(checkpoint.epoch == 4);
+  CHECK(checkpoint.losses.size() == 3);
+  CHECK(checkpoint.batch == 16);
+  checkpoint.save(folder.file("two.npz"));
+  CHECK(bytes_of(folder.file("two.npz")) == bytes_of(path));
+  CHECK(fg::load_npz(path)["parameters"].as<Eigen::VectorXf>().size() == net.parameters().size());
+}
+
+TEST_CASE("a checkpoint of something else, or a broken one, changes nothing") {
+  const Folder folder;
+  const std::string path = folder.file("one.npz");
+  auto net = model();
+  train(net, {.checkpoint = path});
+  const Eigen::VectorXf before = net.parameters();
+  const auto resume = [&](auto& other, fg::fit_options options) {
+    options.checkpoint = path;
+    options.resume = true;
+    return fg::fit(other, samples(), fg::squared_error(), fg::adam{.rate = 0.01}, options);
+  };
+  CHECK_THROWS_WITH(resume(net, {.batch = 8, .seed = 5}),
+                    "filigree: " + path + ": was made with batch 16, and cannot go on with 8");
+  CHECK_THROWS_WITH(resume(net, {.batch = 16, .seed = 6}),
+                    "filigree: " + path + ": was made with seed 5, and cannot go on with 6");
+  auto larger = fg::autoencoder(fg::linear(8, 65) | fg::top_k(3), fg::linear(65, 8));
+  CHECK_THROWS_WITH(resume(larger, {.batch = 16, .seed = 5}),
+                    contains("was made with a number of parameters of 1096, and cannot go on with "));
+  CHECK_THROWS_WITH(fg::Checkpoint<double>::load(path), contains("\"parameters.npy\": must be float64, is float32"));
+  CHECK_THROWS_WITH(train(net, {.resume = true}),
+                    "filigree: fit: resume and checkpoint_every need a file, {.checkpoint = path}");
+  const std::string content = bytes_of(path);
+  for (const std::size_t size : {std::size_t{0}, std::size_t{100}, content.size() / 2, content.size() - 1}) {
+    std::ofstream(path, std::ios::binary).write(content.data(), static_cast<std::streamsize>(size));
+    CHECK_THROWS_AS(resume(net, {.batch = 16, .seed = 5}), fg::Error);
+  }
+  CHECK(test::same(net.parameters(), before));
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+// Losses of codes where few are kept. Their values for few latents stand in tests/parity.
+#include <filigree/filigree.hpp>
+
+#include "allocations.hpp"
+#include "catch.hpp"
+#include "inputs.hpp"
+
+namespace fg = filigree;
+using test::Index;
+using test::Matrix;
+using test::Random;
+
+namespace {
+
+/// Some derivatives by differences; random biases, for ties would break where a step is taken.
+template <class Net, class Objective>
+void check_gradient(Net net, const Matrix<double>& x, const Objective& objective, Random& random) {
+  net.parameters() = 0.3 * test::normal<double>(random, net.parameters().size(), 1);
+  fg::Pass pass(net);
+  Eigen::VectorXd gradient, same;
+  const double value = pass.gradient(net, x, x, objective, gradient);
+  CHECK(pass.loss(net, x, x, objective) == Approx(value).epsilon(1e-13));
+  Net moved = net;
+  const double h = 1e-6;
+  for (int trial = 0; trial < 300; ++trial) {
+    // Biases and the like stand at the end.
+    const int last = static_cast<int>(gradient.size()) - 1;
+    const Index p = trial % 3 == 0 ? random.between(last - 20, last) : random.between(0, last);
+    const double at = net.parameters()[p];
+    moved.parameters()[p] = at + h;
+    const double above = pass.loss(moved, x, x, objective);
+    moved.parameters()[p] = at - h;
+    const double below = pass.loss(moved, x, x, objective);
+    moved.parameters()[p] = at;
+    CHECK((above - below) / (2 * h) == Approx(gradient[p]).epsilon(1e-5).margin(1e-7));
+  }
+  fg::thread_pool pool(3);
+  fg::Pass other(net, fg::ExecutorRef(pool));
+  CHECK(other.gradient(net, x, x, objective, same) == value);
+  CHECK(test::same(same, gradient));
+#if FILIGREE_COUNTS_ALLOCATIONS
+  CHECK(test::allocated_by([&] { other.gradient(net, x, x, objective, same); }) == 0);
+#endif
+}
+
+}  // namespace
+
+TEST_CASE("nested reconstructions of lists") {
+  Random random(711);
+  const Matrix<double> x = test::normal<double>(random, 70, 9);
+  const auto sae = fg::autoencoder(fg::pre_bias() | fg::linear<double>(9, 203) | fg::top_k(5) | fg::relu(),
+                                   fg::linear<double>(203, 9));
+  check_gradient(sae, x, fg::matryoshka({7, 50, 203}), random);
+  check_gradient(sae, x, 0.5 * fg::matryoshka({1, 100}) + 0.3 * fg::squared_error(), random);
+}
+
+TEST_CASE("nested reconstructions of all numbers") {
+  Random random(712);
+  const Matrix<double> x = test::normal<double>(random, 70, 9);
+  check_gradient(fg::autoencoder(fg::linear<double>(9, 20) | fg::tanh() | fg::penalize(0.1 * fg::flops()),
+                                 fg::linear<double>(20, 9)),
+                 x, fg::matryoshka({3, 8, 20}), random);
+}
+
+TEST_CASE("the prefix of all latents is the squared error") {
+  Random random(713);
+  const Matrix<double> x = test::normal<double>(random, 40, 6);
+  const auto sae = fg::autoencoder(fg::linear<double>(6, 64) | fg::top_k(3), fg::linear<double>(64, 6));
+  fg::Pass pass(sae);
+  Eigen::VectorXd nested, plain;
+  CHECK(pass.gradient(sae, x, x, fg::matryoshka({64}), nested) ==
+        Approx(pass.gradient(sae, x, x, fg::squared_error(), plain)));
+  CHECK((nested - plain).norm() < 1e-13 * plain.norm());
+  CHECK(pass.gradient(sae, x.topRows(0), x.topRows(0), fg::matryoshka({64}), nested) == 0);
+  CHECK((nested.array() == 0).all());
+}
+
+TEST_CASE("gates") {
+  Random random(714);
+  const Matrix<double> x = test::normal<double>(random, 70, 9);
+  const auto sae = fg::autoencoder(fg::pre_bias() | fg::gated<double>(9, 150), fg::linear<double>(150, 9));
+  const auto rest = 0.1 * fg::gate_l1() + fg::matryoshka({30, 150});
+  // gate_reconstruction takes the decoder for a constant, so differences see more than its gradient there.
+  check_gradient(sae, x, rest, random);
+
+  auto few = sae;
+  few.biases<1>().head(150).setConstant(-3);  // most gates are shut
+  fg::Pass pass(few);
+  Eigen::VectorXd gradient, same;
+  const auto objective = fg::squared_error() + 0.1 * fg::gate_l1() + fg::gate_reconstruction();
+  few.weights<1>() = test::normal<double>(random, 9, 150) / 2;
+  CHECK(fg::l0(few.encode(x)) < 150.0 / 16);
+  const double value = pass.gradient(few, x, x, objective, gradient);
+  fg::thread_pool pool(3);
+  fg::Pass other(few, fg::ExecutorRef(pool));
+  CHECK(other.gradient(few, x, x, objective, same) == value);
+  CHECK(test::same(same, gradient));
+
+  const auto report = fg::fit(few, x, objective, fg::adam{.rate = 0.01}, {.epochs = 30, .batch = 10});
+  CHECK(report.losses.back() < report.losses.front());
+}
+
+TEST_CASE("losses of codes refuse what they do not fit") {
+  CHECK_THROWS_WITH(fg::matryoshka({}), "filigree: matryoshka(prefixes): there must be a prefix");
+  CHECK_THROWS_WITH(fg::matryoshka({4, 4}), "filigree: matryoshka(prefixes): prefixes must rise from 1, got 4 after 4");
+  CHECK_THROWS_WITH(fg::matryoshka({0}), "filigree: matryoshka(prefixes): prefixes must rise from 1, got 0 after 0");
+  CHECK_THROWS_WITH(fg::gated(3, 0), "filigree: linear(in, out): out must be from 1 to 2147482623, got 0");
+  CHECK_THROWS_WITH(fg::network(fg::linear(4, 5) | fg::gated(6, 7)),
+                    "filigree: gated(6, 7): gets 5 columns from the stage before it, not 6");
+  const auto sae = fg::autoencoder(fg::linear(4, 9) | fg::top_k(1), fg::linear(9, 4));
+  const Eigen::MatrixXf x = Eigen::MatrixXf::Random(5, 4);
+  fg::Pass pass(sae);
+  CHECK_THROWS_WITH(pass.loss(sae, x, x, fg::matryoshka({4, 10})),
+                    "filigree: matryoshka(prefixes): the last prefix must be at most the 9 latents, got 10");
+  CHECK_THROWS_WITH(pass.loss(sae, x, x, fg::gate_l1()),
+                    "filigree: gate_l1(): the stage before the decoder must be gated(in, latents)");
+}
