@@ -154,7 +154,7 @@ int main(int argc, char** argv) {
   const Results &small = groups["4096"], &large = groups["16384"], &avx2 = groups["avx2"], &others = groups["others"],
                 &orders = groups["orders"], &native = groups["native"], &dense = groups["dense"],
                 &threads = groups["threads"], &patterns = groups["patterns"], &routers = groups["routers"],
-                &decode = groups["decode"];
+                &decode = groups["decode"], &encoders = groups["encoders"];
   const std::string product = "ScoreProduct/4096/4096/64";
   const Number bare = small.seconds(product);
   table.row("bare score product / FMA peak", divide(small.rate(product), small.rate("FmaPeak")), at_least, 0.70, 0.85);
@@ -226,6 +226,13 @@ int main(int argc, char** argv) {
             divide(dense.seconds("ThresholdDense/1024/4096"), dense.seconds("DenseCopy/1024/4096")));
   table.row("top_k(32) of a dense matrix, over a copy",
             divide(dense.seconds("TopKDense/1024/4096/32"), dense.seconds("DenseCopy/1024/4096")));
+  const Number encode = encoders.seconds("EncodeProduct/1024/512/8192");
+  table.row("encoder, 1024 x 512 x 8192: bare product / FMA peak",
+            divide(encoders.rate("EncodeProduct/1024/512/8192"), encoders.rate("FmaPeak")), at_least, 0.70);
+  table.row("linear | top_k(32), over the bare product",
+            divide(encoders.seconds("EncodeTopK/1024/512/8192/32"), encode), at_most, 1.10);
+  table.row("TopK autoencoder forward and backward, likewise",
+            divide(encoders.seconds("TopKStep/1024/512/8192/32"), encode));
 
   json all{{"ratios", table.rows()}};
   for (const auto& [group, results] : groups)

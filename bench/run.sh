@@ -17,7 +17,7 @@ build=build/measure
 results=$build/results
 cmake=${CMAKE:-cmake}
 "$cmake" --preset default -B "$build" -DFILIGREE_BUILD_TESTS=OFF -DFILIGREE_BUILD_EXAMPLES=OFF -DFILIGREE_BUILD_BENCHMARKS=ON
-"$cmake" --build "$build" --target bench_attention bench_eigen_native bench_report
+"$cmake" --build "$build" --target bench_attention bench_encoders bench_eigen_native bench_report
 rm -rf "$results"
 mkdir -p "$results"
 
@@ -43,6 +43,7 @@ if ((large)); then
   measure decode '^MemoryRead|^Decode' 5
 fi
 measure dense 'Dense' "$repetitions"
+measure encoders . "$repetitions" bench_encoders
 if ((large)); then
   measure others "$product|^EigenScoreProduct/4096|^(Naive)?TopKAttention/(4096|16384)/64/32$" 5
 else

@@ -5,10 +5,8 @@
 // clock. "keys" and the name of a pattern writes what each query sees, (query, first key, last key + 1), into
 // folder/keys.
 
-#include <chrono>
 #include <cstdint>
 #include <cstdlib>
-#include <ctime>
 #include <filigree/core/thread_pool.hpp>
 #include <filigree/filigree.hpp>
 #include <fstream>
@@ -16,13 +14,10 @@
 #include <string>
 #include <vector>
 
+#include "clock.hpp"
+
 namespace fg = filigree;
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-
-static double seconds(bool processor) {
-  if (processor) return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 /// Calls f with the pattern of this name, as patterns.py knows it.
 template <class F>
