@@ -77,7 +77,9 @@ class MatrixProduct {
   void add(const Stretch& stretch) const {
     const Index a_size = kernels_.height * stretch.depth, b_size = kernels_.width * stretch.depth;
     const Index fit = std::max<Index>(2 * most_ / std::max<Index>(stretch.depth, 1), 1);  // panels in the cache
-    const bool b_first = panels_ <= fit;
+    // Packing all of a pays only for a b that is longer than a, or would leave no room in the cache for anything else.
+    const bool b_held = panels_ * b_size * static_cast<Index>(sizeof(S)) <= 1536 * 1024 && a_.rows >= b_.cols;
+    const bool b_first = panels_ <= fit || b_held;
     const Index columns = b_first ? 1 : (panels_ + fit - 1) / fit;
     const Index wanted = session_.concurrency() > 1 ? 4 * session_.concurrency() : 1;
     const Index stripes = std::clamp<Index>((wanted + columns - 1) / columns, 1, (groups_ + block - 1) / block);

@@ -64,6 +64,13 @@ class Flow {
     all = to;
     return to;
   }
+  /// Numbers that lie elsewhere.
+  void refer(Index rows, Index columns, const S* numbers) {
+    n = rows;
+    cols = columns;
+    lists = {};
+    all = numbers;
+  }
   /// Room for the lists of a step, which owns it.
   void keep(Index columns, const Lists<S>& kept) {
     n = kept.n;

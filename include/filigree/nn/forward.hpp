@@ -30,7 +30,10 @@ class Forward<S, std::tuple<T...>> {
   template <std::size_t first, std::size_t last, class Net, class X>
   void run(const Net& net, const X& x, const Way& way) {
     Flow<S>& in = flows_[first];
-    copy(x, in.fill(x.rows(), x.cols()), way.session);
+    if (const S* there = in_place(x); there != nullptr)
+      in.refer(x.rows(), x.cols(), there);
+    else
+      copy(x, in.fill(x.rows(), x.cols()), way.session);
     at_[first] = &in;
     [&]<std::size_t... L>(std::index_sequence<L...>) { (advance<first + L, last>(net, way), ...); }
     (std::make_index_sequence<last - first>{});
@@ -133,6 +136,16 @@ class Forward<S, std::tuple<T...>> {
 
   static constexpr bool begins_centred = std::same_as<StageAt<0>, PreBias>;
 
+  /// Where an expression lies as rows side by side; null if it does not.
+  template <class X>
+  static const S* in_place(const X& x) {
+    if constexpr (Reader<X>::direct && std::same_as<typename X::Scalar, S>) {
+      const Reader<X> reader(x);
+      if (x.size() > 0 && reader.contiguous_rows() && (reader.row_stride() == x.cols() || x.rows() == 1))
+        return reader.data();
+    }
+    return nullptr;
+  }
   /// Copies an expression into rows.
   template <class X>
   static void copy(const X& x, S* to, const Session& session) {

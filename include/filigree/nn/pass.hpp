@@ -90,9 +90,13 @@ class Pass {
     forward_.template run<0, depth>(net, x, way);
 
     const Index n = y.rows(), room = (std::max)(y.size(), Index{1});  // null would mean values alone
-    S* copied = target_.get<S>(room);
-    forward_.copy(y, copied, session);
-    const detail::ConstRows<S> outputs = forward_.at(depth).rows(session), target(copied, n, y.cols());
+    const S* targets = forward_.in_place(y);
+    if (targets == nullptr) {
+      S* copied = target_.get<S>(room);
+      forward_.copy(y, copied, session);
+      targets = copied;
+    }
+    const detail::ConstRows<S> outputs = forward_.at(depth).rows(session), target(targets, n, y.cols());
     detail::Slope<S> slope;
     if (gradient != nullptr) {
       slope.all = slope_.get<S>(room);
