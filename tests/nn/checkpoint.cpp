@@ -8,6 +8,7 @@
 #include <filigree/filigree.hpp>
 #include <fstream>
 #include <iterator>
+#include <limits>
 
 #include "catch.hpp"
 #include "inputs.hpp"
@@ -152,6 +153,25 @@ TEST_CASE("a checkpoint of something else, or a broken one, changes nothing") {
   CHECK_THROWS_WITH(fg::Checkpoint<double>::load(path), contains("\"parameters.npy\": must be float64, is float32"));
   CHECK_THROWS_WITH(train(net, {.resume = true}),
                     "filigree: fit: resume and checkpoint_every need a file, {.checkpoint = path}");
+  const auto damaged = [&](const char* what, auto&& damage) {
+    auto checkpoint = fg::Checkpoint<float>::load(path);
+    damage(checkpoint);
+    const std::string whole = bytes_of(path);
+    checkpoint.save(path);
+    CHECK_THROWS_WITH(resume(net, {.batch = 16, .seed = 5}), contains(what));
+    std::ofstream(path, std::ios::binary).write(whole.data(), static_cast<std::streamsize>(whole.size()));
+  };
+  constexpr Index huge = std::numeric_limits<Index>::max();
+  damaged("is at an impossible place", [](auto& c) { c.steps = huge; });
+  damaged("is at an impossible place", [](auto& c) { c.entries = huge; });
+  damaged("is at an impossible place", [](auto& c) { c.first = -1; });
+  damaged("is at an impossible place", [](auto& c) { c.epoch = 0; });
+  damaged("is at an impossible place", [](auto& c) { c.idle[3] = -1; });
+  damaged("is at an impossible place", [](auto& c) { c.losses.pop_back(); });
+  damaged("holds numbers that are not finite",
+          [](auto& c) { c.parameters[5] = std::numeric_limits<float>::quiet_NaN(); });
+  damaged("holds numbers that are not finite", [](auto& c) { c.moments[0] = std::numeric_limits<float>::infinity(); });
+  damaged("cannot go on with", [](auto& c) { c.idle.clear(); });
   const std::string content = bytes_of(path);
   for (const std::size_t size : {std::size_t{0}, std::size_t{100}, content.size() / 2, content.size() - 1}) {
     std::ofstream(path, std::ios::binary).write(content.data(), static_cast<std::streamsize>(size));

@@ -142,6 +142,40 @@ TEST_CASE("an epoch of an autoencoder counts its latents") {
            }});
 }
 
+TEST_CASE("codes before the stage that chooses among them are counted too") {
+  Random random(658);
+  const Matrix x = test::normal<double>(random, 50, 8);
+  auto sae = fg::autoencoder(fg::linear<double>(8, 64), fg::top_k(2) | fg::linear<double>(64, 8));
+  fg::fit(sae, x, fg::squared_error(), fg::adam{}, {.epochs = 2, .after_epoch = [](const auto& epoch) {
+                                                      CHECK(epoch.l0 == 64);
+                                                      return true;
+                                                    }});
+}
+
+TEST_CASE("samples may be any expression, of 16 bits too, and are evaluated once") {
+  const Problem p(659);
+  const auto train = [&](const auto& x, const auto& y) {
+    auto net = fg::network(fg::linear<double>(5, 3));
+    fg::fit(net, x, y, fg::squared_error(), fg::adam{}, {.epochs = 2, .batch = 30});
+    return net.parameters();
+  };
+  const Eigen::Matrix<Eigen::half, Eigen::Dynamic, Eigen::Dynamic> narrow = p.x.cast<Eigen::half>();
+  const Matrix wide = narrow.cast<double>();
+  CHECK(test::same(train(narrow, p.y), train(wide, p.y)));
+  CHECK(test::same(train(p.x, p.x * p.weights), train(p.x, Matrix(p.x * p.weights))));
+}
+
+TEST_CASE("steps that overflow are noticed") {
+  const Problem p(660);
+  auto net = fg::network(fg::linear<double>(5, 3));
+  CHECK_THROWS_WITH(fg::fit(net, p.x, p.y, fg::squared_error(), fg::sgd{.rate = 1e308}, {.epochs = 1}),
+                    "filigree: fit: the parameters are not finite after step 1; the rate may be too large");
+  net = fg::network(fg::linear<double>(5, 3));
+  CHECK_THROWS_WITH(fg::fit(net, p.x, p.y, fg::squared_error(), fg::sgd{},
+                            {.schedule = [](Index step) { return step < 3 ? 1.0 : std::nan(""); }}),
+                    "filigree: fit: the schedule must be finite, is nan in step 3");
+}
+
 TEST_CASE("long gradients are clipped, whatever their size") {
   Matrix x = Matrix::Constant(1, 1, 1), y = Matrix::Constant(1, 1, 1e200);
   auto net = fg::network(fg::linear<double>(1, 1));

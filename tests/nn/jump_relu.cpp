@@ -81,6 +81,18 @@ TEST_CASE("what comes after may choose among what is above") {
   CHECK((gradient.segment(sae.offset(1), 200).array() == 0).all());  // nothing near to a threshold is among the best
 }
 
+TEST_CASE("what is near to its threshold counts for nobody") {
+  Random random(675);
+  const Matrix<double> x = test::normal<double>(random, 40, 8);
+  auto sae = fg::autoencoder(
+      fg::linear<double>(8, 32) | fg::jump_relu<double>(32, {.theta = 0.3, .bandwidth = 0.4}) | fg::drop_lowest(0.5),
+      fg::linear<double>(32, 8), 3);
+  sae.weights<0>() = test::normal<double>(random, 8, 32);
+  fg::Pass pass(sae);
+  CHECK(pass.each_code([](Index, Index) { FAIL("there was no pass yet"); }) == 0);
+  CHECK(pass.loss(sae, x, x, fg::squared_error()) == Approx((sae(x) - x).squaredNorm() / 40));
+}
+
 TEST_CASE("NaN and infinity go through") {
   constexpr double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
   auto net = fg::network(fg::jump_relu<double>(4, {.theta = 0.5, .bandwidth = 0.1}));

@@ -67,6 +67,10 @@ TEST_CASE("L-BFGS stops when it is told to, and refuses what it cannot use") {
               }});
   CHECK(report.losses.size() == 5);
   CHECK(report.note == "stopped by after_evaluation");
+  CHECK_THROWS_WITH(fg::fit(net, x, y, fg::squared_error(), fg::lbfgs{.after_evaluation = [](const auto&) -> bool {
+                              throw std::runtime_error("no room on the disk");
+                            }}),
+                    "no room on the disk");
   net.parameters() = before;
   CHECK(fg::fit(net, x, y, fg::squared_error(), fg::lbfgs{.iterations = 0}).losses.empty());
   CHECK_THROWS_WITH(fg::fit(net, x, y, fg::squared_error(), fg::lbfgs{.iterations = -1}),

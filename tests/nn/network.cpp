@@ -204,6 +204,8 @@ TEST_CASE("networks refuse what does not fit") {
                     "filigree: linear(6, 2): gets 5 columns from the stage before it, not 6");
   CHECK_THROWS_WITH(fg::autoencoder(fg::linear(4, 5), fg::linear(5, 3)),
                     "filigree: autoencoder(encoder, decoder): the decoder puts out 3 columns, and the encoder takes 4");
+  CHECK_THROWS_WITH(fg::network(fg::pre_bias() | fg::linear(6, 9) | fg::linear(9, 3)),
+                    "filigree: pre_bias(): the last layer's bias has 3 numbers, and the samples have 6");
   const auto net = fg::network(fg::linear<double>(4, 5));
   fg::Pass pass(net);
   CHECK_THROWS_WITH(net(Matrix(2, 3)), "filigree: network(X): X.cols() = 3 must be 4");

@@ -12,7 +12,7 @@ namespace filigree {
 /// Shapes  X: N x inputs, Y: N x outputs
 /// Throws  Error if a shape, an option or the checkpoint does not fit, or if a sample is not finite, before anything is
 ///         changed; if the loss or a gradient is not, naming the stage, with the parameters as they were before that
-///         step
+///         step; if a step made a parameter overflow
 template <class Net, DenseExpression X, DenseExpression Y, Term Objective, Optimiser Opt>
 fit_report fit(Net& net, const X& samples, const Y& targets, const Objective& objective, const Opt& optimiser,
                const fit_options& options = {}) {
@@ -24,15 +24,17 @@ fit_report fit(Net& net, const X& samples, const Y& targets, const Objective& ob
                   options.checkpoint_every);
   detail::require(!options.checkpoint.empty() || (!options.resume && options.checkpoint_every == 0),
                   "fit: resume and checkpoint_every need a file, {.checkpoint = path}");
-  detail::require_samples(net, samples, targets);
-  return detail::Training<Net, Opt>(net, optimiser, options, samples, targets).run(objective);
+  typename Net::Matrix x = detail::samples_of<Net>(samples), y = detail::samples_of<Net>(targets);
+  detail::require_samples(net, x, y);
+  return detail::Training<Net, Opt>(net, optimiser, options, std::move(x), std::move(y)).run(objective);
 }
 
 /// The same with the samples as targets, for autoencoders.
 template <class Net, DenseExpression X, Term Objective, Optimiser Opt>
 fit_report fit(Net& net, const X& samples, const Objective& objective, const Opt& optimiser,
                const fit_options& options = {}) {
-  return fit(net, samples, samples, objective, optimiser, options);
+  const typename Net::Matrix x = detail::samples_of<Net>(samples);
+  return fit(net, x, x, objective, optimiser, options);
 }
 
 }  // namespace filigree

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "filigree/core/concepts.hpp"
 #include "filigree/core/executor.hpp"
 
 namespace filigree {
@@ -30,7 +31,8 @@ struct fit_options {
   std::function<bool(const epoch_report&)> after_epoch = {};  ///< returns whether to go on
   std::string checkpoint = {};                                ///< file for what training needs to go on; empty: none
   Index checkpoint_every = 0;                                 ///< steps between checkpoints; 0: one after each epoch
-  bool resume = false;                                        ///< goes on from that file, if it is there
+  bool resume = false;                                        ///< goes on from that file, if it is there; the last
+                                                              ///< after_epoch may be called again
   bool progress = true;                                       ///< a line on the terminal, if standard error is one
   ExecutorRef executor = {};                                  ///< whose threads compute; no bit depends on it
 };

@@ -17,6 +17,7 @@ struct Lists {
   Column* columns = nullptr;  // [n][stride]
   Index* counts = nullptr;    // [n]
   S* slopes = nullptr;        // [n][stride] the derivative by each value, on the way back
+  bool with_absent = false;   // zeros are absent entries, which are here because something depends on their slopes
 
   [[nodiscard]] Index count() const {
     Index sum = 0;

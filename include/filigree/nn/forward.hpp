@@ -26,6 +26,10 @@ class Forward<S, std::tuple<T...>> {
   template <std::size_t L>
   using StageAt = std::tuple_element_t<L, std::tuple<T...>>;
 
+  Forward() {
+    for (std::size_t l = 0; l <= depth; ++l) at_[l] = &flows_[l];
+  }
+
   /// Lets samples through stages [first, last).
   template <std::size_t first, std::size_t last, class Net, class X>
   void run(const Net& net, const X& x, const Way& way) {
@@ -210,17 +214,25 @@ class Forward<S, std::tuple<T...>> {
   }
 
   /// Whether stage L, of those before `last`, is a linear layer from whose outputs the next one chooses.
-  template <std::size_t L, std::size_t last>
+  template <std::size_t L, std::size_t last, class Net>
   static constexpr bool is_chosen_from() {
     if constexpr (L + 1 < last)
-      return std::same_as<StageAt<L>, Linear<S>> && std::same_as<StageAt<L + 1>, TopK>;
+      return std::same_as<StageAt<L>, Linear<S>> && std::same_as<StageAt<L + 1>, TopK> && !are_codes<L + 1, Net>();
     else
       return false;
   }
-  template <std::size_t L>
+  template <std::size_t L, class Net>
   static constexpr bool may_choose_from() {
     if constexpr (L > 0)
-      return is_chosen_from<L - 1, depth>();
+      return is_chosen_from<L - 1, depth, Net>();
+    else
+      return false;
+  }
+  /// Whether what stands before stage L are codes, which somebody may look at.
+  template <std::size_t L, class Net>
+  static constexpr bool are_codes() {
+    if constexpr (requires { Net::code; })
+      return L == Net::code;
     else
       return false;
   }
@@ -241,12 +253,12 @@ class Forward<S, std::tuple<T...>> {
         step.forward(stage, parameters, in, out, way);
       else
         at_[L + 1] = &in;
-    } else if constexpr (is_chosen_from<L, last>()) {
+    } else if constexpr (is_chosen_from<L, last, Net>()) {
       if (std::get<L + 1>(steps_).fuses(net.template stage<L + 1>(), stage.out) && !in.sparse())
         out.postpone(in.n, stage.out);
       else
         step.forward(stage, parameters, in, out, way);
-    } else if constexpr (may_choose_from<L>()) {
+    } else if constexpr (may_choose_from<L, Net>()) {
       if (in.postponed()) {
         const auto& linear = net.template stage<L - 1>();
         const S* weights = net.parameters().data() + net.offset(L - 1);

@@ -64,7 +64,8 @@ class Step<JumpRelu<S>, S> {
     for (Index j = 0; j < layer.latents; ++j) thresholds_[static_cast<std::size_t>(j)] = std::exp(logs[j]);
     const S near = way.training ? static_cast<S>(layer.bandwidth / 2) : S(0);
     memory_.hold(in.n, in.cols);
-    const Lists<S>& lists = memory_.lists();
+    Lists<S> lists = memory_.lists();
+    lists.with_absent = true;
     for_each_rows(in.n, way.session, [&](Index first, Index last) {
       for (Index i = first; i < last; ++i) {
         Index count = i * lists.stride;

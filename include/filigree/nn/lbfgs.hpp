@@ -47,7 +47,23 @@ class Evaluations {
   Evaluations(const Evaluations&) = delete;
   Evaluations& operator=(const Evaluations&) = delete;
 
+  /// What is thrown here is not for LBFGSpp, nor to be taken for a failure of its line search.
   S operator()(const Vector& parameters, Vector& gradient) {
+    try {
+      return evaluate(parameters, gradient);
+    } catch (const Stop&) {
+      throw;
+    } catch (...) {
+      thrown = std::current_exception();
+      throw Stop();
+    }
+  }
+
+  fit_report report;
+  std::exception_ptr thrown = nullptr;
+
+ private:
+  S evaluate(const Vector& parameters, Vector& gradient) {
     net_.parameters() = parameters;
     const double loss = pass_.gradient(net_, x_, y_, objective_, gradient);
     if (loss < least_ && gradient.allFinite()) {
@@ -61,9 +77,6 @@ class Evaluations {
     return static_cast<S>(loss);
   }
 
-  fit_report report;
-
- private:
   Net& net_;
   const Matrix &x_, &y_;
   const Objective& objective_;
@@ -86,7 +99,6 @@ template <class Net, DenseExpression X, DenseExpression Y, Term Objective>
 fit_report fit(Net& net, const X& samples, const Y& targets, const Objective& objective, const lbfgs& options) {
   using S = typename Net::Scalar;
   using Matrix = typename Net::Matrix;
-  detail::require_samples(net, samples, targets);
   detail::require(options.iterations >= 0, "fit: lbfgs: iterations must be at least 0, got ", options.iterations);
   detail::require(options.history >= 1, "fit: lbfgs: history must be at least 1, got ", options.history);
   detail::require(options.tolerance >= 0, "fit: lbfgs: tolerance must be at least 0, got ", options.tolerance);
@@ -95,9 +107,10 @@ fit_report fit(Net& net, const X& samples, const Y& targets, const Objective& ob
       detail::require(!layer.constraints.any(), "fit: lbfgs: stage ", l,
                       " has constraints, which the other optimisers keep and this one does not");
   });
+  const Matrix x = detail::samples_of<Net>(samples), y = detail::samples_of<Net>(targets);
+  detail::require_samples(net, x, y);
   if (options.iterations == 0) return {};  // to LBFGSpp it would mean any number
 
-  const Matrix x = samples, y = targets;
   using Evaluations = detail::Evaluations<Net, Matrix, Objective>;
   Evaluations evaluations(net, x, y, objective, options);
   LBFGSpp::LBFGSParam<S> parameters;
@@ -113,6 +126,7 @@ fit_report fit(Net& net, const X& samples, const Y& targets, const Objective& ob
   try {
     evaluations.report.steps = solver.minimize(evaluations, at, loss);
   } catch (const typename Evaluations::Stop&) {
+    if (evaluations.thrown != nullptr) std::rethrow_exception(evaluations.thrown);
     evaluations.report.note = "stopped by after_evaluation";
   } catch (const std::exception& failure) {  // that of its line search: shapes and options have been checked
     evaluations.report.note =
@@ -124,7 +138,8 @@ fit_report fit(Net& net, const X& samples, const Y& targets, const Objective& ob
 /// The same with the samples as targets, for autoencoders.
 template <class Net, DenseExpression X, Term Objective>
 fit_report fit(Net& net, const X& samples, const Objective& objective, const lbfgs& options) {
-  return fit(net, samples, samples, objective, options);
+  const typename Net::Matrix x = detail::samples_of<Net>(samples);
+  return fit(net, x, x, objective, options);
 }
 
 }  // namespace filigree

@@ -75,7 +75,7 @@ struct Linear {
 /// r = sqrt(6 / (in + out + 1)), and b at 0. linear<double>(in, out) makes a network of double.
 /// Cost       2 N in out operations for N samples, three times that with the way back. After a stage that keeps few
 ///            entries it costs 2 N kept out, and three times that; before one that does, its own way back costs
-///            2 N kept in, and followed by top_k or a threshold its outputs are never held at once
+///            2 N kept in, and where it is top_k of few its outputs are never held at once
 /// Throws     Error if in or out is below 1
 /// Reference  Glorot and Bengio, AISTATS 2010, equation 16
 template <Real S = float>

@@ -36,6 +36,9 @@ class Network {
     };
     std::apply([&](const auto&... stage) { (measure(stage), ...); }, stages_);
     widths_[depth] = width;
+    if constexpr (std::same_as<std::tuple_element_t<0, StageTuple>, PreBias>)
+      detail::require(widths_[0] == width, "pre_bias(): the last layer's bias has ", width,
+                      " numbers, and the samples have ", widths_[0]);
     offsets_[depth] = at;
     parameters_.resize(at);
     each_layer([&](const auto& layer, std::size_t l) {
@@ -78,6 +81,8 @@ class Network {
 
   /// The outputs for samples as rows. Dropout does nothing here.
   ///
+  /// Whether lists of kept entries or matrices go from layer to layer depends on how many all samples keep together, so
+  /// the last bits of a sample's outputs may depend on the samples beside it, unless each keeps as many (top_k).
   /// Shapes  X: N x inputs, result: N x outputs
   /// Throws  Error if X.cols() is not inputs()
   template <DenseExpression X>

@@ -11,7 +11,7 @@
 namespace filigree {
 
 /// Goes through a network and back, in memory that it keeps: after the first time for a number of samples, it allocates
-/// nothing. Results are the same bits for any number of threads.
+/// nothing, unless stages choose among a whole batch. Results are the same bits for any number of threads.
 template <class Net>
 class Pass {
  public:

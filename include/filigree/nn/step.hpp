@@ -173,7 +173,9 @@ class Step<T, S> {
     Column* columns = scratch.columns.get<Column>(in.cols + Row<S>::padding);
     std::copy_n(in.lists.values + i * in.lists.stride, in.lists.counts[i], values);
     std::copy_n(in.lists.columns + i * in.lists.stride, in.lists.counts[i], columns);
-    return make_row(grid_, i, values, columns, in.lists.counts[i], scratch);
+    Row<S> row = make_row(grid_, i, values, columns, in.lists.counts[i], scratch);
+    if (in.lists.with_absent) row.filter([&](Index e) { return values[e] != S(0); });
+    return row;
   }
 
   void choose_of_all(const T& stage, Flow<S>& in, const Session& session) {

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <limits>
 #include <numeric>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -23,6 +24,14 @@ void require_finite(const M& x, const char* name) {
     for (Index j = 0; j < x.cols(); ++j)
       require(std::isfinite(static_cast<double>(x(i, j))), "fit: ", name, "(", i, ", ", j, ") must be finite, got ",
               static_cast<double>(x(i, j)));
+}
+
+/// A matrix of the network's scalar.
+template <class Net, class X>
+typename Net::Matrix samples_of(const X& x) {
+  static_assert(StoredReal<typename X::Scalar, typename Net::Scalar>,
+                "filigree: fit: X and Y must have the scalar of the network; cast them with .cast<>()");
+  return x.template cast<typename Net::Scalar>();
 }
 
 /// Samples and targets of fit.
@@ -83,7 +92,10 @@ class Training {
     at_.seed = options.seed;
     at_.batch = batch_;
     at_.samples = x_.rows();
-    if (options.resume && std::filesystem::exists(options.checkpoint)) resume();
+    std::error_code none;  // whatever is wrong with the file, reading it says so
+    if (options.resume &&
+        std::filesystem::status(options.checkpoint, none).type() != std::filesystem::file_type::not_found)
+      resume();
   }
 
   template <class Objective>
@@ -106,6 +118,7 @@ class Training {
       if (!options_.checkpoint.empty() && options_.checkpoint_every == 0) save();
       if (options_.after_epoch && !options_.after_epoch(epoch)) report.note = "stopped by after_epoch";
     }
+    if (!options_.checkpoint.empty() && options_.checkpoint_every > 0) save();
     report.losses = at_.losses;
     report.steps = at_.steps;
     return report;
@@ -136,12 +149,15 @@ class Training {
     if (norm > options_.clip) gradient_ *= static_cast<S>(options_.clip / norm);
     ++at_.steps;
     const double factor = options_.schedule ? options_.schedule(at_.steps) : 1;
+    require(std::isfinite(factor), "fit: the schedule must be finite, is ", factor, " in step ", at_.steps);
     net_.each_layer([&](const auto& layer, std::size_t l) {
       move(net_.offset(l), layer.weights(), true, factor);
       move(net_.offset(l) + layer.weights(), layer.parameters() - layer.weights(), false, factor);
       if constexpr (requires { layer.restore(gradient_.data()); })
         layer.restore(net_.parameters().data() + net_.offset(l));
     });
+    require(net_.parameters().allFinite(), "fit: the parameters are not finite after step ", at_.steps,
+            "; the rate may be too large");
     at_.sum += loss * static_cast<double>(count);
     at_.first += count;
     if constexpr (has_codes)
@@ -196,8 +212,14 @@ class Training {
     agrees("a number of samples of", from.samples, at_.samples);
     agrees("batch", from.batch, at_.batch);
     agrees("seed", from.seed, at_.seed);
-    const bool possible = from.epoch >= 1 && from.first >= 0 && from.first <= at_.samples && from.steps >= 0 &&
-                          from.entries >= 0 && static_cast<Index>(from.losses.size()) == from.epoch - 1;
+    const Index latents = at_.active.size();
+    const auto is_count = [](Index number) { return number >= 0 && number < Index{1} << 60; };
+    const bool possible = from.epoch >= 1 && from.first >= 0 && from.first <= at_.samples && is_count(from.steps) &&
+                          is_count(from.entries) && from.entries <= (latents > 0 ? from.first * latents : 0) &&
+                          std::all_of(from.idle.begin(), from.idle.end(), is_count) &&
+                          static_cast<Index>(from.losses.size()) == from.epoch - 1;
+    const bool finite = from.parameters.allFinite() && from.moments.allFinite() && std::isfinite(from.sum);
+    require(finite, options_.checkpoint, ": holds numbers that are not finite");
     require(possible, options_.checkpoint, ": is at an impossible place: step ", from.steps, ", epoch ", from.epoch,
             ", sample ", from.first);
     at_ = std::move(from);
