@@ -67,9 +67,12 @@ TEMPLATE_TEST_CASE("layers beside few kept entries", "", float, double) {
   using S = TestType;
   const double tolerance = std::is_same_v<S, float> ? 2e-5 : 1e-13;
   Random random(661);
-  for (const auto& [n, in, latents, out] :
-       {std::tuple{1, 3, 64, 1}, {7, 6, 100, 5}, {130, 33, 300, 47}, {70, 64, 1000, 64}}) {
-    const Matrix<S> x = test::normal<S>(random, n, in), y = test::normal<S>(random, n, out);
+  struct Sizes {
+    Index n, in, latents, out;
+  };
+  for (const Sizes size : {Sizes{1, 3, 64, 1}, {7, 6, 100, 5}, {130, 33, 300, 47}, {70, 64, 1000, 64}}) {
+    const Index in = size.in, latents = size.latents, out = size.out;
+    const Matrix<S> x = test::normal<S>(random, size.n, in), y = test::normal<S>(random, size.n, out);
     const auto with = [&](const auto& stage) {
       auto net = fg::network(fg::linear<S>(in, latents) | stage | fg::linear<S>(latents, out), 4);
       net.template biases<0>() = test::normal<S>(random, latents, 1);

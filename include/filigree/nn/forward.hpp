@@ -79,26 +79,8 @@ class Forward<S, std::tuple<T...>> {
                          S* gradient, const Way& way) {
     double value = 0;
     each_term(objective, 1, [&](const auto& term, double factor) {
-      if constexpr (TermOf<decltype(term), CodeLoss>) {
-        static_assert(is_linear<StageAt<depth - 1>>,
-                      "filigree: this loss is one of codes: it needs an autoencoder whose decoder is one linear layer");
-        const Index at = net.offset(depth - 1), weights = net.template stage<depth - 1>().weights();
-        const S* parameters = net.parameters().data() + at;
-        CodePass<S> codes = {.flow = this->at(depth - 1),
-                             .weights = parameters,
-                             .biases = parameters + weights,
-                             .target = target,
-                             .weight_gradient = gradient != nullptr ? gradient + at : nullptr,
-                             .bias_gradient = gradient != nullptr ? gradient + at + weights : nullptr,
-                             .slope = slope,
-                             .gates = nullptr,
-                             .memory = code_memory_,
-                             .by_column = by_column_,
-                             .session = way.session};
-        if constexpr (depth > 1)
-          if constexpr (is_gated<StageAt<depth - 2>>) codes.gates = &std::get<depth - 2>(steps_).gates();
-        value += term.add(codes, factor);
-      }
+      if constexpr (TermOf<decltype(term), CodeLoss>)
+        value += add_code_loss(term, factor, net, target, slope, gradient, way);
     });
     return value;
   }
@@ -109,31 +91,8 @@ class Forward<S, std::tuple<T...>> {
                              const std::vector<Index>& idle, S* gradient, const Way& way) {
     double value = 0;
     each_term(objective, 1, [&](const auto& term, double factor) {
-      if constexpr (TermOf<decltype(term), ResidualLoss>) {
-        constexpr std::size_t encoder = begins_centred ? 1 : 0, decoder = depth - 1;
-        static_assert(
-            is_linear<StageAt<encoder>> && is_linear<StageAt<decoder>> && encoder < decoder,
-            "filigree: this loss is one of residuals: it needs an autoencoder of two linear layers, the first "
-            "of which stands at the beginning or behind pre_bias()");
-        const S *first = net.parameters().data() + net.offset(encoder),
-                *last = net.parameters().data() + net.offset(decoder);
-        const Index weights = net.template stage<encoder>().weights();
-        const auto in = [&](Index at) { return gradient != nullptr ? gradient + at : nullptr; };
-        ResidualPass<S> pass = {.inputs = at(encoder).rows(way.session),
-                                .outputs = at(depth).rows(way.session),
-                                .target = target,
-                                .encoder = first,
-                                .encoder_biases = first + weights,
-                                .decoder = last,
-                                .encoder_gradient = in(net.offset(encoder)),
-                                .encoder_bias_gradient = in(net.offset(encoder) + weights),
-                                .decoder_gradient = in(net.offset(decoder)),
-                                .latents = net.template stage<encoder>().out,
-                                .idle = idle,
-                                .memory = residual_memory_,
-                                .session = way.session};
-        value += term.add(pass, factor);
-      }
+      if constexpr (TermOf<decltype(term), ResidualLoss>)
+        value += add_residual_loss(term, factor, net, target, idle, gradient, way);
     });
     return value;
   }
@@ -160,6 +119,55 @@ class Forward<S, std::tuple<T...>> {
   }
 
  private:
+  template <class T0, class Net>
+  double add_code_loss(const T0& term, double factor, const Net& net, const ConstRows<S>& target, const Slope<S>& slope,
+                       S* gradient, const Way& way) {
+    static_assert(is_linear<StageAt<depth - 1>>,
+                  "filigree: this loss is one of codes: it needs an autoencoder whose decoder is one linear layer");
+    const Index at = net.offset(depth - 1), weights = net.template stage<depth - 1>().weights();
+    const S* parameters = net.parameters().data() + at;
+    CodePass<S> codes = {.flow = this->at(depth - 1),
+                         .weights = parameters,
+                         .biases = parameters + weights,
+                         .target = target,
+                         .weight_gradient = gradient != nullptr ? gradient + at : nullptr,
+                         .bias_gradient = gradient != nullptr ? gradient + at + weights : nullptr,
+                         .slope = slope,
+                         .gates = nullptr,
+                         .memory = code_memory_,
+                         .by_column = by_column_,
+                         .session = way.session};
+    if constexpr (depth > 1)
+      if constexpr (is_gated<StageAt<depth - 2>>) codes.gates = &std::get<depth - 2>(steps_).gates();
+    return term.add(codes, factor);
+  }
+
+  template <class T0, class Net>
+  double add_residual_loss(const T0& term, double factor, const Net& net, const ConstRows<S>& target,
+                           const std::vector<Index>& idle, S* gradient, const Way& way) {
+    constexpr std::size_t encoder = begins_centred ? 1 : 0, decoder = depth - 1;
+    static_assert(is_linear<StageAt<encoder>> && is_linear<StageAt<decoder>> && encoder < decoder,
+                  "filigree: this loss is one of residuals: it needs an autoencoder of two linear layers, the first of "
+                  "which stands at the beginning or behind pre_bias()");
+    const S* first = net.parameters().data() + net.offset(encoder);
+    const Index weights = net.template stage<encoder>().weights();
+    const auto in = [&](Index at) { return gradient != nullptr ? gradient + at : nullptr; };
+    ResidualPass<S> pass = {.inputs = at(encoder).rows(way.session),
+                            .outputs = at(depth).rows(way.session),
+                            .target = target,
+                            .encoder = first,
+                            .encoder_biases = first + weights,
+                            .decoder = net.parameters().data() + net.offset(decoder),
+                            .encoder_gradient = in(net.offset(encoder)),
+                            .encoder_bias_gradient = in(net.offset(encoder) + weights),
+                            .decoder_gradient = in(net.offset(decoder)),
+                            .latents = net.template stage<encoder>().out,
+                            .idle = idle,
+                            .memory = residual_memory_,
+                            .session = way.session};
+    return term.add(pass, factor);
+  }
+
   /// The factor of l0() in a penalty right behind stage L.
   template <std::size_t L, class Net>
   static double l0_behind(const Net& net) {
