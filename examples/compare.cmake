@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-#   cmake -DPROGRAM=... -DEXPECTED=... -P compare.cmake
+#   cmake -DPROGRAM=... -DEXPECTED=... [-DARGUMENTS=...] -P compare.cmake
 # Runs the program once per instruction set and compares its output. Two things may differ from machine to machine: what
 # stands right of a bar │, and the folder that the program runs in.
 cmake_minimum_required(VERSION 3.25)
 cmake_path(GET EXPECTED STEM name)
 foreach(level IN ITEMS avx512 avx2 baseline)
   set(ENV{FILIGREE_INSTRUCTION_SET} ${level})
-  execute_process(COMMAND ${PROGRAM} OUTPUT_VARIABLE output COMMAND_ERROR_IS_FATAL ANY)
+  execute_process(COMMAND ${PROGRAM} ${ARGUMENTS} OUTPUT_VARIABLE output COMMAND_ERROR_IS_FATAL ANY)
   string(REGEX REPLACE "│[^\n]*" "│" output "${output}")
   string(REPLACE "${CMAKE_CURRENT_BINARY_DIR}/" "" output "${output}")
   file(READ ${EXPECTED} expected)
