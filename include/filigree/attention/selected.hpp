@@ -19,9 +19,9 @@ struct Selected {
 
 /// The entries of A that are present, as lists instead of a matrix.
 ///
-/// Shapes    A: n x m; the result is n x k with k the min(k, m) of the last top_k(k), else the entries of the longest
-/// row Cost      that of A, O(n k) memory Edge case falling values, NaN first, ties to the lowest column; -1 and 0 fill
-/// rows with fewer than k entries
+/// Shapes     A: n x m; the result is n x k with k the min(k, m) of the last top_k(k), else the longest row's entries
+/// Cost       that of A, O(n k) memory
+/// Edge case  falling values, NaN first, ties to the lowest column; -1 and 0 fill rows with fewer than k entries
 template <detail::WeightsExpression A>
 auto selected(const A& a) {
   using S = typename A::Scalar;

@@ -64,9 +64,8 @@ class PgmCursor {
 /// pixels. A matrix of floating point gets shares of white, from 0 to 1; a matrix of integers gets the levels
 /// themselves.
 ///
-/// Throws     Error that names the byte if the header is another one, a level is above the largest that the header
-/// names
-///            or does not fit the scalar, or the file is longer or shorter than its pixels
+/// Throws     Error that names the byte if the header is another one, a level is above its largest or does not fit the
+///            scalar, or the file is longer or shorter than its pixels
 /// Reference  Netpbm, pgm(5)
 template <detail::PlainDense M>
 M parse_pgm(const Bytes& bytes, const std::string& name) {

@@ -50,10 +50,12 @@ class Product {
 
 /// Applies weights to values: row i of the result is the sum of A(i, j) * V.row(j) over the entries that are present.
 ///
-/// Shapes    A: n x m, V: m x dv, of the scalar of A or of half or bfloat16; result: n x dv; lazy, an Eigen expression
-/// with its own =, += and -= Cost      n*k*dv for k entries per row, besides what A costs Edge case a row without
-/// entries gives a row of +0, whatever V holds Aliasing  safe: `K = A * K` takes a temporary Throws    Error if
-/// V.rows() != A.cols()
+/// The result is lazy, an Eigen expression with its own =, += and -=.
+/// Shapes     A: n x m, V: m x dv, of the scalar of A or of half or bfloat16; result: n x dv
+/// Cost       n*k*dv for k entries per row, besides what A costs
+/// Edge case  a row without entries gives a row of +0, whatever V holds
+/// Aliasing   safe: `K = A * K` takes a temporary
+/// Throws     Error if V.rows() != A.cols()
 template <detail::WeightsExpression A, DenseExpression V>
 auto operator*(A&& a, V&& v) {
   static_assert(!std::remove_cvref_t<A>::turned, "filigree: A * V: A is a column vector");

@@ -9,9 +9,11 @@ namespace filigree {
 /// features, variances over samples; 1 is perfect.
 ///
 /// A residual's mean has no variance: an offset that all reconstructions share costs nothing here. With residuals of
-/// mean 0 this is 1 - normalized_mse(x, x_hat), and never less. Shapes     x, x_hat: N x d Cost       O(N d), and a
-/// copy of x in double Edge case  NaN or an infinite value makes it NaN Throws     Error if the shapes differ, there is
-/// nothing, or all samples of x are alike
+/// mean 0 this is 1 - normalized_mse(x, x_hat), and never less.
+/// Shapes     x, x_hat: N x d
+/// Cost       O(N d), and a copy of x in double
+/// Edge case  NaN or an infinite value makes it NaN
+/// Throws     Error if the shapes differ, there is nothing, or all samples of x are alike
 template <DenseExpression X, DenseExpression Y>
 double explained_variance(const X& x, const Y& x_hat) {
   const detail::Residual r = detail::residual("explained_variance(x, x_hat)", x, x_hat);
