@@ -31,14 +31,14 @@ class Autoencoder<std::tuple<E...>, std::tuple<D...>> : public detail::NetworkOf
   /// The codes of samples as rows.
   ///
   /// Shapes  X: N x inputs, result: N x latents
-  template <DenseExpression X>
+  template <Samples X>
   [[nodiscard]] Matrix encode(const X& x) const {
     return this->template run<0, sizeof...(E)>(x, "encode(X)");
   }
   /// What codes stand for.
   ///
   /// Shapes  X: N x latents, result: N x inputs
-  template <DenseExpression X>
+  template <Samples X>
   [[nodiscard]] Matrix decode(const X& x) const {
     return this->template run<sizeof...(E), Base::depth>(x, "decode(X)");
   }

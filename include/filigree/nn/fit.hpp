@@ -9,11 +9,11 @@ namespace filigree {
 ///
 /// Every epoch meets all samples in an order of its own, `batch` at a time; the last batch may be smaller. The same
 /// seed gives the same bits, for any number of threads, and whether or not it was resumed from a checkpoint.
-/// Shapes  X: N x inputs, Y: N x outputs
+/// Shapes  X: N x inputs, Y: N x outputs, each dense or sparse
 /// Throws  Error if a shape, an option or the checkpoint does not fit, or if a sample is not finite, before anything is
 ///         changed; if the loss or a gradient is not, naming the stage, with the parameters as they were before that
 ///         step; if a step made a parameter overflow
-template <class Net, DenseExpression X, DenseExpression Y, Term Objective, Optimiser Opt>
+template <class Net, Samples X, Samples Y, Term Objective, Optimiser Opt>
 fit_report fit(Net& net, const X& samples, const Y& targets, const Objective& objective, const Opt& optimiser,
                const fit_options& options = {}) {
   detail::require(options.epochs >= 0, "fit: epochs must be at least 0, got ", options.epochs);
@@ -24,16 +24,17 @@ fit_report fit(Net& net, const X& samples, const Y& targets, const Objective& ob
                   options.checkpoint_every);
   detail::require(!options.checkpoint.empty() || (!options.resume && options.checkpoint_every == 0),
                   "fit: resume and checkpoint_every need a file, {.checkpoint = path}");
-  typename Net::Matrix x = detail::samples_of<Net>(samples), y = detail::samples_of<Net>(targets);
+  const auto x = detail::samples_of<Net>(samples);
+  const auto y = detail::samples_of<Net>(targets);
   detail::require_samples(net, x, y);
-  return detail::Training<Net, Opt>(net, optimiser, options, std::move(x), std::move(y)).run(objective);
+  return detail::Training(net, optimiser, options, x, y).run(objective);
 }
 
 /// The same with the samples as targets, for autoencoders.
-template <class Net, DenseExpression X, Term Objective, Optimiser Opt>
+template <class Net, Samples X, Term Objective, Optimiser Opt>
 fit_report fit(Net& net, const X& samples, const Objective& objective, const Opt& optimiser,
                const fit_options& options = {}) {
-  const typename Net::Matrix x = detail::samples_of<Net>(samples);
+  const auto x = detail::samples_of<Net>(samples);
   return fit(net, x, x, objective, optimiser, options);
 }
 

@@ -124,6 +124,8 @@ class ListMemory {
     lists_.slopes = slopes_.get<S>(size);
     lists_.counts = counts_.get<Index>((std::max)(n, Index{1}));
   }
+  /// Numbers of entries, to be set before hold().
+  Index* counts(Index n) { return counts_.get<Index>((std::max)(n, Index{1})); }
   void take(const Row<S>& row) {
     std::copy_n(row.values, row.count, lists_.values + row.index * lists_.stride);
     std::copy_n(row.columns, row.count, lists_.columns + row.index * lists_.stride);

@@ -11,8 +11,8 @@
 #include "filigree/nn/linear.hpp"
 #include "filigree/nn/pre_bias.hpp"
 #include "filigree/nn/residual_pass.hpp"
+#include "filigree/nn/samples.hpp"
 #include "filigree/nn/step.hpp"
-#include "filigree/pipe/widen.hpp"
 
 namespace filigree::detail {
 
@@ -34,10 +34,7 @@ class Forward<S, std::tuple<T...>> {
   template <std::size_t first, std::size_t last, class Net, class X>
   void run(const Net& net, const X& x, const Way& way) {
     Flow<S>& in = flows_[first];
-    if (const S* there = in_place(x); there != nullptr)
-      in.refer(x.rows(), x.cols(), there);
-    else
-      copy(x, in.fill(x.rows(), x.cols()), way.session);
+    load(x, in, way.session);
     at_[first] = &in;
     [&]<std::size_t... L>(std::index_sequence<L...>) { (advance<first + L, last>(net, way), ...); }
     (std::make_index_sequence<last - first>{});
@@ -99,26 +96,19 @@ class Forward<S, std::tuple<T...>> {
 
   static constexpr bool begins_centred = std::same_as<StageAt<0>, PreBias>;
 
-  /// Where an expression lies as rows side by side; null if it does not.
+ private:
   template <class X>
-  static const S* in_place(const X& x) {
-    if constexpr (Reader<X>::direct && std::same_as<typename X::Scalar, S>) {
-      const Reader<X> reader(x);
-      if (x.size() > 0 && reader.contiguous_rows() && (reader.row_stride() == x.cols() || x.rows() == 1))
-        return reader.data();
+  void load(const X& x, Flow<S>& in, const Session& session) {
+    if constexpr (is_sparse_samples<X>) {
+      list_samples(x, input_);
+      in.keep(x.cols(), input_.lists());
+    } else if (const S* there = in_place<S>(x); there != nullptr) {
+      in.refer(x.rows(), x.cols(), there);
+    } else {
+      copy_samples(x, in.fill(x.rows(), x.cols()), session);
     }
-    return nullptr;
-  }
-  /// Copies an expression into rows.
-  template <class X>
-  static void copy(const X& x, S* to, const Session& session) {
-    const Reader<X> reader(x);
-    for_each_rows(x.rows(), session, [&](Index first, Index last) {
-      for (Index i = first; i < last; ++i) read_row(reader, i, to + i * x.cols());
-    });
   }
 
- private:
   template <class T0, class Net>
   double add_code_loss(const T0& term, double factor, const Net& net, const ConstRows<S>& target, const Slope<S>& slope,
                        S* gradient, const Way& way) {
@@ -195,12 +185,13 @@ class Forward<S, std::tuple<T...>> {
   }
 
   template <class Net>
-  void subtract_bias(const Net& net, const Flow<S>& in, Flow<S>& out, const Way& way) const {
+  void subtract_bias(const Net& net, Flow<S>& in, Flow<S>& out, const Way& way) const {
     const S* bias = net.template biases<depth - 1>().data();
+    const ConstRows<S> x = in.rows(way.session);
     S* y = out.fill(in.n, in.cols);
     for_each_rows(in.n, way.session, [&](Index first, Index last) {
       for (Index i = first; i < last; ++i)
-        for (Index j = 0; j < in.cols; ++j) y[i * in.cols + j] = in.all[i * in.cols + j] - bias[j];
+        for (Index j = 0; j < in.cols; ++j) y[i * in.cols + j] = x(i, j) - bias[j];
     });
   }
   /// What the bias gains from being subtracted: minus the sum over samples of the slopes by the inputs of stage 1,
@@ -279,6 +270,7 @@ class Forward<S, std::tuple<T...>> {
     }
   }
 
+  ListMemory<S> input_;  // sparse samples
   std::array<Flow<S>, depth + 1> flows_;
   std::array<Flow<S>*, depth + 1> at_{};
   std::tuple<Step<T, S>...> steps_;

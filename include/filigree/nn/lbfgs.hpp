@@ -107,7 +107,8 @@ fit_report fit(Net& net, const X& samples, const Y& targets, const Objective& ob
       detail::require(!layer.constraints.any(), "fit: lbfgs: stage ", l,
                       " has constraints, which the other optimisers keep and this one does not");
   });
-  const Matrix x = detail::samples_of<Net>(samples), y = detail::samples_of<Net>(targets);
+  const Matrix x = detail::samples_of<Net>(samples);
+  const Matrix y = detail::samples_of<Net>(targets);
   detail::require_samples(net, x, y);
   if (options.iterations == 0) return {};  // to LBFGSpp it would mean any number
 

@@ -85,7 +85,7 @@ class Network {
   /// the last bits of a sample's outputs may depend on the samples beside it, unless each keeps as many (top_k).
   /// Shapes  X: N x inputs, result: N x outputs
   /// Throws  Error if X.cols() is not inputs()
-  template <DenseExpression X>
+  template <Samples X>
   [[nodiscard]] Matrix operator()(const X& x) const {
     return run<0, depth>(x, "network(X)");
   }

@@ -18,6 +18,7 @@
 #include "filigree/nn/kl.hpp"                        // IWYU pragma: export
 #include "filigree/nn/l0.hpp"                        // IWYU pragma: export
 #include "filigree/nn/l1.hpp"                        // IWYU pragma: export
+#include "filigree/nn/layer_norm.hpp"                // IWYU pragma: export
 #include "filigree/nn/linear.hpp"                    // IWYU pragma: export
 #include "filigree/nn/matryoshka.hpp"                // IWYU pragma: export
 #include "filigree/nn/network.hpp"                   // IWYU pragma: export
@@ -27,6 +28,7 @@
 #include "filigree/nn/penalize.hpp"                  // IWYU pragma: export
 #include "filigree/nn/pre_bias.hpp"                  // IWYU pragma: export
 #include "filigree/nn/proximal_gradient.hpp"         // IWYU pragma: export
+#include "filigree/nn/samples.hpp"                   // IWYU pragma: export
 #include "filigree/nn/schedule.hpp"                  // IWYU pragma: export
 #include "filigree/nn/sgd.hpp"                       // IWYU pragma: export
 #include "filigree/nn/sigmoid.hpp"                   // IWYU pragma: export

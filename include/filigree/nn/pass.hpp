@@ -26,16 +26,17 @@ class Pass {
   /// The loss of samples X for targets Y: the objective's terms, and the penalties in the network.
   ///
   /// `draw` numbers the draws of dropout: the same number drops the same.
-  /// Shapes  X: N x inputs, Y: N x outputs, of the network's scalar or of half or bfloat16
+  /// Shapes  X: N x inputs, Y: N x outputs, of the network's scalar or of half or bfloat16; each dense, or sparse with
+  ///         samples as rows, of which a linear layer touches what is stored
   /// Throws  Error if a shape does not fit
-  template <DenseExpression X, DenseExpression Y, Term Objective>
+  template <Samples X, Samples Y, Term Objective>
   double loss(const Net& net, const X& x, const Y& y, const Objective& objective, std::uint64_t draw = 0) {
     return run(net, x, y, objective, nullptr, draw);
   }
 
   /// The same, and its gradient by the parameters. The value is that of loss() up to rounding: a compiler that may
   /// contract products and sums (g++ -march=native) need not do it alike in both.
-  template <DenseExpression X, DenseExpression Y, Term Objective>
+  template <Samples X, Samples Y, Term Objective>
   double gradient(const Net& net, const X& x, const Y& y, const Objective& objective, Vector& gradient,
                   std::uint64_t draw = 0) {
     gradient.resize(net.parameters().size());
@@ -89,18 +90,18 @@ class Pass {
     const detail::Way way = {.session = session, .training = true, .draw = draw};
     forward_.template run<0, depth>(net, x, way);
 
-    const Index n = y.rows(), room = (std::max)(y.size(), Index{1});  // null would mean values alone
-    const S* targets = forward_.in_place(y);
+    const Index n = y.rows(), size = n * y.cols(), room = (std::max)(size, Index{1});  // null would mean values alone
+    const S* targets = detail::in_place<S>(y);
     if (targets == nullptr) {
       S* copied = target_.get<S>(room);
-      forward_.copy(y, copied, session);
+      detail::spread_samples(y, copied, session);
       targets = copied;
     }
     const detail::ConstRows<S> outputs = forward_.at(depth).rows(session), target(targets, n, y.cols());
     detail::Slope<S> slope;
     if (gradient != nullptr) {
       slope.all = slope_.get<S>(room);
-      std::fill_n(slope.all, y.size(), S(0));
+      std::fill_n(slope.all, size, S(0));
     }
     double value = 0;
     detail::each_term(objective, 1, [&](const auto& term, double factor) {

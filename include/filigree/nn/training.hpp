@@ -20,18 +20,28 @@ namespace filigree::detail {
 
 template <class M>
 void require_finite(const M& x, const char* name) {
-  for (Index i = 0; i < x.rows(); ++i)
-    for (Index j = 0; j < x.cols(); ++j)
-      require(std::isfinite(static_cast<double>(x(i, j))), "fit: ", name, "(", i, ", ", j, ") must be finite, got ",
-              static_cast<double>(x(i, j)));
+  const auto check = [&](Index i, Index j, auto value) {
+    require(std::isfinite(static_cast<double>(value)), "fit: ", name, "(", i, ", ", j, ") must be finite, got ",
+            static_cast<double>(value));
+  };
+  if constexpr (SparseSamples<M>) {
+    each_entry(x, check);
+  } else {
+    for (Index i = 0; i < x.rows(); ++i)
+      for (Index j = 0; j < x.cols(); ++j) check(i, j, x(i, j));
+  }
 }
 
-/// A matrix of the network's scalar.
+/// Samples of the network's scalar, in rows.
 template <class Net, class X>
-typename Net::Matrix samples_of(const X& x) {
-  static_assert(StoredReal<typename X::Scalar, typename Net::Scalar>,
+auto samples_of(const X& x) {
+  using S = typename Net::Scalar;
+  static_assert(StoredReal<typename X::Scalar, S>,
                 "filigree: fit: X and Y must have the scalar of the network; cast them with .cast<>()");
-  return x.template cast<typename Net::Scalar>();
+  if constexpr (SparseSamples<X>)
+    return Eigen::SparseMatrix<S, Eigen::RowMajor>(x.template cast<S>());
+  else
+    return typename Net::Matrix(x.template cast<S>());
 }
 
 /// Samples and targets of fit.
@@ -69,24 +79,21 @@ double norm_of(const V& x) {
 }
 
 /// Training of a network, one step after the other.
-template <class Net, class Opt>
+template <class Net, class Opt, class X, class Y>
 class Training {
   using S = typename Net::Scalar;
-  using Matrix = typename Net::Matrix;
   static constexpr bool has_codes = requires(const Net& net) { net.latents(); };
 
  public:
-  Training(Net& net, const Opt& optimiser, const fit_options& options, Matrix x, Matrix y)
+  Training(Net& net, const Opt& optimiser, const fit_options& options, const X& x, const Y& y)
       : net_(net),
         optimiser_(optimiser),
         options_(options),
-        x_(std::move(x)),
-        y_(std::move(y)),
+        x_(x),
+        y_(y),
         batch_(options.batch == 0 ? x_.rows() : options.batch),
         pass_(net, options.executor),
         order_(static_cast<std::size_t>(x_.rows())) {
-    some_x_.resize((std::min)(batch_, x_.rows()), x_.cols());
-    some_y_.resize(some_x_.rows(), y_.cols());
     at_.moments.setZero(Opt::moments * net.parameters().size());
     if constexpr (has_codes) at_.active.setZero(net.latents());
     at_.seed = options.seed;
@@ -134,11 +141,10 @@ class Training {
   template <class Objective>
   void step(const Objective& objective) {
     const Index count = (std::min)(batch_, x_.rows() - at_.first);
-    for (Index i = 0; i < count; ++i) {
-      some_x_.row(i) = x_.row(order_[static_cast<std::size_t>(at_.first + i)]);
-      some_y_.row(i) = y_.row(order_[static_cast<std::size_t>(at_.first + i)]);
-    }
-    const double loss = pass_.gradient(net_, some_x_.topRows(count), some_y_.topRows(count), objective, gradient_,
+    const Index* order = order_.data() + at_.first;
+    const SomeRows<X> x = {x_, order, count};
+    const SomeRows<Y> y = {y_, order, count};
+    const double loss = pass_.gradient(net_, x, y, objective, gradient_,
                                        Generator(options_.seed, static_cast<std::uint64_t>(at_.steps)).bits64());
     require_finite_step(net_, loss, gradient_, at_.steps + 1);
     net_.each_layer([&](const auto& layer, std::size_t l) {
@@ -230,11 +236,11 @@ class Training {
   Net& net_;
   const Opt& optimiser_;
   const fit_options& options_;
-  const Matrix x_, y_;
+  const X& x_;
+  const Y& y_;
   const Index batch_;
   Pass<Net> pass_;
   typename Net::Vector gradient_;
-  Matrix some_x_, some_y_;
   std::vector<Index> order_;
   Checkpoint<S> at_;
 };

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cmath>
+
+#include "filigree/core/check.hpp"
+#include "filigree/nn/step.hpp"
+
+namespace filigree {
+
+/// What layer_norm(width) returns. Its parameters are the gains, then the offsets.
+template <Real S>
+struct LayerNorm {
+  using Category = Layer;
+  using Scalar = S;
+  Index width;
+  double epsilon;
+
+  [[nodiscard]] Index inputs() const { return width; }
+  [[nodiscard]] Index outputs(Index columns) const {
+    detail::require(columns == width, "layer_norm(", width, "): gets ", columns,
+                    " columns from the stage before it, not ", width);
+    return width;
+  }
+  [[nodiscard]] Index weights() const { return 0; }
+  [[nodiscard]] Index parameters() const { return 2 * width; }
+  void start(S* parameters, Generator&) const {
+    std::fill_n(parameters, width, S(1));
+    std::fill_n(parameters + width, width, S(0));
+  }
+};
+
+/// A layer that gives each sample mean 0 and variance 1, then a gain and an offset for each column:
+/// y_j = gain_j (x_j - mean) / sqrt(variance + epsilon) + offset_j, mean and variance over the columns.
+///
+/// Cost       O(N width)
+/// Throws     Error if width is below 1, or epsilon is not positive and finite
+/// Reference  Ba et al., arXiv:1607.06450, equation 4; the form is that of PyTorch
+template <Real S = float>
+LayerNorm<S> layer_norm(Index width, double epsilon = 1e-5) {
+  detail::require(width >= 1, "layer_norm(width): width must be at least 1, got ", width);
+  detail::require(epsilon > 0 && std::isfinite(epsilon),
+                  "layer_norm(width, epsilon): epsilon must be positive and finite, got ", epsilon);
+  return {.width = width, .epsilon = epsilon};
+}
+
+namespace detail {
+
+template <Real S>
+class Step<LayerNorm<S>, S> {
+ public:
+  void forward(const LayerNorm<S>& layer, const S* parameters, Flow<S>& in, Flow<S>& out, const Way& way) {
+    const ConstRows<S> x = in.rows(way.session);
+    const Index width = layer.width;
+    const S *gain = parameters, *offset = parameters + width;
+    S* y = out.fill(in.n, width);
+    S* normal = normal_.get<S>((std::max)(in.n * width, Index{1}));
+    S* scale = scales_.get<S>((std::max)(in.n, Index{1}));
+    for_each_rows(in.n, way.session, [&](Index first, Index last) {
+      for (Index i = first; i < last; ++i) {
+        double sum = 0, square = 0;
+        for (Index j = 0; j < width; ++j) sum += static_cast<double>(x(i, j));
+        const double mean = sum / static_cast<double>(width);
+        for (Index j = 0; j < width; ++j) {
+          const double d = static_cast<double>(x(i, j)) - mean;
+          square += d * d;
+        }
+        const double s = 1 / std::sqrt(square / static_cast<double>(width) + layer.epsilon);
+        scale[i] = static_cast<S>(s);
+        for (Index j = 0; j < width; ++j) {
+          normal[i * width + j] = static_cast<S>((static_cast<double>(x(i, j)) - mean) * s);
+          y[i * width + j] = gain[j] * normal[i * width + j] + offset[j];
+        }
+      }
+    });
+  }
+
+  Slope<S> backward(const LayerNorm<S>& layer, const S* parameters, Flow<S>& in, Flow<S>&, const Slope<S>& slope,
+                    S* gradient, bool further, const Way& way) {
+    const Index width = layer.width;
+    const Rows<S> all = spread(slope, in.n, width, spread_, way.session);
+    const ConstRows<S> dy(all.data(), in.n, width);
+    S* normal = normal_.get<S>(0);
+    const S* scale = scales_.get<S>(0);
+    // What is summed for a gain takes the place of the slope, which is done with by then.
+    S* dx = slopes_.get<S>((std::max)(in.n * width, Index{1}));
+    const double* sums = sum_columns(dy, way.session, [](S d) { return d; });
+    for (Index j = 0; j < width; ++j) gradient[width + j] = static_cast<S>(sums[j]);
+    for_each_rows(in.n, way.session, [&](Index first, Index last) {
+      for (Index i = first; i < last; ++i) {
+        double mean = 0, along = 0;
+        for (Index j = 0; j < width; ++j) {
+          const double g = static_cast<double>(dy(i, j)) * static_cast<double>(parameters[j]);
+          mean += g;
+          along += g * static_cast<double>(normal[i * width + j]);
+        }
+        mean /= static_cast<double>(width);
+        along /= static_cast<double>(width);
+        for (Index j = 0; j < width; ++j) {
+          S& x = normal[i * width + j];
+          const double g = static_cast<double>(dy(i, j)) * static_cast<double>(parameters[j]);
+          dx[i * width + j] = static_cast<S>((g - mean - static_cast<double>(x) * along) * static_cast<double>(scale[i]));
+          x *= dy(i, j);
+        }
+      }
+    });
+    const double* products = sum_columns(ConstRows<S>(normal, in.n, width), way.session, [](S d) { return d; });
+    for (Index j = 0; j < width; ++j) gradient[j] = static_cast<S>(products[j]);
+    if (!further) return {};
+    return {.all = dx};
+  }
+
+ private:
+  Buffer normal_, scales_, slopes_, spread_;
+};
+
+}  // namespace detail
+}  // namespace filigree

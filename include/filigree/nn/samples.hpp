@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <Eigen/SparseCore>
+#include <algorithm>
+#include <concepts>
+
+#include "filigree/nn/flow.hpp"
+#include "filigree/pipe/widen.hpp"
+
+namespace filigree {
+
+/// Samples as the rows of a sparse matrix, stored by rows or by columns.
+template <class X>
+concept SparseSamples = std::derived_from<X, Eigen::SparseMatrixBase<X>>;
+
+namespace detail {
+
+/// Some rows of a row-major matrix, in an order.
+template <class X>
+struct SomeRows {
+  using Scalar = typename X::Scalar;
+  const X& of;
+  const Index* order;  // [count]
+  Index count;
+
+  [[nodiscard]] Index rows() const { return count; }
+  [[nodiscard]] Index cols() const { return of.cols(); }
+};
+
+template <class T>
+inline constexpr bool is_some_rows = false;
+template <class X>
+inline constexpr bool is_some_rows<SomeRows<X>> = true;
+template <class X>
+inline constexpr bool is_sparse_samples = SparseSamples<X>;
+template <class X>
+inline constexpr bool is_sparse_samples<SomeRows<X>> = SparseSamples<X>;
+
+}  // namespace detail
+
+/// Samples as the rows of any dense expression, or of a sparse matrix.
+template <class X>
+concept Samples = DenseExpression<X> || SparseSamples<X> || detail::is_some_rows<X>;
+
+namespace detail {
+
+/// Calls f(i, j, value) for each stored entry, columns of a row in ascending order.
+template <class X, class F>
+void each_entry(const X& x, F&& f) {
+  if constexpr (is_some_rows<X>) {
+    for (Index i = 0; i < x.count; ++i)
+      for (typename std::remove_cvref_t<decltype(x.of)>::InnerIterator e(x.of, x.order[i]); e; ++e)
+        f(i, static_cast<Index>(e.col()), e.value());
+  } else {
+    for (Index outer = 0; outer < x.outerSize(); ++outer)
+      for (typename X::InnerIterator e(x, outer); e; ++e)
+        f(static_cast<Index>(e.row()), static_cast<Index>(e.col()), e.value());
+  }
+}
+
+/// Where an expression lies as rows side by side; null if it does not.
+template <Real S, class X>
+const S* in_place(const X& x) {
+  if constexpr (DenseExpression<X>) {
+    if constexpr (Reader<X>::direct && std::same_as<typename X::Scalar, S>) {
+      const Reader<X> reader(x);
+      if (x.size() > 0 && reader.contiguous_rows() && (reader.row_stride() == x.cols() || x.rows() == 1))
+        return reader.data();
+    }
+  }
+  return nullptr;
+}
+
+/// Copies dense samples.
+template <class X, Real S>
+void copy_samples(const X& x, S* to, const Session& session) {
+  if constexpr (is_some_rows<X>) {
+    for_each_rows(x.count, session, [&](Index first, Index last) {
+      for (Index i = first; i < last; ++i)
+        std::copy_n(x.of.data() + x.order[i] * x.cols(), x.cols(), to + i * x.cols());
+    });
+  } else {
+    const Reader<X> reader(x);
+    for_each_rows(x.rows(), session, [&](Index first, Index last) {
+      for (Index i = first; i < last; ++i) read_row(reader, i, to + i * x.cols());
+    });
+  }
+}
+
+/// The same of any samples, what sparse ones do not store being 0.
+template <class X, Real S>
+void spread_samples(const X& x, S* to, const Session& session) {
+  if constexpr (is_sparse_samples<X>) {
+    std::fill_n(to, x.rows() * x.cols(), S(0));
+    each_entry(x, [&](Index i, Index j, auto value) { to[i * x.cols() + j] = static_cast<S>(value); });
+  } else {
+    copy_samples(x, to, session);
+  }
+}
+
+/// Lists of what sparse samples store.
+template <class X, Real S>
+void list_samples(const X& x, ListMemory<S>& memory) {
+  Index* counts = memory.counts(x.rows());
+  std::fill_n(counts, x.rows(), Index(0));
+  each_entry(x, [&](Index i, Index, auto) { ++counts[i]; });
+  memory.hold(x.rows(), x.rows() > 0 ? *std::max_element(counts, counts + x.rows()) : 0);
+  const Lists<S>& lists = memory.lists();
+  std::fill_n(lists.counts, x.rows(), Index(0));
+  each_entry(x, [&](Index i, Index j, auto value) {
+    const Index at = i * lists.stride + lists.counts[i]++;
+    lists.values[at] = static_cast<S>(value);
+    lists.columns[at] = static_cast<Column>(j);
+  });
+}
+
+}  // namespace detail
+}  // namespace filigree
