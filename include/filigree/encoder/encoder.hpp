@@ -2,5 +2,7 @@
 #pragma once
 
 #include "filigree/encoder/autoencoder.hpp"        // IWYU pragma: export
+#include "filigree/encoder/calibrate.hpp"          // IWYU pragma: export
 #include "filigree/encoder/measures/measures.hpp"  // IWYU pragma: export
+#include "filigree/encoder/resample.hpp"           // IWYU pragma: export
 #include "filigree/encoder/start.hpp"              // IWYU pragma: export

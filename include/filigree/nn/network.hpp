@@ -90,6 +90,15 @@ class Network {
     return run<0, depth>(x, "network(X)");
   }
 
+  /// What comes to stage number `last`, from 0, of the samples.
+  ///
+  /// Throws  Error if X.cols() is not inputs()
+  template <std::size_t last, Samples X>
+  [[nodiscard]] Matrix before(const X& x) const {
+    static_assert(last <= depth, "filigree: network.before<L>(X): there are fewer stages");
+    return run<0, last>(x, "network.before<L>(X)");
+  }
+
   /// Number of columns before stage number l; of the outputs for l = depth.
   [[nodiscard]] Index width(std::size_t l) const { return widths_[l]; }
   /// Where the parameters of stage number l begin.
