@@ -47,9 +47,9 @@ TEST_CASE("sparse and dense samples have one loss and one gradient") {
       };
       check(fg::network(fg::linear<double>(300, 9) | fg::tanh() | fg::linear<double>(9, 5), 3), y);
       check(fg::network(fg::linear<double>(300, 64) | fg::top_k(3) | fg::linear<double>(64, 5), 3), y);
-      check(fg::autoencoder(fg::pre_bias() | fg::linear<double>(300, 64) | fg::top_k(3),
-                            fg::linear<double>(64, 300), 3),
-            x);
+      check(
+          fg::autoencoder(fg::pre_bias() | fg::linear<double>(300, 64) | fg::top_k(3), fg::linear<double>(64, 300), 3),
+          x);
       const auto sae = fg::autoencoder(fg::linear<double>(300, 20) | fg::relu(), fg::linear<double>(20, 300), 3);
       check(sae, rows);
       CHECK((sae.encode(columns) - sae.encode(x)).norm() <= 1e-12 * sae.encode(x).norm());

@@ -99,7 +99,8 @@ class Step<LayerNorm<S>, S> {
         for (Index j = 0; j < width; ++j) {
           S& x = normal[i * width + j];
           const double g = static_cast<double>(dy(i, j)) * static_cast<double>(parameters[j]);
-          dx[i * width + j] = static_cast<S>((g - mean - static_cast<double>(x) * along) * static_cast<double>(scale[i]));
+          dx[i * width + j] =
+              static_cast<S>((g - mean - static_cast<double>(x) * along) * static_cast<double>(scale[i]));
           x *= dy(i, j);
         }
       }
