@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cmath>
+#include <string>
+#include <tuple>
+
+#include "filigree/core/check.hpp"
+#include "filigree/encoder/start.hpp"
+#include "filigree/nn/gated.hpp"
+#include "filigree/nn/jump_relu.hpp"
+
+namespace filigree {
+
+/// The weights of a sparse autoencoder of two linear layers under the names that files give them.
+template <Real S>
+struct sae_weights {
+  using Matrix = Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  using Vector = Eigen::Matrix<S, Eigen::Dynamic, 1>;
+
+  Matrix W_enc = {}, W_dec = {};  ///< d_in x d_sae, d_sae x d_in
+  Vector b_enc = {}, b_dec = {};  ///< d_sae, d_in; b_enc is b_gate where there are gates
+  Vector threshold = {};          ///< d_sae, of a jump_relu; empty: there is none
+  Vector r_mag = {}, b_mag = {};  ///< d_sae, of a gated encoder; empty: there is none
+};
+
+namespace detail {
+
+template <class T>
+inline constexpr bool is_jump_relu = false;
+template <Real S>
+inline constexpr bool is_jump_relu<JumpRelu<S>> = true;
+
+/// Where the stages with weights stand in an encoder.
+template <class... E>
+struct EncoderForm {
+  template <class Is>
+  static constexpr std::size_t find(Is is) {
+    std::size_t at = 0;
+    (void)((is(static_cast<E*>(nullptr)) ? true : (++at, false)) || ...);
+    return at;
+  }
+  static constexpr std::size_t none = sizeof...(E);
+  static constexpr std::size_t gates = find([]<class T>(T*) { return is_gated<T>; });
+  static constexpr std::size_t linear = find([]<class T>(T*) { return is_linear<T>; });
+  static constexpr std::size_t encoder = gates < none ? gates : linear;
+  static constexpr std::size_t thresholds = find([]<class T>(T*) { return is_jump_relu<T>; });
+};
+
+/// Whether an array has the size that an autoencoder needs.
+template <class A>
+void require_shape(const char* name, const A& array, Index rows, Index cols) {
+  require(array.rows() == rows && array.cols() == cols, "set_weights(sae, weights): ", name, " must be ", rows, " x ",
+          cols, ", is ", array.rows(), " x ", array.cols());
+}
+
+}  // namespace detail
+
+/// The weights of an autoencoder of two layers with weights, a linear or gated encoder and a linear decoder.
+template <class... E, class D>
+auto weights_of(const Autoencoder<std::tuple<E...>, std::tuple<D>>& sae) {
+  using S = typename Autoencoder<std::tuple<E...>, std::tuple<D>>::Scalar;
+  using Form = detail::EncoderForm<E...>;
+  static_assert(Form::encoder < Form::none, "filigree: weights_of(sae): the encoder has no linear or gated layer");
+  sae_weights<S> weights;
+  const Index latents = sae.latents();
+  weights.W_enc = sae.template weights<Form::encoder>();
+  weights.b_enc = sae.template biases<Form::encoder>().head(latents);
+  weights.W_dec = sae.template weights<Form::none>();
+  weights.b_dec = sae.template biases<Form::none>();
+  if constexpr (Form::gates < Form::none) {
+    weights.b_mag = sae.template biases<Form::gates>().segment(latents, latents);
+    weights.r_mag = sae.template biases<Form::gates>().tail(latents);
+  }
+  if constexpr (Form::thresholds < Form::none)
+    weights.threshold = sae.template biases<Form::thresholds>().array().exp();
+  return weights;
+}
+
+/// Gives an autoencoder the weights of a file.
+///
+/// Throws     Error, before anything is changed, if a shape is another one, if the file has thresholds or gates and the
+///            autoencoder has not, or the other way round, or if a threshold is not positive
+template <class... E, class D, Real S>
+void set_weights(Autoencoder<std::tuple<E...>, std::tuple<D>>& sae, const sae_weights<S>& weights) {
+  using Form = detail::EncoderForm<E...>;
+  static_assert(Form::encoder < Form::none,
+                "filigree: set_weights(sae, weights): the encoder has no linear or gated layer");
+  constexpr bool gated = Form::gates < Form::none, jumps = Form::thresholds < Form::none;
+  const Index in = sae.inputs(), latents = sae.latents();
+  detail::require_shape("W_enc", weights.W_enc, in, latents);
+  detail::require_shape("W_dec", weights.W_dec, latents, in);
+  detail::require_shape("b_enc", weights.b_enc, latents, 1);
+  detail::require_shape("b_dec", weights.b_dec, in, 1);
+  detail::require_shape("threshold", weights.threshold, jumps ? latents : 0, weights.threshold.cols());
+  detail::require_shape("r_mag", weights.r_mag, gated ? latents : 0, weights.r_mag.cols());
+  detail::require_shape("b_mag", weights.b_mag, gated ? latents : 0, weights.b_mag.cols());
+  for (Index j = 0; j < weights.threshold.size(); ++j)
+    detail::require(weights.threshold[j] > 0, "set_weights(sae, weights): threshold[", j, "] must be positive, is ",
+                    weights.threshold[j]);
+
+  sae.template weights<Form::encoder>() = weights.W_enc;
+  sae.template biases<Form::encoder>().head(latents) = weights.b_enc;
+  sae.template weights<Form::none>() = weights.W_dec;
+  sae.template biases<Form::none>() = weights.b_dec;
+  if constexpr (gated) {
+    sae.template biases<Form::gates>().segment(latents, latents) = weights.b_mag;
+    sae.template biases<Form::gates>().tail(latents) = weights.r_mag;
+  }
+  if constexpr (jumps) sae.template biases<Form::thresholds>() = weights.threshold.array().log();
+}
+
+}  // namespace filigree

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+// Autoencoders as files of the field hold them.
+#include <unistd.h>
+
+#include <cstdio>
+#include <filigree/filigree.hpp>
+
+#include "catch.hpp"
+#include "inputs.hpp"
+
+namespace fg = filigree;
+using test::Index;
+using test::Matrix;
+using test::Random;
+
+namespace {
+
+struct File {
+  explicit File(const std::string& name) : path("/tmp/filigree_" + std::to_string(::getpid()) + "_" + name) {}
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  ~File() { std::remove(path.c_str()); }
+  std::string path;
+};
+
+auto jumping() { return fg::autoencoder(fg::linear(6, 20) | fg::jump_relu(20, {.theta = 0.2}), fg::linear(20, 6), 3); }
+
+}  // namespace
+
+TEST_CASE("weights of a JumpReLU autoencoder go into a file of Gemma Scope and back") {
+  Random random(751);
+  const File file("params.npz");
+  auto sae = jumping();
+  sae.parameters() = 0.5F * test::normal<float>(random, sae.parameters().size(), 1);
+  fg::save_gemma_scope(file.path, fg::weights_of(sae));
+  const auto weights = fg::load_gemma_scope(file.path);
+  CHECK(test::same(weights.W_enc, Matrix<float>(sae.weights<0>())));
+  CHECK(test::same(weights.threshold, Eigen::VectorXf(sae.biases<1>().array().exp())));
+
+  // What the published code does with such a file.
+  const Matrix<float> x = test::normal<float>(random, 30, 6);
+  const Matrix<float> pre = (x * weights.W_enc).rowwise() + weights.b_enc.transpose();
+  const Matrix<float> codes =
+      (pre.array() > weights.threshold.transpose().replicate(30, 1).array()).select(pre.cwiseMax(0.0F), 0.0F);
+  auto copy = jumping();
+  fg::set_weights(copy, weights);
+  CHECK((copy.encode(x) - codes).norm() < 1e-5F * codes.norm());
+  CHECK((copy(x) - ((codes * weights.W_dec).rowwise() + weights.b_dec.transpose())).norm() < 1e-4F);
+  CHECK((copy.parameters() - sae.parameters()).norm() < 1e-5F);
+}
+
+TEST_CASE("weights of gates, and of encoders with neither") {
+  Random random(752);
+  auto gated = fg::autoencoder(fg::pre_bias() | fg::gated(6, 20), fg::linear(20, 6), 3);
+  gated.parameters() = test::normal<float>(random, gated.parameters().size(), 1);
+  auto other = fg::autoencoder(fg::pre_bias() | fg::gated(6, 20), fg::linear(20, 6), 4);
+  fg::set_weights(other, fg::weights_of(gated));
+  CHECK(test::same(other.parameters(), gated.parameters()));
+
+  auto plain = fg::autoencoder(fg::pre_bias() | fg::linear(6, 20) | fg::top_k(3) | fg::relu(), fg::linear(20, 6), 3);
+  auto same = fg::autoencoder(fg::linear(6, 20) | fg::relu(), fg::linear(20, 6), 4);
+  fg::set_weights(same, fg::weights_of(plain));
+  CHECK(test::same(same.parameters(), plain.parameters()));
+}
+
+TEST_CASE("weights that do not fit change nothing") {
+  auto sae = jumping();
+  const Eigen::VectorXf before = sae.parameters();
+  auto weights = fg::weights_of(sae);
+  const auto refused = [&](const fg::sae_weights<float>& wrong, const std::string& text) {
+    CHECK_THROWS_WITH(fg::set_weights(sae, wrong), "filigree: set_weights(sae, weights): " + text);
+  };
+  auto wrong = weights;
+  wrong.W_enc.resize(20, 6);
+  refused(wrong, "W_enc must be 6 x 20, is 20 x 6");
+  wrong = weights;
+  wrong.threshold.resize(0);
+  refused(wrong, "threshold must be 20 x 1, is 0 x 1");
+  wrong = weights;
+  wrong.r_mag = wrong.b_mag = wrong.b_enc;
+  refused(wrong, "r_mag must be 0 x 1, is 20 x 1");
+  wrong = weights;
+  wrong.threshold[4] = 0;
+  refused(wrong, "threshold[4] must be positive, is 0");
+  CHECK(test::same(sae.parameters(), before));
+
+  const File file("wrong.npz");
+  weights.b_enc.resize(19);
+  fg::save_gemma_scope(file.path, weights);
+  CHECK_THROWS_WITH(fg::load_gemma_scope(file.path),
+                    "filigree: " + file.path + ": \"b_enc\" must be 20 x 1 beside a W_enc of 6 x 20, is 19 x 1");
+  weights.threshold.resize(0);
+  CHECK_THROWS_WITH(fg::save_gemma_scope(file.path, weights),
+                    "filigree: save_gemma_scope(path, weights): the weights must be those of a jump_relu");
+}
