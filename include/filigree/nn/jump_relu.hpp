@@ -43,7 +43,7 @@ struct JumpRelu {
 /// Reference  Rajamanoharan et al., arXiv:2407.14435, equations 10 to 12
 template <Real S = float>
 JumpRelu<S> jump_relu(Index latents, const jump_relu_options& options = {}) {
-  constexpr double most = std::numeric_limits<double>::max();
+  constexpr double most = (std::numeric_limits<double>::max)();
   detail::require(latents >= 1, "jump_relu(latents): latents must be at least 1, got ", latents);
   detail::require(options.theta > 0 && options.theta <= most,
                   "jump_relu(latents, {.theta}): theta must be positive and finite, got ", options.theta);
