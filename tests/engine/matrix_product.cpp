@@ -98,3 +98,26 @@ TEMPLATE_TEST_CASE("a product writes its target and nothing else", "", float, do
     CHECK((out.array() == S(-9)).all());
   }
 }
+
+TEMPLATE_TEST_CASE("a product hands over each row once, complete", "", float, double) {
+  using S = TestType;
+  Random random(574);
+  for (int number = 0; number < 60; ++number) {
+    const Index n = random.between(1, 400), m = random.between(1, 300);  // either operand is the one packed first
+    const Index d = number % 5 == 0 ? random.between(4000, 6000) : random.between(0, 40);
+    const Matrix<S> a = test::normal<S>(random, n, d), b = test::normal<S>(random, d, m);
+    const Matrix<S> whole = product<S>(fg::detail::view(a), fg::detail::view(b), Serial().session);
+    fg::thread_pool pool(random.between(1, 3));
+    fg::Workspace workspace;
+    Matrix<S> out = Matrix<S>::Constant(n, m, S(-9)), seen = Matrix<S>::Zero(n, m);
+    const auto finish = [&](Index first, Index last) {
+      seen.middleRows(first, last - first) += out.middleRows(first, last - first);
+    };
+    const fg::TaskRef finish_ref(finish);
+    fg::detail::multiply<S>(fg::detail::view(a), fg::detail::view(b),
+                            {.data = out.data(), .stride = m, .finish = &finish_ref},
+                            fg::detail::Session({fg::ExecutorRef(pool), &workspace}));
+    INFO("case " << number << ": " << n << " x " << d << " x " << m);
+    REQUIRE(test::same(seen, whole));
+  }
+}

@@ -32,6 +32,7 @@ struct ProductTarget {
   Index stride;
   const S* start = nullptr;  // a row from which every row's chains begin; null: from 0, or from what is there to add to
   bool add = false;
+  const TaskRef* finish = nullptr;  // is called as (first, last) for rows as soon as they are complete, each once
 };
 
 /// out = a b. The operands must not lie in the memory of the target.
@@ -49,7 +50,7 @@ class MatrixProduct {
     most_ = 256 * 1024 / (kernels_.width * static_cast<Index>(sizeof(S)));
   }
 
-  void run() const {
+  void run() {
     if (a_.rows == 0 || b_.cols == 0) return;
     S* start = session_.values().template get<S>(panels_ * kernels_.width);
     std::fill_n(start, panels_ * kernels_.width, S(0));
@@ -60,6 +61,8 @@ class MatrixProduct {
       add({from, depth, from == 0 && !out_.add ? start : nullptr});
       from += depth;
     } while (from < b_.rows);
+    if (out_.finish != nullptr && !finished_)
+      session_.run((groups_ + block - 1) / block, [&](Index task, Index) { finish(task * block, (task + 1) * block); });
   }
 
  private:
@@ -74,7 +77,7 @@ class MatrixProduct {
   };
   static constexpr Index block = 16;  // groups that are multiplied by some panels in turn
 
-  void add(const Stretch& stretch) const {
+  void add(const Stretch& stretch) {
     const Index a_size = kernels_.height * stretch.depth, b_size = kernels_.width * stretch.depth;
     const Index fit = std::max<Index>(2 * most_ / std::max<Index>(stretch.depth, 1), 1);  // panels in the cache
     // Packing all of a pays only for a b that is longer than a, or would leave no room in the cache for anything else.
@@ -95,6 +98,7 @@ class MatrixProduct {
       else
         pack_groups({p * block, (std::min)((p + 1) * block, groups_)}, stretch, first + p * block * a_size);
     });
+    const bool finishes = out_.finish != nullptr && columns == 1 && stretch.from + stretch.depth == b_.rows;
     session_.run(columns * stripes, [&](Index task, Index worker) {
       WorkerScratch& scratch = session_.scratch(worker);
       const Index column = task / stripes, stripe = task % stripes;
@@ -108,23 +112,29 @@ class MatrixProduct {
         const S* a = b_first ? own : first + g * a_size;
         const S* b = b_first ? first : own;
         for (Index p = panels.begin; p < panels.end; ++p, b += b_size) multiply(some, p, a, b, stretch, scratch);
+        if (finishes) finish(some.begin, some.end);
       }
     });
+    finished_ = finishes;
   }
 
-  /// Some groups times a panel. Tiles that reach beyond the target are computed apart.
+  /// Rows of these groups, which are in the cache if they have just been computed.
+  void finish(Index begin, Index end) const {
+    (*out_.finish)(begin * kernels_.height, (std::min)(end * kernels_.height, a_.rows));
+  }
+
+  /// Some groups times a panel. A group that reaches beyond the target's rows is computed apart.
   void multiply(const Part& groups, Index panel, const S* a, const S* b, const Stretch& stretch,
                 WorkerScratch& scratch) const {
-    const Index width = kernels_.width, height = kernels_.height, lanes = kernels_.lanes, depth = stretch.depth;
-    const Index c0 = panel * width, cols = (std::min)(width, b_.cols - c0), vectors = (cols + lanes - 1) / lanes;
-    const Index whole =
-        cols % lanes == 0 ? std::clamp<Index>(a_.rows / height, groups.begin, groups.end) : groups.begin;
+    const Index width = kernels_.width, height = kernels_.height, depth = stretch.depth;
+    const Index c0 = panel * width, cols = (std::min)(width, b_.cols - c0);
+    const Index whole = std::clamp<Index>(a_.rows / height, groups.begin, groups.end);
     S* to = out_.data + groups.begin * height * out_.stride + c0;
     const auto begin = [&](const S* at, Index stride) -> kernel::Strided<const S> {
       return stretch.start != nullptr ? kernel::Strided<const S>{stretch.start + c0, 0}
                                       : kernel::Strided<const S>{at, stride};
     };
-    kernels_.multiply_panel(a, whole - groups.begin, b, depth, begin(to, out_.stride), {to, out_.stride}, vectors);
+    kernels_.multiply_panel(a, whole - groups.begin, b, depth, begin(to, out_.stride), {to, out_.stride}, cols);
     S* tile = scratch.tile.template get<S>(height * width);
     for (Index g = whole; g < groups.end; ++g) {
       const Index rows = (std::min)(height, a_.rows - g * height);
@@ -134,7 +144,7 @@ class MatrixProduct {
         for (Index i = 0; i < rows; ++i) std::copy_n(corner + i * out_.stride, cols, tile + i * width);
       }
       kernels_.multiply_panel(a + (g - groups.begin) * height * depth, 1, b, depth, begin(tile, width), {tile, width},
-                              vectors);
+                              cols);
       for (Index i = 0; i < rows; ++i) std::copy_n(tile + i * width, cols, corner + i * out_.stride);
     }
   }
@@ -173,9 +183,14 @@ class MatrixProduct {
         kernels_.pack_group(at, a_.row_stride, depth, to);
         continue;
       }
-      for (Index f = 0; f < depth; ++f)
-        for (Index r = 0; r < height; ++r)
-          to[f * height + r] = r < present ? at[r * a_.row_stride + f * a_.col_stride] : S(0);
+      for (Index f = 0; f < depth; ++f, at += a_.col_stride) {
+        S* column = to + f * height;
+        if (a_.row_stride == 1)
+          std::copy_n(at, present, column);
+        else
+          for (Index r = 0; r < present; ++r) column[r] = at[r * a_.row_stride];
+        std::fill(column + present, column + height, S(0));
+      }
     }
   }
 
@@ -184,6 +199,7 @@ class MatrixProduct {
   const Session& session_;
   const kernel::Kernels<S>& kernels_;
   Index panels_, groups_, most_;  // most: features of a panel of 256 KiB
+  bool finished_ = false;
 };
 
 template <Real S>

@@ -80,7 +80,7 @@ struct Kernels {
                      Index end);
   void (*score_run)(const Real* q, const Real* panels, Index begin, Index end, Index d, Real scale, Real* out);
   void (*multiply_panel)(const Real* a, Index groups, const Real* b, Index d, Strided<const Real> start,
-                         Strided<Real> out, Index vectors);
+                         Strided<Real> out, Index count);
   void (*append_panel)(const Real* q, Index groups, const Real* k, Index d, Real scale, Column first,
                        Candidates<Real> rows);
   void (*append_scores)(const Real* scores, Index stride, Index count, Column first, Candidates<Real> rows);

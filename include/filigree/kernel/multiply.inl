@@ -2,27 +2,36 @@
 // Products of matrices in tiles of `height` rows by `width` columns, a stretch of their inner dimension at a time: each
 // number of the result is one chain of multiply-adds over the inner dimension, wherever it is cut.
 
-// The columns of a panel's first `vectors` vectors. A chain begins at `start`: at what there is, with the strides of
-// `out`, or at one row for all, with stride 0.
-template <int vectors = 1>
+// The first `count` columns of a panel, which `vectors` vectors hold; nothing is read or written beside them. A chain
+// begins at `start`: at what there is, with the strides of `out`, or at one row for all, with stride 0.
+template <int vectors = 1, bool whole = true>
 inline void multiply_panel(const Real* a /*[groups][d][height]*/, Index groups, const Real* b /*[d][width]*/, Index d,
                            Strided<const Real> start /*[groups * height][.]*/,
                            Strided<Real> out /*[groups * height][.]*/, Index count) {
   if constexpr (vectors < cols) {
-    if (count > vectors) return multiply_panel<vectors + 1>(a, groups, b, d, start, out, count);
+    if (count > vectors * lanes) return multiply_panel<vectors + 1>(a, groups, b, d, start, out, count);
   }
+  if constexpr (whole) {
+    if (count % lanes != 0) return multiply_panel<vectors, false>(a, groups, b, d, start, out, count);
+  }
+  const Index last = (vectors - 1) * lanes, rest = count - last;
   for (Index g = 0; g < groups; ++g, a += d * height) {
     Vec acc[height][vectors];
     FILIGREE_UNROLL
     for (int r = 0; r < height; ++r, start.data += start.stride) {
       FILIGREE_UNROLL
-      for (int c = 0; c < vectors; ++c) acc[r][c] = load(start.data + c * lanes);
+      for (int c = 0; c < vectors; ++c)
+        acc[r][c] = whole || c * lanes < last ? load(start.data + c * lanes) : load_first(start.data + last, rest);
     }
     add_products(a, b, d, acc);
     FILIGREE_UNROLL
     for (int r = 0; r < height; ++r, out.data += out.stride) {
       FILIGREE_UNROLL
-      for (int c = 0; c < vectors; ++c) store(out.data + c * lanes, acc[r][c]);
+      for (int c = 0; c < vectors; ++c)
+        if (whole || c * lanes < last)
+          store(out.data + c * lanes, acc[r][c]);
+        else
+          store_first(out.data + last, acc[r][c], rest);
     }
   }
 }

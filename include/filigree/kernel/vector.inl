@@ -23,6 +23,15 @@ inline constexpr Real infinity = static_cast<Real>(__builtin_inf());
   return v;
 }
 [[gnu::always_inline]] inline void store(Real* p, const Vec& v) { __builtin_memcpy(p, &v, sizeof v); }
+// Less than a vector.
+[[gnu::always_inline]] inline Vec load_first(const Real* p, Index count) {
+  Vec v{};
+  for (int l = 0; l < count; ++l) v[l] = p[l];
+  return v;
+}
+[[gnu::always_inline]] inline void store_first(Real* p, const Vec& v, Index count) {
+  for (int l = 0; l < count; ++l) p[l] = v[l];
+}
 [[gnu::always_inline]] inline Vec broadcast(Real x) { return x - Vec{}; }
 [[gnu::always_inline]] inline Columns iota() {
   Columns v{};

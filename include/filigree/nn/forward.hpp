@@ -227,6 +227,21 @@ class Forward<S, std::tuple<T...>> {
     else
       return false;
   }
+  /// Whether stage L, of those before `last`, is a linear layer whose outputs the next one maps where they lie.
+  template <std::size_t L, std::size_t last, class Net>
+  static constexpr bool is_mapped() {
+    if constexpr (L + 1 < last)
+      return is_linear<StageAt<L>> && MapInPlace<StageAt<L + 1>, S> && !are_codes<L + 1, Net>();
+    else
+      return false;
+  }
+  template <std::size_t L, class Net>
+  static constexpr bool is_mapped_before() {
+    if constexpr (L > 0)
+      return is_mapped<L - 1, depth, Net>();
+    else
+      return false;
+  }
   /// Whether what stands before stage L are codes, which somebody may look at.
   template <std::size_t L, class Net>
   static constexpr bool are_codes() {
@@ -243,8 +258,14 @@ class Forward<S, std::tuple<T...>> {
     auto& step = std::get<L>(steps_);
     Flow<S>&in = at(L), &out = flows_[L + 1];
     at_[L + 1] = &out;
-    if constexpr (is_penalize<StageAt<L>>) {
+    if constexpr (is_penalize<StageAt<L>> || is_mapped_before<L, Net>()) {
       at_[L + 1] = &in;
+    } else if constexpr (is_mapped<L, last, Net>()) {
+      const auto& map = net.template stage<L + 1>();
+      const Grid grid = {.n = in.n, .m = stage.out};
+      check(map, grid);
+      step.forward_to(stage, parameters, in, out, way,
+                      [&](S* y, Index begin, Index end) { Step<StageAt<L + 1>, S>::map(map, y, begin, end, grid); });
     } else if constexpr (is_pre_bias<L>()) {
       subtract_bias(net, in, out, way);
     } else if constexpr (std::same_as<StageAt<L>, Dropout>) {

@@ -97,13 +97,20 @@ template <Real S>
 class Step<Linear<S>, S> {
  public:
   void forward(const Linear<S>& layer, const S* weights, Flow<S>& in, Flow<S>& out, const Way& way) {
+    forward_to(layer, weights, in, out, way, [](S*, Index, Index) {});
+  }
+  /// The same, after which map(y, first, last) may change rows, while they are in the cache.
+  template <class F>
+  void forward_to(const Linear<S>& layer, const S* weights, Flow<S>& in, Flow<S>& out, const Way& way, F&& map) {
     const S* biases = weights + layer.weights();
     S* y = out.fill(in.n, layer.out);
+    const auto finish = [&](Index first, Index last) { map(y, first, last); };
+    const TaskRef finish_ref(finish);
     if (in.sparse())
-      multiply_lists(in.lists, weights, biases, layer.out, y, way.session);
+      multiply_lists(in.lists, weights, biases, layer.out, y, way.session, finish);
     else
       multiply(view(in.rows(way.session)), {weights, layer.in, layer.out, layer.out, 1},
-               {.data = y, .stride = layer.out, .start = biases}, way.session);
+               {.data = y, .stride = layer.out, .start = biases, .finish = &finish_ref}, way.session);
   }
 
   Slope<S> backward(const Linear<S>& layer, const S* weights, Flow<S>& in, Flow<S>& out, const Slope<S>& dy,

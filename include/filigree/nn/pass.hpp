@@ -101,11 +101,20 @@ class Pass {
     detail::Slope<S> slope;
     if (gradient != nullptr) {
       slope.all = slope_.get<S>(room);
-      std::fill_n(slope.all, size, S(0));
+      if constexpr (!detail::sets_gradient<Objective>) std::fill_n(slope.all, size, S(0));
     }
     double value = 0;
+    bool first = true;
     detail::each_term(objective, 1, [&](const auto& term, double factor) {
-      if constexpr (TermOf<decltype(term), Loss>) value += term.add(outputs, target, factor, slope.all, session);
+      if constexpr (TermOf<decltype(term), Loss>) {
+        if constexpr (detail::sets_gradient<decltype(term)>) {
+          value += first && detail::sets_gradient<Objective> ? term.set(outputs, target, factor, slope.all, session)
+                                                             : term.add(outputs, target, factor, slope.all, session);
+        } else {
+          value += term.add(outputs, target, factor, slope.all, session);
+        }
+      }
+      first = false;
       static_assert(!TermOf<decltype(term), Penalty>,
                     "filigree: a penalty of activations stands in the network, not in the objective: penalize(l1())");
       static_assert(has_codes || !TermOf<decltype(term), ResidualLoss>,

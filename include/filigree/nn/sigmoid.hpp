@@ -9,6 +9,7 @@ namespace filigree {
 /// What sigmoid() returns.
 struct Sigmoid {
   using Category = Map;
+  static constexpr bool slope_of_value = true;
 
   template <Real S>
   S map(S x, Index, Index, const Grid&) const {

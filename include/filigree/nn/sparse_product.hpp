@@ -23,11 +23,12 @@ void gather_rows(S* out, const S* weights, const Column* columns, Index count, c
   }
 }
 
-/// y = lists * weights + biases.
+/// y = lists * weights + biases; then finish(first, last) for rows that are complete.
 ///
 /// Shapes  lists: n x in, weights: in x out, biases: out, y: n x out
-template <Real S>
-void multiply_lists(const Lists<S>& lists, const S* weights, const S* biases, Index out, S* y, const Session& session) {
+template <Real S, class F>
+void multiply_lists(const Lists<S>& lists, const S* weights, const S* biases, Index out, S* y, const Session& session,
+                    F&& finish) {
   for_each_rows(lists.n, session, [&](Index first, Index last) {
     for (Index i = first; i < last; ++i) {
       S* row = y + i * out;
@@ -35,6 +36,7 @@ void multiply_lists(const Lists<S>& lists, const S* weights, const S* biases, In
                   out);
       for (Index f = 0; f < out; ++f) row[f] += biases[f];
     }
+    finish(first, last);
   });
 }
 

@@ -35,6 +35,11 @@ template <class T, class S>
 concept SmoothMap = MapStage<T> && requires(const T& stage, S x) {
   stage.slope(x, x);
 };
+/// What may take the place of its input.
+template <class T, class S>
+concept MapInPlace = SmoothMap<T, S> && requires {
+  requires T::slope_of_value;
+};
 /// What leaves entries as they are or makes them absent; dropout scales them too.
 template <class T>
 concept Choosing = SelectorStage<T> || WholeMatrixStage<T> || std::same_as<T, Dropout>;
@@ -62,29 +67,33 @@ class Step<T, S> {
     check(stage, grid);
     S* y = out.fill(in.n, in.cols);
     for_each_rows(in.n, way.session, [&](Index first, Index last) {
-      const Index begin = first * x.cols(), end = last * x.cols();
-      if constexpr (requires { stage.map_all(y, Index{}); }) {
-        std::copy(x.data() + begin, x.data() + end, y + begin);
-        stage.map_all(y + begin, end - begin);
-      } else {
-        for (Index e = begin; e < end; ++e) y[e] = stage.map(x.data()[e], e / x.cols(), e % x.cols(), grid);
-      }
+      std::copy(x.data() + first * in.cols, x.data() + last * in.cols, y + first * in.cols);
+      map(stage, y, first, last, grid);
     });
   }
+  /// Maps rows [first, last) where they lie.
+  static void map(const T& stage, S* all, Index first, Index last, const Grid& grid) {
+    if constexpr (requires { stage.map_all(all, Index{}); }) {
+      stage.map_all(all + first * grid.m, (last - first) * grid.m);
+    } else {
+      for (Index i = first; i < last; ++i)
+        for (Index j = 0; j < grid.m; ++j) all[i * grid.m + j] = stage.map(all[i * grid.m + j], i, j, grid);
+    }
+  }
+
+  /// Turns the slope into that by x, where it lies.
   Slope<S> backward(const T& stage, const S*, Flow<S>& in, Flow<S>& out, const Slope<S>& slope, S*, bool,
                     const Way& way) {
     const ConstRows<S> x = in.rows(way.session), y = out.rows(way.session);
-    const Rows<S> dy = spread(slope, in.n, in.cols, spread_, way.session);
-    S* dx = slopes_.get<S>((std::max)(in.n * in.cols, Index{1}));
+    S* d = spread(slope, in.n, in.cols, spread_, way.session).data();
     for_each_rows(in.n, way.session, [&](Index first, Index last) {
-      for (Index e = first * in.cols; e < last * in.cols; ++e)
-        dx[e] = dy.data()[e] * stage.slope(x.data()[e], y.data()[e]);
+      for (Index e = first * in.cols; e < last * in.cols; ++e) d[e] *= stage.slope(x.data()[e], y.data()[e]);
     });
-    return {.all = dx};
+    return {.all = d};
   }
 
  private:
-  Buffer slopes_, spread_;
+  Buffer spread_;
 };
 
 template <class T, Real S>

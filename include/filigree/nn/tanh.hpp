@@ -10,6 +10,7 @@ namespace filigree {
 /// What tanh() returns.
 struct Tanh {
   using Category = Map;
+  static constexpr bool slope_of_value = true;
 
   template <Real S>
   S map(S x, Index, Index, const Grid&) const {

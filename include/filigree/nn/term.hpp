@@ -76,6 +76,16 @@ Plus<std::remove_cvref_t<A>, std::remove_cvref_t<B>> operator+(A&& a, B&& b) {
 
 namespace detail {
 
+/// Whether the first term of an expression has set(), which does what add() does to a gradient of 0.
+template <class T>
+inline constexpr bool sets_gradient = requires {
+  &std::remove_cvref_t<T>::template set<double>;
+};
+template <class A, class B>
+inline constexpr bool sets_gradient<Plus<A, B>> = sets_gradient<A>;
+template <class T>
+inline constexpr bool sets_gradient<Scaled<T>> = sets_gradient<T>;
+
 /// Calls f(term, factor) for each term of an expression, from left to right.
 template <Term T, class F>
 void each_term(const T& term, double factor, F&& f) {
