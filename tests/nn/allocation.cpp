@@ -29,6 +29,7 @@ TEMPLATE_TEST_CASE("the second pass allocates nothing", "", float, double) {
     const auto in = fg::linear<S>(20, 30), out = fg::linear<S>(30, 7);
     check(in | fg::sigmoid() | fg::penalize(3.0 * fg::kl(0.01) + fg::l1()) | out | fg::tanh(), executor);
     check(in | fg::top_k(4) | fg::penalize(fg::flops() + fg::entropy()) | out, executor);
+    check(in | fg::top_k(1) | out.skip_connection(20), executor);
     check(in | fg::dropout(0.2, 1) | fg::relu() | fg::gelu() | out, executor);
     check(in | fg::soft_threshold(0.1) | fg::penalize(fg::hoyer_square() + fg::group_lasso(4)) | out, executor);
   }

@@ -10,7 +10,7 @@ namespace filigree {
 template <class Encoder, class Decoder>
 class Autoencoder;
 
-/// What autoencoder(encoder, decoder) returns: a network whose targets are its inputs.
+/// What autoencoder(encoder, decoder) and transcoder(encoder, decoder) return: a network whose codes can be had.
 template <class... E, class... D>
 class Autoencoder<std::tuple<E...>, std::tuple<D...>> : public detail::NetworkOf<std::tuple<E..., D...>>::type {
   using Base = typename detail::NetworkOf<std::tuple<E..., D...>>::type;
@@ -20,10 +20,7 @@ class Autoencoder<std::tuple<E...>, std::tuple<D...>> : public detail::NetworkOf
   static constexpr std::size_t code = sizeof...(E);  ///< number of the stage that codes come to
 
   Autoencoder(std::tuple<E...> encoder, std::tuple<D...> decoder, std::uint64_t seed)
-      : Base(std::tuple_cat(std::move(encoder), std::move(decoder)), seed) {
-    detail::require(this->outputs() == this->inputs(), "autoencoder(encoder, decoder): the decoder puts out ",
-                    this->outputs(), " columns, and the encoder takes ", this->inputs());
-  }
+      : Base(std::tuple_cat(std::move(encoder), std::move(decoder)), seed) {}
 
   /// Number of columns of a code.
   [[nodiscard]] Index latents() const { return this->width(code); }
@@ -37,7 +34,8 @@ class Autoencoder<std::tuple<E...>, std::tuple<D...>> : public detail::NetworkOf
   }
   /// What codes stand for.
   ///
-  /// Shapes  X: N x latents, result: N x inputs
+  /// Shapes  X: N x latents, result: N x outputs
+  /// Throws  Error if the decoder has a skip connection
   template <Samples X>
   [[nodiscard]] Matrix decode(const X& x) const {
     return this->template run<sizeof...(E), Base::depth>(x, "decode(X)");
@@ -51,6 +49,22 @@ class Autoencoder<std::tuple<E...>, std::tuple<D...>> : public detail::NetworkOf
 /// Reference  Ng, CS294A lecture notes, "Sparse autoencoder"
 template <detail::Piped E, detail::Piped D>
 auto autoencoder(E&& encoder, D&& decoder, std::uint64_t seed = 0) {
+  auto e = detail::stages_of(std::forward<E>(encoder));
+  auto d = detail::stages_of(std::forward<D>(decoder));
+  Autoencoder<decltype(e), decltype(d)> sae(std::move(e), std::move(d), seed);
+  detail::require(sae.outputs() == sae.inputs(), "autoencoder(encoder, decoder): the decoder puts out ", sae.outputs(),
+                  " columns, and the encoder takes ", sae.inputs());
+  return sae;
+}
+
+/// The same for targets that are not the samples, of any width: what a layer of a model makes of its inputs, by codes
+/// that are sparse. fit(transcoder, X, Y, ...) trains it.
+///
+/// transcoder(linear(512, 8192) | top_k(32), linear(8192, 512).skip_connection(512))
+/// Throws     Error if a layer does not fit what comes before it
+/// Reference  Dunefsky et al., arXiv:2406.11944; with a skip connection Paulo et al., arXiv:2501.18823
+template <detail::Piped E, detail::Piped D>
+auto transcoder(E&& encoder, D&& decoder, std::uint64_t seed = 0) {
   auto e = detail::stages_of(std::forward<E>(encoder));
   auto d = detail::stages_of(std::forward<D>(decoder));
   return Autoencoder<decltype(e), decltype(d)>(std::move(e), std::move(d), seed);

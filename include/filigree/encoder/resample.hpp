@@ -16,7 +16,7 @@ namespace filigree {
 /// of those of the other latents, and its bias is 0. With pre_bias(), directions are those from the bias.
 ///
 /// Training that goes on should do so with new moments, as fit does.
-/// Throws     Error if X has no rows or not the autoencoder's inputs, or a latent is out of range
+/// Throws     Error if it is a transcoder, X has no rows or not the autoencoder's inputs, or a latent is out of range
 /// Reference  Bricken et al. 2023, "Towards Monosemanticity", appendix "Neuron resampling"
 template <class... E, class D, DenseExpression X>
 void resample(Autoencoder<std::tuple<E...>, std::tuple<D>>& sae, std::span<const Index> dead, const X& samples,
@@ -24,6 +24,8 @@ void resample(Autoencoder<std::tuple<E...>, std::tuple<D>>& sae, std::span<const
   using S = typename Autoencoder<std::tuple<E...>, std::tuple<D>>::Scalar;
   constexpr std::size_t decoder = sizeof...(E), encoder = detail::first_linear<E...>();
   static_assert(encoder < sizeof...(E), "filigree: resample(sae, dead, X, seed): the encoder has no linear layer");
+  detail::require(sae.outputs() == sae.inputs(),
+                  "resample(sae, dead, X, seed): samples are no directions for the outputs of a transcoder");
   detail::require(samples.rows() >= 1, "resample(sae, dead, X, seed): X must have at least 1 row");
   const Index latents = sae.latents();
   std::vector<char> alive(static_cast<std::size_t>(latents), 1);

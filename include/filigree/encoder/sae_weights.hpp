@@ -18,10 +18,11 @@ struct sae_weights {
   using Matrix = Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   using Vector = Eigen::Matrix<S, Eigen::Dynamic, 1>;
 
-  Matrix W_enc = {}, W_dec = {};  ///< d_in x d_sae, d_sae x d_in
-  Vector b_enc = {}, b_dec = {};  ///< d_sae, d_in; b_enc is b_gate where there are gates
+  Matrix W_enc = {}, W_dec = {};  ///< d_in x d_sae, d_sae x d_out
+  Vector b_enc = {}, b_dec = {};  ///< d_sae, d_out; b_enc is b_gate where there are gates
   Vector threshold = {};          ///< d_sae, of a jump_relu; empty: there is none
   Vector r_mag = {}, b_mag = {};  ///< d_sae, of a gated encoder; empty: there is none
+  Matrix W_skip = {};             ///< d_in x d_out, added to the outputs as x W_skip; empty: there is none
 };
 
 namespace detail {
@@ -68,6 +69,7 @@ auto weights_of(const Autoencoder<std::tuple<E...>, std::tuple<D>>& sae) {
   weights.b_enc = sae.template biases<Form::encoder>().head(latents);
   weights.W_dec = sae.template weights<Form::none>();
   weights.b_dec = sae.template biases<Form::none>();
+  weights.W_skip = sae.template skip_weights<Form::none>();
   if constexpr (Form::gates < Form::none) {
     weights.b_mag = sae.template biases<Form::gates>().segment(latents, latents);
     weights.r_mag = sae.template biases<Form::gates>().tail(latents);
@@ -79,19 +81,21 @@ auto weights_of(const Autoencoder<std::tuple<E...>, std::tuple<D>>& sae) {
 
 /// Gives an autoencoder the weights of a file.
 ///
-/// Throws     Error, before anything is changed, if a shape is another one, if the file has thresholds or gates and the
-///            autoencoder has not, or the other way round, or if a threshold is not positive
+/// Throws     Error, before anything is changed, if a shape is another one, if the file has thresholds, gates or a skip
+///            connection and the autoencoder has not, or the other way round, or if a threshold is not positive
 template <class... E, class D, Real S>
 void set_weights(Autoencoder<std::tuple<E...>, std::tuple<D>>& sae, const sae_weights<S>& weights) {
   using Form = detail::EncoderForm<E...>;
   static_assert(Form::encoder < Form::none,
                 "filigree: set_weights(sae, weights): the encoder has no linear or gated layer");
+  const Index skip = sae.template stage<Form::none>().skip;
   constexpr bool gated = Form::gates < Form::none, jumps = Form::thresholds < Form::none;
-  const Index in = sae.inputs(), latents = sae.latents();
+  const Index in = sae.inputs(), latents = sae.latents(), out = sae.outputs();
   detail::require_shape("W_enc", weights.W_enc, in, latents);
-  detail::require_shape("W_dec", weights.W_dec, latents, in);
+  detail::require_shape("W_dec", weights.W_dec, latents, out);
   detail::require_shape("b_enc", weights.b_enc, latents, 1);
-  detail::require_shape("b_dec", weights.b_dec, in, 1);
+  detail::require_shape("b_dec", weights.b_dec, out, 1);
+  detail::require_shape("W_skip", weights.W_skip, skip, skip > 0 ? out : weights.W_skip.cols());
   detail::require_shape("threshold", weights.threshold, jumps ? latents : 0, weights.threshold.cols());
   detail::require_shape("r_mag", weights.r_mag, gated ? latents : 0, weights.r_mag.cols());
   detail::require_shape("b_mag", weights.b_mag, gated ? latents : 0, weights.b_mag.cols());
@@ -103,6 +107,7 @@ void set_weights(Autoencoder<std::tuple<E...>, std::tuple<D>>& sae, const sae_we
   sae.template biases<Form::encoder>().head(latents) = weights.b_enc;
   sae.template weights<Form::none>() = weights.W_dec;
   sae.template biases<Form::none>() = weights.b_dec;
+  if (skip > 0) sae.template skip_weights<Form::none>() = weights.W_skip;
   if constexpr (gated) {
     sae.template biases<Form::gates>().segment(latents, latents) = weights.b_mag;
     sae.template biases<Form::gates>().tail(latents) = weights.r_mag;

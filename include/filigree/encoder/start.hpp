@@ -51,12 +51,15 @@ constexpr std::size_t first_linear() {
 /// Starts the decoder of an autoencoder of two linear layers as the transpose of its encoder, rows of length 1, and the
 /// encoder as the transpose of that.
 ///
+/// Throws     Error if the outputs are not as many as the inputs
 /// Reference  Gao et al., arXiv:2406.04093, appendix A.1
 template <class... E, class D>
 void tie(Autoencoder<std::tuple<E...>, std::tuple<D>>& sae) {
   constexpr std::size_t decoder = sizeof...(E);
   constexpr std::size_t encoder = detail::first_linear<E...>();
   static_assert(encoder < sizeof...(E), "filigree: tie(sae): the encoder has no linear layer");
+  detail::require(sae.outputs() == sae.inputs(), "tie(sae): the decoder puts out ", sae.outputs(),
+                  " columns, and the encoder takes ", sae.inputs());
   auto from = sae.template weights<encoder>();
   auto to = sae.template weights<decoder>();
   to = from.transpose();

@@ -63,6 +63,9 @@ class Forward<S, std::tuple<T...>> {
       return slope;
     } else {
       if (gradient == nullptr) return slope;
+      if constexpr (is_linear<StageAt<L>>)
+        if (stage.skip > 0)
+          std::get<L>(steps_).backward_skip(stage, at(0), out, slope, gradient + net.offset(L), way.session);
       constexpr bool further = L > 1 || (L == 1 && !is_pre_bias<0>());
       const Way with = {.session = way.session, .training = true, .draw = way.draw, .l0 = l0_behind<L>(net)};
       return std::get<L>(steps_).backward(stage, net.parameters().data() + net.offset(L), in, out, slope,
@@ -115,6 +118,9 @@ class Forward<S, std::tuple<T...>> {
     static_assert(is_linear<StageAt<depth - 1>>,
                   "filigree: this loss is one of codes: it needs an autoencoder whose decoder is one linear layer");
     const Index at = net.offset(depth - 1), weights = net.template stage<depth - 1>().weights();
+    require(
+        net.template stage<depth - 1>().skip == 0,
+        "pass: a loss of codes, such as matryoshka or gate_reconstruction, needs a decoder without a skip connection");
     const S* parameters = net.parameters().data() + at;
     CodePass<S> codes = {.flow = this->at(depth - 1),
                          .weights = parameters,
@@ -264,8 +270,8 @@ class Forward<S, std::tuple<T...>> {
       const auto& map = net.template stage<L + 1>();
       const Grid grid = {.n = in.n, .m = stage.out};
       check(map, grid);
-      step.forward_to(stage, parameters, in, out, way,
-                      [&](S* y, Index begin, Index end) { Step<StageAt<L + 1>, S>::map(map, y, begin, end, grid); });
+      step.forward(stage, parameters, at(0), in, out, way,
+                   [&](S* y, Index begin, Index end) { Step<StageAt<L + 1>, S>::map(map, y, begin, end, grid); });
     } else if constexpr (is_pre_bias<L>()) {
       subtract_bias(net, in, out, way);
     } else if constexpr (std::same_as<StageAt<L>, Dropout>) {
@@ -274,10 +280,12 @@ class Forward<S, std::tuple<T...>> {
       else
         at_[L + 1] = &in;
     } else if constexpr (is_chosen_from<L, last, Net>()) {
-      if (std::get<L + 1>(steps_).fuses(net.template stage<L + 1>(), stage.out) && !in.sparse())
+      if (std::get<L + 1>(steps_).fuses(net.template stage<L + 1>(), stage.out) && !in.sparse() && stage.skip == 0)
         out.postpone(in.n, stage.out);
       else
-        step.forward(stage, parameters, in, out, way);
+        step.forward(stage, parameters, at(0), in, out, way, [](S*, Index, Index) {});
+    } else if constexpr (is_linear<StageAt<L>>) {
+      step.forward(stage, parameters, at(0), in, out, way, [](S*, Index, Index) {});
     } else if constexpr (may_choose_from<L, Net>()) {
       if (in.postponed()) {
         const auto& linear = net.template stage<L - 1>();

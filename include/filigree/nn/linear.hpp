@@ -12,12 +12,14 @@
 
 namespace filigree {
 
-/// What linear(in, out) returns. Its parameters are the weights, in x out, and the biases.
+/// What linear(in, out) returns. Its parameters are the weights, in x out, those of the skip connection, skip x out,
+/// and the biases.
 template <Real S>
 struct Linear {
   using Category = Layer;
   using Scalar = S;
   Index in, out;
+  Index skip = 0;  // number of the network's inputs that it takes besides its own
   detail::Constraints constraints = {};
 
   /// The same, whose rows of weights have length 1 in training: the atoms of a dictionary. Gradients are projected.
@@ -49,19 +51,31 @@ struct Linear {
     return layer;
   }
 
+  /// The same plus x W_skip, where x is what the network takes, and W_skip starts at 0.
+  ///
+  /// Throws     Error if `inputs` is not the number of the network's inputs, when it becomes part of one
+  /// Reference  Paulo, Shabalin and Belrose, arXiv:2501.18823
+  [[nodiscard]] Linear skip_connection(Index inputs) const {
+    detail::require(inputs >= 1, "linear(", in, ", ", out, ").skip_connection(inputs): inputs must be at least 1, got ",
+                    inputs);
+    Linear layer = *this;
+    layer.skip = inputs;
+    return layer;
+  }
+
   [[nodiscard]] Index inputs() const { return in; }
   [[nodiscard]] Index outputs(Index width) const {
     detail::require(width == in, "linear(", in, ", ", out, "): gets ", width, " columns from the stage before it, not ",
                     in);
     return out;
   }
-  [[nodiscard]] Index weights() const { return in * out; }
-  [[nodiscard]] Index parameters() const { return in * out + out; }
+  [[nodiscard]] Index weights() const { return (in + skip) * out; }
+  [[nodiscard]] Index parameters() const { return weights() + out; }
 
   void start(S* parameters, Generator& generator) const {
     const double r = std::sqrt(6 / static_cast<double>(in + out + 1));
     fill_uniform(detail::Rows<S>(parameters, in, out), -r, r, generator);
-    std::fill_n(parameters + in * out, out, S(0));
+    std::fill_n(parameters + in * out, (skip + 1) * out, S(0));
     restore(parameters);
   }
   /// Before and after a step of training.
@@ -96,21 +110,24 @@ inline constexpr bool is_linear<Linear<S>> = true;
 template <Real S>
 class Step<Linear<S>, S> {
  public:
-  void forward(const Linear<S>& layer, const S* weights, Flow<S>& in, Flow<S>& out, const Way& way) {
-    forward_to(layer, weights, in, out, way, [](S*, Index, Index) {});
-  }
-  /// The same, after which map(y, first, last) may change rows, while they are in the cache.
+  /// `x` is what the network takes; map(y, first, last) may change rows while they are in the cache.
   template <class F>
-  void forward_to(const Linear<S>& layer, const S* weights, Flow<S>& in, Flow<S>& out, const Way& way, F&& map) {
+  void forward(const Linear<S>& layer, const S* weights, Flow<S>& x, Flow<S>& in, Flow<S>& out, const Way& way,
+               F&& map) {
     const S* biases = weights + layer.weights();
     S* y = out.fill(in.n, layer.out);
-    const auto finish = [&](Index first, Index last) { map(y, first, last); };
-    const TaskRef finish_ref(finish);
-    if (in.sparse())
-      multiply_lists(in.lists, weights, biases, layer.out, y, way.session, finish);
-    else
-      multiply(view(in.rows(way.session)), {weights, layer.in, layer.out, layer.out, 1},
-               {.data = y, .stride = layer.out, .start = biases, .finish = &finish_ref}, way.session);
+    if (layer.skip > 0)
+      add_product(x, {weights + layer.in * layer.out, layer.skip, layer.out, layer.out, 1}, biases, y, way.session,
+                  [](Index, Index) {});
+    add_product(in, {weights, layer.in, layer.out, layer.out, 1}, layer.skip > 0 ? nullptr : biases, y, way.session,
+                [&](Index first, Index last) { map(y, first, last); });
+  }
+
+  /// The gradient of W_skip.
+  void backward_skip(const Linear<S>& layer, Flow<S>& x, Flow<S>& out, const Slope<S>& dy, S* gradient,
+                     const Session& session) {
+    const Rows<S> all = spread(dy, out.n, out.cols, spread_, session);
+    gradient_of(x, {all.data(), out.n, out.cols}, gradient + layer.in * layer.out, session);
   }
 
   Slope<S> backward(const Linear<S>& layer, const S* weights, Flow<S>& in, Flow<S>& out, const Slope<S>& dy,
@@ -127,12 +144,7 @@ class Step<Linear<S>, S> {
     const Rows<S> all = spread(dy, out.n, out.cols, spread_, session);
     const ConstRows<S> slopes(all.data(), out.n, out.cols);
     if (!few) {
-      if (in.sparse()) {
-        by_column_.sort(in.lists, in.lists.values, layer.in);
-        multiply_columns(by_column_, layer.in, slopes, gradient, session);
-      } else {
-        multiply(view(in.rows(session)).transposed(), view(slopes), {.data = gradient, .stride = layer.out}, session);
-      }
+      gradient_of(in, slopes, gradient, session);
       const double* sums = sum_columns(slopes, session, [](S d) { return d; });
       for (Index j = 0; j < layer.out; ++j) biases[j] = static_cast<S>(sums[j]);
     }
@@ -148,6 +160,28 @@ class Step<Linear<S>, S> {
   }
 
  private:
+  /// y = start + in * weights, or y += in * weights if start is null; then finish(first, last) for complete rows.
+  template <class F>
+  static void add_product(Flow<S>& in, const View<S>& weights, const S* start, S* y, const Session& session,
+                          F&& finish) {
+    const TaskRef finish_ref(finish);
+    if (in.sparse())
+      multiply_lists(in.lists, weights.data, start, weights.cols, y, session, finish);
+    else
+      multiply(view(in.rows(session)), weights,
+               {.data = y, .stride = weights.cols, .start = start, .add = start == nullptr, .finish = &finish_ref},
+               session);
+  }
+  /// gradient = in' * slopes.
+  void gradient_of(Flow<S>& in, const ConstRows<S>& slopes, S* gradient, const Session& session) {
+    if (in.sparse()) {
+      by_column_.sort(in.lists, in.lists.values, in.cols);
+      multiply_columns(by_column_, in.cols, slopes, gradient, session);
+    } else {
+      multiply(view(in.rows(session)).transposed(), view(slopes), {.data = gradient, .stride = slopes.cols()}, session);
+    }
+  }
+
   Buffer slopes_, spread_;
   ByColumn<S> by_column_;
 };

@@ -36,6 +36,11 @@ class Network {
     };
     std::apply([&](const auto&... stage) { (measure(stage), ...); }, stages_);
     widths_[depth] = width;
+    each_layer([&](const auto& layer, std::size_t) {
+      if constexpr (requires { layer.skip; })
+        detail::require(layer.skip == 0 || layer.skip == widths_[0], "linear(", layer.in, ", ", layer.out,
+                        ").skip_connection(", layer.skip, "): the network takes ", widths_[0], " columns");
+    });
     if constexpr (std::same_as<std::tuple_element_t<0, StageTuple>, PreBias>)
       detail::require(widths_[0] == width, "pre_bias(): the last layer's bias has ", width,
                       " numbers, and the samples have ", widths_[0]);
@@ -77,6 +82,16 @@ class Network {
   template <std::size_t L>
   [[nodiscard]] Eigen::Map<const Vector> biases() const {
     return {parameters_.data() + offsets_[L] + stage<L>().weights(), stage<L>().parameters() - stage<L>().weights()};
+  }
+
+  /// W_skip of linear stage number L, inputs x out; empty if it has no skip connection.
+  template <std::size_t L>
+  [[nodiscard]] Eigen::Map<Matrix> skip_weights() {
+    return {parameters_.data() + offsets_[L] + stage<L>().in * stage<L>().out, stage<L>().skip, stage<L>().out};
+  }
+  template <std::size_t L>
+  [[nodiscard]] Eigen::Map<const Matrix> skip_weights() const {
+    return {parameters_.data() + offsets_[L] + stage<L>().in * stage<L>().out, stage<L>().skip, stage<L>().out};
   }
 
   /// The outputs for samples as rows. Dropout does nothing here.
@@ -123,6 +138,11 @@ class Network {
     static_assert(StoredReal<typename X::Scalar, S>,
                   "filigree: network(X): X must have the scalar of the network; cast it with .cast<>()");
     detail::require(x.cols() == widths_[first], call, ": X.cols() = ", x.cols(), " must be ", widths_[first]);
+    each_layer([&](const auto& layer, std::size_t l) {
+      if constexpr (requires { layer.skip; })
+        detail::require(first == 0 || l < first || l >= last || layer.skip == 0, call, ": stage ", l,
+                        " has a skip connection and needs the samples; use network(X)");
+    });
     const detail::Session session(detail::Execution{});
     detail::Forward<S, StageTuple> forward;
     forward.template run<first, last>(*this, x, {.session = session, .training = false, .draw = 0});

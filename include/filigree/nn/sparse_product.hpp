@@ -23,18 +23,23 @@ void gather_rows(S* out, const S* weights, const Column* columns, Index count, c
   }
 }
 
-/// y = lists * weights + biases; then finish(first, last) for rows that are complete.
+/// y = lists * weights + biases, or y += lists * weights if biases is null; then finish(first, last) for complete rows.
 ///
 /// Shapes  lists: n x in, weights: in x out, biases: out, y: n x out
 template <Real S, class F>
 void multiply_lists(const Lists<S>& lists, const S* weights, const S* biases, Index out, S* y, const Session& session,
                     F&& finish) {
-  for_each_rows(lists.n, session, [&](Index first, Index last) {
+  for (Index worker = 0; worker < session.concurrency(); ++worker)  // whichever will be called
+    session.scratch(worker).out.template get<S>(out);
+  session.run((lists.n + rows_per_task - 1) / rows_per_task, [&](Index task, Index worker) {
+    const Index first = task * rows_per_task, last = (std::min)(first + rows_per_task, lists.n);
+    S* sums = session.scratch(worker).out.template get<S>(out);
     for (Index i = first; i < last; ++i) {
       S* row = y + i * out;
-      gather_rows(row, lists.values + i * lists.stride, lists.columns + i * lists.stride, lists.counts[i], weights,
-                  out);
-      for (Index f = 0; f < out; ++f) row[f] += biases[f];
+      gather_rows(biases != nullptr ? row : sums, lists.values + i * lists.stride, lists.columns + i * lists.stride,
+                  lists.counts[i], weights, out);
+      const S* rest = biases != nullptr ? biases : sums;
+      for (Index f = 0; f < out; ++f) row[f] += rest[f];
     }
     finish(first, last);
   });
