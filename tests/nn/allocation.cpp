@@ -30,6 +30,11 @@ TEMPLATE_TEST_CASE("the second pass allocates nothing", "", float, double) {
     check(in | fg::sigmoid() | fg::penalize(3.0 * fg::kl(0.01) + fg::l1()) | out | fg::tanh(), executor);
     check(in | fg::top_k(4) | fg::penalize(fg::flops() + fg::entropy()) | out, executor);
     check(in | fg::top_k(1) | out.skip_connection(20), executor);
+    check(in | fg::batch_top_k(2) | fg::relu() | out, executor);
+    check(in | fg::winner_take_all(0.1) | out, executor);
+    check(in | fg::jump_relu<S>(30, {.theta = 0.1}) | fg::penalize(0.1 * fg::l0()) | out, executor);
+    check(in | fg::layer_norm<S>(30) | fg::gelu() | out, executor);
+    check(fg::gated<S>(20, 30) | out, executor);
     check(in | fg::dropout(0.2, 1) | fg::relu() | fg::gelu() | out, executor);
     check(in | fg::soft_threshold(0.1) | fg::penalize(fg::hoyer_square() + fg::group_lasso(4)) | out, executor);
   }

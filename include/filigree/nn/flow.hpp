@@ -126,10 +126,11 @@ class ListMemory {
   }
   /// Numbers of entries, to be set before hold().
   Index* counts(Index n) { return counts_.get<Index>((std::max)(n, Index{1})); }
-  void take(const Row<S>& row) {
-    std::copy_n(row.values, row.count, lists_.values + row.index * lists_.stride);
-    std::copy_n(row.columns, row.count, lists_.columns + row.index * lists_.stride);
-    lists_.counts[row.index] = row.count;
+  void take(const Row<S>& row) { take(row.index, row.values, row.columns, row.count); }
+  void take(Index i, const S* values, const Column* columns, Index count) {
+    std::copy_n(values, count, lists_.values + i * lists_.stride);
+    std::copy_n(columns, count, lists_.columns + i * lists_.stride);
+    lists_.counts[i] = count;
   }
   [[nodiscard]] const Lists<S>& lists() const { return lists_; }
 

@@ -9,11 +9,11 @@
 
 #include "filigree/core/random.hpp"
 #include "filigree/nn/affine.hpp"
+#include "filigree/nn/batch_choice.hpp"
 #include "filigree/nn/flow.hpp"
 #include "filigree/nn/penalize.hpp"
 #include "filigree/nn/pre_bias.hpp"
 #include "filigree/pipe/evaluator.hpp"
-#include "filigree/pipe/row_list.hpp"
 #include "filigree/weigh/dropout.hpp"
 
 // How stages take part in a network. A stage of the language that has a derivative is a layer as it is: maps with a
@@ -189,32 +189,19 @@ class Step<T, S> {
 
   void choose_of_all(const T& stage, Flow<S>& in, const Session& session) {
     WorkerScratch& scratch = session.scratch(0);
-    list_.grid = grid_;
-    list_.start.assign(1, 0);
-    list_.columns.clear();
-    list_.values.clear();
-    for (Index i = 0; i < in.n; ++i) {
-      const Row<S> row = row_of(in, i, scratch);
-      list_.columns.insert(list_.columns.end(), row.columns, row.columns + row.count);
-      list_.values.insert(list_.values.end(), row.values, row.values + row.count);
-      list_.start.push_back(list_.count());
-    }
-    stage.apply(list_);
-    const auto count = [&](Index i) {
-      return list_.start[static_cast<std::size_t>(i) + 1] - list_.start[static_cast<std::size_t>(i)];
-    };
+    const RowList<S>& list =
+        of_all_.choose(stage, in, grid_, [&](Index i) -> Row<S> { return row_of(in, i, scratch); });
+    const auto begin = [&](Index i) { return list.start[static_cast<std::size_t>(i)]; };
     Index most = 0;
-    for (Index i = 0; i < in.n; ++i) most = (std::max)(most, count(i));
+    for (Index i = 0; i < in.n; ++i) most = (std::max)(most, begin(i + 1) - begin(i));
     memory_.hold(in.n, most);
-    for (Index i = 0; i < in.n; ++i) {
-      const Index begin = list_.start[static_cast<std::size_t>(i)];
-      memory_.take(make_row(grid_, i, list_.values.data() + begin, list_.columns.data() + begin, count(i), scratch));
-    }
+    for (Index i = 0; i < in.n; ++i)
+      memory_.take(i, list.values.data() + begin(i), list.columns.data() + begin(i), begin(i + 1) - begin(i));
   }
 
   Grid grid_;
   ListMemory<S> memory_;
-  RowList<S> list_;  // of stages that look at the whole matrix
+  BatchChoice<S> of_all_;
 };
 
 }  // namespace filigree::detail

@@ -84,14 +84,9 @@ class ListEngine {
   ListEngine(const Bound& source, const Stages& stages, const Session& session, Index) : grid_(source.grid()) {
     WorkerScratch& scratch = session.scratch(0);
     RowList<S> all{.grid = grid_};
-    const auto append = [](RowList<S>& to, const Row<S>& row) {
-      to.columns.insert(to.columns.end(), row.columns, row.columns + row.count);
-      to.values.insert(to.values.end(), row.values, row.values + row.count);
-      to.start.push_back(to.count());
-    };
     const std::tuple<> none;
     RowEngine<Bound, std::tuple<>, S>(source, none, session, grid_.n)
-        .run(0, grid_.n, scratch, [&](const Row<S>& row, WorkerScratch&) { append(all, row); });
+        .run(0, grid_.n, scratch, [&](const Row<S>& row, WorkerScratch&) { all.append(row); });
     list_ = std::move(all);
     const auto step = [&](const auto& stage) {
       if constexpr (WholeMatrixStage<decltype(stage)>) {
@@ -100,7 +95,7 @@ class ListEngine {
         RowList<S> next{.grid = grid_};
         run(0, grid_.n, scratch, [&](Row<S>& row, WorkerScratch&) {
           apply(stage, row);
-          append(next, row);
+          next.append(row);
         });
         list_ = std::move(next);
       }

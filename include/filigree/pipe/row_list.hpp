@@ -14,8 +14,21 @@ struct RowList {
   std::vector<Index> start = {0};
   std::vector<Column> columns{};
   std::vector<S> values{};
+  std::vector<Index> memory{};  // that stages may use
 
   [[nodiscard]] Index count() const { return static_cast<Index>(values.size()); }
+
+  void clear(const Grid& of) {
+    grid = of;
+    start.assign(1, 0);
+    columns.clear();
+    values.clear();
+  }
+  void append(const Row<S>& row) {
+    columns.insert(columns.end(), row.columns, row.columns + row.count);
+    values.insert(values.end(), row.values, row.values + row.count);
+    start.push_back(count());
+  }
 
   /// Drops the entries for which keep(e) is false.
   template <class Keep>

@@ -14,9 +14,11 @@ struct BatchTopK {
 
   template <Real S>
   void apply(RowList<S>& list) const {
-    const Index n = list.grid.n;
-    if (n == 0 || k >= (list.count() + n - 1) / n) return;  // k * n might overflow
-    detail::keep_best(list, k * n, [](S x) { return x; });
+    detail::keep_best(list, kept(list.grid.n, list.count()), [](S x) { return x; });
+  }
+  /// How many of so many entries of n rows it keeps.
+  [[nodiscard]] Index kept(Index n, Index entries) const {
+    return n == 0 || k >= (entries + n - 1) / n ? entries : k * n;  // which might overflow
   }
 };
 

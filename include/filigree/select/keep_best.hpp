@@ -2,7 +2,6 @@
 #pragma once
 
 #include <numeric>
-#include <vector>
 
 #include "filigree/pipe/row_list.hpp"
 #include "filigree/select/rank.hpp"
@@ -13,7 +12,8 @@ namespace filigree::detail {
 template <Real S, class Value>
 void keep_best(RowList<S>& list, Index keep, Value value) {
   if (keep >= list.count()) return;
-  std::vector<Index> order(list.values.size());
+  std::vector<Index>& order = list.memory;
+  order.resize(list.values.size());
   std::iota(order.begin(), order.end(), Index(0));
   best_first(order.data(), list.count(), keep,
              [&](Index e) { return value(list.values[static_cast<std::size_t>(e)]); });

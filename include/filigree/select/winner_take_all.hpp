@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <vector>
 
 #include "filigree/core/check.hpp"
 #include "filigree/pipe/row_list.hpp"
@@ -22,21 +21,21 @@ struct WinnerTakeAll {
     const auto winners =
         std::max<Index>(1, static_cast<Index>(std::floor(fraction * static_cast<double>(list.grid.n))));
     // Entries by column, ascending rows within one.
-    std::vector<Index> start(static_cast<std::size_t>(list.grid.m) + 1);
-    for (const Column c : list.columns) ++start[static_cast<std::size_t>(c) + 1];
-    for (std::size_t c = 1; c < start.size(); ++c) start[c] += start[c - 1];
-    std::vector<Index> entries(list.values.size()), next(start.begin(), start.end());
-    for (std::size_t e = 0; e < entries.size(); ++e)
-      entries[static_cast<std::size_t>(next[static_cast<std::size_t>(list.columns[e])]++)] = static_cast<Index>(e);
+    const Index m = list.grid.m, count = list.count();
+    list.memory.assign(static_cast<std::size_t>(m + 1 + 2 * count), 0);
+    Index *end = list.memory.data(), *entries = end + m + 1, *wins = entries + count;
+    for (const Column c : list.columns) ++end[c + 1];
+    for (Index c = 0; c < m; ++c) end[c + 1] += end[c];
+    for (Index e = 0; e < count; ++e) entries[end[list.columns[static_cast<std::size_t>(e)]]++] = e;
 
-    std::vector<char> wins(entries.size());
-    for (std::size_t c = 0; c + 1 < start.size(); ++c) {
-      const Index count = start[c + 1] - start[c], keep = (std::min)(winners, count);
-      Index* column = entries.data() + start[c];
-      detail::best_first(column, count, keep, [&](Index e) { return list.values[static_cast<std::size_t>(e)]; });
-      for (Index i = 0; i < keep; ++i) wins[static_cast<std::size_t>(column[i])] = 1;
+    for (Index c = 0; c < m; ++c) {
+      const Index begin = c > 0 ? end[c - 1] : 0, keep = (std::min)(winners, end[c] - begin);
+      Index* column = entries + begin;
+      detail::best_first(column, end[c] - begin, keep,
+                         [&](Index e) { return list.values[static_cast<std::size_t>(e)]; });
+      for (Index i = 0; i < keep; ++i) wins[column[i]] = 1;
     }
-    list.filter([&](Index e) { return wins[static_cast<std::size_t>(e)] != 0; });
+    list.filter([&](Index e) { return wins[e] != 0; });
   }
 };
 
