@@ -7,6 +7,7 @@
 #include "cases.hpp"
 #include "context.hpp"
 #include "encode.hpp"
+#include "linear_layer.hpp"
 #include "top_k_step.hpp"
 
 int main(int argc, char** argv) {
@@ -17,5 +18,11 @@ int main(int argc, char** argv) {
   add("EncodeProduct/1024/512/8192", [&] { return std::make_unique<EncodeProduct>(x, w); });
   add("EncodeTopK/1024/512/8192/32", [&] { return std::make_unique<EncodeTopK>(x, w, k); });
   add("TopKStep/1024/512/8192/32", [&] { return std::make_unique<TopKStep>(x, w, k); });
+  for (const Index width : {2048, 8192}) {
+    const auto samples = std::make_shared<SparseRows>(sparse_samples(n, width, 100));
+    const std::string sizes = "/1024/" + std::to_string(width) + "/512";
+    add("LinearLayerDense" + sizes, [=] { return std::make_unique<LinearLayer<Matrix>>(*samples, 512); });
+    add("LinearLayerSparse" + sizes, [=] { return std::make_unique<LinearLayer<SparseRows>>(*samples, 512); });
+  }
   return run_benchmarks(argc, argv);
 }

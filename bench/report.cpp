@@ -233,6 +233,11 @@ int main(int argc, char** argv) {
             divide(encoders.seconds("EncodeTopK/1024/512/8192/32"), encode), at_most, 1.10);
   table.row("TopK autoencoder forward and backward, likewise",
             divide(encoders.seconds("TopKStep/1024/512/8192/32"), encode));
+  const auto dense_over_sparse = [&](const std::string& sizes) {
+    return divide(encoders.seconds("LinearLayerDense" + sizes), encoders.seconds("LinearLayerSparse" + sizes));
+  };
+  table.row("linear 2048 -> 512 and back, dense over 1% dense", dense_over_sparse("/1024/2048/512"), at_least, 10, 30);
+  table.row("linear 8192 -> 512 and back, dense over 1% dense", dense_over_sparse("/1024/8192/512"), at_least, 10, 30);
 
   json all{{"ratios", table.rows()}};
   for (const auto& [group, results] : groups)
