@@ -77,19 +77,26 @@ template <Real S>
 void multiply_turned(const ConstRows<S>& x, const ByColumn<S>& by_column, Index cols, S* to, const Session& session) {
   const auto& kernels = kernel::kernels<S>();
   const Index d = x.cols(), width = kernels.width;
+  constexpr Index batch = 4;  // panels that are written together: each row lies in a page of its own
   for (Index worker = 0; worker < session.concurrency(); ++worker) {  // whichever will be called
     session.scratch(worker).tile.template get<S>(width * d);
-    session.scratch(worker).queries.template get<S>(width * d);
+    session.scratch(worker).queries.template get<S>(batch * width * d);
   }
-  session.run((cols + width - 1) / width, [&](Index panel, Index worker) {
+  session.run((cols + batch * width - 1) / (batch * width), [&](Index task, Index worker) {
     WorkerScratch& scratch = session.scratch(worker);
-    S* sums = scratch.tile.get<S>(width * d);       // [width][d]
-    S* turned = scratch.queries.get<S>(width * d);  // [d][width]
-    const Index j0 = panel * width, count = (std::min)(width, cols - j0);
-    for (Index c = 0; c < count; ++c)
-      gather_rows(sums + c * d, by_column.values(j0 + c), by_column.rows(j0 + c), by_column.count(j0 + c), x.data(), d);
-    kernels.pack_panel(sums, d, count, d, turned);
-    for (Index f = 0; f < d; ++f) std::copy_n(turned + f * width, count, to + f * cols + j0);
+    S* sums = scratch.tile.get<S>(width * d);               // [width][d]
+    S* turned = scratch.queries.get<S>(batch * width * d);  // [batch][d][width]
+    const Index begin = task * batch * width, end = (std::min)(begin + batch * width, cols);
+    for (Index j0 = begin; j0 < end; j0 += width) {
+      const Index count = (std::min)(width, end - j0);
+      for (Index c = 0; c < count; ++c)
+        gather_rows(sums + c * d, by_column.values(j0 + c), by_column.rows(j0 + c), by_column.count(j0 + c), x.data(),
+                    d);
+      kernels.pack_panel(sums, d, count, d, turned + (j0 - begin) * d);
+    }
+    for (Index f = 0; f < d; ++f)
+      for (Index j0 = begin; j0 < end; j0 += width)
+        std::copy_n(turned + (j0 - begin) * d + f * width, (std::min)(width, end - j0), to + f * cols + j0);
   });
 }
 
