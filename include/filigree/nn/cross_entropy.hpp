@@ -11,6 +11,7 @@ namespace filigree {
 /// What cross_entropy() and multinomial() return.
 struct CrossEntropy {
   using Kind = Loss;
+  static constexpr bool by_sample = true;
 
   template <Real S>
   double add(const detail::ConstRows<S>& y, const detail::ConstRows<S>& target, double factor, S* gradient,

@@ -175,6 +175,7 @@ struct Way {
   bool training;       // or an evaluation, in which nothing is left to chance
   std::uint64_t draw;  // number of the pass, for what is left to chance
   double l0 = 0;       // on the way back, the factor of l0() behind the stage
+  bool adds = false;   // on the way back, gradients of parameters are added to those of the samples before
 };
 
 }  // namespace filigree::detail

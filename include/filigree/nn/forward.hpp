@@ -44,6 +44,50 @@ class Forward<S, std::tuple<T...>> {
   [[nodiscard]] Flow<S>& at(std::size_t l) { return *at_[l]; }
   [[nodiscard]] const Flow<S>& at(std::size_t l) const { return *at_[l]; }
 
+  /// Where the last stages begin that may take some samples at a time: linear layers, and maps that take the place of
+  /// their input, behind whatever makes codes.
+  template <class Net>
+  static constexpr std::size_t tail() {
+    constexpr bool takes_some[] = {(is_linear<T> || MapInPlace<T, S>)...};
+    std::size_t begin = depth;
+    while (begin > 0 && takes_some[begin - 1] && !are_codes_at<Net>(begin)) --begin;
+    return begin;
+  }
+
+  /// Lets what has come to the tail through it and back, some samples at a time, so that they stay in the cache.
+  /// loss(outputs, first) is the slope by the outputs of samples `first` and following; returns that by the tail's
+  /// inputs.
+  template <class Net, class F>
+  Slope<S> there_and_back(const Net& net, bool by_sample, S* gradient, double& value, const Way& way, F&& loss) {
+    constexpr std::size_t begin = tail<Net>();
+    Flow<S>& all = at(begin);
+    const Index n = all.n, some = by_sample ? samples_at_once(net) : n;
+    const auto through = [&](Index first, const Way& with) {
+      return [&]<std::size_t... L>(std::index_sequence<L...>) {
+        (advance<begin + L, depth>(net, with), ...);
+        Slope<S> slope = loss(at(depth).rows(with.session), first);
+        ((slope = back<depth - 1 - L>(net, slope, gradient, value, with)), ...);
+        return slope;
+      }
+      (std::make_index_sequence<depth - begin>{});
+    };
+    if (some >= n) return through(0, way);
+    const ConstRows<S> in = all.rows(way.session);
+    Slope<S> slopes;
+    if (begin > 0 && gradient != nullptr) slopes.all = tail_slopes_.template get<S>(n * in.cols());
+    Way with = way;
+    at_[begin] = &some_;
+    for (Index first = 0; first < n; first += some) {
+      const Index count = (std::min)(some, n - first), size = count * in.cols();
+      some_.refer(count, in.cols(), in.data() + first * in.cols());
+      const Slope<S> slope = through(first, with);
+      if (slopes.all != nullptr) std::copy_n(slope.all, size, slopes.all + first * in.cols());
+      with.adds = true;
+    }
+    at_[begin] = &all;
+    return slopes;
+  }
+
   /// What is left of `slope`, by what stage L put out, before stage L: the same way back. Writes the gradient of the
   /// stage's parameters, and adds what penalties amount to.
   template <std::size_t L, class Net>
@@ -64,10 +108,10 @@ class Forward<S, std::tuple<T...>> {
     } else {
       if (gradient == nullptr) return slope;
       if constexpr (is_linear<StageAt<L>>)
-        if (stage.skip > 0)
-          std::get<L>(steps_).backward_skip(stage, at(0), out, slope, gradient + net.offset(L), way.session);
+        if (stage.skip > 0) std::get<L>(steps_).backward_skip(stage, at(0), out, slope, gradient + net.offset(L), way);
       constexpr bool further = L > 1 || (L == 1 && !is_pre_bias<0>());
-      const Way with = {.session = way.session, .training = true, .draw = way.draw, .l0 = l0_behind<L>(net)};
+      Way with = way;
+      with.l0 = l0_behind<L>(net);
       return std::get<L>(steps_).backward(stage, net.parameters().data() + net.offset(L), in, out, slope,
                                           gradient + net.offset(L), further, with);
     }
@@ -100,6 +144,21 @@ class Forward<S, std::tuple<T...>> {
   static constexpr bool begins_centred = std::same_as<StageAt<0>, PreBias>;
 
  private:
+  /// How many samples fit into the second-level cache in front of all stages of the tail, if that is enough for
+  /// products to be worth their packing; else all.
+  template <class Net>
+  Index samples_at_once(const Net& net) const {
+    constexpr std::size_t begin = tail<Net>();
+    Index numbers = 0;
+    bool skips = false;
+    for (std::size_t l = begin; l <= depth; ++l) numbers += net.width(l);
+    net.each_layer([&](const auto& layer, std::size_t l) {
+      if constexpr (requires { layer.skip; }) skips = skips || (l >= begin && layer.skip > 0);
+    });
+    const Index fit = 768 * 1024 / (numbers * static_cast<Index>(sizeof(S))) / rows_per_task * rows_per_task;
+    return fit < 512 || skips || at(begin).sparse() ? at(begin).n : fit;
+  }
+
   template <class X>
   void load(const X& x, Flow<S>& in, const Session& session) {
     if constexpr (is_sparse_samples<X>) {
@@ -248,13 +307,17 @@ class Forward<S, std::tuple<T...>> {
     else
       return false;
   }
-  /// Whether what stands before stage L are codes, which somebody may look at.
-  template <std::size_t L, class Net>
-  static constexpr bool are_codes() {
+  /// Whether what stands before stage l are codes, which somebody may look at.
+  template <class Net>
+  static constexpr bool are_codes_at(std::size_t l) {
     if constexpr (requires { Net::code; })
-      return L == Net::code;
+      return l == Net::code;
     else
       return false;
+  }
+  template <std::size_t L, class Net>
+  static constexpr bool are_codes() {
+    return are_codes_at<Net>(L);
   }
 
   template <std::size_t L, std::size_t last, class Net>
@@ -304,6 +367,8 @@ class Forward<S, std::tuple<T...>> {
   std::array<Flow<S>*, depth + 1> at_{};
   std::tuple<Step<T, S>...> steps_;
   std::array<Buffer, depth> spread_;  // slopes that penalties add to
+  Flow<S> some_;                      // samples that go through the tail
+  Buffer tail_slopes_;
   std::array<Buffer, 2> code_memory_;
   ByColumn<S> by_column_;
   ResidualMemory<S> residual_memory_;

@@ -125,9 +125,9 @@ class Step<Linear<S>, S> {
 
   /// The gradient of W_skip.
   void backward_skip(const Linear<S>& layer, Flow<S>& x, Flow<S>& out, const Slope<S>& dy, S* gradient,
-                     const Session& session) {
-    const Rows<S> all = spread(dy, out.n, out.cols, spread_, session);
-    gradient_of(x, {all.data(), out.n, out.cols}, gradient + layer.in * layer.out, session);
+                     const Way& way) {
+    const Rows<S> all = spread(dy, out.n, out.cols, spread_, way.session);
+    gradient_of(x, {all.data(), out.n, out.cols}, gradient + layer.in * layer.out, way);
   }
 
   Slope<S> backward(const Linear<S>& layer, const S* weights, Flow<S>& in, Flow<S>& out, const Slope<S>& dy,
@@ -144,9 +144,9 @@ class Step<Linear<S>, S> {
     const Rows<S> all = spread(dy, out.n, out.cols, spread_, session);
     const ConstRows<S> slopes(all.data(), out.n, out.cols);
     if (!few) {
-      gradient_of(in, slopes, gradient, session);
+      gradient_of(in, slopes, gradient, way);
       const double* sums = sum_columns(slopes, session, [](S d) { return d; });
-      for (Index j = 0; j < layer.out; ++j) biases[j] = static_cast<S>(sums[j]);
+      for (Index j = 0; j < layer.out; ++j) biases[j] = (way.adds ? biases[j] : S(0)) + static_cast<S>(sums[j]);
     }
     if (!further) return {};
     if (in.sparse()) {
@@ -172,13 +172,14 @@ class Step<Linear<S>, S> {
                {.data = y, .stride = weights.cols, .start = start, .add = start == nullptr, .finish = &finish_ref},
                session);
   }
-  /// gradient = in' * slopes.
-  void gradient_of(Flow<S>& in, const ConstRows<S>& slopes, S* gradient, const Session& session) {
+  /// gradient = in' * slopes, or += if the way adds, which it does for matrices only.
+  void gradient_of(Flow<S>& in, const ConstRows<S>& slopes, S* gradient, const Way& way) {
     if (in.sparse()) {
       by_column_.sort(in.lists, in.lists.values, in.cols);
-      multiply_columns(by_column_, in.cols, slopes, gradient, session);
+      multiply_columns(by_column_, in.cols, slopes, gradient, way.session);
     } else {
-      multiply(view(in.rows(session)).transposed(), view(slopes), {.data = gradient, .stride = slopes.cols()}, session);
+      multiply(view(in.rows(way.session)).transposed(), view(slopes),
+               {.data = gradient, .stride = slopes.cols(), .add = way.adds}, way.session);
     }
   }
 

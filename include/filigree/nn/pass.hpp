@@ -88,24 +88,58 @@ class Pass {
     detail::require(y.rows() == x.rows(), "pass: Y.rows() = ", y.rows(), " must equal X.rows() = ", x.rows());
     const detail::Session session(detail::Execution{executor_, &workspace_});
     const detail::Way way = {.session = session, .training = true, .draw = draw};
-    forward_.template run<0, depth>(net, x, way);
+    constexpr std::size_t tail = decltype(forward_)::template tail<Net>();
+    forward_.template run<0, tail>(net, x, way);
 
-    const Index n = y.rows(), size = n * y.cols(), room = (std::max)(size, Index{1});  // null would mean values alone
+    const Index n = y.rows();
     const S* targets = detail::in_place<S>(y);
     if (targets == nullptr) {
-      S* copied = target_.get<S>(room);
+      S* copied = target_.get<S>((std::max)(n * y.cols(), Index{1}));
       detail::spread_samples(y, copied, session);
       targets = copied;
     }
-    const detail::ConstRows<S> outputs = forward_.at(depth).rows(session), target(targets, n, y.cols());
-    detail::Slope<S> slope;
-    if (gradient != nullptr) {
-      slope.all = slope_.get<S>(room);
-      if constexpr (!detail::sets_gradient<Objective>) std::fill_n(slope.all, size, S(0));
-    }
+    const detail::ConstRows<S> target(targets, n, y.cols());
     double value = 0;
-    bool first = true;
+    detail::Slope<S> slope =
+        forward_.there_and_back(net, detail::is_by_sample<Objective>, gradient, value, way,
+                                [&](const detail::ConstRows<S>& outputs, Index first) {
+                                  return slope_of(objective, outputs, target.middleRows(first, outputs.rows()), n,
+                                                  gradient != nullptr, value, session);
+                                });
+    value += forward_.add_code_losses(net, objective, target, slope, gradient, way);
+    constexpr std::size_t end = decltype(forward_)::begins_centred ? 1 : 0;
+    [&]<std::size_t... L>(std::index_sequence<L...>) {
+      ((slope = forward_.template back<tail - 1 - L>(net, slope, gradient, value, way)), ...);
+    }
+    (std::make_index_sequence<(tail > end ? tail - end : 0)>{});
+    if constexpr (has_codes) {
+      value += forward_.add_residual_losses(net, objective, target, idle_, gradient, way);
+      if (gradient != nullptr) count_idle();
+    }
+    if constexpr (end > 0) forward_.template back<0>(net, slope, gradient, value, way);
     detail::each_term(objective, 1, [&](const auto& term, double factor) {
+      if constexpr (TermOf<decltype(term), Decay>)
+        net.each_layer([&](const auto& layer, std::size_t l) {
+          value += term.add(net.parameters().data() + net.offset(l), layer.weights(), factor,
+                            gradient != nullptr ? gradient + net.offset(l) : nullptr);
+        });
+    });
+    return value;
+  }
+
+  /// The slope by the outputs of some of n samples; adds their losses to the value.
+  template <class Objective, class Target>
+  detail::Slope<S> slope_of(const Objective& objective, const detail::ConstRows<S>& outputs, const Target& targets,
+                            Index n, bool differentiated, double& value, const detail::Session& session) {
+    const detail::ConstRows<S> target(targets.data(), targets.rows(), targets.cols());
+    const double share = n > 0 ? static_cast<double>(outputs.rows()) / static_cast<double>(n) : 1;
+    detail::Slope<S> slope;
+    if (differentiated) {
+      slope.all = slope_.get<S>((std::max)(outputs.size(), Index{1}));  // null would mean values alone
+      if constexpr (!detail::sets_gradient<Objective>) std::fill_n(slope.all, outputs.size(), S(0));
+    }
+    bool first = true;
+    detail::each_term(objective, share, [&](const auto& term, double factor) {
       if constexpr (TermOf<decltype(term), Loss>) {
         if constexpr (detail::sets_gradient<decltype(term)>) {
           value += first && detail::sets_gradient<Objective> ? term.set(outputs, target, factor, slope.all, session)
@@ -120,26 +154,7 @@ class Pass {
       static_assert(has_codes || !TermOf<decltype(term), ResidualLoss>,
                     "filigree: this loss is one of residuals, and needs an autoencoder(...)");
     });
-    slope = forward_.template back<depth - 1>(net, slope, gradient, value, way);
-    value += forward_.add_code_losses(net, objective, target, slope, gradient, way);
-    constexpr std::size_t end = detail::Forward<S, typename Net::StageTuple>::begins_centred ? 1 : 0;
-    [&]<std::size_t... L>(std::index_sequence<L...>) {
-      ((slope = forward_.template back<depth - 2 - L>(net, slope, gradient, value, way)), ...);
-    }
-    (std::make_index_sequence<depth - 1 - end>{});
-    if constexpr (has_codes) {
-      value += forward_.add_residual_losses(net, objective, target, idle_, gradient, way);
-      if (gradient != nullptr) count_idle();
-    }
-    if constexpr (end > 0) forward_.template back<0>(net, slope, gradient, value, way);
-    detail::each_term(objective, 1, [&](const auto& term, double factor) {
-      if constexpr (TermOf<decltype(term), Decay>)
-        net.each_layer([&](const auto& layer, std::size_t l) {
-          value += term.add(net.parameters().data() + net.offset(l), layer.weights(), factor,
-                            gradient != nullptr ? gradient + net.offset(l) : nullptr);
-        });
-    });
-    return value;
+    return slope;
   }
 
   ExecutorRef executor_;

@@ -8,6 +8,7 @@ namespace filigree {
 /// What squared_error() returns.
 struct SquaredError {
   using Kind = Loss;
+  static constexpr bool by_sample = true;
 
   template <Real S>
   double add(const detail::ConstRows<S>& y, const detail::ConstRows<S>& target, double factor, S* gradient,
@@ -28,14 +29,19 @@ struct SquaredError {
     if (y.rows() == 0) return 0;
     const double share = factor / static_cast<double>(y.rows());
     return share * detail::sum_over_rows(y.rows(), session, [&](Index i) {
+             const Index cols = y.cols(), whole = cols / 4 * 4;
+             const S *outputs = y.data() + i * cols, *targets = target.data() + i * cols;
+             S* slopes = gradient != nullptr ? gradient + i * cols : nullptr;
              double sums[4] = {};  // the latency of an addition for each number would be most of the time
-             for (Index j = 0; j < y.cols(); ++j) {
-               const double r = static_cast<double>(y(i, j)) - static_cast<double>(target(i, j));
-               sums[j % 4] += r * r;
-               if (gradient == nullptr) continue;
-               S& slope = gradient[i * y.cols() + j];
-               slope = (adds ? slope : S(0)) + static_cast<S>(2 * share * r);
-             }
+             const auto take = [&](Index j, Index l) {
+               const double r = static_cast<double>(outputs[j + l]) - static_cast<double>(targets[j + l]);
+               sums[l] += r * r;
+               if (slopes == nullptr) return;
+               slopes[j + l] = (adds ? slopes[j + l] : S(0)) + static_cast<S>(2 * share * r);
+             };
+             for (Index j = 0; j < whole; j += 4)
+               for (Index l = 0; l < 4; ++l) take(j, l);
+             for (Index l = 0; l < cols - whole; ++l) take(whole, l);
              return (sums[0] + sums[1]) + (sums[2] + sums[3]);
            });
   }

@@ -19,7 +19,8 @@ namespace filigree {
 /// Of activations: `double add(ConstRows<S> a, double factor, S* gradient, const Session&) const`.
 struct Penalty {};
 /// Of outputs and targets: `double add(ConstRows<S> y, ConstRows<S> target, double factor, S* gradient, const Session&)
-/// const`, whose gradient is that of y.
+/// const`, whose gradient is that of y. `static constexpr bool by_sample = true` says that it is the mean over samples
+/// of what each comes to by itself, and `set`, if there is one, does what add does to a gradient of 0.
 struct Loss {};
 /// Of an autoencoder's codes and its decoder, a linear layer: `double add(detail::CodePass<S>&, double factor) const`,
 /// which adds to the slopes of the codes and to the gradient of the decoder where there is one.
@@ -85,6 +86,16 @@ template <class A, class B>
 inline constexpr bool sets_gradient<Plus<A, B>> = sets_gradient<A>;
 template <class T>
 inline constexpr bool sets_gradient<Scaled<T>> = sets_gradient<T>;
+
+/// Whether the losses of an expression may be computed some samples at a time.
+template <class T>
+inline constexpr bool is_by_sample = TermOf<T, Decay> || requires {
+  requires std::remove_cvref_t<T>::by_sample;
+};
+template <class A, class B>
+inline constexpr bool is_by_sample<Plus<A, B>> = is_by_sample<A>&& is_by_sample<B>;
+template <class T>
+inline constexpr bool is_by_sample<Scaled<T>> = is_by_sample<T>;
 
 /// Calls f(term, factor) for each term of an expression, from left to right.
 template <Term T, class F>
