@@ -12,16 +12,18 @@
 
 namespace filigree {
 
-/// The weights of a sparse autoencoder of two linear layers under the names that files give them.
+/// The weights of a sparse autoencoder or transcoder of two linear layers under the names that files give them; d_out
+/// is d_in but in a transcoder.
 template <Real S>
 struct sae_weights {
   using Matrix = Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   using Vector = Eigen::Matrix<S, Eigen::Dynamic, 1>;
 
-  Matrix W_enc = {}, W_dec = {};  ///< d_in x d_sae, d_sae x d_in
-  Vector b_enc = {}, b_dec = {};  ///< d_sae, d_in; b_enc is b_gate where there are gates
+  Matrix W_enc = {}, W_dec = {};  ///< d_in x d_sae, d_sae x d_out
+  Vector b_enc = {}, b_dec = {};  ///< d_sae, d_out; b_enc is b_gate where there are gates
   Vector threshold = {};          ///< d_sae, of a jump_relu; empty: there is none
   Vector r_mag = {}, b_mag = {};  ///< d_sae, of a gated encoder; empty: there is none
+  Matrix W_skip = {};             ///< d_in x d_out, added to the outputs as x W_skip; empty: there is none
 };
 
 namespace detail {

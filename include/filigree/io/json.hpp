@@ -40,9 +40,7 @@ class JsonObject {
   ///            also if it has a fraction or exponent, or needs more than 64 bits
   template <class T>
   [[nodiscard]] T get(std::string_view key) const {
-    const auto entry = find(key);
-    detail::require(entry != entries_.end(), name_, ": must have a key ", detail::in_quotes(key));
-    const std::string& text = entry->second;
+    const std::string& text = this->text(key);
     const auto require = [&](bool ok, const char* kind) {
       if (!ok) detail::fail(name_, ": ", detail::in_quotes(key), " must be ", kind, ", is ", shown(text));
     };
@@ -75,6 +73,15 @@ class JsonObject {
     return entry == entries_.end() || entry->second == "null" ? fallback : get<T>(key);
   }
 
+  /// The JSON text of a value.
+  ///
+  /// Throws     Error if there is no such key
+  [[nodiscard]] const std::string& text(std::string_view key) const {
+    const auto entry = find(key);
+    detail::require(entry != entries_.end(), name_, ": must have a key ", detail::in_quotes(key));
+    return entry->second;
+  }
+
   /// Gives a key that value, in its old place or at the end.
   ///
   /// Throws     Error if a text is not UTF-8 or a number not finite
@@ -96,11 +103,16 @@ class JsonObject {
       require_utf8(plain);
       text = detail::json_text(plain);
     }
-    const auto entry = find(key);
-    if (entry == entries_.end())
-      entries_.emplace_back(key, text);
+    set(Entry(key, text));
+  }
+
+  /// The same with an entry of another object.
+  void set(const Entry& entry) {
+    const auto old = find(entry.first);
+    if (old == entries_.end())
+      entries_.push_back(entry);
     else
-      entries_[static_cast<std::size_t>(entry - entries_.begin())].second = text;
+      entries_[static_cast<std::size_t>(old - entries_.begin())] = entry;
   }
 
   void erase(std::string_view key) {
