@@ -41,13 +41,10 @@ class TensorReader {
     require(stored.shape == shape, stored.name, ": must have shape ", shape_text(shape), " by ", config_, ", has ",
             shape_text(stored.shape));
     require(stored.type >= Type::float16, stored.name, ": must be floating point, is ", name_of(stored.type));
-    if constexpr (M::IsVectorAtCompileTime)
-      matrix = stored.as<M>();
-    else if (transposed)
-      matrix = stored.as<M>().transpose();
-    else
-      matrix = stored.as<M>();
     taken_.insert(name);
+    matrix = stored.as<M>();
+    if constexpr (!M::IsVectorAtCompileTime)
+      if (transposed) matrix = M(matrix.transpose());
   }
 
   /// Takes factors of the latents, which must be 1 if they are there.

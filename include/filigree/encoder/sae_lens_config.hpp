@@ -14,9 +14,9 @@ namespace detail {
 
 /// What is done to samples before the encoder; old files have a truth value here.
 inline std::string normalization(const JsonObject& json) {
-  const std::string key = "normalize_activations", none = "none";
-  if (!json.contains(key) || json.text(key) == "false") return none;
-  return json.text(key) == "true" ? "expected_average_only_in" : json.get(key, none);
+  const std::string key = "normalize_activations";
+  if (!json.contains(key) || json.text(key) == "false") return "none";
+  return json.text(key) == "true" ? "expected_average_only_in" : json.get<std::string>(key, "none");
 }
 
 }  // namespace detail

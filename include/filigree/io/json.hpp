@@ -26,6 +26,7 @@ class JsonObject {
 
   /// `name` is what messages call it; readers put the file here.
   explicit JsonObject(std::string name = "object") : name_(std::move(name)) {}
+  /// Keys must be UTF-8 and different, values JSON: nobody looks.
   JsonObject(std::string name, std::vector<Entry> entries) : name_(std::move(name)), entries_(std::move(entries)) {}
 
   [[nodiscard]] const std::string& name() const { return name_; }
@@ -87,7 +88,7 @@ class JsonObject {
   /// Throws     Error if a text is not UTF-8 or a number not finite
   template <class T>
   void set(const std::string& key, const T& value) {
-    require_utf8(key);
+    (void)quoted(key);
     std::string text;
     if constexpr (std::same_as<T, bool>) {
       text = value ? "true" : "false";
@@ -99,14 +100,12 @@ class JsonObject {
     } else if constexpr (std::same_as<T, JsonObject>) {
       text = value.text();
     } else {
-      const std::string plain(value);
-      require_utf8(plain);
-      text = detail::json_text(plain);
+      text = quoted(std::string(value));
     }
     set(Entry(key, text));
   }
 
-  /// The same with an entry of another object.
+  /// The same with an entry of another object, as it is.
   void set(const Entry& entry) {
     const auto old = find(entry.first);
     if (old == entries_.end())
@@ -136,9 +135,10 @@ class JsonObject {
     constexpr std::size_t most = 60;
     return value.size() <= most ? value : value.substr(0, most) + "...";
   }
-  static void require_utf8(const std::string& text) {
+  static std::string quoted(const std::string& text) {
     detail::require(detail::invalid_utf8(text) == std::string::npos,
                     "object.set(key, value): ", detail::in_quotes(text), " must be UTF-8");
+    return detail::json_text(text);
   }
 
   std::string name_;
