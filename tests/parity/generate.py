@@ -18,7 +18,7 @@ here = pathlib.Path(__file__).parent
 names = ("longformer", "big_bird", "sparse_transformer", "neighborhood", "simplex", "flex_attention")
 names += ("scaled_dot_product", "reformer", "informer_huggingface", "informer_original")
 names += ("top_k_autoencoder", "batch_top_k_autoencoder", "jump_relu_autoencoder", "gated_autoencoder")
-names += ("matryoshka_autoencoder", "io_files")
+names += ("matryoshka_autoencoder", "io_files", "sae_lens", "sparsify")
 
 head = """# What public implementations compute
 
@@ -56,7 +56,8 @@ def contents(folder):
         shapes = {path.stem: np.load(path) for path in sorted(case.glob("*.npy"))}
         if shapes:
             arrays = ", ".join(f"{name} {'×'.join(map(str, array.shape))}" for name, array in shapes.items())
-            arrays += "".join(f", {path.name}" for path in sorted(case.iterdir()) if path.suffix in (".npz", ".safetensors"))
+            others = (path.name for path in sorted(case.iterdir()) if path.suffix in (".npz", ".safetensors", ".json"))
+            arrays += "".join(f", {name}" for name in others)
             yield f"- {'all cases' if case == folder else case.name}: {arrays}"
 
 

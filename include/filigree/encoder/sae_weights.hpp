@@ -12,7 +12,8 @@
 
 namespace filigree {
 
-/// The weights of a sparse autoencoder of two linear layers under the names that files give them.
+/// The weights of a sparse autoencoder or transcoder of two linear layers under the names that files give them; d_out
+/// is d_in but in a transcoder.
 template <Real S>
 struct sae_weights {
   using Matrix = Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;

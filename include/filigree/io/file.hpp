@@ -115,13 +115,14 @@ class Replacement {
 
 /// All bytes of a file.
 ///
-/// Throws     Error if it is no regular file, cannot be read, or shrinks meanwhile
-inline Bytes read_file(const std::string& path) {
+/// Throws     Error if it is no regular file, has more than `most` bytes, cannot be read, or shrinks meanwhile
+inline Bytes read_file(const std::string& path, std::size_t most = std::size_t(-1)) {
   const auto [file, size] = detail::open_file(path);
+  detail::require(size <= most, path, ": must have at most ", most, " bytes, has ", size);
   return Bytes::filled(size, [&, &file = file](std::span<std::byte> to) {
-    constexpr std::size_t most = std::size_t{1} << 30;
+    constexpr std::size_t at_once = std::size_t{1} << 30;
     while (!to.empty()) {
-      const ssize_t count = ::read(file, to.data(), (std::min)(to.size(), most));
+      const ssize_t count = ::read(file, to.data(), (std::min)(to.size(), at_once));
       if (count < 0 && errno == EINTR) continue;
       detail::require_errno(count >= 0, path, "cannot be read");
       detail::require(count > 0, path, ": ends ", to.size(), " bytes before the size that it had");

@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <string_view>
@@ -14,6 +13,7 @@
 
 #include "filigree/io/array.hpp"
 #include "filigree/io/cursor.hpp"
+#include "filigree/io/json_reader.hpp"
 
 namespace filigree::detail {
 
@@ -39,16 +39,19 @@ struct TensorEntry {
 
 /// Takes the JSON of a header value by value, as nlohmann's sax_parse hands it out, and refuses at once what does not
 /// belong there; so nothing is ever nested deeper than the three levels of the format.
-class SafetensorsHeader {
+class SafetensorsHeader : public JsonReader<SafetensorsHeader> {
  public:
   std::vector<TensorEntry> tensors;
   std::map<std::string, std::string> metadata;
 
   /// `begin` is where the text is in the file.
-  SafetensorsHeader(std::string_view text, std::size_t begin, std::string_view file) : begin_(begin), file_(file) {
-    // The parser takes a byte of 0 for the end, whatever follows.
-    require(text.find('\0') == std::string_view::npos, "must be JSON, has a byte of 0");
-    nlohmann::json::sax_parse(text.begin(), text.end(), this);
+  SafetensorsHeader(std::string_view text, std::size_t begin, std::string_view file) : JsonReader(begin, file) {
+    parse(text);
+  }
+
+  [[nodiscard]] std::string where() const {
+    const std::string header = "the header: ";
+    return level_ < 2 ? header : header + (in_metadata_ ? "\"__metadata__\"" : in_quotes(tensors.back().name)) + ": ";
   }
 
   bool key(std::string& text) {
@@ -127,31 +130,8 @@ class SafetensorsHeader {
   bool boolean(bool) { fail("true and false must not stand here"); }
   bool number_integer(std::int64_t number) { fail("a number must not be negative, got ", number); }
   bool number_float(double, const std::string& text) { fail("a number must be whole and below 2^63, got ", text); }
-  bool binary(nlohmann::json::binary_t&) { fail("binary values are no JSON"); }
-  bool parse_error(std::size_t place, const std::string&, const nlohmann::json::exception& error) {
-    const std::string_view text = error.what();
-    const std::size_t reason = text.find("syntax error");
-    constexpr std::size_t most = 200;  // it quotes the file
-    detail::fail(file_, ": byte ", begin_ + place, ": ", where(),
-                 "the header must be JSON: ", text.substr(reason == std::string_view::npos ? 0 : reason, most));
-  }
 
  private:
-  [[nodiscard]] std::string where() const {
-    return level_ < 2 ? "" : in_metadata_ ? "\"__metadata__\": " : in_quotes(tensors.back().name) + ": ";
-  }
-  template <class... Parts>
-  [[noreturn]] void fail(const Parts&... parts) const {
-    detail::fail(file_, ": the header: ", where(), parts...);
-  }
-  template <class... Parts>
-  void require(bool ok, const Parts&... parts) const {
-    if (!ok) [[unlikely]]
-      fail(parts...);
-  }
-
-  std::size_t begin_;
-  std::string_view file_;
   int level_ = 0;
   bool in_list_ = false, in_metadata_ = false;
   std::set<std::string> names_, keys_;

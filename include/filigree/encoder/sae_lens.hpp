@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Needs nlohmann-json (nlohmann-json3-dev in Debian), so filigree.hpp does not include this header.
+
+#include <string>
+
+#include "filigree/encoder/sae_file.hpp"
+#include "filigree/encoder/sae_lens_config.hpp"
+
+namespace filigree {
+
+namespace detail {
+
+/// Calls f(name in the file, array, rows, cols, whether the file has the transpose) for each array.
+template <class Weights, class F>
+void for_each_tensor(const sae_lens_config& config, Weights& weights, F&& f) {
+  f("W_enc", weights.W_enc, config.d_in, config.d_sae);
+  f("W_dec", weights.W_dec, config.d_sae, config.d_out);
+  f(config.is_gated() ? "b_gate" : "b_enc", weights.b_enc, config.d_sae, 1);
+  f("b_dec", weights.b_dec, config.d_out, 1);
+  if (config.has_thresholds()) f("threshold", weights.threshold, config.d_sae, 1);
+  if (config.is_gated()) f("r_mag", weights.r_mag, config.d_sae, 1);
+  if (config.is_gated()) f("b_mag", weights.b_mag, config.d_sae, 1);
+  if (config.has_skip()) f("W_skip", weights.W_skip, config.d_in, config.d_out, true);
+}
+
+}  // namespace detail
+
+/// Reads an autoencoder in the layout of SAELens, a directory with cfg.json and sae_weights.safetensors.
+/// encoder_of(config) says what it is here; it may be of a kind that is not.
+///
+/// Throws     Error if a file cannot be read, the configuration is out of range, or the weights are not those that it
+///            describes; finetuning factors must be 1
+/// Reference  https://github.com/jbloomAus/SAELens
+template <Real S = float>
+sae_file<sae_lens_config, S> load_sae_lens(const std::string& directory) {
+  const std::string path = directory + "/cfg.json";
+  sae_file<sae_lens_config, S> file{.config = sae_lens_config::read(load_json(path)), .weights = {}};
+  detail::TensorReader tensors(directory + "/sae_weights.safetensors", path);
+  detail::for_each_tensor(file.config, file.weights, tensors);
+  tensors.ones("scaling_factor");
+  tensors.ones("finetuning_scaling_factor");
+  tensors.done();
+  return file;
+}
+
+/// Writes such a directory, which is made if it is not there; each file is replaced whole or not at all.
+///
+/// Throws     Error, before anything is written, if the weights are not those that the configuration describes; or if a
+///            file cannot be written
+template <Real S>
+void save_sae_lens(const std::string& directory, const sae_weights<S>& weights, sae_lens_config config = {}) {
+  const std::string call = "save_sae_lens(directory, weights, config)";
+  if (config.d_in == 0) config.d_in = weights.W_enc.rows();
+  if (config.d_sae == 0) config.d_sae = weights.W_enc.cols();
+  if (config.d_out == 0 || !config.is_transcoder())
+    config.d_out = config.is_transcoder() ? weights.W_dec.cols() : config.d_in;
+  const JsonObject json = detail::document_of(config, call);
+  detail::TensorWriter tensors(call, config.dtype);
+  detail::for_each_tensor(config, weights, tensors);
+  tensors.done(weights);
+  tensors.write(directory, "sae_weights.safetensors", json);
+}
+
+/// Makes a file with rescale_acts_by_decoder_norm the same model without: what multiplied the latents goes into the
+/// encoder, and the decoder's rows get length 1.
+///
+/// Throws     Error if the configuration has no such rescaling
+template <Real S>
+void fold_decoder_norms(sae_file<sae_lens_config, S>& file) {
+  auto& [config, weights] = file;
+  detail::require(config.is_top_k() && config.rescale_acts_by_decoder_norm,
+                  "fold_decoder_norms(file): the configuration must have \"rescale_acts_by_decoder_norm\": true");
+  const typename sae_weights<S>::Vector norms = weights.W_dec.rowwise().norm().cwiseMax(S(1e-8));
+  weights.W_dec.array().colwise() /= norms.array();
+  weights.W_enc.array().rowwise() *= norms.transpose().array();
+  weights.b_enc.array() *= norms.array();
+  config.rescale_acts_by_decoder_norm = false;
+}
+
+}  // namespace filigree

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Needs nlohmann-json (nlohmann-json3-dev in Debian), so filigree.hpp does not include this header.
+
+#include <string>
+
+#include "filigree/encoder/sae_file.hpp"
+#include "filigree/encoder/sparsify_config.hpp"
+
+namespace filigree {
+
+namespace detail {
+
+/// Calls f(name in the file, array, rows, cols, whether the file has the transpose) for each array.
+template <class Weights, class F>
+void for_each_tensor(const sparsify_config& config, Weights& weights, F&& f) {
+  const Index in = config.d_in, latents = config.latents();
+  f("encoder.weight", weights.W_enc, in, latents, true);
+  f("encoder.bias", weights.b_enc, latents, 1);
+  f("W_dec", weights.W_dec, latents, in);
+  f("b_dec", weights.b_dec, in, 1);
+  if (config.skip_connection) f("W_skip", weights.W_skip, in, in, true);
+}
+
+}  // namespace detail
+
+/// Reads an autoencoder or transcoder in the layout of sparsify, a directory with cfg.json and sae.safetensors.
+/// encoder_of(config) says what it is here; it may be of a kind that is not.
+///
+/// Throws     Error if a file cannot be read, the configuration is out of range, or the weights are not those that it
+///            describes
+/// Reference  https://github.com/EleutherAI/sparsify
+template <Real S = float>
+sae_file<sparsify_config, S> load_sparsify(const std::string& directory) {
+  const std::string path = directory + "/cfg.json";
+  sae_file<sparsify_config, S> file{.config = sparsify_config::read(load_json(path)), .weights = {}};
+  detail::TensorReader tensors(directory + "/sae.safetensors", path);
+  detail::for_each_tensor(file.config, file.weights, tensors);
+  tensors.done();
+  file.config.dtype = tensors["encoder.weight"].type;
+  return file;
+}
+
+/// Writes such a directory, which is made if it is not there; each file is replaced whole or not at all.
+///
+/// Throws     Error, before anything is written, if the weights are not those that the configuration describes; or if a
+///            file cannot be written
+template <Real S>
+void save_sparsify(const std::string& directory, const sae_weights<S>& weights, sparsify_config config = {}) {
+  const std::string call = "save_sparsify(directory, weights, config)";
+  if (config.d_in == 0) {
+    config.d_in = weights.W_enc.rows();
+    if (config.num_latents == 0) config.num_latents = weights.W_enc.cols();
+  }
+  const JsonObject json = detail::document_of(config, call);
+  detail::TensorWriter tensors(call, config.dtype);
+  detail::for_each_tensor(config, weights, tensors);
+  tensors.done(weights);
+  tensors.write(directory, "sae.safetensors", json);
+}
+
+}  // namespace filigree
