@@ -21,7 +21,7 @@ Matrix logistic(const Matrix& z) { return (1 + (-z.array()).exp()).inverse().mat
 
 TEST_CASE("the cost and the gradient of the exercise") {
   Random random(621);
-  for (const Index n : {1, 10, 500}) {
+  for (const Index n : {1, 10, 500, 10000}) {  // the last more than go through the decoder at once
     const Index visible = 16, hidden = 7;
     const double lambda = 1e-4, beta = 3, rho = 0.01;
     Matrix x(n, visible);

@@ -216,3 +216,34 @@ TEST_CASE("networks refuse what does not fit") {
   CHECK_THROWS_WITH(pass.loss(net, Matrix(2, 4), Matrix(3, 5), fg::squared_error()),
                     "filigree: pass: Y.rows() = 3 must equal X.rows() = 2");
 }
+
+TEMPLATE_TEST_CASE("many samples, which go through narrow layers some at a time", "", float, double) {
+  using S = TestType;
+  test::Random random(645);
+  const Index n = 30000, part = 1000;
+  const auto net = fg::network(fg::linear<S>(3, 4) | fg::tanh() | fg::linear<S>(4, 2), 3);
+  const test::Matrix<S> x = test::normal<S>(random, n, 3);
+  test::Matrix<S> y = test::normal<S>(random, n, 2).cwiseAbs();
+  y.array().colwise() /= y.rowwise().sum().array().eval();
+  const auto objective = fg::cross_entropy() + 0.3 * fg::squared_error() + 0.1 * fg::weight_decay();
+  fg::Pass pass(net), by_parts(net);
+  typename std::remove_cvref_t<decltype(net)>::Vector gradient, some;
+  const double value = pass.gradient(net, x, y, objective, gradient);
+  Eigen::VectorXd sum = Eigen::VectorXd::Zero(gradient.size());
+  double expected = 0;
+  for (Index first = 0; first < n; first += part) {
+    expected += by_parts.gradient(net, x.middleRows(first, part), y.middleRows(first, part), objective, some);
+    sum += some.template cast<double>();
+  }
+  const double parts = static_cast<double>(n / part), tolerance = std::is_same_v<S, float> ? 1e-5 : 1e-12;
+  CHECK(value == Approx(expected / parts).epsilon(tolerance));
+  CHECK(pass.loss(net, x, y, objective) == Approx(value).epsilon(1e-13));
+  CHECK((gradient.template cast<double>() - sum / parts).norm() <= tolerance * gradient.norm());
+  fg::thread_pool pool(3);
+  fg::Pass threaded(net, fg::ExecutorRef(pool));
+  CHECK(threaded.gradient(net, x, y, objective, some) == value);
+  CHECK(test::same(some, gradient));
+  CHECK(pass.gradient(net, Eigen::SparseMatrix<S, Eigen::RowMajor>(x.sparseView()), y, objective, some) ==
+        Approx(value).epsilon(1e-13));
+  CHECK((some - gradient).norm() <= S(tolerance) * gradient.norm());
+}
