@@ -39,7 +39,8 @@ struct ProductTarget {
 ///
 /// Both are packed: b as panels of columns, some of which stay in the second-level cache while rows of a stream by. A b
 /// that fits there as a whole is packed first, and each task packs its rows of a; otherwise a is packed first, and each
-/// task packs its panels, which never reach memory.
+/// task packs its panels, which never reach memory. What stands as a panel does, or as a group, is read where it is, if
+/// its rows are near to each other.
 template <Real S>
 class MatrixProduct {
  public:
@@ -48,6 +49,9 @@ class MatrixProduct {
     panels_ = (b.cols + kernels_.width - 1) / kernels_.width;
     groups_ = (a.rows + kernels_.height - 1) / kernels_.height;
     most_ = 256 * 1024 / (kernels_.width * static_cast<Index>(sizeof(S)));
+    constexpr Index near = 1024 / static_cast<Index>(sizeof(S));
+    a_in_place_ = a.row_stride == 1 && a.col_stride <= near;
+    b_in_place_ = b.col_stride == 1 && b.row_stride <= near && groups_ <= 8;  // vectors there may lie across lines
   }
 
   void run() {
@@ -129,12 +133,21 @@ class MatrixProduct {
     const Index width = kernels_.width, height = kernels_.height, depth = stretch.depth;
     const Index c0 = panel * width, cols = (std::min)(width, b_.cols - c0);
     const Index whole = std::clamp<Index>(a_.rows / height, groups.begin, groups.end);
+    const kernel::Strided<const S> keys =
+        in_place(panel) ? kernel::Strided<const S>{b_.data + stretch.from * b_.row_stride + c0, b_.row_stride}
+                        : kernel::Strided<const S>{b, width};
+    const kernel::Groups<S> packed = {a, height * depth, height};
+    const kernel::Groups<S> queries =
+        a_in_place_
+            ? kernel::Groups<S>{a_.data + stretch.from * a_.col_stride + groups.begin * height, height, a_.col_stride}
+            : packed;
     S* to = out_.data + groups.begin * height * out_.stride + c0;
     const auto begin = [&](const S* at, Index stride) -> kernel::Strided<const S> {
       return stretch.start != nullptr ? kernel::Strided<const S>{stretch.start + c0, 0}
                                       : kernel::Strided<const S>{at, stride};
     };
-    kernels_.multiply_panel(a, whole - groups.begin, b, depth, begin(to, out_.stride), {to, out_.stride}, cols);
+    kernels_.multiply_panel(queries, whole - groups.begin, keys, depth, begin(to, out_.stride), {to, out_.stride},
+                            cols);
     S* tile = scratch.tile.template get<S>(height * width);
     for (Index g = whole; g < groups.end; ++g) {
       const Index rows = (std::min)(height, a_.rows - g * height);
@@ -143,17 +156,22 @@ class MatrixProduct {
         std::fill_n(tile, height * width, S(0));
         for (Index i = 0; i < rows; ++i) std::copy_n(corner + i * out_.stride, cols, tile + i * width);
       }
-      kernels_.multiply_panel(a + (g - groups.begin) * height * depth, 1, b, depth, begin(tile, width), {tile, width},
-                              cols);
+      kernels_.multiply_panel({packed.data + (g - groups.begin) * packed.stride, packed.stride, packed.step}, 1, keys,
+                              depth, begin(tile, width), {tile, width}, cols);
       for (Index i = 0; i < rows; ++i) std::copy_n(tile + i * width, cols, corner + i * out_.stride);
     }
+  }
+
+  /// Whether a panel is read where it stands: vectors must not reach beyond the last row.
+  [[nodiscard]] bool in_place(Index panel) const {
+    return b_in_place_ && ((panel + 1) * kernels_.width <= b_.cols || b_.cols % kernels_.lanes == 0);
   }
 
   /// Panels one after the other; columns beyond the last are 0. Rows of b give to all panels before the next does, for
   /// each may lie in a page of its own.
   void pack_panels(const Part& panels, const Stretch& stretch, S* to) const {
     const Index width = kernels_.width, depth = stretch.depth;
-    if (depth == 0) return;
+    if (depth == 0 || in_place(panels.end - 1)) return;
     const S* at = b_.data + stretch.from * b_.row_stride;
     const auto cols = [&](Index p) { return (std::min)(width, b_.cols - p * width); };
     if (b_.row_stride == 1 && b_.col_stride != 1) {
@@ -173,12 +191,13 @@ class MatrixProduct {
       }
   }
 
-  /// Groups one after the other; missing rows of the last one are 0.
+  /// Groups one after the other, if they cannot be read in place; missing rows of the last one are 0.
   void pack_groups(const Part& groups, const Stretch& stretch, S* to) const {
     const Index height = kernels_.height, depth = stretch.depth;
     for (Index g = groups.begin; g < groups.end; ++g, to += depth * height) {
       const S* at = a_.data + g * height * a_.row_stride + stretch.from * a_.col_stride;
       const Index present = (std::min)(height, a_.rows - g * height);
+      if (a_in_place_ && present == height) continue;
       if (a_.col_stride == 1 && present == height) {
         kernels_.pack_group(at, a_.row_stride, depth, to);
         continue;
@@ -199,6 +218,7 @@ class MatrixProduct {
   const Session& session_;
   const kernel::Kernels<S>& kernels_;
   Index panels_, groups_, most_;  // most: features of a panel of 256 KiB
+  bool a_in_place_, b_in_place_;
   bool finished_ = false;
 };
 

@@ -79,7 +79,7 @@ struct Kernels {
   void (*score_part)(const Real* q, const Real* k, Index d, Real scale, Real* out, Index stride, Index begin,
                      Index end);
   void (*score_run)(const Real* q, const Real* panels, Index begin, Index end, Index d, Real scale, Real* out);
-  void (*multiply_panel)(const Real* a, Index groups, const Real* b, Index d, Strided<const Real> start,
+  void (*multiply_panel)(Groups<Real> a, Index groups, Strided<const Real> b, Index d, Strided<const Real> start,
                          Strided<Real> out, Index count);
   void (*append_panel)(const Real* q, Index groups, const Real* k, Index d, Real scale, Column first,
                        Candidates<Real> rows);

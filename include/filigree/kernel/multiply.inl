@@ -5,8 +5,8 @@
 // The first `count` columns of a panel, which `vectors` vectors hold; nothing is read or written beside them. A chain
 // begins at `start`: at what there is, with the strides of `out`, or at one row for all, with stride 0.
 template <int vectors = 1, bool whole = true>
-inline void multiply_panel(const Real* a /*[groups][d][height]*/, Index groups, const Real* b /*[d][width]*/, Index d,
-                           Strided<const Real> start /*[groups * height][.]*/,
+inline void multiply_panel(Groups<Real> a /*[groups][d][height]*/, Index groups, Strided<const Real> b /*[d][width]*/,
+                           Index d, Strided<const Real> start /*[groups * height][.]*/,
                            Strided<Real> out /*[groups * height][.]*/, Index count) {
   if constexpr (vectors < cols) {
     if (count > vectors * lanes) return multiply_panel<vectors + 1>(a, groups, b, d, start, out, count);
@@ -15,7 +15,7 @@ inline void multiply_panel(const Real* a /*[groups][d][height]*/, Index groups, 
     if (count % lanes != 0) return multiply_panel<vectors, false>(a, groups, b, d, start, out, count);
   }
   const Index last = (vectors - 1) * lanes, rest = count - last;
-  for (Index g = 0; g < groups; ++g, a += d * height) {
+  for (Index g = 0; g < groups; ++g, a.data += a.stride) {
     Vec acc[height][vectors];
     FILIGREE_UNROLL
     for (int r = 0; r < height; ++r, start.data += start.stride) {
@@ -23,7 +23,7 @@ inline void multiply_panel(const Real* a /*[groups][d][height]*/, Index groups, 
       for (int c = 0; c < vectors; ++c)
         acc[r][c] = whole || c * lanes < last ? load(start.data + c * lanes) : load_first(start.data + last, rest);
     }
-    add_products(a, b, d, acc);
+    add_products(a.data, b.data, d, acc, a.step, b.stride);
     FILIGREE_UNROLL
     for (int r = 0; r < height; ++r, out.data += out.stride) {
       FILIGREE_UNROLL

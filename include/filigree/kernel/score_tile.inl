@@ -14,9 +14,10 @@ struct Tile {
 // Continues the chains in acc by d more features.
 template <int rows, int vectors>
 [[gnu::always_inline]] inline void add_products(const Real* q /*[d][height]*/, const Real* k /*[d][width]*/, Index d,
-                                                Vec (&acc)[rows][vectors]) {
+                                                Vec (&acc)[rows][vectors], Index q_step = height,
+                                                Index k_step = width) {
   FILIGREE_UNROLL_TWICE
-  for (Index f = 0; f < d; ++f, q += height, k += width) {
+  for (Index f = 0; f < d; ++f, q += q_step, k += k_step) {
     Vec key[vectors];
     FILIGREE_UNROLL
     for (int c = 0; c < vectors; ++c) key[c] = load(k + c * lanes);

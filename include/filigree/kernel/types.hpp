@@ -53,6 +53,13 @@ struct Strided {
   Index stride;
 };
 
+/// Groups of rows, `stride` apart; the rows of one stand side by side, and their features `step` apart.
+template <class Real>
+struct Groups {
+  const Real* data;
+  Index stride, step;
+};
+
 /// Columns [begin, end) of a tile.
 struct Segment {
   Index begin, end;
