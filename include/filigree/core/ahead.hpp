@@ -16,7 +16,10 @@ namespace filigree::detail {
 class Ahead {
  public:
   /// Forgets what is still wanted.
-  void clear() { first_ = count_ = lines_ = 0; }
+  void clear() {
+    first_ = count_ = 0;
+    lines_ = 0;
+  }
 
   /// Whether there is no room for three more.
   [[nodiscard]] bool full() const { return count_ + 3 > most; }
