@@ -86,7 +86,7 @@ void compare(fg::Index samples) {
             error));
   print("Gated", problem,
         learn(problem, fg::pre_bias() | fg::gated(width, latents),
-              error + 1.6 * fg::gate_l1() + fg::gate_reconstruction()));
+              error + 1.0 * fg::gate_l1() + fg::gate_reconstruction()));
   // L1 takes half its factor off each coefficient: fewer than this many active latents would cost it the small ones.
   print("L1", problem, learn(problem, linear | fg::relu() | fg::penalize(0.5 * fg::l1()), error));
 }
