@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Which sparse autoencoder says most with few latents? Five of them learn to write digits of 64 pixels with 4, 8 or 16
+// Which sparse autoencoder says most with few latents? Five of them learn to write digits of 64 pixels with 16, 8 or 4
 // of 128 latents, from one half of the digits, and are measured on the other: by the squared error over that of the
 // mean digit, and by how well a linear classifier reads digits from codes, and from pixels. For errors to compare, all
 // have as many active latents on that other half: the threshold of BatchTopK and the factors of penalties are what
@@ -129,7 +129,7 @@ int main(int count, char** words) try {
     std::cerr << "digits_sae [epochs [active latents...]]\n";
     return 2;
   }
-  if (numbers.empty()) numbers = {4, 8, 16};
+  if (numbers.empty()) numbers = {16, 8, 4};
   compare(epochs, numbers);
 } catch (const std::exception& error) {
   std::cerr << error.what() << "\n";
