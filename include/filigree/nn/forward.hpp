@@ -74,7 +74,8 @@ class Forward<S, std::tuple<T...>> {
     if (some >= n) return through(0, way);
     const ConstRows<S> in = all.rows(way.session);
     Slope<S> slopes;
-    if (begin > 0 && gradient != nullptr) slopes.all = tail_slopes_.template get<S>(n * in.cols());
+    if (begin > (begins_centred ? 1 : 0) && gradient != nullptr)
+      slopes.all = tail_slopes_.template get<S>(n * in.cols());
     Way with = way;
     at_[begin] = &some_;
     for (Index first = 0; first < n; first += some) {
