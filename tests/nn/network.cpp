@@ -247,3 +247,16 @@ TEMPLATE_TEST_CASE("many samples, which go through narrow layers some at a time"
         Approx(value).epsilon(1e-13));
   CHECK((some - gradient).norm() <= S(tolerance) * gradient.norm());
 }
+
+TEST_CASE("many samples in a network that begins with a bias") {
+  Random random(646);
+  auto net = fg::network(fg::pre_bias() | fg::linear<double>(3, 4) | fg::tanh() | fg::linear<double>(4, 3), 3);
+  net.parameters() = 0.5 * test::normal<double>(random, net.parameters().size(), 1);
+  const Matrix x = test::normal<double>(random, 500, 3), y = test::normal<double>(random, 500, 3);
+  const Matrix many_x = x.replicate(40, 1), many_y = y.replicate(40, 1);
+  fg::Pass pass(net);
+  Vector gradient, expected;
+  const double value = pass.gradient(net, x, y, half_error, expected);
+  CHECK(pass.gradient(net, many_x, many_y, half_error, gradient) == Approx(value).epsilon(1e-12));
+  CHECK(test::relative(gradient, expected) < 1e-12);
+}

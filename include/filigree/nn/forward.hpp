@@ -74,7 +74,8 @@ class Forward<S, std::tuple<T...>> {
     if (some >= n) return through(0, way);
     const ConstRows<S> in = all.rows(way.session);
     Slope<S> slopes;
-    if (begin > 0 && gradient != nullptr) slopes.all = tail_slopes_.template get<S>(n * in.cols());
+    if (begin > (begins_centred ? 1 : 0) && gradient != nullptr)
+      slopes.all = tail_slopes_.template get<S>(n * in.cols());
     Way with = way;
     at_[begin] = &some_;
     for (Index first = 0; first < n; first += some) {
@@ -174,7 +175,7 @@ class Forward<S, std::tuple<T...>> {
   template <class T0, class Net>
   double add_code_loss(const T0& term, double factor, const Net& net, const ConstRows<S>& target, const Slope<S>& slope,
                        S* gradient, const Way& way) {
-    static_assert(is_linear<StageAt<depth - 1>>,
+    static_assert(is_linear<StageAt<depth - 1>> && are_codes<depth - 1, Net>(),
                   "filigree: this loss is one of codes: it needs an autoencoder whose decoder is one linear layer");
     const Index at = net.offset(depth - 1), weights = net.template stage<depth - 1>().weights();
     require(
