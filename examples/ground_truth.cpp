@@ -4,10 +4,10 @@
 // as there are atoms: one that understands has 3 of them active on average, and leaves 256 unused. Its atoms are
 // matched with the true ones, a mean cosine of 1 says that all are found; codes and errors are those of new samples.
 //
-// Noise alone would be an error of 0.01, which matching pursuit with the true atoms reaches. All are far from that:
-// atoms overlap, and an encoder of one layer cannot take one away before it looks for the next. TopK keeps 3 even where
-// there are 1 or 5. Gated loses some atoms, whose gates close before they have found anything, and a lower factor loses
-// fewer.
+// Noise alone would be an error of 0.01, and orthogonal matching pursuit with the true atoms reaches it. All are far
+// from that: atoms overlap, and an encoder of one layer cannot take one away before it looks for the next. TopK keeps 3
+// even where there are 1 or 5. Gated loses some atoms, and fewer with a lower factor, but then it has more latents
+// active.
 //
 //   ground_truth [samples]
 #include <cstdio>
