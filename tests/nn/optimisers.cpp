@@ -91,3 +91,25 @@ TEST_CASE("schedules") {
   CHECK_THROWS_WITH(fg::warm_up(0), "filigree: warm_up(steps): steps must be at least 1, got 0");
   CHECK_THROWS_WITH(fg::cosine(5, 5), "filigree: cosine(steps, warm): warm must be from 0 to 4, got 5");
 }
+
+TEMPLATE_TEST_CASE("moments of what has no gradient any more fade to 0", "", float, double) {
+  using S = TestType;
+  const auto check = [](const auto& optimiser) {
+    using Opt = std::remove_cvref_t<decltype(optimiser)>;
+    S value = 1, gradient = 1;
+    std::vector<S> moments(Opt::moments);
+    const fg::Parameters<S> parameters{&value, &gradient, moments.data(), 1, true};
+    for (Index step = 1; step <= 20000; ++step) {
+      optimiser.step(parameters, step, 1.0);
+      gradient = 0;
+    }
+    for (const S moment : moments) CHECK(moment == S(0));
+    const S before = value;
+    gradient = -1;  // and it comes back
+    optimiser.step(parameters, 20001, 1.0);
+    CHECK(value > before);
+  };
+  check(fg::adam{.beta2 = 0.9});
+  check(fg::adamw{.beta2 = 0.9, .decay = 0});
+  check(fg::sgd{.momentum = 0.9});
+}

@@ -28,8 +28,8 @@ struct adam {
     S *m = p.moments, *v = p.moments + p.count;
     for (Index i = 0; i < p.count; ++i) {
       const S g = p.gradient[i];
-      m[i] = b1 * m[i] + c1 * g;
-      v[i] = b2 * v[i] + c2 * g * g;
+      m[i] = detail::faded(b1 * m[i] + c1 * g);
+      v[i] = detail::faded(b2 * v[i] + c2 * g * g);
       p.values[i] -= size * m[i] / (std::sqrt(v[i]) / root + least);
     }
   }

@@ -17,7 +17,7 @@ struct sgd {
   void step(const Parameters<S>& p, Index, double factor) const {
     const S decay = static_cast<S>(momentum), size = static_cast<S>(rate * factor);
     for (Index i = 0; i < p.count; ++i) {
-      p.moments[i] = decay * p.moments[i] + p.gradient[i];
+      p.moments[i] = detail::faded(decay * p.moments[i] + p.gradient[i]);
       p.values[i] -= size * p.moments[i];
     }
   }
