@@ -42,6 +42,20 @@ TEST_CASE("a tied start") {
   }
 }
 
+TEST_CASE("a gated encoder is tied and gets new directions like a linear one") {
+  Random random(704);
+  auto sae = fg::autoencoder(fg::pre_bias() | fg::gated(6, 40), fg::linear(40, 6), 3);
+  fg::tie(sae);
+  CHECK(test::same(Matrix<float>(sae.weights<1>()), Matrix<float>(sae.weights<2>().transpose())));
+  sae.biases<1>().setOnes();
+  const Matrix<float> x = test::normal<float>(random, 1, 6);  // the one direction there is
+  const Index dead[] = {7};
+  fg::resample(sae, dead, x, 1);
+  for (Index e = 0; e < 120; ++e) CHECK(sae.biases<1>()[e] == (e % 40 == 7 ? 0.0F : 1.0F));
+  CHECK(sae.weights<2>().row(7).dot(x.row(0)) == Approx(x.norm()));
+  CHECK(sae.weights<1>().col(7).norm() == Approx(0.2));
+}
+
 TEST_CASE("training keeps rows of length 1, and moves along the sphere") {
   Random random(702);
   const Matrix<double> x = test::normal<double>(random, 60, 5);

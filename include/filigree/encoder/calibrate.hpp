@@ -58,6 +58,7 @@ class Largest {
 /// it chose among all of them together. So k latents are active on average over these samples, exactly if no two
 /// numbers tie at t.
 ///
+/// Samples of training may be too easy: on others more latents may be active. Those that it has not seen tell better.
 /// Shapes     X: N x inputs, the more the better
 /// Cost       encoding of N samples, and O(k N) memory
 /// Throws     Error if X has no rows, or X.cols() is not inputs()

@@ -13,7 +13,8 @@ namespace filigree {
 
 /// Gives dead latents new directions: each becomes that of a sample, drawn with a chance that grows as the square of
 /// the sample's squared error. The row of the decoder has length 1, the column of the encoder 0.2 times the mean length
-/// of those of the other latents, and its bias is 0. With pre_bias(), directions are those from the bias.
+/// of those of the other latents, and its bias is 0, as are all three of a gated one. With pre_bias(), directions are
+/// those from the bias.
 ///
 /// Training that goes on should do so with new moments, as fit does.
 /// Throws     Error if it is a transcoder, X has no rows or not the autoencoder's inputs, or a latent is out of range
@@ -23,7 +24,8 @@ void resample(Autoencoder<std::tuple<E...>, std::tuple<D>>& sae, std::span<const
               std::uint64_t seed) {
   using S = typename Autoencoder<std::tuple<E...>, std::tuple<D>>::Scalar;
   constexpr std::size_t decoder = sizeof...(E), encoder = detail::first_linear<E...>();
-  static_assert(encoder < sizeof...(E), "filigree: resample(sae, dead, X, seed): the encoder has no linear layer");
+  static_assert(encoder < sizeof...(E),
+                "filigree: resample(sae, dead, X, seed): the encoder has no linear or gated layer");
   detail::require(sae.outputs() == sae.inputs(),
                   "resample(sae, dead, X, seed): samples are no directions for the outputs of a transcoder");
   detail::require(samples.rows() >= 1, "resample(sae, dead, X, seed): X must have at least 1 row");
@@ -68,7 +70,8 @@ void resample(Autoencoder<std::tuple<E...>, std::tuple<D>>& sae, std::span<const
     direction /= size;
     out.row(j) = direction.cast<S>();
     in.col(j) = (length * direction).transpose().cast<S>();
-    sae.template biases<encoder>()[j] = S(0);
+    auto biases = sae.template biases<encoder>();
+    for (Index b = j; b < biases.size(); b += latents) biases[b] = S(0);
   }
 }
 

@@ -37,10 +37,10 @@ auto geometric_median(const X& samples) {
 
 namespace detail {
 
-/// Number of the first linear layer among stages.
+/// Number of the first linear or gated layer among stages.
 template <class... T>
 constexpr std::size_t first_linear() {
-  constexpr bool linear[] = {is_linear<T>..., true};
+  constexpr bool linear[] = {(is_linear<T> || is_gated<T>)..., true};
   std::size_t at = 0;
   while (!linear[at]) ++at;
   return at;
@@ -48,8 +48,8 @@ constexpr std::size_t first_linear() {
 
 }  // namespace detail
 
-/// Starts the decoder of an autoencoder of two linear layers as the transpose of its encoder, rows of length 1, and the
-/// encoder as the transpose of that.
+/// Starts the decoder of an autoencoder, a linear layer behind a linear or gated one, as the transpose of its encoder,
+/// rows of length 1, and the encoder as the transpose of that.
 ///
 /// Throws     Error if the outputs are not as many as the inputs
 /// Reference  Gao et al., arXiv:2406.04093, appendix A.1
@@ -57,7 +57,7 @@ template <class... E, class D>
 void tie(Autoencoder<std::tuple<E...>, std::tuple<D>>& sae) {
   constexpr std::size_t decoder = sizeof...(E);
   constexpr std::size_t encoder = detail::first_linear<E...>();
-  static_assert(encoder < sizeof...(E), "filigree: tie(sae): the encoder has no linear layer");
+  static_assert(encoder < sizeof...(E), "filigree: tie(sae): the encoder has no linear or gated layer");
   detail::require(sae.outputs() == sae.inputs(), "tie(sae): the decoder puts out ", sae.outputs(),
                   " columns, and the encoder takes ", sae.inputs());
   auto from = sae.template weights<encoder>();
