@@ -117,11 +117,23 @@ TEST_CASE("keys that mean nothing here stay, and old spellings where nothing cha
   CHECK_THROWS_WITH(fg::save_sae_lens(folder / "x", weights_for("topk"), config),
                     "filigree: save_sae_lens(directory, weights, config): config.k is 5, but the other keys of "
                     "config.json make 4 of it");
+  config.k = 4;
+  config.architecture = "jumprelu";
+  CHECK_THROWS_WITH(fg::save_sae_lens(folder / "x", weights_for("jumprelu"), config),
+                    "filigree: save_sae_lens(directory, weights, config): config.activation_fn is \"relu\", but the "
+                    "other keys of config.json make \"topk\" of it");
   CHECK(test::content(folder / "x/cfg.json") == changed);
+  config.architecture = "topk";
+  config.k = 5;
   config.json.erase("activation_fn_str");
   config.json.erase("activation_fn_kwargs");
   fg::save_sae_lens(folder / "x", weights_for("topk"), config);
   CHECK(fg::encoder_of(fg::load_sae_lens(folder / "x").config) == "linear(6, 20) | top_k(5) | relu()");
+
+  fg::sae_lens_config other = config_of(R"({"d_in": 6, "d_sae": 20, "activation_fn": "tanh-relu"})");
+  other.activation_fn = "relu";
+  fg::save_sae_lens(folder / "z", weights_for("standard"), other);
+  CHECK(fg::load_sae_lens(folder / "z").config.activation_fn == "relu");
 
   fg::sae_lens_config fresh{.architecture = "topk", .k = 3};
   fresh.json.set("metadata", fg::JsonObject("m", {{"hook_name", "\"blocks.8\""}}));

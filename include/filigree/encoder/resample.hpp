@@ -17,7 +17,8 @@ namespace filigree {
 /// those from the bias.
 ///
 /// Training that goes on should do so with new moments, as fit does.
-/// Throws     Error if it is a transcoder, X has no rows or not the autoencoder's inputs, or a latent is out of range
+/// Throws     Error if the outputs are not as many as the inputs, X has no rows or not the autoencoder's inputs, or a
+///            latent is out of range
 /// Reference  Bricken et al. 2023, "Towards Monosemanticity", appendix "Neuron resampling"
 template <class... E, class D, DenseExpression X>
 void resample(Autoencoder<std::tuple<E...>, std::tuple<D>>& sae, std::span<const Index> dead, const X& samples,

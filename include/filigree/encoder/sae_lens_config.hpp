@@ -80,7 +80,8 @@ struct sae_lens_config {
     keys.set("dtype", name_of(dtype));
     keys.set("apply_b_dec_to_input", apply_b_dec_to_input);
     keys.set("normalize_activations", normalize_activations);
-    if (activation_fn != "relu") keys.set("activation_fn", activation_fn);
+    const bool named = json.contains("activation_fn") || json.contains("activation_fn_str");
+    if (named || activation_fn != "relu") keys.set("activation_fn", activation_fn);
     if (is_top_k()) {
       keys.set("k", k);
       keys.set("rescale_acts_by_decoder_norm", rescale_acts_by_decoder_norm);

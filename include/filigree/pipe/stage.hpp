@@ -26,7 +26,8 @@ struct Pattern {};
 /// Changes the value of each present entry: `S map(S value, Index p, Index j, const Grid&) const`. May also have `void
 /// map_all(S* values, Index count) const`, the same for many, and `S slope(S x, S y) const`, the derivative at x, where
 /// y is what x becomes: then it is a layer of networks too. `static constexpr bool slope_of_value = true` says that the
-/// slope looks at y alone, so that x need not be kept.
+/// slope looks at y alone, so that x need not be kept, and neither it nor map at p or the number of rows, so that a
+/// network may take some at a time.
 struct Map {};
 /// Makes entries absent by value: `void apply(Row<S>&) const`, which keeps NaN.
 struct Selector {};
