@@ -20,6 +20,12 @@ const std::string everything =
 
 }  // namespace
 
+TEST_CASE("a number too small for a double is 0, as in Python") {
+  const fg::JsonObject object = fg::parse_json(fg::Bytes::copy(std::string(R"({"x": 1e-999, "y": -2.5})")), "text");
+  CHECK(object.get<double>("x") == 0);
+  CHECK(object.get<double>("y") == -2.5);
+}
+
 TEST_CASE("an object is written as Python writes it, with every digit") {
   CHECK(parse(everything).text() == everything);
   CHECK(parse(" {\n} \n").text() == "{}");

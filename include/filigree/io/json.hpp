@@ -55,14 +55,17 @@ class JsonObject {
       require(text.starts_with('{'), "an object");
       const std::string inner = name_ + ": " + detail::in_quotes(key);
       return JsonObject(inner, detail::JsonObjectReader(text, inner).entries);
+    } else if constexpr (std::same_as<T, double>) {
+      const auto number = nlohmann::json::parse(text);
+      require(number.is_number(), "a number");
+      return number.get<double>();
     } else {
-      static_assert(std::same_as<T, Index> || std::same_as<T, double>,
+      static_assert(std::same_as<T, Index>,
                     "object.get<T>(key): T must be bool, Index, double, std::string or JsonObject");
       T value = 0;
       const char* const end = text.data() + text.size();
       const auto read = std::from_chars(text.data(), end, value);
-      require(read.ec == std::errc() && read.ptr == end,
-              std::same_as<T, double> ? "a number" : "a whole number of at most 63 bits");
+      require(read.ec == std::errc() && read.ptr == end, "a whole number of at most 63 bits");
       return value;
     }
   }

@@ -77,6 +77,11 @@ class Forward<S, std::tuple<T...>> {
     if (begin > (begins_centred ? 1 : 0) && gradient != nullptr)
       slopes.all = tail_slopes_.template get<S>(n * in.cols());
     Way with = way;
+    const struct Whole {  // even if a loss throws
+      Flow<S>*& at;
+      Flow<S>& all;
+      ~Whole() { at = &all; }
+    } whole{at_[begin], all};
     at_[begin] = &some_;
     for (Index first = 0; first < n; first += some) {
       const Index count = (std::min)(some, n - first), size = count * in.cols();
@@ -85,7 +90,6 @@ class Forward<S, std::tuple<T...>> {
       if (slopes.all != nullptr) std::copy_n(slope.all, size, slopes.all + first * in.cols());
       with.adds = true;
     }
-    at_[begin] = &all;
     return slopes;
   }
 
@@ -154,7 +158,7 @@ class Forward<S, std::tuple<T...>> {
     bool skips = false;
     for (std::size_t l = begin; l <= depth; ++l) numbers += net.width(l);
     net.each_layer([&](const auto& layer, std::size_t l) {
-      if constexpr (requires { layer.skip; }) skips = skips || (l >= begin && layer.skip > 0);
+      if constexpr (is_linear<std::remove_cvref_t<decltype(layer)>>) skips = skips || (l >= begin && layer.skip > 0);
     });
     const Index fit = 768 * 1024 / (numbers * static_cast<Index>(sizeof(S))) / rows_per_task * rows_per_task;
     return fit < 512 || skips || at(begin).sparse() ? at(begin).n : fit;

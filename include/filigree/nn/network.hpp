@@ -37,7 +37,7 @@ class Network {
     std::apply([&](const auto&... stage) { (measure(stage), ...); }, stages_);
     widths_[depth] = width;
     each_layer([&](const auto& layer, std::size_t) {
-      if constexpr (requires { layer.skip; })
+      if constexpr (detail::is_linear<std::remove_cvref_t<decltype(layer)>>)
         detail::require(layer.skip == 0 || layer.skip == widths_[0], "linear(", layer.in, ", ", layer.out,
                         ").skip_connection(", layer.skip, "): the network takes ", widths_[0], " columns");
     });
@@ -139,7 +139,7 @@ class Network {
                   "filigree: network(X): X must have the scalar of the network; cast it with .cast<>()");
     detail::require(x.cols() == widths_[first], call, ": X.cols() = ", x.cols(), " must be ", widths_[first]);
     each_layer([&](const auto& layer, std::size_t l) {
-      if constexpr (requires { layer.skip; })
+      if constexpr (detail::is_linear<std::remove_cvref_t<decltype(layer)>>)
         detail::require(first == 0 || l < first || l >= last || layer.skip == 0, call, ": stage ", l,
                         " has a skip connection and needs the samples; use network(X)");
     });
