@@ -57,6 +57,16 @@ TEST_CASE("a skip connection adds x W_skip") {
   }
 }
 
+TEST_CASE("top_k chooses from what a skip connection has been added to") {
+  Random random(765);
+  auto net = fg::network(fg::linear<double>(6, 64).skip_connection(6) | fg::top_k(2));
+  draw_parameters(random, net);
+  const Matrix<double> x = test::normal<double>(random, 50, 6);
+  const Matrix<double> z =
+      ((x * (net.weights<0>() + net.skip_weights<0>())).rowwise() + net.biases<0>().transpose()).eval();
+  CHECK((net(x) - Matrix<double>(z | fg::top_k(2))).norm() <= 1e-12 * z.norm());
+}
+
 TEST_CASE("gradients with a skip connection") {
   Random random(762);
   const Index n = 70;
