@@ -46,7 +46,8 @@ TEST_CASE("what is no regular file is refused, by name and reason") {
   const Folder folder;
   const std::string absent = folder / "absent", inside = folder / "absent/file", place = folder / "place";
   std::filesystem::create_directory(place);
-  for (const auto read : {fg::read_file, fg::map_file}) {
+  for (const bool mapped : {false, true}) {
+    const auto read = [&](const std::string& path) { return mapped ? fg::map_file(path) : fg::read_file(path); };
     CHECK_THROWS_WITH(read(absent), "filigree: " + absent + ": cannot be opened: No such file or directory");
     CHECK_THROWS_WITH(read(place), "filigree: " + place + ": must be a regular file");
     CHECK_THROWS_WITH(read("/dev/zero"), "filigree: /dev/zero: must be a regular file");
