@@ -6,11 +6,12 @@
                                                      const Vec& least) {
 #if FILIGREE_LEVEL == 512 && FILIGREE_BITS == 32
   (void)shifted;
-  return (Vec)_mm512_maskz_scalef_ps(_mm512_cmp_ps_mask((__m512)x, (__m512)least, _CMP_NLT_UQ), (__m512)p, (__m512)n);
+  const std::uint16_t normal = __builtin_ia32_cmpps512_mask(x, least, not_less, -1, 4);
+  return (Vec)__builtin_ia32_scalefps512_mask(p, n, Vec{}, normal, 4);
 #elif FILIGREE_LEVEL == 512
   (void)shifted;
-  return (Vec)_mm512_maskz_scalef_pd(_mm512_cmp_pd_mask((__m512d)x, (__m512d)least, _CMP_NLT_UQ), (__m512d)p,
-                                     (__m512d)n);
+  const std::uint8_t normal = __builtin_ia32_cmppd512_mask(x, least, not_less, -1, 4);
+  return (Vec)__builtin_ia32_scalefpd512_mask(p, n, Vec{}, normal, 4);
 #else
   (void)n;
   constexpr int mantissa = FILIGREE_BITS == 32 ? 23 : 52;

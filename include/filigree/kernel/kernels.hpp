@@ -31,9 +31,6 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 #include "filigree/kernel/instruction_set.hpp"
 #include "filigree/kernel/types.hpp"
@@ -62,6 +59,11 @@
 #define FILIGREE_TARGET_END _Pragma("GCC pop_options")
 #endif
 #define FILIGREE_PRAGMA(text) _Pragma(#text)
+#if defined(__clang__)
+#define FILIGREE_HAS_ELEMENTWISE_FMA __has_builtin(__builtin_elementwise_fma)
+#else
+#define FILIGREE_HAS_ELEMENTWISE_FMA 0
+#endif
 
 namespace filigree::kernel {
 inline namespace FILIGREE_FLAGS {
@@ -209,6 +211,7 @@ template const Kernels<double>& kernels();
 }  // namespace filigree::kernel
 
 #undef FILIGREE_PRAGMA
+#undef FILIGREE_HAS_ELEMENTWISE_FMA
 #undef FILIGREE_UNROLL
 #undef FILIGREE_UNROLL_TWICE
 #undef FILIGREE_TARGET_BEGIN

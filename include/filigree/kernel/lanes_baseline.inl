@@ -5,19 +5,21 @@
 [[gnu::always_inline]] inline Vec multiply_add(const Vec& a, const Vec& b, const Vec& c) {
 #if !defined(__FMA__)
   return c + a * b;
+#elif FILIGREE_HAS_ELEMENTWISE_FMA
+  return __builtin_elementwise_fma(a, b, c);
 #elif FILIGREE_BITS == 32
-  return (Vec)_mm_fmadd_ps((__m128)a, (__m128)b, (__m128)c);
+  return (Vec)__builtin_ia32_vfmaddps(a, b, c);
 #else
-  return (Vec)_mm_fmadd_pd((__m128d)a, (__m128d)b, (__m128d)c);
+  return (Vec)__builtin_ia32_vfmaddpd(a, b, c);
 #endif
 }
 
 [[gnu::always_inline]] inline unsigned above(const Vec& v, const Vec& t) {  // bit l: v[l] > t[l] or NaN
   const Mask le = v <= t;
 #if defined(__SSE2__) && FILIGREE_BITS == 32
-  return 15U & ~static_cast<unsigned>(_mm_movemask_ps((__m128)le));
+  return 15U & ~static_cast<unsigned>(__builtin_ia32_movmskps((Vec)le));
 #elif defined(__SSE2__)
-  return 3U & ~static_cast<unsigned>(_mm_movemask_pd((__m128d)le));
+  return 3U & ~static_cast<unsigned>(__builtin_ia32_movmskpd((Vec)le));
 #else
   unsigned mask = 0;
   FILIGREE_UNROLL

@@ -10,6 +10,8 @@ typedef Bits Mask __attribute__((vector_size(sizeof(Real) * lanes)));
 typedef Column Columns __attribute__((vector_size(sizeof(Column) * lanes)));
 
 inline constexpr Bits sign_bit = static_cast<Bits>(1) << (8 * sizeof(Bits) - 2) << 1;
+// Predicates of x86 comparisons, true for NaN, which raise no exception.
+inline constexpr int not_less = 0x15, not_less_equal = 0x16;
 inline constexpr Real infinity = static_cast<Real>(__builtin_inf());
 
 [[gnu::always_inline]] inline Vec load(const Real* p) {
@@ -23,6 +25,7 @@ inline constexpr Real infinity = static_cast<Real>(__builtin_inf());
   return v;
 }
 [[gnu::always_inline]] inline void store(Real* p, const Vec& v) { __builtin_memcpy(p, &v, sizeof v); }
+[[gnu::always_inline]] inline void store_columns(Column* p, const Columns& v) { __builtin_memcpy(p, &v, sizeof v); }
 // Less than a vector.
 [[gnu::always_inline]] inline Vec load_first(const Real* p, Index count) {
   Vec v{};
