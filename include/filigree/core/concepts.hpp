@@ -34,6 +34,15 @@ concept DenseExpression = requires(const std::remove_cvref_t<T>& x) {
 
 namespace detail {
 
+template <class T, class... Used>
+struct LaterOf {
+  using type = T;
+};
+/// T itself, as a type that depends on the others: a template compiles expressions of it only when it is instantiated,
+/// not in every program that includes it.
+template <class T, class... Used>
+using Later = typename LaterOf<T, Used...>::type;
+
 /// How an expression holds what it was given: an lvalue by reference (as Eigen nests it), anything else by value.
 template <class T>
 struct OperandOf {

@@ -39,8 +39,10 @@ void resample(Autoencoder<std::tuple<E...>, std::tuple<D>>& sae, std::span<const
   }
   if (dead.empty()) return;
 
-  const Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> x = samples.template cast<double>();
-  const Eigen::VectorXd errors = (sae(samples).template cast<double>() - x).rowwise().squaredNorm();
+  using Row = detail::Later<Eigen::RowVectorXd, X>;
+  using Wide = detail::Later<Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>, X>;
+  const Wide x = samples.template cast<double>();
+  const detail::Later<Eigen::VectorXd, X> errors = (sae(samples).template cast<double>() - x).rowwise().squaredNorm();
   std::vector<double> chances;  // summed up
   double sum = 0;
   for (Index i = 0; i < x.rows(); ++i) chances.push_back(sum += errors[i] * errors[i]);
@@ -56,7 +58,7 @@ void resample(Autoencoder<std::tuple<E...>, std::tuple<D>>& sae, std::span<const
       ++count;
     }
   const double length = 0.2 * (count > 0 ? lengths / static_cast<double>(count) : 1);
-  Eigen::RowVectorXd origin = Eigen::RowVectorXd::Zero(x.cols());
+  Row origin = Row::Zero(x.cols());
   if constexpr ((std::same_as<E, PreBias> || ...))
     origin = sae.template biases<decoder>().template cast<double>().transpose();
 
@@ -65,12 +67,12 @@ void resample(Autoencoder<std::tuple<E...>, std::tuple<D>>& sae, std::span<const
     const double at = sum * generator.uniform();
     const Index i =
         std::min<Index>(std::upper_bound(chances.begin(), chances.end(), at) - chances.begin(), x.rows() - 1);
-    Eigen::RowVectorXd direction = x.row(i) - origin;
+    Row direction = x.row(i) - origin;
     const double size = direction.norm();
     if (!(size > 0)) continue;  // a sample without a direction leaves the latent as it is
     direction /= size;
-    out.row(j) = direction.cast<S>();
-    in.col(j) = (length * direction).transpose().cast<S>();
+    out.row(j) = direction.template cast<S>();
+    in.col(j) = (length * direction).transpose().template cast<S>();
     auto biases = sae.template biases<encoder>();
     for (Index b = j; b < biases.size(); b += latents) biases[b] = S(0);
   }

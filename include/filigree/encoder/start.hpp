@@ -18,17 +18,20 @@ template <DenseExpression X>
 auto geometric_median(const X& samples) {
   using S = typename X::Scalar;
   detail::require(samples.rows() >= 1, "geometric_median(X): X must have at least 1 row");
-  const Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> x = samples.template cast<double>();
-  Eigen::RowVectorXd at = x.colwise().mean();
+  using Row = detail::Later<Eigen::RowVectorXd, X>;
+  using Column = detail::Later<Eigen::VectorXd, X>;
+  using Wide = detail::Later<Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>, X>;
+  const Wide x = samples.template cast<double>();
+  Row at = x.colwise().mean();
   for (int step = 0; step < 100; ++step) {
-    const Eigen::VectorXd distances = (x.rowwise() - at).rowwise().norm();
+    const Column distances = (x.rowwise() - at).rowwise().norm();
     const double here = static_cast<double>((distances.array() == 0).count());
-    const Eigen::VectorXd weights = (distances.array() > 0).select(distances.array().inverse(), 0.0);
+    const Column weights = (distances.array() > 0).select(distances.array().inverse(), 0.0);
     const double sum = weights.sum();
     if (!(sum > 0)) break;
-    const Eigen::RowVectorXd mean = weights.transpose() * x / sum, pull = sum * (mean - at);
+    const Row mean = weights.transpose() * x / sum, pull = sum * (mean - at);
     const double stay = here > 0 && pull.norm() > 0 ? (std::min)(1.0, here / pull.norm()) : here > 0 ? 1.0 : 0.0;
-    const Eigen::RowVectorXd move = (1 - stay) * (mean - at);
+    const Row move = (1 - stay) * (mean - at);
     at += move;
     if (move.norm() <= 1e-9 * distances.mean()) break;
   }

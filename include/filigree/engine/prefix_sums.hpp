@@ -74,7 +74,7 @@ class PrefixSums {
       if (dv_ > 0 && !(static_cast<double>(row.abs().template maxCoeff<Eigen::PropagateNaN>()) <= most))
         apart.push_back(r);
       else
-        Eigen::Map<Eigen::ArrayXd>(sum, dv_) += row.template cast<double>();
+        Eigen::Map<Later<Eigen::ArrayXd, S>>(sum, dv_) += row.template cast<double>();
     }
   }
 

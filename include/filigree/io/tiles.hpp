@@ -22,7 +22,7 @@ struct tiling {
 /// Edge case  a picture of zeros is 1/2; places of the grid without a picture are 0
 /// Throws     Error if X has no rows or another width, a number is not finite, or an option is negative
 template <DenseExpression E>
-Eigen::MatrixXd tiles(const E& X, Index height, Index width, tiling options = {}) {
+detail::Later<Eigen::MatrixXd, E> tiles(const E& X, Index height, Index width, tiling options = {}) {
   const auto& pictures = X.eval();
   const Index n = pictures.rows(), border = options.border;
   detail::require(height >= 1 && width >= 1, "tiles(X, height, width): a picture must have pixels, got ", height, " x ",
@@ -36,7 +36,8 @@ Eigen::MatrixXd tiles(const E& X, Index height, Index width, tiling options = {}
   const Index square = static_cast<Index>(std::ceil(std::sqrt(static_cast<double>(n))));
   const Index across = (std::min)(options.columns > 0 ? options.columns : square, n);
   const Index down = (n + across - 1) / across;
-  Eigen::MatrixXd grid = Eigen::MatrixXd::Zero(down * (height + border) + border, across * (width + border) + border);
+  using Matrix = detail::Later<Eigen::MatrixXd, E>;
+  Matrix grid = Matrix::Zero(down * (height + border) + border, across * (width + border) + border);
   for (Index p = 0; p < n; ++p) {
     double largest = 0;
     for (Index k = 0; k < height * width; ++k) {

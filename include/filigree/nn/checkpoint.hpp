@@ -32,11 +32,12 @@ struct Checkpoint {
   ///
   /// Throws  Error if the file cannot be written; an old one stays
   void save(const std::string& path) const {
-    using Integers = Eigen::Matrix<std::int64_t, Eigen::Dynamic, 1>;
+    using Integers = detail::Later<Eigen::Matrix<std::int64_t, Eigen::Dynamic, 1>, S>;
+    using Sums = detail::Later<Eigen::VectorXd, S>;
     Integers counters(8);
     counters << version, steps, epoch, first, entries, std::bit_cast<std::int64_t>(seed), batch, samples;
-    Eigen::VectorXd sums(1 + static_cast<Index>(losses.size()));
-    sums << sum, Eigen::Map<const Eigen::VectorXd>(losses.data(), static_cast<Index>(losses.size()));
+    Sums sums(1 + static_cast<Index>(losses.size()));
+    sums << sum, Eigen::Map<const Sums>(losses.data(), static_cast<Index>(losses.size()));
     save_npz(path, {{"parameters", array_of(parameters)},
                     {"moments", array_of(moments)},
                     {"counters", array_of(counters)},
@@ -55,10 +56,10 @@ struct Checkpoint {
       detail::require(array.type == type, array.name, ": must be ", name_of(type), ", is ", name_of(array.type));
       return array;
     };
-    const auto counters = wanted("counters", Type::int64).template as<Eigen::Matrix<std::int64_t, 8, 1>>();
+    const auto counters = wanted("counters", Type::int64).template as<detail::Later<Eigen::Matrix<std::int64_t, 8, 1>, S>>();
     detail::require(counters[0] == version, path, ": is a checkpoint of version ", counters[0], ", must be of version ",
                     version);
-    const auto sums = wanted("losses", Type::float64).template as<Eigen::VectorXd>();
+    const auto sums = wanted("losses", Type::float64).template as<detail::Later<Eigen::VectorXd, S>>();
     detail::require(sums.size() >= 1, path, ": \"losses\" must hold a number at least");
     Checkpoint checkpoint;
     checkpoint.parameters = wanted("parameters", detail::type_of<S>()).template as<Vector>();
@@ -79,7 +80,7 @@ struct Checkpoint {
   }
 
  private:
-  using Indices = Eigen::Matrix<Index, Eigen::Dynamic, 1>;
+  using Indices = detail::Later<Eigen::Matrix<Index, Eigen::Dynamic, 1>, S>;
   static constexpr std::int64_t version = 1;
 };
 

@@ -38,7 +38,7 @@ class PlannedRanges {
                 .contains = static_cast<std::uint32_t>(columns_.size() - middle),
                 .row = static_cast<Column>(row),
                 .tight = alike};
-    if (std::ranges::equal(list(at, group.covers), list(middle, group.contains))) {
+    if (equal(list(at, group.covers), list(middle, group.contains))) {
       group.exact = group.tight = true;  // so every query keeps exactly these
       columns_.resize(middle);
     }
@@ -145,8 +145,11 @@ class PlannedRanges {
     return group.exact ? covers(group) : list(group.at + group.covers, group.contains);
   }
 
+  static bool equal(std::span<const Columns> a, std::span<const Columns> b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end());
+  }
   [[nodiscard]] bool same(const Group& a, const Group& b) const {
-    return a.open == b.open && std::ranges::equal(covers(a), covers(b)) && std::ranges::equal(contains(a), contains(b));
+    return a.open == b.open && equal(covers(a), covers(b)) && equal(contains(a), contains(b));
   }
 
   /// The group of a row. It lies near its share of the rows, where most groups are of one size.

@@ -112,7 +112,9 @@ struct RandomIndices {
 
   bool keeps(Index p, Index j, const Grid& grid) const {
     const Index i = grid.row(p);
-    return i >= 0 && i < indices.rows() && (indices.row(i).array() == grid.column(j)).any();
+    if (i < 0 || i >= indices.rows()) return false;
+    const Index* const drawn = indices.data() + i * indices.cols();
+    return std::find(drawn, drawn + indices.cols(), grid.column(j)) != drawn + indices.cols();
   }
   void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
     const Index first = std::max<Index>(grid.row(p0), 0), last = (std::min)(grid.row(p1), indices.rows());

@@ -12,20 +12,22 @@ namespace detail {
 
 /// In how many samples each latent is not 0.
 template <class D>
-Eigen::VectorXd active_samples(const Eigen::DenseBase<D>& codes) {
+Later<Eigen::VectorXd, D> active_samples(const Eigen::DenseBase<D>& codes) {
   using Plain = typename D::PlainObject;
   const Plain& c = codes.eval();
-  Eigen::VectorXd active = Eigen::VectorXd::Zero(c.cols());
+  Later<Eigen::VectorXd, D> active(c.cols());
+  active.setZero();
   for (Index o = 0; o < c.outerSize(); ++o)
     for (Index i = 0; i < c.innerSize(); ++i)
       if (c.coeffByOuterInner(o, i) != typename D::Scalar(0)) ++active[bool(Plain::IsRowMajor) ? i : o];
   return active;
 }
 template <class D>
-Eigen::VectorXd active_samples(const Eigen::SparseMatrixBase<D>& codes) {
+Later<Eigen::VectorXd, D> active_samples(const Eigen::SparseMatrixBase<D>& codes) {
   using Plain = typename D::PlainObject;
   const Plain& c = codes.eval();
-  Eigen::VectorXd active = Eigen::VectorXd::Zero(c.cols());
+  Later<Eigen::VectorXd, D> active(c.cols());
+  active.setZero();
   for (Index o = 0; o < c.outerSize(); ++o)
     for (typename Plain::InnerIterator entry(c, o); entry; ++entry)
       if (entry.value() != typename D::Scalar(0)) ++active[entry.col()];

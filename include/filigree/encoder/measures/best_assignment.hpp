@@ -18,8 +18,8 @@ namespace filigree::detail {
 /// Shapes     gain: n x m with n <= m, all finite
 /// Cost       O(n^2 m)
 /// Reference  Jonker and Volgenant, Computing 38 (1987); Crouse, IEEE TAES 52 (2016), for n < m
-inline std::vector<Index> best_assignment(
-    const Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>& gain) {
+template <class Matrix>
+std::vector<Index> best_assignment(const Matrix& gain) {
   constexpr Index none = -1;
   const Index n = gain.rows(), m = gain.cols();
   const auto at = [](auto& list, Index i) -> auto& { return list[static_cast<std::size_t>(i)]; };

@@ -17,7 +17,7 @@ std::vector<Index> dead_latents(const C& codes, double threshold = 0) {
   detail::require_samples("dead_latents(codes, threshold)", codes);
   detail::require(threshold >= 0 && threshold <= 1,
                   "dead_latents(codes, threshold): threshold must be from 0 to 1, got ", threshold);
-  const Eigen::VectorXd active = detail::active_samples(codes);
+  const auto active = detail::active_samples(codes);
   std::vector<Index> dead;
   for (Index j = 0; j < active.size(); ++j)
     if (active[j] / static_cast<double>(codes.rows()) <= threshold) dead.push_back(j);

@@ -16,7 +16,7 @@ namespace filigree {
 /// Throws     Error if the shapes differ, there is nothing, or all samples of x are alike
 template <DenseExpression X, DenseExpression Y>
 double explained_variance(const X& x, const Y& x_hat) {
-  const detail::Residual r = detail::residual("explained_variance(x, x_hat)", x, x_hat);
+  const auto r = detail::residual("explained_variance(x, x_hat)", x, x_hat);
   return 1 - detail::variation(r.values) / r.variation_of_x;
 }
 

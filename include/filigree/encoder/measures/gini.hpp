@@ -17,11 +17,12 @@ namespace filigree {
 /// Reference  Hurley and Rickard, arXiv:0811.4706
 template <DenseExpression V>
 double gini(const V& v) {
-  Eigen::ArrayXd size = detail::magnitudes("gini(v)", v);
+  auto size = detail::magnitudes("gini(v)", v);
   const double sum = size.sum(), n = static_cast<double>(size.size());
   if (std::isnan(sum)) return sum;  // NaN has no place in an order
   std::sort(size.data(), size.data() + size.size());
-  const Eigen::ArrayXd ranks = Eigen::ArrayXd::LinSpaced(size.size(), 1, n);
+  using Array = decltype(size);
+  const Array ranks = Array::LinSpaced(size.size(), 1, n);
   return (size * (2 * ranks - n - 1)).sum() / (n * sum);
 }
 

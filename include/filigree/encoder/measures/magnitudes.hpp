@@ -10,20 +10,23 @@ namespace filigree::detail {
 ///
 /// Edge case  zeros are equal entries and become ones; where an entry is NaN or infinite, an entry of the result is NaN
 template <DenseExpression V>
-Eigen::ArrayXd magnitudes(const char* call, const V& v) {
+Later<Eigen::ArrayXd, V> magnitudes(const char* call, const V& v) {
   static_assert(V::IsVectorAtCompileTime,
                 "filigree: measure(v): v must be a vector at compile time, such as X.row(i) or X.col(j)");
   require(v.size() > 0, call, ": v must have at least one entry");
-  Eigen::ArrayXd size = v.matrix().template cast<double>().cwiseAbs().reshaped().array();
-  const double largest = size.maxCoeff<Eigen::PropagateNaN>();
-  if (largest == 0) return Eigen::ArrayXd::Ones(size.size());
-  return size / largest;
+  Later<Eigen::ArrayXd, V> size = v.matrix().template cast<double>().cwiseAbs().reshaped().array();
+  const double largest = size.template maxCoeff<Eigen::PropagateNaN>();
+  if (largest == 0)
+    size.setOnes();
+  else
+    size /= largest;
+  return size;
 }
 
 /// (sum |v|)^2 / sum v^2: 1 for a single entry that is not 0, their number for equal ones.
 template <DenseExpression V>
 double effective_count(const char* call, const V& v) {
-  const Eigen::ArrayXd size = magnitudes(call, v);
+  const auto size = magnitudes(call, v);
   const double sum = size.sum();
   return sum * sum / size.square().sum();
 }

@@ -15,8 +15,8 @@ namespace filigree {
 namespace detail {
 
 template <DenseExpression X>
-Eigen::MatrixXd unit_rows(const X& x) {
-  Eigen::MatrixXd units = x.matrix().template cast<double>();
+Later<Eigen::MatrixXd, X> unit_rows(const X& x) {
+  Later<Eigen::MatrixXd, X> units = x.matrix().template cast<double>();
   for (Index i = 0; i < units.rows(); ++i) units.row(i).stableNormalize();
   return units;
 }
@@ -40,9 +40,10 @@ double mcc(const L& learned, const T& truth) {
                   " must equal truth.cols() = ", truth.cols());
   detail::require(learned.size() > 0 && truth.size() > 0, "mcc(learned, truth): there must be atoms, got ",
                   learned.rows(), "x", learned.cols(), " and ", truth.rows(), "x", truth.cols());
-  const Eigen::MatrixXd a = detail::unit_rows(learned), b = detail::unit_rows(truth);
+  const auto a = detail::unit_rows(learned), b = detail::unit_rows(truth);
   const bool fewer = a.rows() < b.rows();
-  const Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> cosines =
+  using Cosines = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  const detail::Later<Cosines, L> cosines =
       ((fewer ? a : b) * (fewer ? b : a).transpose()).cwiseAbs();
   if (!cosines.allFinite()) return std::numeric_limits<double>::quiet_NaN();
   const std::vector<Index> match = detail::best_assignment(cosines);

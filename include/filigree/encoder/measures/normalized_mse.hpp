@@ -15,7 +15,7 @@ namespace filigree {
 /// Reference  Gao et al., arXiv:2406.04093, section 2.1
 template <DenseExpression X, DenseExpression Y>
 double normalized_mse(const X& x, const Y& x_hat) {
-  const detail::Residual r = detail::residual("normalized_mse(x, x_hat)", x, x_hat);
+  const auto r = detail::residual("normalized_mse(x, x_hat)", x, x_hat);
   return r.values.squaredNorm() / r.variation_of_x;
 }
 
