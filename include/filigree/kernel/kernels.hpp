@@ -35,8 +35,11 @@
 #include "filigree/kernel/instruction_set.hpp"
 #include "filigree/kernel/types.hpp"
 
-// Translation units with other -m flags get kernels under other names, so that the linker cannot mix them up.
-#if defined(__AVX512F__)
+// Translation units with other -m flags get kernels under other names, so that the linker cannot mix them up. The
+// compiled library has one name for all flags.
+#if defined(FILIGREE_COMPILED) || defined(FILIGREE_COMPILED_SOURCE)
+#define FILIGREE_FLAGS compiled
+#elif defined(__AVX512F__)
 #define FILIGREE_FLAGS flags_avx512
 #elif defined(__AVX2__)
 #define FILIGREE_FLAGS flags_avx2
@@ -106,9 +109,8 @@ struct Kernels {
   void (*dots)(Real* out, const Real* x, const Column* columns, Index count, const Real* v, Index stride, Index d);
 };
 
-#if defined(FILIGREE_KERNELS_ELSEWHERE)
-// The kernels are most of what a small program compiles. Where this is defined, they are those of one other source of
-// the program, which defines FILIGREE_KERNELS_HERE and includes this header.
+#if defined(FILIGREE_COMPILED) && !defined(FILIGREE_COMPILED_SOURCE)
+// The kernels are compiled once, in src/compiled.cpp, which defines FILIGREE_COMPILED_SOURCE.
 template <class Real>
 const Kernels<Real>& kernels();
 template <>
@@ -201,7 +203,7 @@ const Kernels<Real>& kernels() {
   return pick(baseline::f32::table, baseline::f64::table);
 }
 
-#if defined(FILIGREE_KERNELS_HERE)
+#if defined(FILIGREE_COMPILED_SOURCE)
 template const Kernels<float>& kernels();
 template const Kernels<double>& kernels();
 #endif
