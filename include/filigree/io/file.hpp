@@ -10,7 +10,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
-#include <filesystem>
+#include <cstdlib>
 #include <memory>
 #include <span>
 #include <string>
@@ -61,6 +61,18 @@ inline std::pair<Descriptor, std::size_t> open_file(const std::string& path) {
   return {std::move(file), static_cast<std::size_t>(status.st_size)};
 }
 
+/// The folder of a file: "." for a name without one.
+inline std::string folder_of(const std::string& path) {
+  const std::size_t slash = path.find_last_of('/');
+  return slash == std::string::npos ? "." : path.substr(0, slash + 1);
+}
+
+/// Whether there is nothing of that name; false if that cannot be told.
+inline bool is_missing(const std::string& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) != 0 && (errno == ENOENT || errno == ENOTDIR);
+}
+
 inline void write_all(int file, std::span<const std::byte> bytes, const std::string& path) {
   constexpr std::size_t most = std::size_t{1} << 30;  // Linux writes at most 2 GiB at once
   while (!bytes.empty()) {
@@ -90,8 +102,8 @@ class Replacement {
     require_errno(file_.close(), path_, "cannot be written");
     require_errno(::rename(temporary_.c_str(), path_.c_str()) == 0, path_, "cannot be replaced");
     done_ = true;
-    const std::string folder = std::filesystem::path(path_).parent_path().string();
-    const Descriptor parent(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const std::string folder = folder_of(path_);
+    const Descriptor parent(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (parent >= 0) ::fsync(parent);  // not every file system can; the file itself is complete by now
   }
 
@@ -152,17 +164,19 @@ inline Bytes map_file(const std::string& path) {
 /// An old file passes on its permissions; where path is a symbolic link, what it points to is replaced.
 /// Throws     Error if that cannot be done, or path is something other than a regular file; the old content stays
 inline void write_file(const std::string& path, std::span<const Bytes> pieces) {
-  namespace files = std::filesystem;
-  std::error_code error;
-  const files::file_status old = files::status(path, error);
-  const bool exists = old.type() != files::file_type::not_found;
-  detail::require(!exists || old.type() != files::file_type::none, path, ": cannot be written: ", error.message());
-  detail::require(!exists || old.type() == files::file_type::regular, path, ": must be a regular file");
-  const std::string target = exists ? files::canonical(path, error).string() : path;
-  detail::require(!exists || !error, path, ": cannot be written: ", error.message());
+  struct stat old {};
+  const bool exists = ::stat(path.c_str(), &old) == 0;
+  detail::require_errno(exists || errno == ENOENT || errno == ENOTDIR, path, "cannot be written");
+  std::string target = path;
+  if (exists) {
+    detail::require(S_ISREG(old.st_mode), path, ": must be a regular file");
+    const std::unique_ptr<char, void (*)(void*)> resolved(::realpath(path.c_str(), nullptr), std::free);
+    detail::require_errno(resolved != nullptr, path, "cannot be written");
+    target = resolved.get();
+  }
 
   detail::Replacement file(target);
-  if (exists) file.permit(static_cast<mode_t>(old.permissions()));
+  if (exists) file.permit(old.st_mode & 07777);
   for (const Bytes& piece : pieces) file.write(piece.span());
   file.replace();
 }

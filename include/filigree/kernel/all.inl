@@ -21,5 +21,4 @@
 #include "filigree/kernel/multiply.inl"
 #include "filigree/kernel/attend.inl"
 #include "filigree/kernel/select.inl"
-#include "filigree/kernel/table.inl"
 // clang-format on

@@ -1,36 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Every standard and Eigen header comes before the first region below: a function template of theirs that was first
-// instantiated inside one would be compiled for that instruction set for the whole program.
-#include <Eigen/Core>
-#include <Eigen/SparseCore>
-#include <algorithm>
-#include <array>
-#include <atomic>
-#include <cmath>
-#include <condition_variable>
 #include <cstdint>
-#include <cstring>
-#include <exception>
-#include <functional>
-#include <initializer_list>
-#include <limits>
-#include <memory>
-#include <mutex>
-#include <new>
-#include <numeric>
-#include <optional>
-#include <span>
-#include <sstream>
-#include <stdexcept>
-#include <string>
-#include <string_view>
-#include <thread>
-#include <tuple>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 #include "filigree/kernel/instruction_set.hpp"
 #include "filigree/kernel/types.hpp"
@@ -71,60 +44,15 @@
 namespace filigree::kernel {
 inline namespace FILIGREE_FLAGS {
 
-/// The kernels of one instruction set for one scalar. Shapes stand in the .inl files.
-template <class Real>
-struct Kernels {
-  int lanes, width, height;
-  void (*pack_panel)(const Real* rows, Index stride, Index count, Index d, Real* out);
-  void (*gather_panel)(const Real* rows, Index stride, const Column* columns, Index count, Index d, Real* out);
-  void (*pack_group)(const Real* rows, Index stride, Index d, Real* out);
-  void (*widen_half)(const void* from, Index count, Real* out);
-  void (*widen_bfloat)(const void* from, Index count, Real* out);
-  void (*score_panel)(const Real* q, Index groups, const Real* k, Index d, Real scale, Real* out, Index stride);
-  void (*score_part)(const Real* q, const Real* k, Index d, Real scale, Real* out, Index stride, Index begin,
-                     Index end);
-  void (*score_run)(const Real* q, const Real* panels, Index begin, Index end, Index d, Real scale, Real* out);
-  void (*multiply_panel)(Groups<Real> a, Index groups, Strided<const Real> b, Index d, Strided<const Real> start,
-                         Strided<Real> out, Index count);
-  void (*append_panel)(const Real* q, Index groups, const Real* k, Index d, Real scale, Column first,
-                       Candidates<Real> rows);
-  void (*append_scores)(const Real* scores, Index stride, Index count, Column first, Candidates<Real> rows);
-  Index (*list_above)(Real* values, Column* columns, Index count, Real bound);
-  Index (*keep_above)(Real* values, Column* columns, Index count, Real bound);
-  Index (*thin)(Real* values, Column* columns, Index count, Index k, Index slack, Real* bound);
-  void (*thin_rows)(Candidates<Real> rows, Index count, Index k, Index slack, Index limit);
-  void (*guess_rows)(Candidates<Real> rows, Index count, Index limit, float expected);
-  void (*take_best)(Candidates<Real> rows, Index count, Index k, Candidates<Real> to);
-  void (*sigmoid)(Real* values, Index count);
-  SoftmaxSums<Real> (*softmax)(Real* w, Index count, Real sink);
-  bool (*all_finite)(const Real* v, Index stride, Index count, Index dv);
-  void (*attend_chunk)(Real* tile, Index stride, const Segment* segments, Index count, const Real* v, Index v_stride,
-                       Index dv, Index present, Sums<Real> to);
-  void (*attend_careful)(Real* tile, Index stride, const Segment* segments, Index count, const Real* v, Index v_stride,
-                         Index dv, Index present, Sums<Real> to);
-  void (*merge_sums)(Sums<Real> whole, Sums<Real> part, Index count, Index dv);
-  SoftmaxSums<Real> (*finish_row)(Sums<Real> row, Index dv, Real sink);
-  void (*gather)(Real* out, const Real* weights, const Column* columns, Index count, const Real* v, Index stride,
-                 Index dv);
-  void (*dots)(Real* out, const Real* x, const Column* columns, Index count, const Real* v, Index stride, Index d);
-};
-
-#if defined(FILIGREE_COMPILED) && !defined(FILIGREE_COMPILED_SOURCE)
-// The kernels are compiled once, in src/compiled.cpp, which defines FILIGREE_COMPILED_SOURCE.
-template <class Real>
-const Kernels<Real>& kernels();
-template <>
-const Kernels<float>& kernels();
-template <>
-const Kernels<double>& kernels();
-#else
-
+#if !defined(FILIGREE_COMPILED)
+// The standard library's templates that are instantiated inside a region are compiled for its instruction set in the
+// whole program. Kernel text therefore uses none of its functions.
 #define FILIGREE_LEVEL 0
 #define FILIGREE_BITS 32
 namespace baseline::f32 {
 using Real = float;
 using Bits = std::int32_t;
-inline constexpr int lanes = 4, cols = 2, height = 4;
+inline constexpr LevelSizes sizes = baseline_sizes;
 #include "filigree/kernel/all.inl"
 }  // namespace baseline::f32
 #undef FILIGREE_BITS
@@ -132,7 +60,7 @@ inline constexpr int lanes = 4, cols = 2, height = 4;
 namespace baseline::f64 {
 using Real = double;
 using Bits = std::int64_t;
-inline constexpr int lanes = 2, cols = 2, height = 4;
+inline constexpr LevelSizes sizes = baseline_sizes;
 #include "filigree/kernel/all.inl"
 }  // namespace baseline::f64
 #undef FILIGREE_BITS
@@ -145,7 +73,7 @@ FILIGREE_TARGET_BEGIN("avx2,fma,popcnt,bmi,lzcnt")
 namespace avx2::f32 {
 using Real = float;
 using Bits = std::int32_t;
-inline constexpr int lanes = 8, cols = 2, height = 6;
+inline constexpr LevelSizes sizes = avx2_sizes;
 #include "filigree/kernel/all.inl"
 }  // namespace avx2::f32
 #undef FILIGREE_BITS
@@ -153,7 +81,7 @@ inline constexpr int lanes = 8, cols = 2, height = 6;
 namespace avx2::f64 {
 using Real = double;
 using Bits = std::int64_t;
-inline constexpr int lanes = 4, cols = 2, height = 6;
+inline constexpr LevelSizes sizes = avx2_sizes;
 #include "filigree/kernel/all.inl"
 }  // namespace avx2::f64
 #undef FILIGREE_BITS
@@ -166,7 +94,7 @@ FILIGREE_TARGET_BEGIN("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,popcnt,bmi,lz
 namespace avx512::f32 {
 using Real = float;
 using Bits = std::int32_t;
-inline constexpr int lanes = 16, cols = 4, height = 6;
+inline constexpr LevelSizes sizes = avx512_sizes;
 #include "filigree/kernel/all.inl"
 }  // namespace avx512::f32
 #undef FILIGREE_BITS
@@ -174,40 +102,155 @@ inline constexpr int lanes = 16, cols = 4, height = 6;
 namespace avx512::f64 {
 using Real = double;
 using Bits = std::int64_t;
-inline constexpr int lanes = 8, cols = 4, height = 6;
+inline constexpr LevelSizes sizes = avx512_sizes;
 #include "filigree/kernel/all.inl"
 }  // namespace avx512::f64
 #undef FILIGREE_BITS
 FILIGREE_TARGET_END
 #undef FILIGREE_LEVEL
 #endif
+#endif
+
+// The body of a kernel: the call of the same name for the chosen instruction set. A program that links the compiled
+// library has declarations instead.
+#if defined(FILIGREE_COMPILED)
+#define FILIGREE_BY_LEVEL(call) ;
+#elif defined(__x86_64__)
+#define FILIGREE_SWITCH(type, call)                         \
+  switch (instruction_set()) {                              \
+    case InstructionSet::avx512: return avx512::type::call; \
+    case InstructionSet::avx2: return avx2::type::call;     \
+    default: return baseline::type::call;                   \
+  }
+#else
+#define FILIGREE_SWITCH(type, call) return baseline::type::call;
+#endif
+#if !defined(FILIGREE_COMPILED)
+#define FILIGREE_BY_LEVEL(call)                  \
+  {                                              \
+    if constexpr (std::is_same_v<Real, float>) { \
+      FILIGREE_SWITCH(f32, call)                 \
+    } else {                                     \
+      FILIGREE_SWITCH(f64, call)                 \
+    }                                            \
+  }
+#endif
+
+/// The kernels of the chosen instruction set for one scalar, and the sizes of its tiles. Shapes stand in the .inl
+/// files.
+///
+/// Each kernel is a static member of a template, so a program compiles those that it calls and no others.
+template <class Real>
+struct Kernels {
+  static_assert(std::is_same_v<Real, float> || std::is_same_v<Real, double>);
+  int lanes, width, height;
+
+  constexpr explicit Kernels(const LevelSizes& sizes)
+      : lanes(sizes.vector_bytes / static_cast<int>(sizeof(Real))),
+        width(lanes * sizes.vectors),
+        height(sizes.queries) {}
+
+  static void pack_panel(const Real* rows, Index stride, Index count, Index d, Real* out) FILIGREE_BY_LEVEL(pack_panel(
+      rows, stride, count, d, out)) static void gather_panel(const Real* rows, Index stride, const Column* columns,
+                                                             Index count, Index d, Real* out)
+      FILIGREE_BY_LEVEL(gather_panel(rows, stride, columns, count, d, out)) static void pack_group(
+          const Real* rows, Index stride, Index d,
+          Real* out) FILIGREE_BY_LEVEL(pack_group(rows, stride, d, out)) static void widen_half(const void* from,
+                                                                                                Index count, Real* out)
+          FILIGREE_BY_LEVEL(widen_half(from, count, out)) static void widen_bfloat(const void* from, Index count,
+                                                                                   Real* out)
+              FILIGREE_BY_LEVEL(widen_bfloat(from, count,
+                                             out)) static void score_panel(const Real* q, Index groups, const Real* k,
+                                                                           Index d, Real scale, Real* out, Index stride)
+                  FILIGREE_BY_LEVEL(score_panel(q, groups, k, d, scale, out,
+                                                stride)) static void score_part(const Real* q, const Real* k, Index d,
+                                                                                Real scale, Real* out, Index stride,
+                                                                                Index begin, Index end)
+                      FILIGREE_BY_LEVEL(score_part(q, k, d, scale, out, stride, begin, end)) static void score_run(
+                          const Real* q, const Real* panels, Index begin, Index end, Index d, Real scale, Real* out)
+                          FILIGREE_BY_LEVEL(score_run(q, panels, begin, end, d, scale, out)) static void multiply_panel(
+                              Groups<Real> a, Index groups, Strided<const Real> b, Index d, Strided<const Real> start,
+                              Strided<Real> out, Index count)
+                              FILIGREE_BY_LEVEL(multiply_panel<>(a, groups, b, d, start, out,
+                                                                 count)) static void append_panel(const Real* q,
+                                                                                                  Index groups,
+                                                                                                  const Real* k,
+                                                                                                  Index d, Real scale,
+                                                                                                  Column first,
+                                                                                                  Candidates<Real> rows)
+                                  FILIGREE_BY_LEVEL(append_panel(q, groups, k, d, scale, first,
+                                                                 rows)) static void append_scores(const Real* scores,
+                                                                                                  Index stride,
+                                                                                                  Index count,
+                                                                                                  Column first,
+                                                                                                  Candidates<Real> rows)
+                                      FILIGREE_BY_LEVEL(append_scores(scores, stride, count, first, rows)) static Index
+      list_above(Real* values, Column* columns, Index count, Real bound)
+          FILIGREE_BY_LEVEL(list_above(values, columns, count, bound)) static Index
+      keep_above(Real* values, Column* columns, Index count, Real bound)
+          FILIGREE_BY_LEVEL(keep_above(values, columns, count, bound)) static Index
+      thin(Real* values, Column* columns, Index count, Index k, Index slack,
+           Real* bound) FILIGREE_BY_LEVEL(thin(values, columns, count, k, slack,
+                                               bound)) static void thin_rows(Candidates<Real> rows, Index count,
+                                                                             Index k, Index slack, Index limit)
+          FILIGREE_BY_LEVEL(thin_rows(rows, count, k, slack, limit)) static void guess_rows(Candidates<Real> rows,
+                                                                                            Index count, Index limit,
+                                                                                            float expected)
+              FILIGREE_BY_LEVEL(guess_rows(rows, count, limit, expected)) static void take_best(Candidates<Real> rows,
+                                                                                                Index count, Index k,
+                                                                                                Candidates<Real> to)
+                  FILIGREE_BY_LEVEL(take_best(rows, count, k, to)) static void sigmoid(Real* values, Index count)
+                      FILIGREE_BY_LEVEL(sigmoid_all(values, count)) static SoftmaxSums<Real> softmax(Real* w,
+                                                                                                     Index count,
+                                                                                                     Real sink)
+                          FILIGREE_BY_LEVEL(softmax(w, count, sink)) static bool all_finite(const Real* v, Index stride,
+                                                                                            Index count, Index dv)
+                              FILIGREE_BY_LEVEL(all_finite(v, stride, count, dv)) static void attend_chunk(
+                                  Real* tile, Index stride, const Segment* segments, Index count, const Real* v,
+                                  Index v_stride, Index dv, Index present, Sums<Real> to)
+                                  FILIGREE_BY_LEVEL(attend_chunk(
+                                      tile, stride, segments, count, v, v_stride, dv, present,
+                                      to)) static void attend_careful(Real* tile, Index stride, const Segment* segments,
+                                                                      Index count, const Real* v, Index v_stride,
+                                                                      Index dv, Index present, Sums<Real> to)
+                                      FILIGREE_BY_LEVEL(attend_careful(tile, stride, segments, count, v, v_stride, dv,
+                                                                       present,
+                                                                       to)) static void merge_sums(Sums<Real> whole,
+                                                                                                   Sums<Real> part,
+                                                                                                   Index count,
+                                                                                                   Index dv)
+                                          FILIGREE_BY_LEVEL(
+                                              merge_sums(whole, part, count,
+                                                         dv)) static SoftmaxSums<Real> finish_row(Sums<Real> row,
+                                                                                                  Index dv, Real sink)
+                                              FILIGREE_BY_LEVEL(finish_row(row, dv, sink)) static void gather(
+                                                  Real* out, const Real* weights, const Column* columns, Index count,
+                                                  const Real* v, Index stride, Index dv)
+                                                  FILIGREE_BY_LEVEL(gather(out, weights, columns, count, v, stride,
+                                                                           dv)) static void dots(Real* out,
+                                                                                                 const Real* x,
+                                                                                                 const Column* columns,
+                                                                                                 Index count,
+                                                                                                 const Real* v,
+                                                                                                 Index stride, Index d)
+                                                      FILIGREE_BY_LEVEL(dots(out, x, columns, count, v, stride, d))
+};
+
+#if defined(FILIGREE_COMPILED_SOURCE)
+template struct Kernels<float>;
+template struct Kernels<double>;
+#endif
 
 /// The kernels of the chosen instruction set.
 template <class Real>
 const Kernels<Real>& kernels() {
-  static_assert(std::is_same_v<Real, float> || std::is_same_v<Real, double>);
-  constexpr bool single = std::is_same_v<Real, float>;
-  const auto pick = [](const auto& f32, const auto& f64) -> const Kernels<Real>& {
-    if constexpr (single)
-      return f32;
-    else
-      return f64;
-  };
-#if defined(__x86_64__)
+  static constexpr Kernels<Real> at_baseline(baseline_sizes), at_avx2(avx2_sizes), at_avx512(avx512_sizes);
   switch (instruction_set()) {
-    case InstructionSet::avx512: return pick(avx512::f32::table, avx512::f64::table);
-    case InstructionSet::avx2: return pick(avx2::f32::table, avx2::f64::table);
-    default: break;
+    case InstructionSet::avx512: return at_avx512;
+    case InstructionSet::avx2: return at_avx2;
+    default: return at_baseline;
   }
-#endif
-  return pick(baseline::f32::table, baseline::f64::table);
 }
-
-#if defined(FILIGREE_COMPILED_SOURCE)
-template const Kernels<float>& kernels();
-template const Kernels<double>& kernels();
-#endif
-#endif
 
 }  // namespace FILIGREE_FLAGS
 }  // namespace filigree::kernel
@@ -219,3 +262,5 @@ template const Kernels<double>& kernels();
 #undef FILIGREE_TARGET_BEGIN
 #undef FILIGREE_TARGET_END
 #undef FILIGREE_FLAGS
+#undef FILIGREE_BY_LEVEL
+#undef FILIGREE_SWITCH

@@ -166,11 +166,11 @@ struct Search {
 // candidates must exceed. No sort; two bits of the answer per pass, one pass of moves. The lists go through each pass
 // together: a pass is shorter than the wait for its result, which the next list fills.
 // The buffers are readable and writable up to the longest list of the group, in whole vectors and one more.
-template <bool rough>
 inline void thin_group(Search* lists, int size, Index k, Index slack) {
+  const bool rough = slack > 0;
   Index longest = 0;
   for (int i = 0; i < size; ++i) longest = lists[i].count > longest ? lists[i].count : longest;
-  const Index padded = (longest + lanes - 1) / lanes * lanes, most = k + (rough ? slack : 0);
+  const Index padded = (longest + lanes - 1) / lanes * lanes, most = k + slack;
   // Rough work may search among the largest of every four or two, as long as these are twice as many as are wanted.
   constexpr Index room = 16 * lanes;
   Real folded[group * room];
@@ -222,8 +222,8 @@ inline Index thin(Real* values, Column* columns, Index count, Index k, Index sla
   if (count <= k) return count;
   Search list;
   set(list, values, columns, count, bound);
-  slack > 0 ? thin_group<true>(&list, 1, k, slack) : thin_group<false>(&list, 1, k, 0);
-  if (list.count > k + 2 * slack) thin_group<false>(&list, 1, k, 0);  // the largest few met each other in the fold
+  thin_group(&list, 1, k, slack);
+  if (list.count > k + 2 * slack) thin_group(&list, 1, k, 0);  // the largest few met each other in the fold
   return list.count;
 }
 
@@ -262,10 +262,10 @@ template <class Use>
 inline void thin_rows(Candidates<Real> rows, Index count, Index k, Index slack, Index limit) {
   if (!any_above(rows.count, count, limit)) return;
   for_each_group(rows, count, limit, [&](Search* lists, const Index* numbers, int size) {
-    slack > 0 ? thin_group<true>(lists, size, k, slack) : thin_group<false>(lists, size, k, 0);
+    thin_group(lists, size, k, slack);
     for (int i = 0; i < size; ++i) {
       if (lists[i].count > k + 2 * slack)
-        thin_group<false>(lists + i, 1, k, 0);  // the largest few met each other in the fold
+        thin_group(lists + i, 1, k, 0);  // the largest few met each other in the fold
       rows.count[numbers[i]] = static_cast<Column>(lists[i].count);
     }
   });
@@ -336,6 +336,6 @@ inline void take_best(Candidates<Real> rows, Index count, Index k, Candidates<Re
       lists[i].to_values = target.values;
       lists[i].to_columns = target.columns;
     }
-    thin_group<false>(lists, size, k, 0);
+    thin_group(lists, size, k, 0);
   });
 }

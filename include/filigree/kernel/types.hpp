@@ -11,6 +11,12 @@ namespace filigree::kernel {
 using Index = std::ptrdiff_t;
 using Column = std::int32_t;  // 31 bits of keys: 2^31 keys of one float each would be 8 GiB
 
+/// What the registers of an instruction set hold: bytes of a vector, vectors of a panel of keys, queries of a group.
+struct LevelSizes {
+  int vector_bytes, vectors, queries;
+};
+inline constexpr LevelSizes baseline_sizes{16, 2, 4}, avx2_sizes{32, 2, 6}, avx512_sizes{64, 4, 6};
+
 /// The candidates of a block of rows: a list of values with ascending columns for each.
 template <class Real>
 struct Candidates {

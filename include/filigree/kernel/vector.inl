@@ -2,7 +2,8 @@
 // The vector types of one level: `Real` is float or double, `lanes` of them fill a register, a tile of scores is
 // `height` queries by `width` keys.
 
-inline constexpr int width = lanes * cols;
+inline constexpr int lanes = sizes.vector_bytes / static_cast<int>(sizeof(Real)), cols = sizes.vectors;
+inline constexpr int width = lanes * cols, height = sizes.queries;
 inline constexpr int group = 8;  // lists that are thinned together
 
 typedef Real Vec __attribute__((vector_size(sizeof(Real) * lanes)));

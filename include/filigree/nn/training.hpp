@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <limits>
 #include <numeric>
 #include <system_error>
@@ -99,10 +98,7 @@ class Training {
     at_.seed = options.seed;
     at_.batch = batch_;
     at_.samples = x_.rows();
-    std::error_code none;  // whatever is wrong with the file, reading it says so
-    if (options.resume &&
-        std::filesystem::status(options.checkpoint, none).type() != std::filesystem::file_type::not_found)
-      resume();
+    if (options.resume && !is_missing(options.checkpoint)) resume();  // whatever is wrong with the file, reading it says so
   }
 
   template <class Objective>
