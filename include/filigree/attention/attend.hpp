@@ -34,32 +34,6 @@ inline constexpr bool ends_in_softmax<std::tuple<T...>> = [] {
   return soft[last];
 }();
 
-/// Into an output and its logsumexp.
-template <Real S>
-struct AttendSink {
-  ProductSink<S> product;
-  S* lse;
-
-  void reserve(WorkerScratch& scratch) const { product.reserve(scratch); }
-  [[nodiscard]] const ValueRows<S>& values() const { return product.v; }
-
-  void want(Index index, Index rows, Ahead& ahead) const { product.want(index, rows, ahead); }
-
-  void operator()(const Row<S>& row, WorkerScratch& scratch) const {
-    product(row, scratch);
-    put(row.index, {row.maximum, row.sum});
-  }
-  void take(Index index, const S* out, const kernel::SoftmaxSums<S>& sums) const {
-    product.take(index, out, sums);
-    put(index, sums);
-  }
-
- private:
-  void put(Index index, const kernel::SoftmaxSums<S>& sums) const {
-    lse[index - product.first] = sums.sum == S(0) ? sums.maximum : sums.maximum + std::log(sums.sum);
-  }
-};
-
 }  // namespace detail
 
 /// A * V together with the logsumexp of each row's scores: lse(i) = log(sum over j of exp(s(i, j)) [+ exp(sink)]).
@@ -78,12 +52,12 @@ auto attend(const A& a, const V& v) {
   detail::require(v.rows() == a.cols(), "attend(A, V): V.rows() = ", v.rows(), " must equal A.cols() = ", a.cols());
   Attended<S> result{typename Attended<S>::Matrix(a.rows(), v.cols()), typename Attended<S>::Vector(a.rows())};
   const detail::Session session(a.execution());
-  const detail::Reader<V> reader(v);
-  const detail::ProductSink<S> product{
-      {result.out.data(), a.rows(), v.cols(), v.cols(), 1, detail::Assign::set},
-      a.first_row(),
-      detail::ValueRows<S>::template bind<typename A::ProductEngine>(reader, a.rows(), session)};
-  a.for_each_output(session, detail::AttendSink<S>{product, result.lse.data()});
+  const auto reader = detail::reader_of(v);
+  a.for_each_output(session,
+                    {.to = {result.out.data(), a.rows(), v.cols(), v.cols(), 1, detail::Assign::set},
+                     .first = a.first_row(),
+                     .v = detail::ValueRows<S>::template bind<typename A::ProductEngine>(reader, a.rows(), session),
+                     .lse = result.lse.data()});
   return result;
 }
 

@@ -153,7 +153,7 @@ struct Hashing {
     const auto& kernels = kernel::kernels<S>();
     const Rows turned = rotations.transpose().template cast<S>();
     Buffer memory;
-    const PackedPanels<S> panels = pack_panels<S>(Reader<Rows>(turned), memory, session);
+    const PackedPanels<S> panels = pack_panels<S>(reader_of(turned), memory, session);
     const Index d = turned.cols(), half = buckets / 2, stride = panels.panels() * panels.width;
     constexpr Index groups = 8;
     const Index batch = groups * kernels.height;

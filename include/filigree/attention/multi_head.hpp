@@ -120,11 +120,11 @@ class MultiHead {
     std::deque<ValueRows<Scalar>> values;
     for (Index i = 0; i < hkv; ++i) {
       const auto block = k.middleCols(i * d, d);
-      packed.emplace_back(pack_panels_to(Reader<std::remove_cvref_t<decltype(block)>>(block), keys + i * panel_size,
+      packed.emplace_back(pack_panels_to(reader_of(block), keys + i * panel_size,
                                          [&](Index tasks, auto&& f) { session.run(tasks, f); }));
       const ValueBlock value = v.middleCols(i * dv, dv);
-      values.push_back(ValueRows<Scalar>::bind(Reader<std::remove_cvref_t<ValueBlock>>(value), q.rows() * group,
-                                               session, [&](Index) { return rows + i * row_size; }));
+      values.push_back(ValueRows<Scalar>::bind(reader_of(value), q.rows() * group, session,
+                                               [&](Index) { return rows + i * row_size; }));
     }
 
     std::deque<Job> jobs;

@@ -11,8 +11,9 @@ class PackedKeys {
  public:
   using Scalar = S;
 
-  template <class K>
-  explicit PackedKeys(const detail::Reader<K>& k) : memory_(std::make_shared<detail::Buffer>()) {
+  template <class R>
+    requires requires(const R& k) { k.copy_row(0, static_cast<S*>(nullptr)); }
+  explicit PackedKeys(const R& k) : memory_(std::make_shared<detail::Buffer>()) {
     S* data = memory_->get<S>(detail::PackedPanels<S>::size(k.rows(), k.cols()));
     panels_ = detail::pack_panels_to(k, data, [](Index tasks, auto&& f) { serial().run(tasks, f); });
   }
@@ -45,7 +46,7 @@ auto pack(const K& k) {
   using T = typename K::Scalar;
   static_assert(Real<T> || StoredReal<T, float>,
                 "filigree: pack(K): the scalar must be float or double, or half or bfloat16");
-  return PackedKeys<std::conditional_t<Real<T>, T, float>>(detail::Reader<K>(k));
+  return PackedKeys<std::conditional_t<Real<T>, T, float>>(detail::reader_of(k));
 }
 
 }  // namespace filigree

@@ -25,6 +25,168 @@ struct score_options {
 
 namespace detail {
 
+/// Keys as panels, readable queries: what an evaluation works on. It knows what reads Q and K, not their types, so that
+/// an engine is compiled once for all matrices in memory.
+template <class QueryReader, class KeyReader>
+class BoundScores {
+ public:
+  using Scalar = typename QueryReader::Scalar;
+
+  template <class Source>
+  BoundScores(const Source& source, const Session&, Index)
+      : queries_(source.queries()),
+        reader_(source.keys()),
+        grid_(source.grid()),
+        scale_(source.scale()),
+        keys_(bind_keys(reader_)) {}
+
+  [[nodiscard]] const Grid& grid() const { return grid_; }
+
+  /// Before panels are read for `count` queries: packs all keys, unless few queries read them, or queries beside each
+  /// other look at so few panels that each worker has them in its second-level cache. There they are packed when they
+  /// are met, and need not come from memory a second time.
+  template <class Panels>
+  void pack(const Session& session, Index count, Panels&& panels) const {
+    if constexpr (!packed_before) {
+      if (has_panels() || count <= few || d() == 0) return;
+      const Index places = Ring::places(static_cast<std::size_t>(keys_.width * d()) * sizeof(Scalar));
+      if (panels() <= places)
+        places_ = places;
+      else
+        keys_ = pack_panels<Scalar>(reader_, session.keys(), session);
+    }
+  }
+  [[nodiscard]] const Scalar* panel(Index p, WorkerScratch& scratch) const {
+    if constexpr (!packed_before) {
+      if (!has_panels() && d() > 0) {
+        Scalar* panel = scratch.keys.place<Scalar>(p, keys_.width * d());
+        if (scratch.keys.misses(p)) pack_panel(reader_, keys_, p, panel);
+        return panel;
+      }
+    }
+    return keys_.panel(p);
+  }
+  /// What panel() will read, and pack_queries().
+  void want_panel(Index p, Ahead& ahead) const {
+    const Index first = p * keys_.width, count = (std::min)(keys_.width, keys_.m - first);
+    if (has_panels())
+      ahead.want(keys_.panel(p), keys_.width, d(), d());
+    else if constexpr (!packed_before)
+      want_rows(reader_, first, count, ahead);
+  }
+  void want_queries(Index first, Index count, Ahead& ahead) const {
+    want_rows(queries_, first, (std::min)(count, grid_.n - first), ahead);
+  }
+  /// Whether panels lie side by side at packed(), whatever the order in which they are asked for.
+  [[nodiscard]] bool has_panels() const { return keys_.data != nullptr; }
+  [[nodiscard]] const Scalar* packed() const { return keys_.data; }
+  /// Some keys, side by side as a panel; the rest of it is some numbers of keys.
+  void gather_panel(const Column* columns, Index count, Scalar* out) const {
+    if constexpr (!packed_before) {
+      detail::gather_panel(reader_, keys_, columns, count, out);
+    } else {
+      for (Index c = 0; c < keys_.width; ++c) {
+        const Index key = columns[(std::min)(c, count - 1)];
+        const Scalar* from = keys_.panel(key / keys_.width) + key % keys_.width;
+        for (Index f = 0; f < d(); ++f) out[f * keys_.width + c] = from[f * keys_.width];
+      }
+    }
+  }
+  void copy_query(Index i, Scalar* out, Index step = 1) const { queries_.copy_row(i, out, step); }
+  void copy_key(Index j, Scalar* out) const {
+    if constexpr (!packed_before) {
+      reader_.copy_row(j, out);
+    } else {
+      const Scalar* from = keys_.panel(j / keys_.width) + j % keys_.width;
+      for (Index f = 0; f < d(); ++f) out[f] = from[f * keys_.width];
+    }
+  }
+  /// Keys where they lie, key_stride() apart, if each is contiguous; else null.
+  [[nodiscard]] const Scalar* key_rows() const {
+    if constexpr (!packed_before) {
+      if constexpr (KeyReader::direct) return reader_.contiguous_rows() ? reader_.data() : nullptr;
+    }
+    return nullptr;
+  }
+  [[nodiscard]] Index key_stride() const {
+    if constexpr (!packed_before) {
+      if constexpr (KeyReader::direct) return reader_.row_stride();
+    }
+    return d();
+  }
+  /// To be called before the first panel.
+  void reserve(WorkerScratch& scratch) const {
+    scratch.keys.start<Scalar>(places_, keys_.width * d());  // one in any case, for fewer queries later
+  }
+  [[nodiscard]] Scalar scale() const { return scale_; }
+  [[nodiscard]] Index d() const { return queries_.cols(); }
+  [[nodiscard]] Index height() const { return kernel::kernels<Scalar>().height; }
+  [[nodiscard]] Index stride() const { return (keys_.panels() + 1) * keys_.width; }
+
+  /// Queries [first, first + count) as groups [.][d][height]; missing rows of the last group are 0.
+  void pack_queries(Index first, Index count, Scalar* out) const {
+    if (d() == 0) return;  // out may be null
+    const Index height = this->height();
+    for (Index g = 0; g < count; g += height, out += d() * height) {
+      if constexpr (QueryReader::direct) {
+        if (queries_.contiguous_rows() && g + height <= count) {
+          const Scalar* rows = queries_.data() + (first + g) * queries_.row_stride();
+          kernel::kernels<Scalar>().pack_group(rows, queries_.row_stride(), d(), out);
+          continue;
+        }
+      }
+      for (Index r = 0; r < height; ++r) {
+        if (g + r < count)
+          queries_.copy_row(first + g + r, out + r, height);
+        else
+          for (Index f = 0; f < d(); ++f) out[f * height + r] = Scalar(0);
+      }
+    }
+  }
+
+  /// All scores of the rows.
+  Scalar* fill(Index first, Index count, WorkerScratch& scratch) const {
+    const auto& kernels = kernel::kernels<Scalar>();
+    const Index groups = (count + height() - 1) / height();
+    Scalar* q = scratch.queries.get<Scalar>(groups * height() * d());
+    pack_queries(first, count, q);
+    reserve(scratch);
+    Scalar* out = scratch.tile.get<Scalar>(groups * height() * stride());
+    for (Index panel = 0; panel < keys_.panels(); ++panel)
+      kernels.score_panel(q, groups, this->panel(panel, scratch), d(), scale_, out + panel * keys_.width, stride());
+    return out;
+  }
+
+ private:
+  static constexpr Index few = 16;
+
+  static constexpr bool packed_before = std::is_same_v<KeyReader, PackedPanels<Scalar>>;
+
+  static PackedPanels<Scalar> bind_keys(const KeyReader& keys) {
+    if constexpr (packed_before)
+      return keys;
+    else
+      return PackedPanels<Scalar>::none(keys.rows(), keys.cols());
+  }
+
+  QueryReader queries_;
+  KeyReader reader_;  // of keys as they are given
+  Grid grid_;
+  Scalar scale_;
+  mutable PackedPanels<Scalar> keys_;
+  mutable Index places_ = 1;  // for panels of a worker, if they are not all packed
+};
+
+/// What reads K: its panels, if it was packed before.
+template <class K>
+struct KeyReaderOf {
+  using type = Reader<K>;
+};
+template <class S>
+struct KeyReaderOf<PackedKeys<S>> {
+  using type = PackedPanels<S>;
+};
+
 /// The scores of the rows of Q against the rows of K, as the source of a pipeline.
 template <class Q, class K>
 class ScoreSource {
@@ -32,6 +194,8 @@ class ScoreSource {
   using Queries = std::remove_cvref_t<Q>;
   using Keys = std::remove_cvref_t<K>;
   using Scalar = typename Queries::Scalar;
+  using KeyReader = typename KeyReaderOf<Keys>::type;
+  using Bound = BoundScores<Reader<Queries>, KeyReader>;
   static_assert(Real<Scalar>,
                 "filigree: scores(Q, K): the scalar must be float or double; K alone may be half or bfloat16");
   static_assert(StoredReal<typename Keys::Scalar, Scalar>,
@@ -53,165 +217,21 @@ class ScoreSource {
   }
 
   [[nodiscard]] const Grid& grid() const { return grid_; }
+  [[nodiscard]] Scalar scale() const { return scale_; }
+  [[nodiscard]] Reader<Queries> queries() const { return reader_of(q_); }
+  [[nodiscard]] KeyReader keys() const {
+    if constexpr (is_packed<Keys>)
+      return k_.panels();
+    else
+      return reader_of(k_);
+  }
 
   [[nodiscard]] bool reads(const void* begin, const void* end) const {
     return reads_memory(q_, begin, end) || (!is_packed<Keys> && reads_keys(begin, end));
   }
 
-  /// Keys as panels, readable queries: what an evaluation works on.
-  class Bound;
   template <class Stages, class Other>
   using Scattering = std::conditional_t<has_scattering<Stages>, ScatteredOr<Bound, Stages, Other>, Other>;
-
-  class Bound {
-   public:
-    using Scalar = ScoreSource::Scalar;
-
-    Bound(const ScoreSource& source, const Session&, Index)
-        : queries_(source.q_),
-          reader_(source.k_),
-          grid_(source.grid_),
-          scale_(source.scale_),
-          keys_(bind_keys(source.k_, reader_)) {}
-
-    [[nodiscard]] const Grid& grid() const { return grid_; }
-
-    /// Before panels are read for `count` queries: packs all keys, unless few queries read them, or queries beside each
-    /// other look at so few panels that each worker has them in its second-level cache. There they are packed when they
-    /// are met, and need not come from memory a second time.
-    template <class Panels>
-    void pack(const Session& session, Index count, Panels&& panels) const {
-      if constexpr (!is_packed<Keys>) {
-        if (has_panels() || count <= few || d() == 0) return;
-        const Index places = Ring::places(static_cast<std::size_t>(keys_.width * d()) * sizeof(Scalar));
-        if (panels() <= places)
-          places_ = places;
-        else
-          keys_ = pack_panels<Scalar>(reader_, session.keys(), session);
-      }
-    }
-    [[nodiscard]] const Scalar* panel(Index p, WorkerScratch& scratch) const {
-      if constexpr (!is_packed<Keys>) {
-        if (!has_panels() && d() > 0) {
-          Scalar* panel = scratch.keys.place<Scalar>(p, keys_.width * d());
-          if (scratch.keys.misses(p)) pack_panel(reader_, keys_, p, panel);
-          return panel;
-        }
-      }
-      return keys_.panel(p);
-    }
-    /// What panel() will read, and pack_queries().
-    void want_panel(Index p, Ahead& ahead) const {
-      const Index first = p * keys_.width, count = (std::min)(keys_.width, keys_.m - first);
-      if (has_panels())
-        ahead.want(keys_.panel(p), keys_.width, d(), d());
-      else if constexpr (!is_packed<Keys>)
-        want_rows(reader_, first, count, ahead);
-    }
-    void want_queries(Index first, Index count, Ahead& ahead) const {
-      want_rows(queries_, first, (std::min)(count, grid_.n - first), ahead);
-    }
-    /// Whether panels lie side by side at packed(), whatever the order in which they are asked for.
-    [[nodiscard]] bool has_panels() const { return keys_.data != nullptr; }
-    [[nodiscard]] const Scalar* packed() const { return keys_.data; }
-    /// Some keys, side by side as a panel; the rest of it is some numbers of keys.
-    void gather_panel(const Column* columns, Index count, Scalar* out) const {
-      if constexpr (!is_packed<Keys>) {
-        detail::gather_panel(reader_, keys_, columns, count, out);
-      } else {
-        for (Index c = 0; c < keys_.width; ++c) {
-          const Index key = columns[(std::min)(c, count - 1)];
-          const Scalar* from = keys_.panel(key / keys_.width) + key % keys_.width;
-          for (Index f = 0; f < d(); ++f) out[f * keys_.width + c] = from[f * keys_.width];
-        }
-      }
-    }
-    void copy_query(Index i, Scalar* out, Index step = 1) const { queries_.copy_row(i, out, step); }
-    void copy_key(Index j, Scalar* out) const {
-      if constexpr (!is_packed<Keys>) {
-        reader_.copy_row(j, out);
-      } else {
-        const Scalar* from = keys_.panel(j / keys_.width) + j % keys_.width;
-        for (Index f = 0; f < d(); ++f) out[f] = from[f * keys_.width];
-      }
-    }
-    /// Keys where they lie, key_stride() apart, if each is contiguous; else null.
-    [[nodiscard]] const Scalar* key_rows() const {
-      if constexpr (!is_packed<Keys>) {
-        if constexpr (Reader<Keys>::direct) return reader_.contiguous_rows() ? reader_.data() : nullptr;
-      }
-      return nullptr;
-    }
-    [[nodiscard]] Index key_stride() const {
-      if constexpr (!is_packed<Keys>) {
-        if constexpr (Reader<Keys>::direct) return reader_.row_stride();
-      }
-      return d();
-    }
-    /// To be called before the first panel.
-    void reserve(WorkerScratch& scratch) const {
-      scratch.keys.start<Scalar>(places_, keys_.width * d());  // one in any case, for fewer queries later
-    }
-    [[nodiscard]] Scalar scale() const { return scale_; }
-    [[nodiscard]] Index d() const { return queries_.cols(); }
-    [[nodiscard]] Index height() const { return kernel::kernels<Scalar>().height; }
-    [[nodiscard]] Index stride() const { return (keys_.panels() + 1) * keys_.width; }
-
-    /// Queries [first, first + count) as groups [.][d][height]; missing rows of the last group are 0.
-    void pack_queries(Index first, Index count, Scalar* out) const {
-      if (d() == 0) return;  // out may be null
-      const Index height = this->height();
-      for (Index g = 0; g < count; g += height, out += d() * height) {
-        if constexpr (Reader<Queries>::direct) {
-          if (queries_.contiguous_rows() && g + height <= count) {
-            const Scalar* rows = queries_.data() + (first + g) * queries_.row_stride();
-            kernel::kernels<Scalar>().pack_group(rows, queries_.row_stride(), d(), out);
-            continue;
-          }
-        }
-        for (Index r = 0; r < height; ++r) {
-          if (g + r < count)
-            queries_.copy_row(first + g + r, out + r, height);
-          else
-            for (Index f = 0; f < d(); ++f) out[f * height + r] = Scalar(0);
-        }
-      }
-    }
-
-    /// All scores of the rows.
-    Scalar* fill(Index first, Index count, WorkerScratch& scratch) const {
-      const auto& kernels = kernel::kernels<Scalar>();
-      const Index groups = (count + height() - 1) / height();
-      Scalar* q = scratch.queries.get<Scalar>(groups * height() * d());
-      pack_queries(first, count, q);
-      reserve(scratch);
-      Scalar* out = scratch.tile.get<Scalar>(groups * height() * stride());
-      for (Index panel = 0; panel < keys_.panels(); ++panel)
-        kernels.score_panel(q, groups, this->panel(panel, scratch), d(), scale_, out + panel * keys_.width, stride());
-      return out;
-    }
-
-   private:
-    struct None {
-      explicit None(const Keys&) {}
-    };
-    using KeyReader = std::conditional_t<is_packed<Keys>, None, Reader<Keys>>;
-    static constexpr Index few = 16;
-
-    static PackedPanels<Scalar> bind_keys(const Keys& k, const KeyReader& reader) {
-      if constexpr (is_packed<Keys>)
-        return k.panels();
-      else
-        return PackedPanels<Scalar>::none(reader.rows(), reader.cols());
-    }
-
-    Reader<Queries> queries_;
-    [[no_unique_address]] KeyReader reader_;
-    Grid grid_;
-    Scalar scale_;
-    mutable PackedPanels<Scalar> keys_;
-    mutable Index places_ = 1;  // for panels of a worker, if they are not all packed
-  };
 
   /// What computes rows: selections and patterns have engines, the rest is the general evaluator's.
   template <class Stages>

@@ -71,72 +71,102 @@ bool reads_memory(const Xpr& x, const void* begin, const void* end) {
   }
 }
 
-/// Reads the coefficients of any dense expression, nested products evaluated once. `one_row`: a vector is one row.
-template <class Xpr, bool one_row = false>
-class Reader {
- public:
-  using S = typename Xpr::Scalar;
-  static constexpr bool direct = bool(Xpr::Flags & Eigen::DirectAccessBit);
-  static constexpr bool turned = one_row && Xpr::ColsAtCompileTime == 1;
+/// Copies count numbers, `from_step` and `to_step` apart, as numbers of type T, which holds them exactly.
+template <class S, class T>
+void copy_numbers(const S* from, Index from_step, Index count, T* to, Index to_step) {
+  if constexpr (std::is_same_v<T, S>)
+    if (from_step == 1 && to_step == 1) {
+      std::copy_n(from, count, to);
+      return;
+    }
+  for (Index j = 0; j < count; ++j) {
+    if constexpr (std::is_same_v<T, S>)
+      to[j * to_step] = from[j * from_step];
+    else
+      to[j * to_step] = static_cast<T>(static_cast<float>(from[j * from_step]));
+  }
+}
 
-  explicit Reader(const Xpr& x)
-      : rows_(turned ? x.cols() : x.rows()), cols_(turned ? x.rows() : x.cols()), access_(x) {}
+/// Reads a matrix in memory. One type serves all expressions with direct access, so that what reads by it is compiled
+/// once for all of them.
+template <class S>
+class MemoryReader {
+ public:
+  using Scalar = S;
+  static constexpr bool direct = true;
+
+  MemoryReader(const S* data, Index rows, Index cols, Index row_stride, Index col_stride)
+      : data_(data), rows_(rows), cols_(cols), row_stride_(row_stride), col_stride_(col_stride) {}
 
   [[nodiscard]] Index rows() const { return rows_; }
   [[nodiscard]] Index cols() const { return cols_; }
-
   /// Whether rows lie in memory as they are read.
-  [[nodiscard]] bool contiguous_rows() const {
-    if constexpr (direct)
-      return access_.col_stride == 1 || cols_ <= 1;
-    else
-      return false;
-  }
-  [[nodiscard]] const S* data() const requires direct { return access_.data; }
-  [[nodiscard]] Index row_stride() const requires direct { return access_.row_stride; }
+  [[nodiscard]] bool contiguous_rows() const { return col_stride_ == 1 || cols_ <= 1; }
+  [[nodiscard]] const S* data() const { return data_; }
+  [[nodiscard]] Index row_stride() const { return row_stride_; }
 
-  S operator()(Index i, Index j) const {
-    if constexpr (direct)
-      return access_.data[i * access_.row_stride + j * access_.col_stride];
-    else if constexpr (turned)
-      return access_.coeffs.coeff(j, i);
-    else
-      return access_.coeffs.coeff(i, j);
-  }
+  S operator()(Index i, Index j) const { return data_[i * row_stride_ + j * col_stride_]; }
 
   /// Copies row i to to[0], to[step], ... as numbers of type T, which holds them exactly.
   template <class T>
   void copy_row(Index i, T* to, Index step = 1) const {
-    if constexpr (direct && std::is_same_v<T, S>)
-      if (step == 1 && access_.col_stride == 1) {
-        std::copy_n(access_.data + i * access_.row_stride, cols_, to);
-        return;
-      }
+    copy_numbers(data_ + i * row_stride_, col_stride_, cols_, to, step);
+  }
+
+ private:
+  const S* data_;
+  Index rows_, cols_, row_stride_, col_stride_;
+};
+
+/// Reads the coefficients of any other dense expression, nested products evaluated once. `turned`: a column is read as
+/// one row.
+template <class Xpr, bool turned>
+class CoefficientReader {
+ public:
+  using Scalar = typename Xpr::Scalar;
+  static constexpr bool direct = false;
+
+  explicit CoefficientReader(const Xpr& x)
+      : rows_(turned ? x.cols() : x.rows()), cols_(turned ? x.rows() : x.cols()), coefficients_(x.derived()) {}
+
+  [[nodiscard]] Index rows() const { return rows_; }
+  [[nodiscard]] Index cols() const { return cols_; }
+  [[nodiscard]] bool contiguous_rows() const { return false; }
+
+  Scalar operator()(Index i, Index j) const {
+    if constexpr (turned)
+      return coefficients_.coeff(j, i);
+    else
+      return coefficients_.coeff(i, j);
+  }
+
+  template <class T>
+  void copy_row(Index i, T* to, Index step = 1) const {
     for (Index j = 0; j < cols_; ++j) {
-      if constexpr (std::is_same_v<T, S>)
-        to[j * step] = (*this)(i, j);
-      else
-        to[j * step] = static_cast<T>(static_cast<float>((*this)(i, j)));
+      const Scalar number = (*this)(i, j);
+      copy_numbers(&number, 1, 1, to + j * step, 1);
     }
   }
 
  private:
-  struct Pointer {
-    explicit Pointer(const Xpr& x)
-        : data(x.data()),
-          row_stride(turned ? x.colStride() : x.rowStride()),
-          col_stride(turned ? x.rowStride() : x.colStride()) {}
-    const S* data;
-    Index row_stride, col_stride;
-  };
-  struct Evaluated {
-    explicit Evaluated(const Xpr& x) : coeffs(x.derived()) {}
-    Eigen::internal::evaluator<std::remove_cvref_t<decltype(std::declval<const Xpr&>().derived())>> coeffs;
-  };
-
   Index rows_, cols_;
-  std::conditional_t<direct, Pointer, Evaluated> access_;
+  Eigen::internal::evaluator<std::remove_cvref_t<decltype(std::declval<const Xpr&>().derived())>> coefficients_;
 };
+
+/// What reads an expression. `one_row`: a vector is one row, whichever way it stands.
+template <class Xpr, bool one_row = false>
+using Reader = std::conditional_t<bool(Xpr::Flags& Eigen::DirectAccessBit), MemoryReader<typename Xpr::Scalar>,
+                                  CoefficientReader<Xpr, one_row && Xpr::ColsAtCompileTime == 1>>;
+
+template <bool one_row = false, class Xpr>
+Reader<Xpr, one_row> reader_of(const Xpr& x) {
+  if constexpr (!Reader<Xpr, one_row>::direct)
+    return Reader<Xpr, one_row>(x);
+  else if constexpr (one_row && Xpr::ColsAtCompileTime == 1)
+    return {x.data(), x.cols(), x.rows(), x.colStride(), x.rowStride()};
+  else
+    return {x.data(), x.rows(), x.cols(), x.rowStride(), x.colStride()};
+}
 
 }  // namespace detail
 

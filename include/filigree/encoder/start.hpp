@@ -19,14 +19,14 @@ auto geometric_median(const X& samples) {
   using S = typename X::Scalar;
   detail::require(samples.rows() >= 1, "geometric_median(X): X must have at least 1 row");
   using Row = detail::Later<Eigen::RowVectorXd, X>;
-  using Column = detail::Later<Eigen::VectorXd, X>;
+  using Vector = detail::Later<Eigen::VectorXd, X>;
   using Wide = detail::Later<Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>, X>;
   const Wide x = samples.template cast<double>();
   Row at = x.colwise().mean();
   for (int step = 0; step < 100; ++step) {
-    const Column distances = (x.rowwise() - at).rowwise().norm();
+    const Vector distances = (x.rowwise() - at).rowwise().norm();
     const double here = static_cast<double>((distances.array() == 0).count());
-    const Column weights = (distances.array() > 0).select(distances.array().inverse(), 0.0);
+    const Vector weights = (distances.array() > 0).select(distances.array().inverse(), 0.0);
     const double sum = weights.sum();
     if (!(sum > 0)) break;
     const Row mean = weights.transpose() * x / sum, pull = sum * (mean - at);

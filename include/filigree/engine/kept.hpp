@@ -54,8 +54,7 @@ class KeptEngine {
     scratch.gathered_by = nullptr;
   }
 
-  template <class Sink>
-  void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
+  void run(Index first, Index last, WorkerScratch& scratch, const RowSink<S>& sink) const {
     Index alike = first;
     for (Index i = first; i < last; ++i) {
       if (i >= alike) {

@@ -24,8 +24,8 @@ struct PackedPanels {
 
 /// Packs rows row_of(0), ..., row_of(count - 1) of a matrix that is stored in 16 bits as a panel: some features of them
 /// at a time are widened into memory that stays in the first cache.
-template <class K, Real S, class RowOf>
-void pack_widened(const Reader<K>& k, Index width, Index count, RowOf&& row_of, S* to) {
+template <class R, Real S, class RowOf>
+void pack_widened(const R& k, Index width, Index count, RowOf&& row_of, S* to) {
   constexpr Index room = 4096;
   alignas(Buffer::alignment) S rows[room];
   const Index d = k.cols(), step = room / width;
@@ -37,13 +37,13 @@ void pack_widened(const Reader<K>& k, Index width, Index count, RowOf&& row_of, 
 }
 
 /// Packs panel p of the rows of K.
-template <class K, Real S>
-void pack_panel(const Reader<K>& k, const PackedPanels<S>& shape, Index p, S* to) {
+template <class R, Real S>
+void pack_panel(const R& k, const PackedPanels<S>& shape, Index p, S* to) {
   const Index first = p * shape.width, count = (std::min)(shape.width, shape.m - first);
-  if constexpr (Reader<K>::direct) {
+  if constexpr (R::direct) {
     if (k.contiguous_rows()) {
       [[maybe_unused]] const auto row_of = [&](Index c) { return first + c; };
-      if constexpr (is_widened<K, S>)
+      if constexpr (is_widened<R, S>)
         return pack_widened(k, shape.width, count, row_of, to);
       else
         return kernel::kernels<S>().pack_panel(k.data() + first * k.row_stride(), k.row_stride(), count, shape.d, to);
@@ -58,12 +58,12 @@ void pack_panel(const Reader<K>& k, const PackedPanels<S>& shape, Index p, S* to
 }
 
 /// Packs some rows of K, side by side as a panel; the rest of it is some numbers.
-template <class K, Real S>
-void gather_panel(const Reader<K>& k, const PackedPanels<S>& shape, const Column* columns, Index count, S* to) {
-  if constexpr (Reader<K>::direct) {
+template <class R, Real S>
+void gather_panel(const R& k, const PackedPanels<S>& shape, const Column* columns, Index count, S* to) {
+  if constexpr (R::direct) {
     if (k.contiguous_rows()) {
       [[maybe_unused]] const auto row_of = [&](Index c) { return columns[c]; };
-      if constexpr (is_widened<K, S>)
+      if constexpr (is_widened<R, S>)
         return pack_widened(k, shape.width, count, row_of, to);
       else
         return kernel::kernels<S>().gather_panel(k.data(), k.row_stride(), columns, count, shape.d, to);
@@ -73,8 +73,8 @@ void gather_panel(const Reader<K>& k, const PackedPanels<S>& shape, const Column
 }
 
 /// Packs the rows of K into memory of PackedPanels::size(m, d) numbers, panels in parallel.
-template <class K, Real S, class Run>
-PackedPanels<S> pack_panels_to(const Reader<K>& k, S* data, Run&& run) {
+template <class R, Real S, class Run>
+PackedPanels<S> pack_panels_to(const R& k, S* data, Run&& run) {
   const PackedPanels<S> packed{data, k.rows(), k.cols(), kernel::kernels<S>().width};
   if (packed.d == 0) return packed;  // nothing to copy, and data may be null
   constexpr Index batch = 16;
@@ -85,8 +85,8 @@ PackedPanels<S> pack_panels_to(const Reader<K>& k, S* data, Run&& run) {
   return packed;
 }
 
-template <Real S, class K>
-PackedPanels<S> pack_panels(const Reader<K>& k, Buffer& buffer, const Session& session) {
+template <Real S, class R>
+PackedPanels<S> pack_panels(const R& k, Buffer& buffer, const Session& session) {
   S* data = buffer.get<S>(PackedPanels<S>::size(k.rows(), k.cols()));
   return pack_panels_to(k, data, [&](Index tasks, auto&& f) { session.run(tasks, f); });
 }

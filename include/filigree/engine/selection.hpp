@@ -88,8 +88,7 @@ class SelectionEngine {
     }
   }
 
-  template <class Sink>
-  void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
+  void run(Index first, Index last, WorkerScratch& scratch, const RowSink<S>& sink) const {
     if constexpr (ranked) {
       const kernel::Candidates<S> kept = hold(last - first, scratch);
       for (Index begin = first; begin < last; begin += block_) {
@@ -142,8 +141,8 @@ class SelectionEngine {
   }
 
   /// The stages after the selector, and where the rows go.
-  template <class Sink>
-  void finish(Index first, Index rows, const kernel::Candidates<S>& kept, WorkerScratch& scratch, Sink&& sink) const {
+  void finish(Index first, Index rows, const kernel::Candidates<S>& kept, WorkerScratch& scratch,
+              const RowSink<S>& sink) const {
     for (Index r = 0; r < rows; ++r) {
       Row<S> row = make_row(source_.grid(), first + r, kept.values + r * kept.stride, kept.columns + r * kept.stride,
                             Index(kept.count[r]), scratch);

@@ -150,90 +150,66 @@ struct Kernels {
         width(lanes * sizes.vectors),
         height(sizes.queries) {}
 
-  static void pack_panel(const Real* rows, Index stride, Index count, Index d, Real* out) FILIGREE_BY_LEVEL(pack_panel(
-      rows, stride, count, d, out)) static void gather_panel(const Real* rows, Index stride, const Column* columns,
-                                                             Index count, Index d, Real* out)
-      FILIGREE_BY_LEVEL(gather_panel(rows, stride, columns, count, d, out)) static void pack_group(
-          const Real* rows, Index stride, Index d,
-          Real* out) FILIGREE_BY_LEVEL(pack_group(rows, stride, d, out)) static void widen_half(const void* from,
-                                                                                                Index count, Real* out)
-          FILIGREE_BY_LEVEL(widen_half(from, count, out)) static void widen_bfloat(const void* from, Index count,
-                                                                                   Real* out)
-              FILIGREE_BY_LEVEL(widen_bfloat(from, count,
-                                             out)) static void score_panel(const Real* q, Index groups, const Real* k,
-                                                                           Index d, Real scale, Real* out, Index stride)
-                  FILIGREE_BY_LEVEL(score_panel(q, groups, k, d, scale, out,
-                                                stride)) static void score_part(const Real* q, const Real* k, Index d,
-                                                                                Real scale, Real* out, Index stride,
-                                                                                Index begin, Index end)
-                      FILIGREE_BY_LEVEL(score_part(q, k, d, scale, out, stride, begin, end)) static void score_run(
-                          const Real* q, const Real* panels, Index begin, Index end, Index d, Real scale, Real* out)
-                          FILIGREE_BY_LEVEL(score_run(q, panels, begin, end, d, scale, out)) static void multiply_panel(
-                              Groups<Real> a, Index groups, Strided<const Real> b, Index d, Strided<const Real> start,
-                              Strided<Real> out, Index count)
-                              FILIGREE_BY_LEVEL(multiply_panel<>(a, groups, b, d, start, out,
-                                                                 count)) static void append_panel(const Real* q,
-                                                                                                  Index groups,
-                                                                                                  const Real* k,
-                                                                                                  Index d, Real scale,
-                                                                                                  Column first,
-                                                                                                  Candidates<Real> rows)
-                                  FILIGREE_BY_LEVEL(append_panel(q, groups, k, d, scale, first,
-                                                                 rows)) static void append_scores(const Real* scores,
-                                                                                                  Index stride,
-                                                                                                  Index count,
-                                                                                                  Column first,
-                                                                                                  Candidates<Real> rows)
-                                      FILIGREE_BY_LEVEL(append_scores(scores, stride, count, first, rows)) static Index
-      list_above(Real* values, Column* columns, Index count, Real bound)
-          FILIGREE_BY_LEVEL(list_above(values, columns, count, bound)) static Index
-      keep_above(Real* values, Column* columns, Index count, Real bound)
-          FILIGREE_BY_LEVEL(keep_above(values, columns, count, bound)) static Index
-      thin(Real* values, Column* columns, Index count, Index k, Index slack,
-           Real* bound) FILIGREE_BY_LEVEL(thin(values, columns, count, k, slack,
-                                               bound)) static void thin_rows(Candidates<Real> rows, Index count,
-                                                                             Index k, Index slack, Index limit)
-          FILIGREE_BY_LEVEL(thin_rows(rows, count, k, slack, limit)) static void guess_rows(Candidates<Real> rows,
-                                                                                            Index count, Index limit,
-                                                                                            float expected)
-              FILIGREE_BY_LEVEL(guess_rows(rows, count, limit, expected)) static void take_best(Candidates<Real> rows,
-                                                                                                Index count, Index k,
-                                                                                                Candidates<Real> to)
-                  FILIGREE_BY_LEVEL(take_best(rows, count, k, to)) static void sigmoid(Real* values, Index count)
-                      FILIGREE_BY_LEVEL(sigmoid_all(values, count)) static SoftmaxSums<Real> softmax(Real* w,
-                                                                                                     Index count,
-                                                                                                     Real sink)
-                          FILIGREE_BY_LEVEL(softmax(w, count, sink)) static bool all_finite(const Real* v, Index stride,
-                                                                                            Index count, Index dv)
-                              FILIGREE_BY_LEVEL(all_finite(v, stride, count, dv)) static void attend_chunk(
-                                  Real* tile, Index stride, const Segment* segments, Index count, const Real* v,
-                                  Index v_stride, Index dv, Index present, Sums<Real> to)
-                                  FILIGREE_BY_LEVEL(attend_chunk(
-                                      tile, stride, segments, count, v, v_stride, dv, present,
-                                      to)) static void attend_careful(Real* tile, Index stride, const Segment* segments,
-                                                                      Index count, const Real* v, Index v_stride,
-                                                                      Index dv, Index present, Sums<Real> to)
-                                      FILIGREE_BY_LEVEL(attend_careful(tile, stride, segments, count, v, v_stride, dv,
-                                                                       present,
-                                                                       to)) static void merge_sums(Sums<Real> whole,
-                                                                                                   Sums<Real> part,
-                                                                                                   Index count,
-                                                                                                   Index dv)
-                                          FILIGREE_BY_LEVEL(
-                                              merge_sums(whole, part, count,
-                                                         dv)) static SoftmaxSums<Real> finish_row(Sums<Real> row,
-                                                                                                  Index dv, Real sink)
-                                              FILIGREE_BY_LEVEL(finish_row(row, dv, sink)) static void gather(
-                                                  Real* out, const Real* weights, const Column* columns, Index count,
-                                                  const Real* v, Index stride, Index dv)
-                                                  FILIGREE_BY_LEVEL(gather(out, weights, columns, count, v, stride,
-                                                                           dv)) static void dots(Real* out,
-                                                                                                 const Real* x,
-                                                                                                 const Column* columns,
-                                                                                                 Index count,
-                                                                                                 const Real* v,
-                                                                                                 Index stride, Index d)
-                                                      FILIGREE_BY_LEVEL(dots(out, x, columns, count, v, stride, d))
+  // clang-format off
+  static void pack_panel(const Real* rows, Index stride, Index count, Index d, Real* out)
+      FILIGREE_BY_LEVEL(pack_panel( rows, stride, count, d, out))
+  static void gather_panel(const Real* rows, Index stride, const Column* columns, Index count, Index d, Real* out)
+      FILIGREE_BY_LEVEL(gather_panel(rows, stride, columns, count, d, out))
+  static void pack_group( const Real* rows, Index stride, Index d, Real* out)
+      FILIGREE_BY_LEVEL(pack_group(rows, stride, d, out))
+  static void widen_half(const void* from, Index count, Real* out)
+      FILIGREE_BY_LEVEL(widen_half(from, count, out))
+  static void widen_bfloat(const void* from, Index count, Real* out)
+      FILIGREE_BY_LEVEL(widen_bfloat(from, count, out))
+  static void score_panel(const Real* q, Index groups, const Real* k, Index d, Real scale, Real* out, Index stride)
+      FILIGREE_BY_LEVEL(score_panel(q, groups, k, d, scale, out, stride))
+  static void score_part(const Real* q, const Real* k, Index d, Real scale, Real* out, Index stride, Index begin,
+      Index end)
+      FILIGREE_BY_LEVEL(score_part(q, k, d, scale, out, stride, begin, end))
+  static void score_run(const Real* q, const Real* panels, Index begin, Index end, Index d, Real scale, Real* out)
+      FILIGREE_BY_LEVEL(score_run(q, panels, begin, end, d, scale, out))
+  static void multiply_panel(Groups<Real> a, Index groups, Strided<const Real> b, Index d,
+      Strided<const Real> start, Strided<Real> out, Index count)
+      FILIGREE_BY_LEVEL(multiply_panel<>(a, groups, b, d, start, out, count))
+  static void append_panel(const Real* q, Index groups, const Real* k, Index d, Real scale, Column first,
+      Candidates<Real> rows)
+      FILIGREE_BY_LEVEL(append_panel(q, groups, k, d, scale, first, rows))
+  static void append_scores(const Real* scores, Index stride, Index count, Column first, Candidates<Real> rows)
+      FILIGREE_BY_LEVEL(append_scores(scores, stride, count, first, rows))
+  static Index list_above(Real* values, Column* columns, Index count, Real bound)
+      FILIGREE_BY_LEVEL(list_above(values, columns, count, bound))
+  static Index keep_above(Real* values, Column* columns, Index count, Real bound)
+      FILIGREE_BY_LEVEL(keep_above(values, columns, count, bound))
+  static Index thin(Real* values, Column* columns, Index count, Index k, Index slack, Real* bound)
+      FILIGREE_BY_LEVEL(thin(values, columns, count, k, slack, bound))
+  static void thin_rows(Candidates<Real> rows, Index count, Index k, Index slack, Index limit)
+      FILIGREE_BY_LEVEL(thin_rows(rows, count, k, slack, limit))
+  static void guess_rows(Candidates<Real> rows, Index count, Index limit, float expected)
+      FILIGREE_BY_LEVEL(guess_rows(rows, count, limit, expected))
+  static void take_best(Candidates<Real> rows, Index count, Index k, Candidates<Real> to)
+      FILIGREE_BY_LEVEL(take_best(rows, count, k, to))
+  static void sigmoid(Real* values, Index count)
+      FILIGREE_BY_LEVEL(sigmoid_all(values, count))
+  static SoftmaxSums<Real> softmax(Real* w, Index count, Real sink)
+      FILIGREE_BY_LEVEL(softmax(w, count, sink))
+  static bool all_finite(const Real* v, Index stride, Index count, Index dv)
+      FILIGREE_BY_LEVEL(all_finite(v, stride, count, dv))
+  static void attend_chunk(Real* tile, Index stride, const Segment* segments, Index count, const Real* v,
+      Index v_stride, Index dv, Index present, Sums<Real> to)
+      FILIGREE_BY_LEVEL(attend_chunk(tile, stride, segments, count, v, v_stride, dv, present, to))
+  static void attend_careful(Real* tile, Index stride, const Segment* segments, Index count, const Real* v,
+      Index v_stride, Index dv, Index present, Sums<Real> to)
+      FILIGREE_BY_LEVEL(attend_careful(tile, stride, segments, count, v, v_stride, dv, present, to))
+  static void merge_sums(Sums<Real> whole, Sums<Real> part, Index count, Index dv)
+      FILIGREE_BY_LEVEL(merge_sums(whole, part, count, dv))
+  static SoftmaxSums<Real> finish_row(Sums<Real> row, Index dv, Real sink)
+      FILIGREE_BY_LEVEL(finish_row(row, dv, sink))
+  static void gather(Real* out, const Real* weights, const Column* columns, Index count, const Real* v,
+      Index stride, Index dv)
+      FILIGREE_BY_LEVEL(gather(out, weights, columns, count, v, stride, dv))
+  static void dots(Real* out, const Real* x, const Column* columns, Index count, const Real* v, Index stride, Index d)
+      FILIGREE_BY_LEVEL(dots(out, x, columns, count, v, stride, d))
+  // clang-format on
 };
 
 #if defined(FILIGREE_COMPILED_SOURCE)

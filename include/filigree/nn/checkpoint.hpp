@@ -56,7 +56,8 @@ struct Checkpoint {
       detail::require(array.type == type, array.name, ": must be ", name_of(type), ", is ", name_of(array.type));
       return array;
     };
-    const auto counters = wanted("counters", Type::int64).template as<detail::Later<Eigen::Matrix<std::int64_t, 8, 1>, S>>();
+    const auto counters =
+        wanted("counters", Type::int64).template as<detail::Later<Eigen::Matrix<std::int64_t, 8, 1>, S>>();
     detail::require(counters[0] == version, path, ": is a checkpoint of version ", counters[0], ", must be of version ",
                     version);
     const auto sums = wanted("losses", Type::float64).template as<detail::Later<Eigen::VectorXd, S>>();

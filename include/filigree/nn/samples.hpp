@@ -64,7 +64,7 @@ template <Real S, class X>
 const S* in_place(const X& x) {
   if constexpr (DenseExpression<X>) {
     if constexpr (Reader<X>::direct && std::same_as<typename X::Scalar, S>) {
-      const Reader<X> reader(x);
+      const auto reader = reader_of(x);
       if (x.size() > 0 && reader.contiguous_rows() && (reader.row_stride() == x.cols() || x.rows() == 1))
         return reader.data();
     }
@@ -81,7 +81,7 @@ void copy_samples(const X& x, S* to, const Session& session) {
         std::copy_n(x.of.data() + x.order[i] * x.cols(), x.cols(), to + i * x.cols());
     });
   } else {
-    const Reader<X> reader(x);
+    const auto reader = reader_of(x);
     for_each_rows(x.rows(), session, [&](Index first, Index last) {
       for (Index i = first; i < last; ++i) read_row(reader, i, to + i * x.cols());
     });

@@ -98,7 +98,8 @@ class Training {
     at_.seed = options.seed;
     at_.batch = batch_;
     at_.samples = x_.rows();
-    if (options.resume && !is_missing(options.checkpoint)) resume();  // whatever is wrong with the file, reading it says so
+    if (options.resume && !is_missing(options.checkpoint))
+      resume();  // whatever is wrong with the file, reading it says so
   }
 
   template <class Objective>

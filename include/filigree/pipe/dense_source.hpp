@@ -9,6 +9,30 @@
 
 namespace filigree::detail {
 
+/// The rows of a dense expression, as an evaluation reads them.
+template <class R>
+class BoundDense {
+ public:
+  using Scalar = typename R::Scalar;
+
+  template <class Source>
+  BoundDense(const Source& source, const Session&, Index) : reader_(source.reader()), grid_(source.grid()) {}
+
+  [[nodiscard]] const Grid& grid() const { return grid_; }
+  [[nodiscard]] Index height() const { return 16; }
+  [[nodiscard]] Index stride() const { return grid_.m + Row<Scalar>::padding; }
+
+  Scalar* fill(Index first, Index count, WorkerScratch& scratch) const {
+    Scalar* values = scratch.tile.get<Scalar>(count * stride());
+    for (Index r = 0; r < count; ++r) reader_.copy_row(first + r, values + r * stride());
+    return values;
+  }
+
+ private:
+  R reader_;
+  Grid grid_;
+};
+
 /// Any dense Eigen expression as the source of a pipeline. A compile-time vector is one row, whichever way it stands.
 template <class X>
 class DenseSource {
@@ -17,7 +41,7 @@ class DenseSource {
   using Scalar = typename Xpr::Scalar;
   static_assert(Real<Scalar>, "filigree: X | stage: X must have scalars of type float or double");
   static constexpr bool is_scores = false;
-  static constexpr bool turned = Reader<Xpr, true>::turned;  // a column that is read as one row
+  static constexpr bool turned = Xpr::ColsAtCompileTime == 1;  // a column that is read as one row
   static constexpr const char* name() { return "X | stages"; }
 
   explicit DenseSource(Operand<X> x) : x_(std::forward<Operand<X>>(x)) {
@@ -32,29 +56,14 @@ class DenseSource {
 
   [[nodiscard]] bool reads(const void* begin, const void* end) const { return reads_memory(x_, begin, end); }
 
-  class Bound {
-   public:
-    Bound(const DenseSource& source, const Session&, Index) : reader_(source.x_), grid_(source.grid()) {}
-
-    [[nodiscard]] const Grid& grid() const { return grid_; }
-    [[nodiscard]] Index height() const { return 16; }
-    [[nodiscard]] Index stride() const { return grid_.m + Row<Scalar>::padding; }
-
-    Scalar* fill(Index first, Index count, WorkerScratch& scratch) const {
-      Scalar* values = scratch.tile.get<Scalar>(count * stride());
-      for (Index r = 0; r < count; ++r) reader_.copy_row(first + r, values + r * stride());
-      return values;
-    }
-
-   private:
-    Reader<Xpr, true> reader_;
-    Grid grid_;
-  };
+  using Bound = BoundDense<Reader<Xpr, true>>;
 
   template <class Stages>
   using Engine = GeneralEngine<Bound, Stages, Scalar>;
   template <class Stages>
   using ProductEngine = Engine<Stages>;
+
+  [[nodiscard]] Reader<Xpr, true> reader() const { return reader_of<true>(x_); }
 
  private:
   Operand<X> x_;

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <limits>
+#include <memory>
 #include <tuple>
+#include <type_traits>
 
 #include "filigree/pipe/routed.hpp"
 #include "filigree/pipe/row_list.hpp"
@@ -45,6 +47,27 @@ void pack_keys(const Bound& source, const Session& session, Index count) {
   pack_keys(source, session, count, [] { return (std::numeric_limits<Index>::max)(); });
 }
 
+/// Refers to what takes rows, a callable sink(row, scratch) that must outlive it. Engines take this type, so that each
+/// is compiled once for all sinks.
+template <Real S>
+class RowSink {
+ public:
+  template <class F>
+    requires(!std::is_same_v<std::remove_cvref_t<F>, RowSink> && std::is_invocable_v<F&, Row<S>&, WorkerScratch&>)
+  RowSink(F&& sink)
+  noexcept
+      : sink_(const_cast<void*>(static_cast<const void*>(std::addressof(sink)))),
+        call_([](void* f, Row<S>& row, WorkerScratch& scratch) {
+          (*static_cast<std::remove_reference_t<F>*>(f))(row, scratch);
+        }) {}
+
+  void operator()(Row<S>& row, WorkerScratch& scratch) const { call_(sink_, row, scratch); }
+
+ private:
+  void* sink_;
+  void (*call_)(void*, Row<S>&, WorkerScratch&);
+};
+
 template <class Bound, class Stages, Real S>
 class RowEngine {
  public:
@@ -57,8 +80,7 @@ class RowEngine {
 
   [[nodiscard]] Index height() const { return source_.height(); }
 
-  template <class Sink>
-  void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
+  void run(Index first, Index last, WorkerScratch& scratch, const RowSink<S>& sink) const {
     for (Index i = first; i < last; i += source_.height()) {
       const Index count = (std::min)(source_.height(), last - i);
       S* values = source_.fill(i, count, scratch);
@@ -105,8 +127,7 @@ class ListEngine {
 
   [[nodiscard]] Index height() const { return 64; }
 
-  template <class Sink>
-  void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
+  void run(Index first, Index last, WorkerScratch& scratch, const RowSink<S>& sink) const {
     for (Index i = first; i < last; ++i) {
       const Index begin = list_.start[static_cast<std::size_t>(i)], end = list_.start[static_cast<std::size_t>(i) + 1];
       S* values = scratch.values.get<S>(end - begin + Row<S>::padding);

@@ -36,9 +36,10 @@ class Product {
 
   void evaluate_to(const Target<Scalar>& to) const {
     const Session session(a_.execution());
-    const Reader<Right> reader(v_);
-    a_.for_each_output(session, ProductSink<Scalar>{to, a_.first_row(),
-                                                    ValueRows<Scalar>::template bind<Engine>(reader, rows(), session)});
+    const auto reader = reader_of(v_);
+    a_.for_each_output(
+        session,
+        {.to = to, .first = a_.first_row(), .v = ValueRows<Scalar>::template bind<Engine>(reader, rows(), session)});
   }
 
  private:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <utility>
@@ -110,18 +111,18 @@ struct ValueRows {
   Index stride, dv, padded;
 
   /// V for `n` rows of a product by this engine.
-  template <class Engine, class V>
-  static ValueRows bind(const Reader<V>& v, Index n, const Session& session) {
+  template <class Engine, class R>
+  static ValueRows bind(const R& v, Index n, const Session& session) {
     return bind(v, aligns_values<Engine> ? 0 : n, session, [&](Index count) { return session.values().get<S>(count); });
   }
 
   /// V where it lies if its rows can be read as they are, else packed, as S, into memory from room(count). `n` rows of
   /// the product will read them: for many, rows that start on whole vectors are worth a copy.
-  template <class V, class Room>
-  static ValueRows bind(const Reader<V>& v, Index n, const Session& session, Room&& room) {
+  template <class R, class Room>
+  static ValueRows bind(const R& v, Index n, const Session& session, Room&& room) {
     const Index lanes = kernel::kernels<S>().lanes, padded = (v.cols() + lanes - 1) / lanes * lanes;
     S* memory = room(v.rows() * padded);  // in any case, so that a smaller problem later needs no more
-    if constexpr (Reader<V>::direct && std::is_same_v<typename V::Scalar, S>) {
+    if constexpr (R::direct && std::is_same_v<typename R::Scalar, S>) {
       const ValueRows rows = {v.data(), v.row_stride(), v.cols(), padded};
       if (v.contiguous_rows() && padded == v.cols() && !rows.worth_a_copy(n, v.rows())) return rows;
     }
@@ -155,12 +156,14 @@ struct ValueRows {
   }
 };
 
-/// Into a product with V: row i of the target is the sum of values[e] * V.row(columns[e]), in ascending columns.
+/// Into a product with V: row i of the target is the sum of values[e] * V.row(columns[e]), in ascending columns; and
+/// the logsumexp of each row, if asked for.
 template <Real S>
 struct ProductSink {
   Target<S> to;
   Index first;
   ValueRows<S> v;
+  S* lse = nullptr;  // of row `first` and those after it
 
   void reserve(WorkerScratch& scratch) const { scratch.out.get<S>(v.padded); }
 
@@ -172,10 +175,14 @@ struct ProductSink {
       ahead.want(to.data + (index - first) * to.row_stride, rows, to.cols, to.row_stride);
   }
   /// Row `index` from an engine that has done the product.
-  void take(Index index, const S* out, const kernel::SoftmaxSums<S>&) const { to.put_row(index - first, out); }
+  void take(Index index, const S* out, const kernel::SoftmaxSums<S>& sums) const {
+    to.put_row(index - first, out);
+    if (lse != nullptr) put_lse(index, sums);
+  }
 
   void operator()(const Row<S>& row, WorkerScratch& scratch) const {
     const Index i = row.index - first;
+    if (lse != nullptr) put_lse(row.index, {row.maximum, row.sum});
     const auto gather = kernel::kernels<S>().gather;
     if (to.op == Assign::set && to.col_stride == 1 && v.padded == v.dv) {
       gather(to.data + i * to.row_stride, row.values, row.columns, row.count, v.data, v.stride, v.dv);
@@ -184,6 +191,11 @@ struct ProductSink {
     S* out = scratch.out.get<S>(v.padded);
     gather(out, row.values, row.columns, row.count, v.data, v.stride, v.padded);
     to.put_row(i, out);
+  }
+
+ private:
+  void put_lse(Index index, const kernel::SoftmaxSums<S>& sums) const {
+    lse[index - first] = sums.sum == S(0) ? sums.maximum : sums.maximum + std::log(sums.sum);
   }
 };
 

@@ -131,16 +131,14 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
   }
 
   /// Calls sink(row, scratch) for each row after its last stage, for different rows at the same time.
-  template <class Sink>
-  void for_each_row(const detail::Session& session, Sink&& sink) const {
+  void for_each_row(const detail::Session& session, const detail::RowSink<Scalar>& sink) const {
     const Bound bound(source_, session, count_);
     const Engine engine(bound, stages_, session, count_);
     detail::for_each_row(engine, first_, count_, session, sink);
   }
 
   /// The same for a sink of products, which an engine may hand outputs instead of rows.
-  template <class Sink>
-  void for_each_output(const detail::Session& session, Sink&& sink) const {
+  void for_each_output(const detail::Session& session, const detail::ProductSink<Scalar>& sink) const {
     const Bound bound(source_, session, count_);
     const ProductEngine engine(bound, stages_, session, count_);
     detail::for_each_row(engine, first_, count_, session, sink);
@@ -165,7 +163,7 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
     const Bound bound(source_, session, count_);
     const Engine engine(bound, stages_, session, count_);
     detail::SparseSink<Scalar> sink(first_, count_, engine.height());
-    detail::for_each_row(engine, first_, count_, session, sink);
+    detail::for_each_row(engine, first_, count_, session, detail::RowSink<Scalar>(sink));
     return sink.template matrix<Sparse>(source_.grid().m, turned);
   }
 

@@ -87,7 +87,7 @@ class Workspace {
   friend class detail::Session;
   detail::Buffer keys_, values_;
   std::vector<std::unique_ptr<detail::Buffer>> more_;
-  std::vector<detail::WorkerScratch> workers_;
+  std::vector<std::unique_ptr<detail::WorkerScratch>> workers_;
   std::atomic<bool> busy_{false};
 };
 
@@ -107,7 +107,7 @@ class Session {
     require(!workspace_.busy_.exchange(true, std::memory_order_acquire),
             "A.with(workspace): the workspace is in use by another evaluation; give each its own");
     const auto workers = static_cast<std::size_t>(executor_.concurrency());
-    if (workspace_.workers_.size() < workers) workspace_.workers_.resize(workers);
+    while (workspace_.workers_.size() < workers) workspace_.workers_.push_back(std::make_unique<WorkerScratch>());
   }
   ~Session() { workspace_.busy_.store(false, std::memory_order_release); }
   Session(const Session&) = delete;
@@ -124,7 +124,7 @@ class Session {
     return *workspace_.more_[taken_++];
   }
   [[nodiscard]] WorkerScratch& scratch(Index worker) const {
-    return workspace_.workers_[static_cast<std::size_t>(worker)];
+    return *workspace_.workers_[static_cast<std::size_t>(worker)];
   }
 
  private:

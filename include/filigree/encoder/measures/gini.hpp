@@ -21,8 +21,8 @@ double gini(const V& v) {
   const double sum = size.sum(), n = static_cast<double>(size.size());
   if (std::isnan(sum)) return sum;  // NaN has no place in an order
   std::sort(size.data(), size.data() + size.size());
-  using Array = decltype(size);
-  const Array ranks = Array::LinSpaced(size.size(), 1, n);
+  using Values = decltype(size);
+  const Values ranks = Values::LinSpaced(size.size(), 1, n);
   return (size * (2 * ranks - n - 1)).sum() / (n * sum);
 }
 

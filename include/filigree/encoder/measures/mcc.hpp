@@ -43,8 +43,7 @@ double mcc(const L& learned, const T& truth) {
   const auto a = detail::unit_rows(learned), b = detail::unit_rows(truth);
   const bool fewer = a.rows() < b.rows();
   using Cosines = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-  const detail::Later<Cosines, L> cosines =
-      ((fewer ? a : b) * (fewer ? b : a).transpose()).cwiseAbs();
+  const detail::Later<Cosines, L> cosines = ((fewer ? a : b) * (fewer ? b : a).transpose()).cwiseAbs();
   if (!cosines.allFinite()) return std::numeric_limits<double>::quiet_NaN();
   const std::vector<Index> match = detail::best_assignment(cosines);
   double sum = 0;
