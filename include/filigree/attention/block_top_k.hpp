@@ -69,8 +69,9 @@ class ChosenBlocks {
   [[nodiscard]] IndexMatrix blocks() const {
     Index most = 0;
     for (Index i = 0; i < held_->grid.n; ++i) most = (std::max)(most, count(i));
-    IndexMatrix result = IndexMatrix::Constant(held_->grid.n, most, -1);
-    for (Index i = 0; i < held_->grid.n; ++i) std::copy(begin(i), end(i), result.row(i).data());
+    IndexMatrix result(held_->grid.n, most);
+    std::fill_n(result.data(), result.size(), Index(-1));
+    for (Index i = 0; i < held_->grid.n; ++i) std::copy(begin(i), end(i), result.data() + i * most);
     return result;
   }
   /// How many blocks query i has.

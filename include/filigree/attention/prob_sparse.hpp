@@ -32,7 +32,7 @@ class ActiveRows {
   /// n x U: the keys that M was taken over, prob_sparse(c, sample) takes them again.
   [[nodiscard]] IndexMatrix sample() const {
     IndexMatrix sample(held_->grid.n, held_->draw.size);
-    for (Index i = 0; i < sample.rows(); ++i) held_->draw.row(i, held_->grid, sample.row(i).data());
+    for (Index i = 0; i < sample.rows(); ++i) held_->draw.row(i, held_->grid, sample.data() + i * sample.cols());
     return sample;
   }
 

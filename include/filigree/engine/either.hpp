@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <optional>
 #include <tuple>
-#include <variant>
 
 #include "filigree/engine/kept.hpp"
 
@@ -20,9 +20,9 @@ class ScatteredOr {
     const bool apart =
         std::apply([&](const auto&... stage) { return (scatters(stage, source.grid()) || ...); }, stages);
     if (apart)
-      engine_.template emplace<Kept>(source, stages, session, count);
+      kept_.emplace(source, stages, session, count);
     else
-      engine_.template emplace<Other>(source, stages, session, count);
+      other_.emplace(source, stages, session, count);
   }
 
   [[nodiscard]] Index height() const {
@@ -46,11 +46,11 @@ class ScatteredOr {
  private:
   template <class F>
   decltype(auto) visit(F&& f) const {
-    const Kept* kept = std::get_if<Kept>(&engine_);
-    return kept != nullptr ? f(*kept) : f(*std::get_if<Other>(&engine_));
+    return kept_.has_value() ? f(*kept_) : f(*other_);
   }
 
-  std::variant<std::monostate, Kept, Other> engine_;
+  std::optional<Kept> kept_;
+  std::optional<Other> other_;
 };
 
 /// Whether a pattern of a pipeline may scatter.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <initializer_list>
-#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -29,25 +29,36 @@ class Arrays {
 
   /// Throws     Error if there is one of that name
   void add(const std::string& name, Array array) {
-    const bool added = places_.emplace(name, entries_.size()).second;
-    detail::require(added, file_, ": must name each array once, has two named ", detail::in_quotes(name));
+    const std::size_t at = place(name);
+    const bool taken = at < order_.size() && entries_[order_[at]].first == name;
+    detail::require(!taken, file_, ": must name each array once, has two named ", detail::in_quotes(name));
+    order_.insert(order_.begin() + static_cast<std::ptrdiff_t>(at), entries_.size());
     entries_.emplace_back(name, std::move(array));
   }
 
   /// Throws     Error that lists the names if none is that one
   const Array& operator[](std::string_view name) const& {
-    const auto place = places_.find(name);
-    if (place == places_.end()) fail_missing(name);
-    return entries_[place->second].second;
+    const std::size_t at = place(name);
+    if (at == order_.size() || entries_[order_[at]].first != name) fail_missing(name);
+    return entries_[order_[at]].second;
   }
   Array operator[](std::string_view name) && { return std::as_const(*this)[name]; }
 
-  [[nodiscard]] bool contains(std::string_view name) const { return places_.find(name) != places_.end(); }
+  [[nodiscard]] bool contains(std::string_view name) const {
+    const std::size_t at = place(name);
+    return at < order_.size() && entries_[order_[at]].first == name;
+  }
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
   [[nodiscard]] auto begin() const { return entries_.begin(); }
   [[nodiscard]] auto end() const { return entries_.end(); }
 
  private:
+  /// The place of a name in the order, or where it belongs.
+  [[nodiscard]] std::size_t place(std::string_view name) const {
+    const auto before = [&](std::size_t entry, std::string_view wanted) { return entries_[entry].first < wanted; };
+    return static_cast<std::size_t>(std::lower_bound(order_.begin(), order_.end(), name, before) - order_.begin());
+  }
+
   [[noreturn]] void fail_missing(std::string_view name) const {
     std::string names;
     constexpr std::size_t most = 20;
@@ -59,7 +70,7 @@ class Arrays {
 
   std::string file_ = "arrays";
   std::vector<Entry> entries_;
-  std::map<std::string, std::size_t, std::less<>> places_;
+  std::vector<std::size_t> order_;  // of the entries, by name
 };
 
 }  // namespace filigree

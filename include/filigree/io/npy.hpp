@@ -70,7 +70,8 @@ inline Array parse_npy(const Bytes& bytes, const std::string& name) {
   const Bytes numbers = bytes.part(static_cast<std::size_t>(header.begin), static_cast<std::size_t>(header.size));
   Array array{.type = header.type, .shape = header.shape, .bytes = numbers, .name = name};
   if (header.columns_first) {
-    const std::vector<Index> reversed(header.shape.rbegin(), header.shape.rend());
+    std::vector<Index> reversed = header.shape;
+    std::reverse(reversed.begin(), reversed.end());
     array.bytes = detail::with_dimensions_reversed(numbers, reversed, bytes_each(header.type));
   }
   return array;

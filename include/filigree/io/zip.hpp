@@ -38,7 +38,10 @@ inline constexpr T zip64_mark = static_cast<T>(~T{0});
 /// Puts the numbers of a zip64 field (kind 1) in the place of marks, in the order of `numbers`.
 inline void read_zip64_field(const Bytes& fields, std::string_view name, std::size_t at,
                              std::vector<std::uint64_t*> numbers) {
-  std::erase_if(numbers, [](const std::uint64_t* number) { return *number != zip64_mark<std::uint32_t>; });
+  std::size_t marked = 0;
+  for (std::uint64_t* number : numbers)
+    if (*number == zip64_mark<std::uint32_t>) numbers[marked++] = number;
+  numbers.resize(marked);
   Cursor cursor(fields, name);
   const auto where = [&] { return Cursor({}, name, at + cursor.at()); };
   bool seen = false;

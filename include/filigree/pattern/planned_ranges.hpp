@@ -48,8 +48,8 @@ class PlannedRanges {
   }
 
   void shrink() {
-    groups_.shrink_to_fit();
-    columns_.shrink_to_fit();
+    std::vector<Group>(groups_).swap(groups_);
+    std::vector<Columns>(columns_).swap(columns_);
   }
   [[nodiscard]] std::size_t bytes() const {
     return groups_.capacity() * sizeof(Group) + columns_.capacity() * sizeof(Columns);
