@@ -3,7 +3,7 @@
 // many. Appending has no branch and costs the same whether a score is kept or not, so a bound may be stale.
 
 // Appends what is above the rows' bounds of one group against one panel, straight from the registers.
-inline void append_panel(const Real* q /*[groups][d][height]*/, Index groups, const Real* k /*[d][width]*/, Index d,
+static void append_panel(const Real* q /*[groups][d][height]*/, Index groups, const Real* k /*[d][width]*/, Index d,
                          Real scale, Column first, Candidates<Real> rows) {
   Columns column[cols];
   FILIGREE_UNROLL
@@ -25,7 +25,7 @@ inline void append_panel(const Real* q /*[groups][d][height]*/, Index groups, co
 }
 
 // The same from scores in memory: tiles that went through a mask or a map, where absent is -inf.
-inline void append_scores(const Real* scores /*[count][stride]*/, Index stride, Index count, Column first,
+static void append_scores(const Real* scores /*[count][stride]*/, Index stride, Index count, Column first,
                           Candidates<Real> rows) {
   for (Index row = 0; row < count; ++row, scores += stride) {
     const Vec bound = broadcast(rows.bound[row]);
@@ -40,7 +40,7 @@ inline void append_scores(const Real* scores /*[count][stride]*/, Index stride, 
 
 // Lists what exceeds the bound of count values, where they lie; returns how many. Readable and writable in whole
 // vectors and one more.
-inline Index list_above(Real* values, Column* columns, Index count, Real bound) {
+static Index list_above(Real* values, Column* columns, Index count, Real bound) {
   const Vec limit = broadcast(bound);
   Index out = 0;
   for (Index i = 0; i < count; i += lanes) {
@@ -52,7 +52,7 @@ inline Index list_above(Real* values, Column* columns, Index count, Real bound) 
 }
 
 // The same of a list that has columns already.
-inline Index keep_above(Real* values, Column* columns, Index count, Real bound) {
+static Index keep_above(Real* values, Column* columns, Index count, Real bound) {
   const Vec limit = broadcast(bound);
   Index out = 0;
   for (Index i = 0; i < count; i += lanes) {

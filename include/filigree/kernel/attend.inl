@@ -6,7 +6,7 @@
 // Reference: Milakov and Gimelshein, arXiv:1805.02867; Dao et al., arXiv:2205.14135, algorithm 1.
 
 // Whether count rows of `dv` numbers are all finite.
-inline bool all_finite(const Real* v, Index stride, Index count, Index dv) {
+static bool all_finite(const Real* v, Index stride, Index count, Index dv) {
   Vec zero[chains]{};  // x - x is 0 or NaN
   for (Index j = 0; j < count; ++j) sweep(v + j * stride, dv, [&](int c, const Vec& x) { zero[c] += x - x; });
   return above((zero[0] + zero[1]) + (zero[2] + zero[3]), broadcast(infinity)) == 0;
@@ -14,15 +14,15 @@ inline bool all_finite(const Real* v, Index stride, Index count, Index dv) {
 
 // Calls f(vector) for the places of the vectors that hold the segments, which share none.
 template <class F>
-[[gnu::always_inline]] inline void each_vector(const Segment* segments, Index count, const F& f) {
+[[gnu::always_inline]] static inline void each_vector(const Segment* segments, Index count, const F& f) {
   for (Index s = 0; s < count; ++s)
     for (Index c = segments[s].begin / lanes * lanes; c < segments[s].end; c += lanes) f(c);
 }
 
 // Turns scores into exp(score - maximum), and keeps maxima and sums.
 template <int rows>
-[[gnu::always_inline]] inline void soften(Real* tile /*[rows][stride]*/, Index stride, const Segment* segments,
-                                          Index count, Sums<Real> to) {
+[[gnu::always_inline]] static inline void soften(Real* tile /*[rows][stride]*/, Index stride, const Segment* segments,
+                                                 Index count, Sums<Real> to) {
   Vec high[rows];
   FILIGREE_UNROLL
   for (int r = 0; r < rows; ++r) high[r] = broadcast(-infinity);
@@ -54,9 +54,9 @@ template <int rows>
 
 // Weights times `vectors` vectors of the rows of V, over ascending keys.
 template <int rows, int vectors>
-[[gnu::always_inline]] inline void weigh_values(const Real* weights /*[rows][stride]*/, Index stride,
-                                                const Segment* segments, Index count, const Real* v, Index v_stride,
-                                                Real* out /*[rows][room]*/, Index room) {
+[[gnu::always_inline]] static inline void weigh_values(const Real* weights /*[rows][stride]*/, Index stride,
+                                                       const Segment* segments, Index count, const Real* v,
+                                                       Index v_stride, Real* out /*[rows][room]*/, Index room) {
   Vec acc[rows][vectors];
   FILIGREE_UNROLL
   for (int r = 0; r < rows; ++r) {
@@ -88,7 +88,7 @@ template <int rows, int vectors>
 
 // Some rows over the segments of a chunk; scores are -inf where absent. dv is a multiple of lanes.
 template <int rows>
-inline void attend_rows(Real* tile /*[rows][stride]*/, Index stride, const Segment* segments, Index count,
+static void attend_rows(Real* tile /*[rows][stride]*/, Index stride, const Segment* segments, Index count,
                         const Real* v /*[.][v_stride]*/, Index v_stride, Index dv, Sums<Real> to) {
   soften<rows>(tile, stride, segments, count, to);
   Index f = 0;
@@ -99,7 +99,7 @@ inline void attend_rows(Real* tile /*[rows][stride]*/, Index stride, const Segme
 }
 
 // A group of `height` rows, of which the first `present` are there.
-inline void attend_chunk(Real* tile, Index stride, const Segment* segments, Index count, const Real* v, Index v_stride,
+static void attend_chunk(Real* tile, Index stride, const Segment* segments, Index count, const Real* v, Index v_stride,
                          Index dv, Index present, Sums<Real> to) {
   if (present == 1)
     attend_rows<1>(tile, stride, segments, count, v, v_stride, dv, to);
@@ -108,7 +108,7 @@ inline void attend_chunk(Real* tile, Index stride, const Segment* segments, Inde
 }
 
 // The same for rows of V that are not finite: 0 times them is NaN, so only the queries that see them may meet them.
-inline void attend_careful(Real* tile, Index stride, const Segment* segments, Index count, const Real* v,
+static void attend_careful(Real* tile, Index stride, const Segment* segments, Index count, const Real* v,
                            Index v_stride, Index dv, Index present, Sums<Real> to) {
   for (Index r = 0; r < present; ++r, tile += stride, to = to.from(1, lanes)) {
     for (Index f = 0; f < dv; ++f) to.out[f] = 0;
@@ -136,7 +136,7 @@ inline void attend_careful(Real* tile, Index stride, const Segment* segments, In
 }
 
 // Adds the parts of `count` rows, which come from later keys, to what there is: a chunk of keys after the other.
-inline void merge_sums(Sums<Real> whole, Sums<Real> part, Index count, Index dv) {
+static void merge_sums(Sums<Real> whole, Sums<Real> part, Index count, Index dv) {
   for (Index r = 0; r < count; ++r) {
     const Real a = whole.maximum[r], b = part.maximum[r], top = b > a ? b : a;
     const Real shift = top > -infinity ? top : Real(0);
@@ -150,7 +150,7 @@ inline void merge_sums(Sums<Real> whole, Sums<Real> part, Index count, Index dv)
 }
 
 // Divides the outputs of one row by its sum, to which exp(sink - maximum) is added; returns maximum and sum.
-inline SoftmaxSums<Real> finish_row(Sums<Real> row, Index dv, Real sink) {
+static SoftmaxSums<Real> finish_row(Sums<Real> row, Index dv, Real sink) {
   const Real before = *row.maximum;
   Real total = sum(load(row.sum));
   if (before == -infinity && total == 0) {  // an empty row

@@ -3,8 +3,8 @@
 // at a time, whichever rows come together.
 
 template <int rows>
-[[gnu::always_inline]] inline void dot_rows(Real* out, const Real* x, const Column* columns, const Real* v,
-                                            Index stride, Index d) {
+[[gnu::always_inline]] static inline void dot_rows(Real* out, const Real* x, const Column* columns, const Real* v,
+                                                   Index stride, Index d) {
   const Real* row[rows];
   Vec even[rows], odd[rows];
   FILIGREE_UNROLL
@@ -30,7 +30,7 @@ template <int rows>
   for (int r = 0; r < rows; ++r) out[r] = sum(even[r] + odd[r]) + rest[r];
 }
 
-inline void dots(Real* out /*[count]*/, const Real* x /*[d]*/, const Column* columns /*[count]*/, Index count,
+static void dots(Real* out /*[count]*/, const Real* x /*[d]*/, const Column* columns /*[count]*/, Index count,
                  const Real* v /*[m][stride]*/, Index stride, Index d) {
   Index i = 0;
   for (; i + 4 <= count; i += 4) dot_rows<4>(out + i, x, columns + i, v, stride, d);

@@ -2,29 +2,51 @@
 // exp on vectors, for arguments <= 0, and the softmax built on it.
 
 // p * 2^n; exactly 0 where x < least, NaN where x is NaN. `shifted` is n with its integer in the low bits.
-[[gnu::always_inline]] inline Vec times_power_of_two(const Vec& p, const Vec& n, const Vec& shifted, const Vec& x,
-                                                     const Vec& least) {
-#if FILIGREE_LEVEL == 512 && FILIGREE_BITS == 32
+[[gnu::always_inline]] static inline Vec times_power_of_two(const Vec& p, const Vec& n, const Vec& shifted,
+                                                            const Vec& x, const Vec& least) {
+#if FILIGREE_LEVEL == 512
   (void)shifted;
-  const std::uint16_t normal = __builtin_ia32_cmpps512_mask(x, least, not_less, -1, 4);
-  return (Vec)__builtin_ia32_scalefps512_mask(p, n, Vec{}, normal, 4);
-#elif FILIGREE_LEVEL == 512
-  (void)shifted;
-  const std::uint8_t normal = __builtin_ia32_cmppd512_mask(x, least, not_less, -1, 4);
-  return (Vec)__builtin_ia32_scalefpd512_mask(p, n, Vec{}, normal, 4);
+  if constexpr (single) {
+    const std::uint16_t normal = __builtin_ia32_cmpps512_mask(x, least, not_less, -1, 4);
+    return (Vec)__builtin_ia32_scalefps512_mask(p, n, Vec{}, normal, 4);
+  } else {
+    const std::uint8_t normal = __builtin_ia32_cmppd512_mask(x, least, not_less, -1, 4);
+    return (Vec)__builtin_ia32_scalefpd512_mask(p, n, Vec{}, normal, 4);
+  }
 #else
   (void)n;
-  constexpr int mantissa = FILIGREE_BITS == 32 ? 23 : 52;
+  constexpr int mantissa = single ? 23 : 52;
   const Vec result = (Vec)((Mask)p + ((Mask)shifted << mantissa));
   return x < least ? Vec{} : x == x ? result : x;
 #endif
 }
 
+// The polynomials of least relative error with p(0) = 1: 2.6e-9 and 1.8e-17, an eighth of an ulp and less.
+static constexpr float single_terms[] = {1.0f,           1.0000000496f,  0.50000004344f, 0.166663654413f,
+                                         0.04166477729f, 0.00837901116f, 0.00140612409f};
+static constexpr double double_terms[] = {1.0,
+                                          1.0000000000000005588,
+                                          0.50000000000000055725,
+                                          0.16666666666657302374,
+                                          0.04166666666657363583,
+                                          0.0083333333377154602736,
+                                          0.0013888888932340796724,
+                                          0.00019841261491392798694,
+                                          0.000024801504511037080072,
+                                          2.7564254929439037522e-6,
+                                          2.7626296554217169468e-7,
+                                          2.298131153883436429e-8};
+[[gnu::always_inline]] static constexpr Real term(int i) {
+  if constexpr (single)
+    return single_terms[i];
+  else
+    return double_terms[i];
+}
+
 // exp(x) for x <= 0, within 2 ulp; exactly 0 below the smallest normal number (denormals are many times slower and far
 // below the error bound of any sum that holds the maximum's exp(0) = 1); NaN for NaN.
 // x = n ln 2 + r with |r| <= ln(2)/2, exp(x) = 2^n exp(r); ln 2 in two parts keeps r exact.
-[[gnu::always_inline]] inline Vec exponential(const Vec& x) {
-  constexpr bool single = sizeof(Real) == 4;
+[[gnu::always_inline]] static inline Vec exponential(const Vec& x) {
   constexpr Real magic =
       single ? Real(12582912.0) : Real(6755399441055744.0);  // 1.5 * 2^23, 1.5 * 2^52: rounds to integer
   constexpr Real log2e = Real(1.4426950408889634074);
@@ -35,37 +57,19 @@
   const Vec n = shifted - broadcast(magic);
   Vec r = multiply_add(n, broadcast(-ln2_high), x);
   r = multiply_add(n, broadcast(-ln2_low), r);
-  // The polynomials of least relative error with p(0) = 1: 2.6e-9 and 1.8e-17, an eighth of an ulp and less.
-#if FILIGREE_BITS == 32
-  constexpr Real term[] = {1.0f,           1.0000000496f,  0.50000004344f, 0.166663654413f,
-                           0.04166477729f, 0.00837901116f, 0.00140612409f};
-#else
-  constexpr Real term[] = {1.0,
-                           1.0000000000000005588,
-                           0.50000000000000055725,
-                           0.16666666666657302374,
-                           0.04166666666657363583,
-                           0.0083333333377154602736,
-                           0.0013888888932340796724,
-                           0.00019841261491392798694,
-                           0.000024801504511037080072,
-                           2.7564254929439037522e-6,
-                           2.7626296554217169468e-7,
-                           2.298131153883436429e-8};
-#endif
-  constexpr int terms = sizeof term / sizeof *term;
-  Vec p = broadcast(term[terms - 1]);
+  constexpr int terms = single ? std::size(single_terms) : std::size(double_terms);
+  Vec p = broadcast(term(terms - 1));
   FILIGREE_UNROLL
-  for (int i = terms - 2; i >= 0; --i) p = multiply_add(p, r, broadcast(term[i]));
+  for (int i = terms - 2; i >= 0; --i) p = multiply_add(p, r, broadcast(term(i)));
   return times_power_of_two(p, n, shifted, x, broadcast(least));
 }
 
 // 1 / (1 + exp(-x)): of exp(-|x|), which neither overflows nor loses what is small.
-[[gnu::always_inline]] inline Vec sigmoid(const Vec& x) {
+[[gnu::always_inline]] static inline Vec sigmoid(const Vec& x) {
   const Vec e = exponential(x < Vec{} ? x : -x);
   return (x < Vec{} ? e : broadcast(1)) / (broadcast(1) + e);
 }
-inline void sigmoid_all(Real* values, Index count) {
+static void sigmoid_all(Real* values, Index count) {
   Index i = 0;
   for (; i + lanes <= count; i += lanes) store(values + i, sigmoid(load(values + i)));
   if (i == count) return;
@@ -77,7 +81,7 @@ inline void sigmoid_all(Real* values, Index count) {
 
 // w[i] = exp(w[i] - maximum) / (sum + exp(sink - maximum)); NaN anywhere makes every w NaN. The sum runs over lanes of
 // the list, then over the lanes in order. `w` is readable and writable up to a multiple of lanes. sink = -inf: none.
-inline SoftmaxSums<Real> softmax(Real* w, Index count, Real sink) {
+static SoftmaxSums<Real> softmax(Real* w, Index count, Real sink) {
   const Index padded = (count + lanes - 1) / lanes * lanes;
   for (Index i = count; i < padded; ++i) w[i] = -infinity;
   Vec high = broadcast(sink);

@@ -2,8 +2,8 @@
 // out = sum over the list of weights[i] * v.row(columns[i]): one chain of multiply-adds per output, in list order.
 
 template <int vectors>
-[[gnu::always_inline]] inline void gather_strip(Real* out, const Real* weights, const Column* columns, Index count,
-                                                const Real* v, Index stride) {
+[[gnu::always_inline]] static inline void gather_strip(Real* out, const Real* weights, const Column* columns,
+                                                       Index count, const Real* v, Index stride) {
   Vec acc[vectors];
   FILIGREE_UNROLL
   for (int c = 0; c < vectors; ++c) acc[c] = Vec{};
@@ -18,7 +18,7 @@ template <int vectors>
 }
 
 // dv is a multiple of lanes.
-inline void gather(Real* out /*[dv]*/, const Real* weights /*[count]*/, const Column* columns /*[count]*/, Index count,
+static void gather(Real* out /*[dv]*/, const Real* weights /*[count]*/, const Column* columns /*[count]*/, Index count,
                    const Real* v /*[m][stride]*/, Index stride, Index dv) {
   Index f = 0;
   if (count == 0) {  // v may be null

@@ -48,64 +48,37 @@ inline namespace FILIGREE_FLAGS {
 // The standard library's templates that are instantiated inside a region are compiled for its instruction set in the
 // whole program. Kernel text therefore uses none of its functions.
 #define FILIGREE_LEVEL 0
-#define FILIGREE_BITS 32
-namespace baseline::f32 {
-using Real = float;
-using Bits = std::int32_t;
-inline constexpr LevelSizes sizes = baseline_sizes;
+namespace baseline {
+template <class Real>
+struct Level {
+  static constexpr LevelSizes sizes = baseline_sizes;
 #include "filigree/kernel/all.inl"
-}  // namespace baseline::f32
-#undef FILIGREE_BITS
-#define FILIGREE_BITS 64
-namespace baseline::f64 {
-using Real = double;
-using Bits = std::int64_t;
-inline constexpr LevelSizes sizes = baseline_sizes;
-#include "filigree/kernel/all.inl"
-}  // namespace baseline::f64
-#undef FILIGREE_BITS
+};
+}  // namespace baseline
 #undef FILIGREE_LEVEL
 
 #if defined(__x86_64__)
 #define FILIGREE_LEVEL 2
 FILIGREE_TARGET_BEGIN("avx2,fma,popcnt,bmi,lzcnt")
-#define FILIGREE_BITS 32
-namespace avx2::f32 {
-using Real = float;
-using Bits = std::int32_t;
-inline constexpr LevelSizes sizes = avx2_sizes;
+namespace avx2 {
+template <class Real>
+struct Level {
+  static constexpr LevelSizes sizes = avx2_sizes;
 #include "filigree/kernel/all.inl"
-}  // namespace avx2::f32
-#undef FILIGREE_BITS
-#define FILIGREE_BITS 64
-namespace avx2::f64 {
-using Real = double;
-using Bits = std::int64_t;
-inline constexpr LevelSizes sizes = avx2_sizes;
-#include "filigree/kernel/all.inl"
-}  // namespace avx2::f64
-#undef FILIGREE_BITS
+};
+}  // namespace avx2
 FILIGREE_TARGET_END
 #undef FILIGREE_LEVEL
 
 #define FILIGREE_LEVEL 512
 FILIGREE_TARGET_BEGIN("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,popcnt,bmi,lzcnt")
-#define FILIGREE_BITS 32
-namespace avx512::f32 {
-using Real = float;
-using Bits = std::int32_t;
-inline constexpr LevelSizes sizes = avx512_sizes;
+namespace avx512 {
+template <class Real>
+struct Level {
+  static constexpr LevelSizes sizes = avx512_sizes;
 #include "filigree/kernel/all.inl"
-}  // namespace avx512::f32
-#undef FILIGREE_BITS
-#define FILIGREE_BITS 64
-namespace avx512::f64 {
-using Real = double;
-using Bits = std::int64_t;
-inline constexpr LevelSizes sizes = avx512_sizes;
-#include "filigree/kernel/all.inl"
-}  // namespace avx512::f64
-#undef FILIGREE_BITS
+};
+}  // namespace avx512
 FILIGREE_TARGET_END
 #undef FILIGREE_LEVEL
 #endif
@@ -116,24 +89,17 @@ FILIGREE_TARGET_END
 #if defined(FILIGREE_COMPILED)
 #define FILIGREE_BY_LEVEL(call) ;
 #elif defined(__x86_64__)
-#define FILIGREE_SWITCH(type, call)                         \
-  switch (instruction_set()) {                              \
-    case InstructionSet::avx512: return avx512::type::call; \
-    case InstructionSet::avx2: return avx2::type::call;     \
-    default: return baseline::type::call;                   \
+#define FILIGREE_BY_LEVEL(call)                                      \
+  {                                                                  \
+    switch (instruction_set()) {                                     \
+      case InstructionSet::avx512: return avx512::Level<Real>::call; \
+      case InstructionSet::avx2: return avx2::Level<Real>::call;     \
+      default: return baseline::Level<Real>::call;                   \
+    }                                                                \
   }
 #else
-#define FILIGREE_SWITCH(type, call) return baseline::type::call;
-#endif
-#if !defined(FILIGREE_COMPILED)
-#define FILIGREE_BY_LEVEL(call)                  \
-  {                                              \
-    if constexpr (std::is_same_v<Real, float>) { \
-      FILIGREE_SWITCH(f32, call)                 \
-    } else {                                     \
-      FILIGREE_SWITCH(f64, call)                 \
-    }                                            \
-  }
+#define FILIGREE_BY_LEVEL(call) \
+  { return baseline::Level<Real>::call; }
 #endif
 
 /// The kernels of the chosen instruction set for one scalar, and the sizes of its tiles. Shapes stand in the .inl
@@ -170,7 +136,7 @@ struct Kernels {
       FILIGREE_BY_LEVEL(score_run(q, panels, begin, end, d, scale, out))
   static void multiply_panel(Groups<Real> a, Index groups, Strided<const Real> b, Index d,
       Strided<const Real> start, Strided<Real> out, Index count)
-      FILIGREE_BY_LEVEL(multiply_panel<>(a, groups, b, d, start, out, count))
+      FILIGREE_BY_LEVEL(multiply_panel(a, groups, b, d, start, out, count))
   static void append_panel(const Real* q, Index groups, const Real* k, Index d, Real scale, Column first,
       Candidates<Real> rows)
       FILIGREE_BY_LEVEL(append_panel(q, groups, k, d, scale, first, rows))
@@ -239,4 +205,3 @@ const Kernels<Real>& kernels() {
 #undef FILIGREE_TARGET_END
 #undef FILIGREE_FLAGS
 #undef FILIGREE_BY_LEVEL
-#undef FILIGREE_SWITCH

@@ -3,25 +3,25 @@
 // Builtins instead of intrinsics: <immintrin.h> alone would cost a third of what Eigen costs to compile.
 
 // a * b + c, rounded once whatever the compiler's level of optimisation.
-[[gnu::always_inline]] inline Vec multiply_add(const Vec& a, const Vec& b, const Vec& c) {
+[[gnu::always_inline]] static inline Vec multiply_add(const Vec& a, const Vec& b, const Vec& c) {
 #if FILIGREE_HAS_ELEMENTWISE_FMA
   return __builtin_elementwise_fma(a, b, c);
-#elif FILIGREE_BITS == 32
-  return (Vec)__builtin_ia32_vfmaddps256(a, b, c);
 #else
-  return (Vec)__builtin_ia32_vfmaddpd256(a, b, c);
+  if constexpr (single)
+    return (Vec)__builtin_ia32_vfmaddps256(a, b, c);
+  else
+    return (Vec)__builtin_ia32_vfmaddpd256(a, b, c);
 #endif
 }
 
-[[gnu::always_inline]] inline unsigned above(const Vec& v, const Vec& t) {  // bit l: v[l] > t[l] or NaN
-#if FILIGREE_BITS == 32
-  return static_cast<unsigned>(__builtin_ia32_movmskps256(__builtin_ia32_cmpps256(v, t, not_less_equal)));
-#else
-  return static_cast<unsigned>(__builtin_ia32_movmskpd256(__builtin_ia32_cmppd256(v, t, not_less_equal)));
-#endif
+[[gnu::always_inline]] static inline unsigned above(const Vec& v, const Vec& t) {  // bit l: v[l] > t[l] or NaN
+  if constexpr (single)
+    return static_cast<unsigned>(__builtin_ia32_movmskps256(__builtin_ia32_cmpps256(v, t, not_less_equal)));
+  else
+    return static_cast<unsigned>(__builtin_ia32_movmskpd256(__builtin_ia32_cmppd256(v, t, not_less_equal)));
 }
 
-[[gnu::always_inline]] inline int population(unsigned mask) { return __builtin_popcount(mask); }
+[[gnu::always_inline]] static inline int population(unsigned mask) { return __builtin_popcount(mask); }
 
 typedef float Singles8 __attribute__((vector_size(32)));
 typedef std::int32_t Order8 __attribute__((vector_size(32)));
@@ -32,12 +32,12 @@ typedef std::int32_t Order4 __attribute__((vector_size(16)));
 #if defined(__clang__)
 typedef unsigned char Bytes8 __attribute__((vector_size(8)));
 typedef unsigned char Bytes4 __attribute__((vector_size(4)));
-[[gnu::always_inline]] inline Order8 eight_bytes(const unsigned char* p) {
+[[gnu::always_inline]] static inline Order8 eight_bytes(const unsigned char* p) {
   Bytes8 b;
   __builtin_memcpy(&b, p, sizeof b);
   return __builtin_convertvector(b, Order8);
 }
-[[gnu::always_inline]] inline Order4 four_bytes(const unsigned char* p) {
+[[gnu::always_inline]] static inline Order4 four_bytes(const unsigned char* p) {
   Bytes4 b;
   __builtin_memcpy(&b, p, sizeof b);
   return __builtin_convertvector(b, Order4);
@@ -45,30 +45,31 @@ typedef unsigned char Bytes4 __attribute__((vector_size(4)));
 #else
 typedef char Chars __attribute__((vector_size(16)));
 typedef std::int64_t Pair __attribute__((vector_size(16)));
-[[gnu::always_inline]] inline Chars first_eight(const unsigned char* p) {
+[[gnu::always_inline]] static inline Chars first_eight(const unsigned char* p) {
   std::int64_t b;
   __builtin_memcpy(&b, p, sizeof b);
   return (Chars)Pair{b, 0};
 }
-[[gnu::always_inline]] inline Order8 eight_bytes(const unsigned char* p) {
+[[gnu::always_inline]] static inline Order8 eight_bytes(const unsigned char* p) {
   return (Order8)__builtin_ia32_pmovzxbd256(first_eight(p));
 }
-[[gnu::always_inline]] inline Order4 four_bytes(const unsigned char* p) {
+[[gnu::always_inline]] static inline Order4 four_bytes(const unsigned char* p) {
   return (Order4)__builtin_ia32_pmovzxbd128(first_eight(p));
 }
 #endif
 
 // Writes the lanes of v and columns c whose bit is set side by side; a whole vector is stored.
-[[gnu::always_inline]] inline int append(Real* values, Column* columns, const Vec& v, const Columns& c, unsigned mask) {
-#if FILIGREE_BITS == 32
-  const Order8 order = eight_bytes(compress_order.eight[mask]);
-  store(values, (Vec)__builtin_ia32_permvarsf256(v, order));
-  store_columns(columns, (Columns)__builtin_ia32_permvarsi256(c, order));
-#else
-  const Order8 pairs = eight_bytes(compress_order.pairs[mask]);
-  store(values, (Vec)__builtin_ia32_permvarsf256((Singles8)v, pairs));
-  const Order4 order = four_bytes(compress_order.eight[mask]);
-  store_columns(columns, (Columns)__builtin_ia32_vpermilvarps((Singles4)c, order));
-#endif
+[[gnu::always_inline]] static inline int append(Real* values, Column* columns, const Vec& v, const Columns& c,
+                                                unsigned mask) {
+  if constexpr (single) {
+    const Order8 order = eight_bytes(compress_order.eight[mask]);
+    store(values, (Vec)__builtin_ia32_permvarsf256(v, order));
+    store_columns(columns, (Columns)__builtin_ia32_permvarsi256(c, order));
+  } else {
+    const Order8 pairs = eight_bytes(compress_order.pairs[mask]);
+    store(values, (Vec)__builtin_ia32_permvarsf256((Singles8)v, pairs));
+    const Order4 order = four_bytes(compress_order.eight[mask]);
+    store_columns(columns, (Columns)__builtin_ia32_vpermilvarps((Singles4)c, order));
+  }
   return population(mask);
 }

@@ -7,34 +7,33 @@
 // overwritten by the next append.
 
 // a * b + c, rounded once whatever the compiler's level of optimisation.
-[[gnu::always_inline]] inline Vec multiply_add(const Vec& a, const Vec& b, const Vec& c) {
-#if FILIGREE_BITS == 32
-  return (Vec)__builtin_ia32_vfmaddps512_mask(a, b, c, -1, 4);  // all lanes, in the current rounding mode
-#else
-  return (Vec)__builtin_ia32_vfmaddpd512_mask(a, b, c, -1, 4);
-#endif
+[[gnu::always_inline]] static inline Vec multiply_add(const Vec& a, const Vec& b, const Vec& c) {
+  if constexpr (single)
+    return (Vec)__builtin_ia32_vfmaddps512_mask(a, b, c, -1, 4);  // all lanes, in the current rounding mode
+  else
+    return (Vec)__builtin_ia32_vfmaddpd512_mask(a, b, c, -1, 4);
 }
 
-[[gnu::always_inline]] inline unsigned above(const Vec& v, const Vec& t) {  // bit l: v[l] > t[l] or NaN
-#if FILIGREE_BITS == 32
-  return static_cast<std::uint16_t>(__builtin_ia32_cmpps512_mask(v, t, not_less_equal, -1, 4));
-#else
-  return static_cast<std::uint8_t>(__builtin_ia32_cmppd512_mask(v, t, not_less_equal, -1, 4));
-#endif
+[[gnu::always_inline]] static inline unsigned above(const Vec& v, const Vec& t) {  // bit l: v[l] > t[l] or NaN
+  if constexpr (single)
+    return static_cast<std::uint16_t>(__builtin_ia32_cmpps512_mask(v, t, not_less_equal, -1, 4));
+  else
+    return static_cast<std::uint8_t>(__builtin_ia32_cmppd512_mask(v, t, not_less_equal, -1, 4));
 }
 
-[[gnu::always_inline]] inline int population(unsigned mask) { return __builtin_popcount(mask); }
+[[gnu::always_inline]] static inline int population(unsigned mask) { return __builtin_popcount(mask); }
 
 // Writes the lanes of v and columns c whose bit is set side by side; a whole vector is stored.
-[[gnu::always_inline]] inline int append(Real* values, Column* columns, const Vec& v, const Columns& c, unsigned mask) {
-#if FILIGREE_BITS == 32
-  const auto bits = static_cast<std::uint16_t>(mask);
-  store(values, (Vec)__builtin_ia32_compresssf512_mask(v, v, bits));
-  store_columns(columns, (Columns)__builtin_ia32_compresssi512_mask(c, c, bits));
-#else
-  const auto bits = static_cast<std::uint8_t>(mask);
-  store(values, (Vec)__builtin_ia32_compressdf512_mask(v, v, bits));
-  store_columns(columns, (Columns)__builtin_ia32_compresssi256_mask(c, c, bits));
-#endif
+[[gnu::always_inline]] static inline int append(Real* values, Column* columns, const Vec& v, const Columns& c,
+                                                unsigned mask) {
+  if constexpr (single) {
+    const auto bits = static_cast<std::uint16_t>(mask);
+    store(values, (Vec)__builtin_ia32_compresssf512_mask(v, v, bits));
+    store_columns(columns, (Columns)__builtin_ia32_compresssi512_mask(c, c, bits));
+  } else {
+    const auto bits = static_cast<std::uint8_t>(mask);
+    store(values, (Vec)__builtin_ia32_compressdf512_mask(v, v, bits));
+    store_columns(columns, (Columns)__builtin_ia32_compresssi256_mask(c, c, bits));
+  }
   return population(mask);
 }

@@ -2,24 +2,26 @@
 // Any machine: lane by lane and without a branch, since which lanes are chosen cannot be predicted.
 
 // a * b + c, rounded once where the program may use the instruction for it.
-[[gnu::always_inline]] inline Vec multiply_add(const Vec& a, const Vec& b, const Vec& c) {
+[[gnu::always_inline]] static inline Vec multiply_add(const Vec& a, const Vec& b, const Vec& c) {
 #if !defined(__FMA__)
   return c + a * b;
 #elif FILIGREE_HAS_ELEMENTWISE_FMA
   return __builtin_elementwise_fma(a, b, c);
-#elif FILIGREE_BITS == 32
-  return (Vec)__builtin_ia32_vfmaddps(a, b, c);
 #else
-  return (Vec)__builtin_ia32_vfmaddpd(a, b, c);
+  if constexpr (single)
+    return (Vec)__builtin_ia32_vfmaddps(a, b, c);
+  else
+    return (Vec)__builtin_ia32_vfmaddpd(a, b, c);
 #endif
 }
 
-[[gnu::always_inline]] inline unsigned above(const Vec& v, const Vec& t) {  // bit l: v[l] > t[l] or NaN
+[[gnu::always_inline]] static inline unsigned above(const Vec& v, const Vec& t) {  // bit l: v[l] > t[l] or NaN
   const Mask le = v <= t;
-#if defined(__SSE2__) && FILIGREE_BITS == 32
-  return 15U & ~static_cast<unsigned>(__builtin_ia32_movmskps((Vec)le));
-#elif defined(__SSE2__)
-  return 3U & ~static_cast<unsigned>(__builtin_ia32_movmskpd((Vec)le));
+#if defined(__SSE2__)
+  if constexpr (single)
+    return 15U & ~static_cast<unsigned>(__builtin_ia32_movmskps((Vec)le));
+  else
+    return 3U & ~static_cast<unsigned>(__builtin_ia32_movmskpd((Vec)le));
 #else
   unsigned mask = 0;
   FILIGREE_UNROLL
@@ -28,7 +30,7 @@
 #endif
 }
 
-[[gnu::always_inline]] inline int population(unsigned mask) {
+[[gnu::always_inline]] static inline int population(unsigned mask) {
   int count = 0;
   FILIGREE_UNROLL
   for (int l = 0; l < lanes; ++l) count += static_cast<int>(mask >> l & 1U);
@@ -36,7 +38,8 @@
 }
 
 // Writes the lanes of v and columns c whose bit is set side by side; at most a whole vector is stored.
-[[gnu::always_inline]] inline int append(Real* values, Column* columns, const Vec& v, const Columns& c, unsigned mask) {
+[[gnu::always_inline]] static inline int append(Real* values, Column* columns, const Vec& v, const Columns& c,
+                                                unsigned mask) {
   int count = 0;
   FILIGREE_UNROLL
   for (int l = 0; l < lanes; ++l) {

@@ -5,7 +5,7 @@
 // One round of a transposition of lanes x lanes numbers: blocks of distance x distance beside the diagonal change
 // places. Reference: Eklundh, IEEE Transactions on Computers C-21 (1972), 801-803.
 template <int distance, int... I>
-[[gnu::always_inline]] inline void exchange_blocks(Vec* v, std::integer_sequence<int, I...>) {
+[[gnu::always_inline]] static inline void exchange_blocks(Vec* v, std::integer_sequence<int, I...>) {
   FILIGREE_UNROLL
   for (int r = 0; r < lanes; ++r) {
     if ((r & distance) != 0) continue;
@@ -15,7 +15,7 @@ template <int distance, int... I>
   }
 }
 template <int distance = 1>
-[[gnu::always_inline]] inline void transpose(Vec* v /*[lanes]*/) {
+[[gnu::always_inline]] static inline void transpose(Vec* v /*[lanes]*/) {
   if constexpr (distance < lanes) {
     exchange_blocks<distance>(v, std::make_integer_sequence<int, lanes>{});
     transpose<2 * distance>(v);
@@ -24,7 +24,7 @@ template <int distance = 1>
 
 // `lanes` rows, row(r) each, as columns [c, c + lanes) of a panel; rows from `count` on are 0.
 template <class RowOf>
-[[gnu::always_inline]] inline void pack_lanes(const RowOf& row, Index count, Index d, Real* out /*[d][width]*/) {
+[[gnu::always_inline]] static inline void pack_lanes(const RowOf& row, Index count, Index d, Real* out /*[d][width]*/) {
   Index f = 0;
   if (count >= lanes) {
     for (; f + lanes <= d; f += lanes) {
@@ -41,14 +41,14 @@ template <class RowOf>
 }
 
 // Rows from `count` on are 0.
-inline void pack_panel(const Real* rows /*[count][stride]*/, Index stride, Index count, Index d,
+static void pack_panel(const Real* rows /*[count][stride]*/, Index stride, Index count, Index d,
                        Real* out /*[d][width]*/) {
   for (int c = 0; c < width; c += lanes)
     pack_lanes([&](Index r) { return rows + (c + r) * stride; }, count - c, d, out + c);
 }
 
 // The same for rows that stand anywhere. Vectors without a row are not written.
-inline void gather_panel(const Real* rows /*[m][stride]*/, Index stride, const Column* columns, Index count, Index d,
+static void gather_panel(const Real* rows /*[m][stride]*/, Index stride, const Column* columns, Index count, Index d,
                          Real* out /*[d][width]*/) {
   if (d == 0) return;  // rows and out may be null
   Index c = 0;
@@ -62,7 +62,7 @@ inline void gather_panel(const Real* rows /*[m][stride]*/, Index stride, const C
 
 // Vectors of features are turned like keys; of each `height` numbers are wanted, and what is stored beyond them is
 // overwritten by the next.
-inline void pack_group(const Real* rows /*[height][stride]*/, Index stride, Index d, Real* out /*[d][height]*/) {
+static void pack_group(const Real* rows /*[height][stride]*/, Index stride, Index d, Real* out /*[d][height]*/) {
   Index f = 0;
   if constexpr (lanes >= height) {
     for (; f + 2 * lanes <= d; f += lanes, rows += lanes, out += lanes * height) {

@@ -2,19 +2,19 @@
 // Thinning the candidates of rows to their k best.
 
 // Floats in order of value as integers in the same order, and back (the map is its own inverse).
-[[gnu::always_inline]] inline Bits flip(Bits b) { return b ^ ((b >> (8 * sizeof(Bits) - 1)) & ~sign_bit); }
-[[gnu::always_inline]] inline Bits rank(Real x) { return flip(__builtin_bit_cast(Bits, x)); }
-[[gnu::always_inline]] inline Real from_rank(Bits r) { return __builtin_bit_cast(Real, flip(r)); }
+[[gnu::always_inline]] static inline Bits flip(Bits b) { return b ^ ((b >> (8 * sizeof(Bits) - 1)) & ~sign_bit); }
+[[gnu::always_inline]] static inline Bits rank(Real x) { return flip(__builtin_bit_cast(Bits, x)); }
+[[gnu::always_inline]] static inline Real from_rank(Bits r) { return __builtin_bit_cast(Real, flip(r)); }
 // The next number below x; both zeros are equal, so it is that below -0 for either.
-[[gnu::always_inline]] inline Real below(Real x) { return from_rank((x == 0 ? Bits(-1) : rank(x)) - 1); }
+[[gnu::always_inline]] static inline Real below(Real x) { return from_rank((x == 0 ? Bits(-1) : rank(x)) - 1); }
 
 // log2, within 0.09: the exponent, and the mantissa as if it were linear.
-[[gnu::always_inline]] inline float rough_log2(Index x) {
+[[gnu::always_inline]] static inline float rough_log2(Index x) {
   return static_cast<float>(__builtin_bit_cast(std::int32_t, static_cast<float>(x))) * 0x1p-23F - 127.0F;
 }
 
 // The largest number of values[0, padded), where -inf fills up, and whether any is NaN.
-[[gnu::always_inline]] inline Real peak(const Real* values, Index padded, bool& nan) {
+[[gnu::always_inline]] static inline Real peak(const Real* values, Index padded, bool& nan) {
   Vec high[chains];
   FILIGREE_UNROLL
   for (int c = 0; c < chains; ++c) high[c] = broadcast(-infinity);
@@ -30,7 +30,7 @@
 }
 
 // The least number, likewise.
-[[gnu::always_inline]] inline Real least(const Real* values, Index padded) {
+[[gnu::always_inline]] static inline Real least(const Real* values, Index padded) {
   Vec low[chains];
   FILIGREE_UNROLL
   for (int c = 0; c < chains; ++c) low[c] = broadcast(infinity);
@@ -45,7 +45,7 @@
 
 // Three bounds inside (lo, hi): at first around a guess, then at the quarters, and when values are too close or too far
 // apart for that, halfway in rank among all floats.
-[[gnu::always_inline]] inline void place(Real lo, Real hi, int step, Real guess, Real* at /*[3]*/) {
+[[gnu::always_inline]] static inline void place(Real lo, Real hi, int step, Real guess, Real* at /*[3]*/) {
   const Real spread = hi - lo;
   at[0] = lo + spread * (step == 0 ? guess * Real(0.8) : Real(0.25));
   at[1] = lo + spread * (step == 0 ? guess : Real(0.5));
@@ -68,11 +68,11 @@ struct Search {
   Index above_lo, above_hi;
 };
 
-[[gnu::always_inline]] inline bool open(const Search& s, Index most) {
+[[gnu::always_inline]] static inline bool open(const Search& s, Index most) {
   return s.above_lo > most && s.hi > s.least && rank(s.lo) + 1 < rank(s.hi);
 }
 
-[[gnu::always_inline]] inline Index count_above(const Real* values, Index padded, Real t) {
+[[gnu::always_inline]] static inline Index count_above(const Real* values, Index padded, Real t) {
   const Vec bound = broadcast(t);
   Index count = 0;
   for (Index i = 0; i < padded; i += lanes) count += population(above(load(values + i), bound));
@@ -81,7 +81,7 @@ struct Search {
 
 // The largest of every few values: vector i meets vector i + size, i + 2 size, ... If k of these exceed a bound, k of
 // the values do, and hardly more of them; a search among a quarter of the numbers is four times as fast.
-[[gnu::always_inline]] inline void fold(const Real* values, Index padded, Index size, Real* folded) {
+[[gnu::always_inline]] static inline void fold(const Real* values, Index padded, Index size, Real* folded) {
   for (Index i = 0; i < size; i += lanes) {
     Vec high = load(values + i);
     for (Index j = i + size; j < padded; j += size) {
@@ -92,7 +92,7 @@ struct Search {
   }
 }
 
-[[gnu::always_inline]] inline void begin(Search& s, Index size, Index k, float tail) {
+[[gnu::always_inline]] static inline void begin(Search& s, Index size, Index k, float tail) {
   bool nan = false;
   s.hi = peak(s.sample, size, nan);
   // Among the candidates may be some that equal the bound: those that were kept when it was raised.
@@ -112,7 +112,7 @@ struct Search {
 // the four parts holds the answer is looked up, because no branch could predict it; lower and upper ends stand in
 // arrays of their own, because a pair loaded at once from what was just stored in pieces waits until the stores have
 // left the core.
-[[gnu::always_inline]] inline void narrow(Search& s, Index size, Index k, int step) {
+[[gnu::always_inline]] static inline void narrow(Search& s, Index size, Index k, int step) {
   Real at[3];
   place(s.lo, s.hi, step, s.guess, at);
   const Vec t0 = broadcast(at[0]), t1 = broadcast(at[1]), t2 = broadcast(at[2]);
@@ -134,7 +134,7 @@ struct Search {
 
 // Moves what stays. What exceeds lo stays; if that is still more than `most`, only the first few of those
 // that do not exceed hi, which are all equal.
-[[gnu::always_inline]] inline Index compact(const Search& s, Index padded, Index k, Index most) {
+[[gnu::always_inline]] static inline Index compact(const Search& s, Index padded, Index k, Index most) {
   const Vec vlo = broadcast(s.lo);
   Index out = 0;
   if (s.above_lo <= most) {
@@ -166,7 +166,7 @@ struct Search {
 // candidates must exceed. No sort; two bits of the answer per pass, one pass of moves. The lists go through each pass
 // together: a pass is shorter than the wait for its result, which the next list fills.
 // The buffers are readable and writable up to the longest list of the group, in whole vectors and one more.
-inline void thin_group(Search* lists, int size, Index k, Index slack) {
+static void thin_group(Search* lists, int size, Index k, Index slack) {
   const bool rough = slack > 0;
   Index longest = 0;
   for (int i = 0; i < size; ++i) longest = lists[i].count > longest ? lists[i].count : longest;
@@ -210,7 +210,7 @@ inline void thin_group(Search* lists, int size, Index k, Index slack) {
 }
 
 // Sets a list that is to be thinned where it lies. Field by field: a copy of what was just stored in pieces waits.
-[[gnu::always_inline]] inline void set(Search& list, Real* values, Column* columns, Index count, Real* bound) {
+[[gnu::always_inline]] static inline void set(Search& list, Real* values, Column* columns, Index count, Real* bound) {
   list.values = list.to_values = values;
   list.columns = list.to_columns = columns;
   list.bound = bound;
@@ -218,7 +218,7 @@ inline void thin_group(Search* lists, int size, Index k, Index slack) {
 }
 
 // Thins one list; returns how many stay.
-inline Index thin(Real* values, Column* columns, Index count, Index k, Index slack, Real* bound) {
+static Index thin(Real* values, Column* columns, Index count, Index k, Index slack, Real* bound) {
   if (count <= k) return count;
   Search list;
   set(list, values, columns, count, bound);
@@ -228,7 +228,7 @@ inline Index thin(Real* values, Column* columns, Index count, Index k, Index sla
 }
 
 // Whether any of count[0, rows) exceeds the limit.
-[[gnu::always_inline]] inline bool any_above(const Column* count, Index rows, Index limit) {
+[[gnu::always_inline]] static inline bool any_above(const Column* count, Index rows, Index limit) {
   Columns spare{};  // negative where a count exceeds the limit
   const Columns most = Columns{} + static_cast<Column>(limit);
   Index r = 0;
@@ -241,7 +241,8 @@ inline Index thin(Real* values, Column* columns, Index count, Index k, Index sla
 
 // Calls use(lists, rows, size) for groups of the rows that have more than `limit` candidates.
 template <class Use>
-[[gnu::always_inline]] inline void for_each_group(Candidates<Real> rows, Index count, Index limit, const Use& use) {
+[[gnu::always_inline]] static inline void for_each_group(Candidates<Real> rows, Index count, Index limit,
+                                                         const Use& use) {
   Search lists[group];
   Index numbers[group];
   int size = 0;
@@ -259,13 +260,12 @@ template <class Use>
 }
 
 // Thins every row that has more than `limit` candidates.
-inline void thin_rows(Candidates<Real> rows, Index count, Index k, Index slack, Index limit) {
+static void thin_rows(Candidates<Real> rows, Index count, Index k, Index slack, Index limit) {
   if (!any_above(rows.count, count, limit)) return;
   for_each_group(rows, count, limit, [&](Search* lists, const Index* numbers, int size) {
     thin_group(lists, size, k, slack);
     for (int i = 0; i < size; ++i) {
-      if (lists[i].count > k + 2 * slack)
-        thin_group(lists + i, 1, k, 0);  // the largest few met each other in the fold
+      if (lists[i].count > k + 2 * slack) thin_group(lists + i, 1, k, 0);  // the largest few met each other in the fold
       rows.count[numbers[i]] = static_cast<Column>(lists[i].count);
     }
   });
@@ -273,7 +273,7 @@ inline void thin_rows(Candidates<Real> rows, Index count, Index k, Index slack, 
 
 // How many standard deviations above the mean a normal variable lies with probability p <= 1/2, within 0.03.
 // Reference: Abramowitz and Stegun, Handbook of Mathematical Functions, 26.2.22; rough_log2 brings the larger error.
-[[gnu::always_inline]] inline float tail_quantile(float log2_p) {
+[[gnu::always_inline]] static inline float tail_quantile(float log2_p) {
   const float u = __builtin_sqrtf(-2 * 0.6931472F * log2_p);
   return u - (2.30753F + 0.27061F * u) / (1 + u * (0.99229F + 0.04481F * u));
 }
@@ -281,7 +281,7 @@ inline void thin_rows(Candidates<Real> rows, Index count, Index k, Index slack, 
 // Gives rows without a bound that have more than `limit` candidates one which about `expected` of these exceed, if
 // scores are normally distributed, and drops the others. It is a guess: unlike thinning it may drop some of the best.
 // Where it is far from what it should be for the candidates at hand, the row is left as it is.
-inline void guess_rows(Candidates<Real> rows, Index count, Index limit, float expected) {
+static void guess_rows(Candidates<Real> rows, Index count, Index limit, float expected) {
   if (!any_above(rows.count, count, limit)) return;
   for (Index r = 0; r < count; ++r) {
     const Index n = rows.count[r];
@@ -318,7 +318,7 @@ inline void guess_rows(Candidates<Real> rows, Index count, Index limit, float ex
 }
 
 // Moves the k best of every row to `to`, in whole vectors; the rows themselves and their bounds are spoilt.
-inline void take_best(Candidates<Real> rows, Index count, Index k, Candidates<Real> to) {
+static void take_best(Candidates<Real> rows, Index count, Index k, Candidates<Real> to) {
   for (Index r = 0; r < count; ++r) {
     const Candidates<Real> from = rows.from(r), target = to.from(r);
     const Index kept = *from.count < k ? *from.count : k;

@@ -1,43 +1,50 @@
 // SPDX-License-Identifier: MIT
 // The vector types of one level: `Real` is float or double, `lanes` of them fill a register, a tile of scores is
 // `height` queries by `width` keys.
+static constexpr bool single = std::is_same_v<Real, float>;
+using Bits = std::conditional_t<single, std::int32_t, std::int64_t>;
 
-inline constexpr int lanes = sizes.vector_bytes / static_cast<int>(sizeof(Real)), cols = sizes.vectors;
-inline constexpr int width = lanes * cols, height = sizes.queries;
-inline constexpr int group = 8;  // lists that are thinned together
+static constexpr int lanes = sizes.vector_bytes / static_cast<int>(sizeof(Real)), cols = sizes.vectors;
+static constexpr int width = lanes * cols, height = sizes.queries;
+static constexpr int group = 8;  // lists that are thinned together
 
 typedef Real Vec __attribute__((vector_size(sizeof(Real) * lanes)));
 typedef Bits Mask __attribute__((vector_size(sizeof(Real) * lanes)));
-typedef Column Columns __attribute__((vector_size(sizeof(Column) * lanes)));
+// T itself, as a type that depends on Real: g++ makes vectors of a size that depends on it of such types alone.
+template <class T>
+using Lane = std::conditional_t<single, T, T>;
+typedef Lane<Column> Columns __attribute__((vector_size(sizeof(Column) * lanes)));
 
-inline constexpr Bits sign_bit = static_cast<Bits>(1) << (8 * sizeof(Bits) - 2) << 1;
+static constexpr Bits sign_bit = static_cast<Bits>(1) << (8 * sizeof(Bits) - 2) << 1;
 // Predicates of x86 comparisons, true for NaN, which raise no exception.
-inline constexpr int not_less = 0x15, not_less_equal = 0x16;
-inline constexpr Real infinity = static_cast<Real>(__builtin_inf());
+static constexpr int not_less = 0x15, not_less_equal = 0x16;
+static constexpr Real infinity = static_cast<Real>(__builtin_inf());
 
-[[gnu::always_inline]] inline Vec load(const Real* p) {
+[[gnu::always_inline]] static inline Vec load(const Real* p) {
   Vec v;
   __builtin_memcpy(&v, p, sizeof v);
   return v;
 }
-[[gnu::always_inline]] inline Columns load_columns(const Column* p) {
+[[gnu::always_inline]] static inline Columns load_columns(const Column* p) {
   Columns v;
   __builtin_memcpy(&v, p, sizeof v);
   return v;
 }
-[[gnu::always_inline]] inline void store(Real* p, const Vec& v) { __builtin_memcpy(p, &v, sizeof v); }
-[[gnu::always_inline]] inline void store_columns(Column* p, const Columns& v) { __builtin_memcpy(p, &v, sizeof v); }
+[[gnu::always_inline]] static inline void store(Real* p, const Vec& v) { __builtin_memcpy(p, &v, sizeof v); }
+[[gnu::always_inline]] static inline void store_columns(Column* p, const Columns& v) {
+  __builtin_memcpy(p, &v, sizeof v);
+}
 // Less than a vector.
-[[gnu::always_inline]] inline Vec load_first(const Real* p, Index count) {
+[[gnu::always_inline]] static inline Vec load_first(const Real* p, Index count) {
   Vec v{};
   for (int l = 0; l < count; ++l) v[l] = p[l];
   return v;
 }
-[[gnu::always_inline]] inline void store_first(Real* p, const Vec& v, Index count) {
+[[gnu::always_inline]] static inline void store_first(Real* p, const Vec& v, Index count) {
   for (int l = 0; l < count; ++l) p[l] = v[l];
 }
-[[gnu::always_inline]] inline Vec broadcast(Real x) { return x - Vec{}; }
-[[gnu::always_inline]] inline Columns iota() {
+[[gnu::always_inline]] static inline Vec broadcast(Real x) { return x - Vec{}; }
+[[gnu::always_inline]] static inline Columns iota() {
   Columns v{};
   FILIGREE_UNROLL
   for (int l = 0; l < lanes; ++l) v[l] = l;
@@ -46,11 +53,11 @@ inline constexpr Real infinity = static_cast<Real>(__builtin_inf());
 
 // The largest lane; NaN counts for nothing. Lanes meet their neighbours at distance 1, 2, 4, ...
 template <int distance, int... I>
-[[gnu::always_inline]] inline Vec exchanged(const Vec& v, std::integer_sequence<int, I...>) {
+[[gnu::always_inline]] static inline Vec exchanged(const Vec& v, std::integer_sequence<int, I...>) {
   return __builtin_shufflevector(v, v, (I ^ distance)...);
 }
 template <int distance = 1>
-[[gnu::always_inline]] inline Real largest(const Vec& v) {
+[[gnu::always_inline]] static inline Real largest(const Vec& v) {
   if constexpr (distance < lanes) {
     const Vec other = exchanged<distance>(v, std::make_integer_sequence<int, lanes>{});
     return largest<2 * distance>(other > v ? other : v);
@@ -61,7 +68,7 @@ template <int distance = 1>
 
 // The sum of the lanes, neighbours first.
 template <int distance = 1>
-[[gnu::always_inline]] inline Real sum(const Vec& v) {
+[[gnu::always_inline]] static inline Real sum(const Vec& v) {
   if constexpr (distance < lanes)
     return sum<2 * distance>(v + exchanged<distance>(v, std::make_integer_sequence<int, lanes>{}));
   else
@@ -69,9 +76,9 @@ template <int distance = 1>
 }
 
 // Lets take(chain, vector) see values[0, padded), in independent chains for their latency.
-inline constexpr int chains = 4;
+static constexpr int chains = 4;
 template <class Take>
-[[gnu::always_inline]] inline void sweep(const Real* values, Index padded, const Take& take) {
+[[gnu::always_inline]] static inline void sweep(const Real* values, Index padded, const Take& take) {
   Index i = 0;
   for (; i + chains * lanes <= padded; i += chains * lanes) {
     FILIGREE_UNROLL

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 // Numbers stored in 16 bits become Real. Nothing is rounded: float holds all of both formats.
 
-typedef std::uint16_t Halves __attribute__((vector_size(2 * lanes)));
-typedef std::int32_t Words __attribute__((vector_size(4 * lanes)));
-typedef float Singles __attribute__((vector_size(4 * lanes)));
+typedef Lane<std::uint16_t> Halves __attribute__((vector_size(2 * lanes)));
+typedef Lane<std::int32_t> Words __attribute__((vector_size(4 * lanes)));
+typedef Lane<float> Singles __attribute__((vector_size(4 * lanes)));
 
 // The upper half of a float.
-[[gnu::always_inline]] inline Words bfloat_bits(const Words& h) { return h << 16; }
+[[gnu::always_inline]] static inline Words bfloat_bits(const Words& h) { return h << 16; }
 
 // IEEE binary16: 5 bits of exponent, which is 15 too large and not 127, and 10 of fraction.
-[[gnu::always_inline]] inline Words half_bits(const Words& h) {
+[[gnu::always_inline]] static inline Words half_bits(const Words& h) {
   const Words size = (h & 0x7fff) << 13;
   // Below 2^-14 there is no leading 1: let there be one, and take it away. No number here is subnormal as a float, so
   // that a processor that flushes those to 0 changes nothing.
@@ -20,7 +20,7 @@ typedef float Singles __attribute__((vector_size(4 * lanes)));
 }
 
 template <bool brain>
-[[gnu::always_inline]] inline Vec widened(const Halves& h) {
+[[gnu::always_inline]] static inline Vec widened(const Halves& h) {
   const Words words = __builtin_convertvector(h, Words);
   if constexpr (brain)
     return __builtin_convertvector((Singles)bfloat_bits(words), Vec);
@@ -29,7 +29,7 @@ template <bool brain>
 }
 
 template <bool brain>
-[[gnu::always_inline]] inline void widen(const void* from, Index count, Real* out) {
+[[gnu::always_inline]] static inline void widen(const void* from, Index count, Real* out) {
   const char* next = static_cast<const char*>(from);
   Halves h{};
   for (; count >= lanes; count -= lanes, next += sizeof h, out += lanes) {
@@ -42,5 +42,5 @@ template <bool brain>
   __builtin_memcpy(out, &last, static_cast<std::size_t>(count) * sizeof(Real));
 }
 
-inline void widen_half(const void* from /*[count]*/, Index count, Real* out) { widen<false>(from, count, out); }
-inline void widen_bfloat(const void* from /*[count]*/, Index count, Real* out) { widen<true>(from, count, out); }
+static void widen_half(const void* from /*[count]*/, Index count, Real* out) { widen<false>(from, count, out); }
+static void widen_bfloat(const void* from /*[count]*/, Index count, Real* out) { widen<true>(from, count, out); }
