@@ -201,7 +201,7 @@ struct BlockTopK {
       });
     order.resize(static_cast<std::size_t>((std::min)(left, row.count)));
     for (const Index e : order) out.push_back(row.position_of(e));
-    std::sort(out.begin(), out.end());
+    std::sort(out.data(), out.data() + out.size());
   }
 };
 

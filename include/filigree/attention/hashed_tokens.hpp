@@ -114,7 +114,7 @@ class HashedTokens {
         chunk_of(i, h) = h * chunks() + at / chunk_;
       }
       for (Index begin = 0; begin < n(); begin += chunk_)
-        std::sort(round.begin() + begin, round.begin() + (std::min)(begin + chunk_, n()));
+        std::sort(round.data() + begin, round.data() + (std::min)(begin + chunk_, n()));
     }
   }
 

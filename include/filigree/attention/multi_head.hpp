@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <concepts>
-#include <deque>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -116,8 +116,8 @@ class MultiHead {
     const Index panel_size = PackedPanels<Scalar>::size(m, d), row_size = m * padded;
     Scalar* keys = session.keys().template get<Scalar>(hkv * panel_size);
     Scalar* rows = session.values().template get<Scalar>(hkv * row_size);
-    std::deque<PackedKeys<Scalar>> packed;
-    std::deque<ValueRows<Scalar>> values;
+    std::vector<PackedKeys<Scalar>> packed;
+    std::vector<ValueRows<Scalar>> values;
     for (Index i = 0; i < hkv; ++i) {
       const auto block = k.middleCols(i * d, d);
       packed.emplace_back(pack_panels_to(reader_of(block), keys + i * panel_size,
@@ -127,24 +127,25 @@ class MultiHead {
                                                [&](Index) { return rows + i * row_size; }));
     }
 
-    std::deque<Job> jobs;
+    std::vector<std::unique_ptr<const Job>> jobs;  // which refer to themselves
     for (Index i = 0; i < h; ++i) {
       Target<Scalar> part = to;
       part.data += i * dv * to.col_stride;
       part.cols = dv;
-      jobs.emplace_back(make_scores(QueryBlock(q.middleCols(i * d, d)), PackedKeys<Scalar>(packed[at(i / group)]), {})
-                            .then(head_stages(head_, i)),
-                        session, ProductSink<Scalar>{part, 0, values[at(i / group)]});
+      jobs.push_back(std::make_unique<const Job>(
+          make_scores(QueryBlock(q.middleCols(i * d, d)), PackedKeys<Scalar>(packed[at(i / group)]), {})
+              .then(head_stages(head_, i)),
+          session, ProductSink<Scalar>{part, 0, values[at(i / group)]}));
     }
     const Index n = q.rows();
     std::vector<Index> ends;  // of the blocks of each head, which may have an engine of its own
-    for (const Job& job : jobs) {
-      prepare(job.engine, 0, n, session, job.sink);
-      ends.push_back((ends.empty() ? 0 : ends.back()) + (n + job.engine.height() - 1) / job.engine.height());
+    for (const auto& job : jobs) {
+      prepare(job->engine, 0, n, session, job->sink);
+      ends.push_back((ends.empty() ? 0 : ends.back()) + (n + job->engine.height() - 1) / job->engine.height());
     }
     session.run(ends.back(), [&](Index task, Index worker) {
       const auto found = std::upper_bound(ends.begin(), ends.end(), task);
-      const Job& job = jobs[static_cast<std::size_t>(found - ends.begin())];
+      const Job& job = *jobs[static_cast<std::size_t>(found - ends.begin())];
       const Index height = job.engine.height(), first = (task - (found == ends.begin() ? 0 : found[-1])) * height;
       job.engine.run(first, (std::min)(first + height, n), session.scratch(worker), job.sink);
     });

@@ -132,7 +132,7 @@ struct ProbSparse {
     };
     if (u < grid.n) std::nth_element(order.begin(), order.begin() + u, order.end(), before);
     order.resize(static_cast<std::size_t>(u));
-    std::sort(order.begin(), order.end());
+    std::sort(order.data(), order.data() + order.size());
     held->lazy.assign(static_cast<std::size_t>(grid.n), char(1));
     for (const Index row : order) held->lazy[static_cast<std::size_t>(row)] = 0;
     held->active = std::move(order);

@@ -174,7 +174,7 @@ inline void Generator::sample_without_replacement(Eigen::Index population, std::
   }
   while (end != out.end()) {  // sparse: draw what is missing, drop what repeats
     std::generate(end, out.end(), [&] { return below(population); });
-    std::sort(out.begin(), out.end());
+    std::sort(out.data(), out.data() + out.size());
     end = std::unique(out.begin(), out.end());
   }
 }

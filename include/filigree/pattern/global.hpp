@@ -67,7 +67,7 @@ concept IntegerList = requires(const std::remove_cvref_t<T>& list) {
 };
 
 inline Global global_of(std::vector<Index> ids) {
-  std::sort(ids.begin(), ids.end());
+  std::sort(ids.data(), ids.data() + ids.size());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
   return {.ids = std::move(ids)};
 }
