@@ -1,19 +1,34 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-#   check.sh compiles|fails twin.cpp compiler [flag...]
+# Twins: each file here compiles as it is. With FILIGREE_MUST_FAIL it fails with the text (an extended regular expression)
+# that its first line, "// expect: text", announces.
+#
+#   check.sh precompile compiler [flag...]    precompiles filigree.hpp in the current folder, for the other two
+#   check.sh compiles compiler [flag...]      all twins, in one translation unit
+#   check.sh twin.cpp compiler [flag...]      one twin, with FILIGREE_MUST_FAIL
 set -uo pipefail
-outcome=$1 twin=$2
-shift 2
-compile=("$@" -std=c++20 -fsyntax-only "$twin")
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+what=$1
+shift
 
-if [[ $outcome == compiles ]]; then
-  exec "${compile[@]}"
+if [[ $what == precompile ]]; then
+  echo '#include <filigree/filigree.hpp>' >twins.hpp
+  exec "$@" -std=c++20 -DFILIGREE_COMPILED -x c++-header twins.hpp -o twins.hpp.gch
 fi
 
-expected=$(sed -n '1s|^// expect: ||p' "$twin")
-[[ $expected ]] || { echo "$twin: the first line must be // expect: text"; exit 1; }
-if output=$("${compile[@]}" -DFILIGREE_MUST_FAIL 2>&1); then
-  echo "$twin compiles with FILIGREE_MUST_FAIL, and must not"
+compile=("$@" -std=c++20 -DFILIGREE_COMPILED -include twins.hpp -fsyntax-only)
+
+if [[ $what == compiles ]]; then
+  for twin in "$here"/*.cpp; do
+    printf 'namespace %s {\n#include "%s"\n}\n' "$(basename "$twin" .cpp)" "$twin"
+  done >twins.cpp
+  exec "${compile[@]}" twins.cpp
+fi
+
+expected=$(sed -n '1s|^// expect: ||p' "$what")
+[[ $expected ]] || { echo "$what: the first line must be // expect: text"; exit 1; }
+if output=$("${compile[@]}" -DFILIGREE_MUST_FAIL "$what" 2>&1); then
+  echo "$what compiles with FILIGREE_MUST_FAIL, and must not"
   exit 1
 fi
 grep -E -m 1 -- "$expected" <<<"$output" && exit

@@ -30,12 +30,13 @@ build_project() {
 
 eigen_dir() { sed -n 's/^Eigen3_DIR:PATH=//p' "$BUILD/CMakeCache.txt"; }
 
-# find_package after an install; the installed headers are the only ones in reach.
+# find_package after an install; the installed headers, and the installed library, are the only ones in reach.
 find_package() {
   install_here
-  build_project -DCMAKE_PREFIX_PATH="$PWD/prefix" -DCMAKE_BUILD_TYPE=Release
+  build_project -DCMAKE_PREFIX_PATH="$PWD/prefix" -DCMAKE_BUILD_TYPE=Debug
 }
 
+# The program links filigree::compiled, built as a part of it.
 add_subdirectory() { build_project -DFILIGREE_SOURCE="$here/../.."; }
 
 pkg_config() {
@@ -49,19 +50,10 @@ pkg_config() {
   ./program
 }
 
-# One command, nothing but -I; a program of two units that include everything.
+# One command, nothing but -I; a program of two units that include everything, one of them with NDEBUG.
 plain() {
-  cp "$here/unit.cpp" other.cpp
-  "$CXX" -std=c++20 -O2 -I "$include" -I "$EIGEN" -I "$here" "$here"/{main,unit}.cpp other.cpp -o program
-  ./program 2
-}
-
-# With and without NDEBUG, and both in one program.
-ndebug() {
-  compile with.o "$here/unit.cpp" -DNDEBUG
-  compile without.o "$here/unit.cpp"
-  compile main.o "$here/main.cpp"
-  "$CXX" main.o with.o without.o -o program -pthread
+  printf '#define NDEBUG\n#include "unit.cpp"\n' >other.cpp
+  "$CXX" -std=c++20 -I "$include" -I "$EIGEN" -I "$here" "$here"/{main,unit}.cpp other.cpp -o program
   ./program 2
 }
 
@@ -80,19 +72,48 @@ min_max() {
   "$CXX" "${options[@]}" "-I$here" -fsyntax-only min_max.cpp
 }
 
+# Prints each of our headers and which of Eigen's it includes, itself or by way of others: SparseCore, Core or none.
+eigen_headers() {
+  (cd "$include" && grep -rE '^ *# *include *["<]' filigree) | awk -F '[:"<>]' '
+    function reaches(file, wanted, parts, count, i) {
+      if (file == wanted) return 1
+      if (seen[file]++) return 0
+      count = split(included[file], parts, " ")
+      for (i = 1; i <= count; ++i) if (reaches(parts[i], wanted)) return 1
+      return 0
+    }
+    { included[$1] = included[$1] " " $3 }
+    END {
+      for (file in included) {
+        delete seen; sparse = reaches(file, "Eigen/SparseCore")
+        delete seen; core = reaches(file, "Eigen/Core")
+        print file, sparse ? "SparseCore" : core ? "Core" : "none"
+      }
+    }
+  '
+}
+
 # Each header that filigree.hpp reaches compiles alone; any other must be there for another library's sake, which it
-# includes itself or by way of another such header.
+# includes itself or by way of another such header. One that includes Eigen, which takes most of the time, has that
+# part of Eigen, and nothing else, from a precompiled header.
 headers() {
   local reached others header failures=0
   reached=$(reached_headers)
   [[ $reached ]] || { echo "filigree.hpp reaches nothing"; exit 1; }
+  for header in Core SparseCore; do
+    echo "#include <Eigen/$header>" >"$header.hpp"
+    "$CXX" "${options[@]}" -Wall -Wextra -x c++-header "$header.hpp" -o "$header.hpp.gch"
+  done
+  echo >none.hpp
   check() {
     printf '#include <%s>\n' "$1" "$1" |
-      "$CXX" "${options[@]}" -Wall -Wextra -Werror -fsyntax-only -x c++ - || { echo "$1 does not compile alone"; exit 1; }
+      "$CXX" "${options[@]}" -Wall -Wextra -Werror -include "$2.hpp" -fsyntax-only -x c++ - ||
+      { echo "$1 does not compile alone"; exit 1; }
   }
   export -f check
   export CXX
-  xargs -P 2 -I {} bash -c "options=(${options[*]@Q}); check {}" <<<"$reached"
+  eigen_headers | sort | join - <(echo "$reached") |
+    xargs -P "$(nproc)" -L 1 bash -c "options=(${options[*]@Q}); check \"\$@\"" check
   others=$(cd "$include" && find filigree -name '*.hpp' | sort | comm -23 - <(echo "$reached"))
   while read -r header; do
     grep -qE '^# *include <([^>]*\.(h|hpp)|[a-z]+/[^>]*)>' "$include/$header" || grep -qF "$others" "$include/$header" || {
@@ -119,7 +140,9 @@ flags() {
 # Built without -m flags, AVX code lives in our level namespaces and nowhere else.
 disassembly() {
   command -v objdump || skip "no objdump"
-  "$CXX" "${options[@]}" -O2 "$here"/{main,unit}.cpp -o program -pthread
+  compile main.o "$here/main.cpp" -O2
+  compile none.o "$here/unit.cpp" -O2
+  "$CXX" main.o none.o -o program -pthread
   objdump -d -C --no-show-raw-insn program >listing
   grep -q 'file format elf64-x86-64' listing || skip "not x86-64"
   awk -F '\t' '

@@ -1,3 +1,4 @@
 // SPDX-License-Identifier: MIT
-// The kernels, once for all tests.
+// The kernels of filigree::compiled.
+#define FILIGREE_COMPILED_SOURCE
 #include "filigree/kernel/kernels.hpp"

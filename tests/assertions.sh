@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Prints, for each folder of the tests, how many tests the last run of CTest in a build folder ran and how many assertions
+# they made. A program that runs once per instruction set is counted each time.
+#
+#   assertions.sh build-folder
+set -euo pipefail
+awk '
+  /^[0-9]+\/[0-9]+ Testing: / { folder = $3; sub(/\/.*/, "", folder); tests[folder]++; assertions[folder] += 0 }
+  /^All tests passed \(/ { sub(/.*\(/, ""); assertions[folder] += $1 }
+  /^assertions: / { assertions[folder] += $2 }
+  END {
+    for (folder in tests) {
+      printf "%-14s %5d %9d\n", folder, tests[folder], assertions[folder] | "sort"
+      all_tests += tests[folder]
+      all += assertions[folder]
+    }
+    close("sort")
+    printf "%-14s %5d %9d\n", "all", all_tests, all
+  }
+' "$1/Testing/Temporary/LastTest.log"
