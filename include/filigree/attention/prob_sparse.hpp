@@ -6,7 +6,6 @@
 #include <concepts>
 #include <cstdint>
 #include <memory>
-#include <numeric>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -122,7 +121,7 @@ struct ProbSparse {
                            session.scratch(worker));
     });
     std::vector<Index> order(static_cast<std::size_t>(grid.n));
-    std::iota(order.begin(), order.end(), Index(0));
+    for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<Index>(i);
     const auto u = count(grid.n);
     const auto before = [&m = held->measure](Index a, Index b) {
       const bool a_nan = m[a] != m[a], b_nan = m[b] != m[b];

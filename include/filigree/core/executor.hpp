@@ -9,13 +9,14 @@
 #include <exception>
 #include <limits>
 #include <memory>
-#include <mutex>
 #include <type_traits>
 #include <utility>
 
 #ifdef _OPENMP
 #include <omp.h>
 #endif
+
+#include "filigree/core/threads.hpp"
 
 namespace filigree {
 
@@ -124,7 +125,7 @@ class Batch {
   // All tasks below a failed one were handed out before it and will finish, so the lowest failure is always seen.
   void fail(Eigen::Index task) noexcept {
     next_.store(tasks_, std::memory_order_relaxed);
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     if (task < failed_) {
       failed_ = task;
       error_ = std::current_exception();
@@ -134,7 +135,7 @@ class Batch {
   Eigen::Index tasks_;
   TaskRef f_;
   std::atomic<Eigen::Index> next_{0};
-  std::mutex mutex_;
+  Mutex mutex_;
   Eigen::Index failed_ = (std::numeric_limits<Eigen::Index>::max)();
   std::exception_ptr error_;
 };

@@ -2,17 +2,17 @@
 #pragma once
 
 #include <Eigen/Core>
+#include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
-#include <condition_variable>
 #include <cstddef>
-#include <mutex>
-#include <thread>
 #include <vector>
 
 #include "filigree/core/check.hpp"
 #include "filigree/core/executor.hpp"
+#include "filigree/core/threads.hpp"
 
 namespace filigree {
 
@@ -27,10 +27,14 @@ class ThreadPool {
   /// Throws  Error if threads < 1
   explicit ThreadPool(Eigen::Index threads = hardware_threads()) {
     detail::require(threads >= 1, "thread_pool(threads): threads must be at least 1, got ", threads);
+    workers_.resize(static_cast<std::size_t>(threads - 1));
     try {
-      threads_.reserve(static_cast<std::size_t>(threads - 1));
-      for (Eigen::Index worker = 1; worker < threads; ++worker)
-        threads_.emplace_back([this, worker] { serve(worker); });
+      for (Worker& worker : workers_) {
+        worker.pool = this;
+        worker.number = started_ + 1;
+        worker.thread = detail::start_thread(worker);
+        ++started_;
+      }
     } catch (...) {
       stop();
       throw;
@@ -40,13 +44,13 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  [[nodiscard]] Eigen::Index concurrency() const noexcept { return static_cast<Eigen::Index>(threads_.size()) + 1; }
+  [[nodiscard]] Eigen::Index concurrency() const noexcept { return static_cast<Eigen::Index>(workers_.size()) + 1; }
 
   void run(Eigen::Index tasks, TaskRef f) {
-    if (tasks <= 1 || threads_.empty() || !acquire()) return serial().run(tasks, f);
+    if (tasks <= 1 || workers_.empty() || !acquire()) return serial().run(tasks, f);
     detail::Batch batch(tasks, f);
     {
-      const std::lock_guard lock(mutex_);
+      const detail::Lock lock(mutex_);
       batch_ = &batch;
       round_.fetch_add(1, std::memory_order_release);
     }
@@ -57,17 +61,26 @@ class ThreadPool {
   }
 
  private:
-  static Eigen::Index hardware_threads() { return std::max<Eigen::Index>(1, std::thread::hardware_concurrency()); }
+  /// A thread of the pool.
+  struct Worker {
+    ThreadPool* pool = nullptr;
+    Eigen::Index number = 0;
+    pthread_t thread{};
+
+    void operator()() const { pool->serve(number); }
+  };
+
+  static Eigen::Index hardware_threads() { return std::max<Eigen::Index>(1, ::sysconf(_SC_NPROCESSORS_ONLN)); }
 
   // Waking a sleeper takes longer than a small batch, so whoever waits looks a few times before it sleeps.
   template <class Ready>
   static void linger(Ready ready) {
-    for (int i = 0; i < 64 && !ready(); ++i) std::this_thread::yield();
+    for (int i = 0; i < 64 && !ready(); ++i) ::sched_yield();
   }
 
   /// Makes the pool this run's own. False, without waiting, for a busy pool inside a task.
   [[nodiscard]] bool acquire() {
-    std::unique_lock lock(mutex_);
+    detail::Lock lock(mutex_);
     if (busy_ && detail::inside_task) return false;
     idle_.wait(lock, [&] { return !busy_; });
     busy_ = true;
@@ -77,12 +90,12 @@ class ThreadPool {
   /// Waits until every worker has left the batch, and hands the pool on. A worker that wakes up later finds no batch.
   void release() {
     {
-      std::unique_lock lock(mutex_);
+      detail::Lock lock(mutex_);
       batch_ = nullptr;
     }
     linger([&] { return active_.load(std::memory_order_relaxed) == 0; });
     {
-      std::unique_lock lock(mutex_);
+      detail::Lock lock(mutex_);
       done_.wait(lock, [&] { return active_.load(std::memory_order_relaxed) == 0; });
       busy_ = false;
     }
@@ -94,7 +107,7 @@ class ThreadPool {
     for (;;) {
       const auto called = [&] { return round_.load(std::memory_order_acquire) != seen; };
       linger(called);
-      std::unique_lock lock(mutex_);
+      detail::Lock lock(mutex_);
       work_.wait(lock, called);
       seen = round_.load(std::memory_order_relaxed);
       if (stopping_) return;
@@ -110,22 +123,23 @@ class ThreadPool {
 
   void stop() {
     {
-      const std::lock_guard lock(mutex_);
+      const detail::Lock lock(mutex_);
       stopping_ = true;
       round_.fetch_add(1, std::memory_order_release);
     }
     work_.notify_all();
-    for (std::thread& thread : threads_) thread.join();
+    for (Eigen::Index i = 0; i < started_; ++i) pthread_join(workers_[static_cast<std::size_t>(i)].thread, nullptr);
   }
 
-  std::mutex mutex_;  // guards what follows; the atomics are changed under it and only peeked at without
-  std::condition_variable work_, done_, idle_;
+  detail::Mutex mutex_;  // guards what follows; the atomics are changed under it and only peeked at without
+  detail::Condition work_, done_, idle_;
   detail::Batch* batch_ = nullptr;
   std::atomic<std::size_t> round_{0};
   std::atomic<Eigen::Index> active_{0};
   bool busy_ = false;
   bool stopping_ = false;
-  std::vector<std::thread> threads_;
+  std::vector<Worker> workers_;  // of which the first `started_` run
+  Eigen::Index started_ = 0;
 };
 
 /// As programs write it: fg::thread_pool pool(4);

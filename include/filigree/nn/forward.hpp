@@ -2,7 +2,6 @@
 #pragma once
 
 #include <array>
-#include <numeric>
 #include <tuple>
 #include <utility>
 
@@ -276,7 +275,7 @@ class Forward<S, std::tuple<T...>> {
     for_each_rows(linear.in, way.session, [&](Index first, Index last) {
       Column rows[rows_per_task];
       S sums[rows_per_task];
-      std::iota(rows, rows + (last - first), static_cast<Column>(first));
+      for (Index i = first; i < last; ++i) rows[i - first] = static_cast<Column>(i);
       kernel::kernels<S>().dots(sums, slopes, rows, last - first, weights, linear.out, linear.out);
       for (Index f = first; f < last; ++f) bias[f] -= sums[f - first];
     });

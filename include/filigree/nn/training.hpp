@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -131,7 +130,7 @@ class Training {
  private:
   /// The order of the samples in this epoch, which depends on the seed and the epoch's number alone.
   void shuffle() {
-    std::iota(order_.begin(), order_.end(), Index{0});
+    for (std::size_t i = 0; i < order_.size(); ++i) order_[i] = static_cast<Index>(i);
     if (batch_ < x_.rows()) Generator(options_.seed, static_cast<std::uint64_t>(at_.epoch)).shuffle(order_);
   }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <numeric>
 
 #include "filigree/pipe/row_list.hpp"
 #include "filigree/select/rank.hpp"
@@ -14,7 +13,7 @@ void keep_best(RowList<S>& list, Index keep, Value value) {
   if (keep >= list.count()) return;
   std::vector<Index>& order = list.memory;
   order.resize(list.values.size());
-  std::iota(order.begin(), order.end(), Index(0));
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<Index>(i);
   best_first(order.data(), list.count(), keep,
              [&](Index e) { return value(list.values[static_cast<std::size_t>(e)]); });
   auto next = order.begin();
