@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #   run.sh case
-# CTest sets: BUILD (our build folder), SCRATCH, CMAKE, GENERATOR, CXX, LAUNCHER (ccache or nothing), EIGEN.
+# CTest sets: BUILD (our build folder), SCRATCH, CMAKE, GENERATOR, CXX, LAUNCHER (the words before a compiler's name: ccache,
+# or nothing), EIGEN.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -23,7 +24,7 @@ install_here() { "$CMAKE" --install "$BUILD" --prefix "$PWD/prefix"; }
 
 build_project() {
   "$CMAKE" -G "$GENERATOR" -S "$here/project" -B build -DCMAKE_CXX_COMPILER="$CXX" \
-    -DCMAKE_CXX_COMPILER_LAUNCHER="$LAUNCHER" -DEigen3_DIR="$(eigen_dir)" "$@"
+    -DCMAKE_CXX_COMPILER_LAUNCHER="${LAUNCHER// /;}" -DEigen3_DIR="$(eigen_dir)" "$@"
   "$CMAKE" --build build
   build/consumer 2
 }
@@ -124,17 +125,20 @@ headers() {
   return $failures
 }
 
-# Units with different -m flags link and run right, whichever of them comes first.
+# Units with different -m flags, and a unit that has the kernels of a library without them, link and run right, whichever of
+# them comes first.
 flags() {
   grep -qw avx2 /proc/cpuinfo && grep -qw fma /proc/cpuinfo || skip "this processor has no AVX2"
   compile main.o "$here/main.cpp" -O2
   compile none.o "$here/unit.cpp" -O2
   compile avx2.o "$here/unit.cpp" -O2 -mavx2 -mfma
   compile native.o "$here/unit.cpp" -O2 -march=native
-  "$CXX" main.o none.o avx2.o native.o -o rising -pthread
-  "$CXX" main.o native.o avx2.o none.o -o falling -pthread
-  ./rising 3
-  ./falling 3
+  compile compiled.o "$here/unit.cpp" -O2 -march=native -DFILIGREE_COMPILED
+  compile library.o "$here/../../src/compiled.cpp" -O2
+  "$CXX" main.o none.o avx2.o native.o compiled.o library.o -o rising -pthread
+  "$CXX" main.o library.o compiled.o native.o avx2.o none.o -o falling -pthread
+  ./rising 4
+  ./falling 4
 }
 
 # Built without -m flags, AVX code lives in our level namespaces and nowhere else.
