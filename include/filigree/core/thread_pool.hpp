@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <Eigen/Core>
 #include <sched.h>
 #include <unistd.h>
+#include <Eigen/Core>
 
 #include <algorithm>
 #include <atomic>

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-
 #include "filigree/pipe/row_list.hpp"
 #include "filigree/select/rank.hpp"
 
