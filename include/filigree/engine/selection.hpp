@@ -55,7 +55,8 @@ class SelectionEngine {
     pack_keys(source, session, count);
     // A block of queries and a panel of keys share the first-level cache; a panel is read once per block. Where a panel
     // alone would fill it, both are in the second, and the more queries the fewer panels come from beyond.
-    const Index cached = 24 * 1024 / (static_cast<Index>(sizeof(S)) * std::max<Index>(source.d(), 1));
+    const CacheShares cache = cache_shares();
+    const Index cached = cache.queries / (static_cast<Index>(sizeof(S)) * std::max<Index>(source.d(), 1));
     const Index rows = cached >= 96 ? 96 : 4 * cached >= 96 ? 192 : 384;
     const Index tasks = session.concurrency() > 1 ? 4 * session.concurrency() : 1;
     const Index fair = tiles_.round_up(std::max<Index>((count + tasks - 1) / tasks, 1));
@@ -66,7 +67,7 @@ class SelectionEngine {
       k_ = (std::min)(std::get<Form::selector>(stages).k, source.grid().m);
       limit_ = (std::min)(k_ + std::max<Index>(128, k_), source.grid().m);
       // V and the keys displace each other from the second-level cache, so they take turns of many blocks.
-      const Index held = 8 * 1024 * 1024 / (static_cast<Index>(sizeof(S) + sizeof(Column)) * (k_ + Row<S>::padding));
+      const Index held = cache.kept / (static_cast<Index>(sizeof(S) + sizeof(Column)) * (k_ + Row<S>::padding));
       height_ *= std::max<Index>((std::min)(held, fair) / block_, 1);
     }
   }
