@@ -105,7 +105,8 @@ class SelectionEngine {
  private:
   /// The k best of a block of queries.
   void best(Index first, Index last, const kernel::Candidates<S>& to, WorkerScratch& scratch) const {
-    const kernel::Candidates<S> candidates = stream(first, last, guesses_pay(), scratch);
+    const bool guesses = guesses_pay();
+    const kernel::Candidates<S> candidates = stream(first, last, guesses, scratch);
     kernels_.take_best(candidates, last - first, k_, to);
     // Thinning leaves k candidates or more: a row with a bound and fewer has guessed too high. Its group is streamed
     // again, in the memory of the first group, which has been seen to by then.
@@ -117,13 +118,16 @@ class SelectionEngine {
       if (failed > before)
         kernels_.take_best(stream(first + r, first + r + rows, false, scratch), rows, k_, to.from(r));
     }
-    guessed_.fetch_add(last - first, std::memory_order_relaxed);
-    failed_.fetch_add(failed, std::memory_order_relaxed);
+    if (guesses) count_guesses(last - first, failed);
   }
 
   /// Whether guessing has not failed too often. It decides about time alone.
   [[nodiscard]] bool guesses_pay() const {
     return failed_.load(std::memory_order_relaxed) <= 4 + guessed_.load(std::memory_order_relaxed) / 64;
+  }
+  void count_guesses(Index rows, Index failed) const {
+    guessed_.fetch_add(rows, std::memory_order_relaxed);
+    failed_.fetch_add(failed, std::memory_order_relaxed);
   }
 
   /// Lets all keys stream by a block of queries; what the selector keeps is among the candidates, if no guess fails.
@@ -131,15 +135,36 @@ class SelectionEngine {
     const Index rows = last - first, padded = tiles_.round_up(rows);
     const auto block = tiles_.begin(first, rows, scratch);
     kernel::Candidates<S> candidates = start(padded, scratch);
-    const auto keys = static_cast<double>(tiles_.keys(scratch));
-    Index seen = 0;
+    const Index keys = tiles_.keys(scratch);
+    // With more keys for each that is kept, thinning costs little compared with the product, and a guess fails more
+    // often: it is about the tail of a distribution, of which the first scores tell little.
+    guess = guess && keys <= 256 * k_;
+    Index seen = 0, next_check = keys / 8, behind = 0;
     tiles_.for_each_panel(scratch, [&](Index panel) {
+      if (behind > 0) return;
       append(panel, block, candidates, scratch);
       seen += kernels_.width;
-      if (guess) raise_bounds(candidates, padded, static_cast<double>(seen) / keys);
+      if (guess) {
+        raise_bounds(candidates, padded, static_cast<double>(seen) / static_cast<double>(keys));
+        if (seen >= next_check && seen < keys) {
+          behind = rows_behind(candidates, rows, seen, keys);
+          next_check = 2 * seen;
+        }
+      }
       make_room(candidates, padded, scratch);
     });
-    return candidates;
+    if (behind == 0) return candidates;
+    count_guesses(0, behind);
+    return stream(first, last, false, scratch);
+  }
+
+  /// The number of rows whose guessed bound would leave them fewer than k candidates if the other keys were like those
+  /// that were seen; 0 if these rows are so few that it is cheaper to stream them again in the end.
+  Index rows_behind(const kernel::Candidates<S>& candidates, Index rows, Index seen, Index keys) const {
+    const Index least = k_ * seen / keys;
+    Index behind = 0;
+    for (Index r = 0; r < rows; ++r) behind += candidates.count[r] < least && candidates.bound[r] > absent ? 1 : 0;
+    return 8 * behind >= rows ? behind : 0;
   }
 
   /// The stages after the selector, and where the rows go.
