@@ -72,6 +72,7 @@ TEST_CASE("shares of the caches") {
   CHECK(large.panel == 256 * kib);
   CHECK(large.panels == 512 * kib);
   CHECK(large.operand == 1536 * kib);
+  CHECK(large.packed == 4 * mib);
   CHECK(large.kept == 8 * mib);
   constexpr CacheShares small = CacheShares::of({32 * kib, mib, 16 * mib});
   CHECK(small.queries == 16 * kib);
@@ -79,5 +80,6 @@ TEST_CASE("shares of the caches") {
   CHECK(small.panel == 256 * kib);
   CHECK(small.panels == 512 * kib);
   CHECK(small.operand == 768 * kib);
+  CHECK(small.packed == 2 * mib);
   CHECK(small.kept == 4 * mib);
 }

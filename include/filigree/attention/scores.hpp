@@ -90,6 +90,17 @@ class ScoreSource {
           keys_ = pack_panels<Scalar>(reader_, session.keys(), session);
       }
     }
+    /// How many times all panels can be packed in less time than it takes to write them to memory and read them again:
+    /// not at all if they are packed or small, and once if keys are an expression or are stored by features.
+    [[nodiscard]] Index passes() const {
+      if constexpr (!is_packed<Keys>) {
+        if (grid_.m * d() * static_cast<Index>(sizeof(Scalar)) <= cache_shares().packed) return 0;
+        if constexpr (Reader<Keys>::direct)
+          if (reader_.contiguous_rows()) return 3;
+        return 1;
+      }
+      return 0;
+    }
     [[nodiscard]] const Scalar* panel(Index p, WorkerScratch& scratch) const {
       if constexpr (!is_packed<Keys>) {
         if (!has_panels() && d() > 0) {

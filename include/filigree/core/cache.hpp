@@ -91,6 +91,7 @@ struct CacheShares {
   Eigen::Index panel;    // second level: one panel of a product of matrices
   Eigen::Index panels;   // second level: the panels that stay while rows stream by
   Eigen::Index operand;  // second level: an operand that is packed as a whole
+  Eigen::Index packed;   // beyond the second level: keys that are packed once, however few queries read them
   Eigen::Index kept;     // third level: entries that are kept until their rows are finished
 
   static constexpr CacheShares of(const CacheSizes& sizes) {
@@ -101,6 +102,7 @@ struct CacheShares {
             .panel = smaller(sizes.l2 / 4, 256 * kib),
             .panels = smaller(sizes.l2 / 2, 512 * kib),
             .operand = sizes.l2 / 4 * 3,
+            .packed = 2 * sizes.l2,
             .kept = smaller(sizes.l3 / 4, 8192 * kib)};
   }
 };

@@ -52,15 +52,22 @@ class SelectionEngine {
   /// `count` rows will be asked for in all.
   SelectionEngine(const Bound& source, const Stages& stages, const Session& session, Index count)
       : source_(source), stages_(stages), tiles_(source, stages), kernels_(kernel::kernels<S>()) {
-    pack_keys(source, session, count);
+    const Index tasks = session.concurrency() > 1 ? 4 * session.concurrency() : 1;
+    const Index fair = tiles_.round_up(std::max<Index>((count + tasks - 1) / tasks, 1));
     // A block of queries and a panel of keys share the first-level cache; a panel is read once per block. Where a panel
     // alone would fill it, both are in the second, and the more queries the fewer panels come from beyond.
     const CacheShares cache = cache_shares();
     const Index cached = cache.queries / (static_cast<Index>(sizeof(S)) * std::max<Index>(source.d(), 1));
     const Index rows = cached >= 96 ? 96 : 4 * cached >= 96 ? 192 : 384;
-    const Index tasks = session.concurrency() > 1 ? 4 * session.concurrency() : 1;
-    const Index fair = tiles_.round_up(std::max<Index>((count + tasks - 1) / tasks, 1));
-    block_ = height_ = (std::min)(tiles_.round_up(rows), fair);
+    block_ = (std::min)(tiles_.round_up(rows), fair);
+    if constexpr (requires { source.passes(); }) {
+      // A few blocks pack each panel when they read it.
+      const Index high = (std::min)(tiles_.round_up(std::max<Index>(rows, 192)), fair);
+      packs_ = count <= source.passes() * high;
+      if (packs_) block_ = high;
+    }
+    pack_keys(source, session, packs_ ? 1 : count);
+    height_ = block_;
     room_ = kernels_.width + 2 * Row<S>::padding;  // one more panel, in whole vectors, and a vector beyond them
     if constexpr (ranked) {
       // Long enough that thinning is rare, short enough that it is cheap: a pass reads all of it.
@@ -224,7 +231,9 @@ class SelectionEngine {
     tiles_.visit(
         panel, block, scratch,
         [&](Index r, Index n) {
-          if (tiles_.is_plain(panel))
+          if (tiles_.is_plain(panel) && packs_)
+            append_groups(panel, block, r, n, candidates, scratch);
+          else if (tiles_.is_plain(panel))
             kernels_.append_panel(block.queries + r * source_.d(), tiles_.round_up(n) / kernels_.height,
                                   source_.panel(panel, scratch), source_.d(), source_.scale(), column,
                                   candidates.from(r));
@@ -232,6 +241,22 @@ class SelectionEngine {
             append_scores(tiles_.scores(panel, block, r, n, scratch), r, n);
         },
         [&](Index r, Index n) { append_scores(tiles_.masked_scores(panel, block, r, n, scratch), r, n); });
+  }
+
+  /// Appends group by group what an unmasked panel gives, and meanwhile fetches the keys of the next from memory.
+  void append_groups(Index panel, const typename Panels::Block& block, Index r, Index n,
+                     const kernel::Candidates<S>& candidates, WorkerScratch& scratch) const {
+    const S* keys = source_.panel(panel, scratch);
+    const auto column = static_cast<Column>(panel * kernels_.width);
+    if constexpr (requires { source_.want_panel(panel, scratch.ahead); })
+      if ((panel + 1) * kernels_.width < source_.grid().m) source_.want_panel(panel + 1, scratch.ahead);
+    scratch.ahead.spread(tiles_.round_up(n) / kernels_.height);
+    for (const Index end = r + n; r < end; r += kernels_.height) {
+      scratch.ahead.step();
+      kernels_.append_panel(block.queries + r * source_.d(), 1, keys, source_.d(), source_.scale(), column,
+                            candidates.from(r));
+    }
+    scratch.ahead.clear();
   }
 
   /// Gives rows with long lists a bound that somewhat more than k of all keys will exceed, if the scores of the others
@@ -268,6 +293,7 @@ class SelectionEngine {
   const Stages& stages_;
   Panels tiles_;
   const kernel::Kernels<S>& kernels_;
+  bool packs_ = false;    // panels when they are read
   Index block_, height_;  // rows that are scored together, rows that one task finishes
   Index room_;
   Index k_ = 0, limit_ = 0;
