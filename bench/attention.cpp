@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Top-k attention, its floors and what one would write without it. Sizes stand in the names: n/m/d, n/d/k,
+// Top-k attention, its floors and what one would write without it. Sizes stand in the names: n/m/d, n/d/k, n/m/d/k,
 // n/d/k/threads.
 
 #include <map>
@@ -63,6 +63,10 @@ void add_attention() {
   add_attention(name("TopKAttentionEqual", 4096, d, 32), 4096, 32, Order::equal);
   add_attention(name("TopKAttentionConstantRows", 4096, d, 32), 4096, 32, Order::constant_rows);
   add_attention(name("TopKAttentionNearTies", 4096, d, 32), 4096, 32, Order::near_ties);
+  for (const Index n : {16, 64, 256})
+    for (const bool own : {false, true})
+      add(name(own ? "TopKAttentionSelf" : "TopKAttentionOther", n, 200000, d, 10),
+          [=] { return std::make_unique<SearchAttention>(make_search(n, 200000, d, own), 10); });
   for (const Index n : {4096, 16384})
     add(name("NaiveTopKAttention", n, d, 32), [=] { return std::make_unique<NaiveTopKAttention>(problem(n), 32); });
 }

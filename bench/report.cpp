@@ -214,6 +214,11 @@ int main(int argc, char** argv) {
               divide(orders.seconds(std::string("TopKAttention") + order + "/4096/64/32"),
                      orders.seconds("TopKAttention/4096/64/32")),
               at_most, 2.5);
+  for (const std::string n : {"16", "64", "256"})
+    table.row("200,000 keys searched by the first " + n + " of them, over other queries",
+              divide(orders.seconds("TopKAttentionSelf/" + n + "/200000/64/10"),
+                     orders.seconds("TopKAttentionOther/" + n + "/200000/64/10")),
+              at_most, 1.15);
   table.row("Eigen's product, these flags, over the bare product's time",
             divide(others.seconds("EigenScoreProduct/4096/4096/64"), others.seconds(product)));
   table.row("Eigen's product, -march=native, likewise",

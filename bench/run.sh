@@ -31,7 +31,7 @@ measure() {
 
 product='^ScoreProduct/4096/4096/64$'
 measure 4096 "^FmaPeak|$product|^TopKAttention(Causal)?/4096/" "$repetitions"
-measure orders '^TopKAttention(Rising|Falling|Misleading|Equal|ConstantRows|NearTies)?/4096/64/32$' "$repetitions"
+measure orders '^TopKAttention(Rising|Falling|Misleading|Equal|ConstantRows|NearTies)?/4096/64/32$|^TopKAttention(Self|Other)/' "$repetitions"
 measure 16384 '^(ScoreProduct|TopKAttention)/16384/' $((repetitions / 2 + 3))
 measure threads '^TopKAttentionThreads' $((2 * repetitions)) # in wall-clock time, which neighbours disturb
 FILIGREE_INSTRUCTION_SET=avx2 measure avx2 "^FmaPeak|$product" "$repetitions"

@@ -57,13 +57,14 @@ class ScoreProduct {
     const Index n = q_.rows(), m = k_.rows(), d = q_.cols(), block = engine.block(), width = kernels.width,
                 panels = (m + width - 1) / width;
     fg::detail::WorkerScratch& scratch = session.scratch(0);
+    bound.reserve(scratch);
     float* queries = scratch.queries.get<float>(block * d);
     float* tile = scratch.tile.get<float>(block * width);
     for (Index first = 0; first < n; first += block) {
       const Index rows = std::min(block, n - first), groups = (rows + kernels.height - 1) / kernels.height;
       bound.pack_queries(first, rows, queries);
       for (Index panel = 0; panel < panels; ++panel) {
-        kernels.score_panel(queries, groups, bound.packed() + panel * d * width, d, bound.scale(), tile, width);
+        kernels.score_panel(queries, groups, bound.panel(panel, scratch), d, bound.scale(), tile, width);
         visit(tile, first, rows, panel * width, std::min(width, m - panel * width));
       }
     }

@@ -43,6 +43,14 @@ inline Problem make_problem(Index n, Index d, Order order) {
   return p;
 }
 
+/// A table of m keys, searched by `n` of its own first keys, which each score far above all others with themselves, or
+/// by other queries.
+inline Problem make_search(Index n, Index m, Index d, bool own) {
+  Problem p{normal(n, d, 0), normal(m, d, 1), normal(m, d, 2)};
+  if (own) p.q = p.k.topRows(n);
+  return p;
+}
+
 /// A score as the library promises it: a chain of multiply-adds over ascending features, times the scale.
 inline float promised_score(const float* q, const float* k, Index d) {
 #if defined(__x86_64__) && !defined(__FMA__)
@@ -132,6 +140,20 @@ class TopKAttention {
   Matrix out_;
   fg::Workspace workspace_;
   fg::thread_pool pool_;
+};
+
+/// The same with a problem of its own.
+class SearchAttention {
+ public:
+  SearchAttention(Problem p, Index k) : p_(std::move(p)), attention_(p_, k, {}) {}
+
+  void run() { attention_.run(); }
+  bool is_right() { return attention_.is_right(); }
+  [[nodiscard]] double flop() const { return attention_.flop(); }
+
+ private:
+  Problem p_;
+  TopKAttention attention_;
 };
 
 /// What one writes without a library: all scores by Eigen, nth_element in each row, softmax, a sum of rows of V.

@@ -104,6 +104,31 @@ TEMPLATE_TEST_CASE("keys that are not like the first ones", "", float, double) {
     }
 }
 
+// Whether or not a guess fails, is noticed before the last key or is not made, the kept set is the same.
+TEMPLATE_TEST_CASE("outliers among the first keys", "", float, double) {
+  using S = TestType;
+  Random random(507);
+  for (const std::string keys : {"own", "large", "infinite", "bounded", "larger eighth"})
+    for (const Index m : {700, 6000})
+      for (const Index n : {1, 5, 16, 120}) {
+        Matrix<S> k = test::normal<S>(random, m, 6), q = test::normal<S>(random, n, 6);
+        const Matrix<S> v = test::normal<S>(random, m, 2);
+        if (keys == "own") q = k.topRows(n);
+        if (keys == "large") k.middleRows(n, 3) *= S(1e4);
+        if (keys == "infinite") k(n, 2) = std::numeric_limits<S>::infinity();
+        if (keys == "bounded") k = k.unaryExpr([](S x) { return x > 0 ? S(1) : S(-1); }).eval();
+        if (keys == "larger eighth") k.topRows(m / 8) *= S(2);
+        for (const Index count : {3, 10, 40}) {
+          INFO(keys << ", n " << n << ", m " << m << ", k " << count);
+          const auto a = fg::scores(q, k) | fg::top_k(count);
+          const Eigen::SparseMatrix<S, Eigen::RowMajor> w = a;
+          REQUIRE(test::same_sparse(w, test::general_sparse(a)));
+          const auto c = fg::scores(q, k) | fg::causal() | fg::top_k(count) | fg::softmax();
+          REQUIRE(test::same(Matrix<S>(c * v), test::general_product(c, v)));
+        }
+      }
+}
+
 TEMPLATE_TEST_CASE("the k best by a plain sort, for every k", "", float, double) {
   using S = TestType;
   Random random(502);

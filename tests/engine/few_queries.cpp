@@ -58,6 +58,33 @@ TEMPLATE_TEST_CASE("workers share the keys of a few queries", "", float, double)
   agrees(fg::where([](Index, Index j) { return j % 3 != 0; }) | fg::softmax());
 }
 
+// Keys that no cache holds are packed again by each of a few blocks.
+TEMPLATE_TEST_CASE("few queries select among keys that are larger than the caches", "", float, double) {
+  using S = TestType;
+  Random random(545);
+  const Index d = 16, m = fg::cache_sizes().l2 * 2 / (d * Index(sizeof(S))) + 1101;
+  const Matrix<S> all = test::normal<S>(random, 400, d), k = test::normal<S>(random, m, d),
+                  v = test::normal<S>(random, m, 3);
+  const Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic> by_features = k;
+  const auto packed = fg::pack(k);
+  fg::thread_pool two(2);
+  fg::Workspace workspace;
+  const auto agrees = [&](const auto& pipeline) {
+    for (const Index n : {1, 20, 64, 193, 400}) {
+      INFO(n << " queries");
+      const auto q = all.topRows(n);
+      const Matrix<S> expected = (fg::scores(q, packed) | pipeline) * v;
+      CHECK(test::same(Matrix<S>((fg::scores(q, k) | pipeline).with(workspace) * v), expected));
+      CHECK(test::same(Matrix<S>((fg::scores(q, k) | pipeline).on(two) * v), expected));
+      CHECK(test::same(Matrix<S>((fg::scores(q, by_features) | pipeline) * v), expected));
+      CHECK(test::same(Matrix<S>((fg::scores(q, k + Matrix<S>::Zero(m, d)) | pipeline) * v), expected));
+    }
+  };
+  agrees(fg::top_k(10) | fg::softmax());
+  agrees(fg::causal() | fg::top_k(40) | fg::softmax());
+  agrees(fg::threshold(1) | fg::softmax());
+}
+
 TEST_CASE("up to eight queries against 131072 keys") {
   Random random(544);
   const Index m = 131072;

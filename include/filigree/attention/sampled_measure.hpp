@@ -51,7 +51,8 @@ S partial_dot(const S* a, const S* b, Index d) {
 /// without a sample.
 ///
 /// A sampled key comes from anywhere. So pairs are sorted by stretches of keys that stay in the second-level cache
-/// while all queries meet them: else each would wait for memory.
+/// while all queries meet them: else each would wait for memory. Stretches define the order of the sums, so their size
+/// is a constant.
 template <class Source>
 void measure_rows(const Source& source, const KeySample& sample, Index first, Index last, double* out,
                   WorkerScratch& scratch) {

@@ -56,6 +56,15 @@ class BoundScores {
         keys_ = pack_panels<Scalar>(reader_, session.keys(), session);
     }
   }
+  /// How many times all panels can be packed in less time than it takes to write them to memory and read them again:
+  /// not at all if they are packed or small, and once if keys are an expression or are stored by features.
+  [[nodiscard]] Index passes() const {
+    if constexpr (!packed_before) {
+      if (grid_.m * d() * static_cast<Index>(sizeof(Scalar)) <= cache_shares().packed) return 0;
+      return reader_.contiguous_rows() ? 3 : 1;
+    }
+    return 0;
+  }
   [[nodiscard]] const Scalar* panel(Index p, WorkerScratch& scratch) const {
     if constexpr (!packed_before) {
       if (!has_panels() && d() > 0) {

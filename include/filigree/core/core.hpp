@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "filigree/core/cache.hpp"        // IWYU pragma: export
 #include "filigree/core/check.hpp"        // IWYU pragma: export
 #include "filigree/core/concepts.hpp"     // IWYU pragma: export
 #include "filigree/core/executor.hpp"     // IWYU pragma: export

@@ -47,7 +47,7 @@ class BlockEngine {
   /// `fair` rows are one worker's share.
   BlockEngine(const Bound& source, const Stages& stages, Index fair)
       : source_(source), stages_(stages), tiles_(source, stages), kernels_(kernel::kernels<S>()) {
-    const Index cached = 24 * 1024 / (static_cast<Index>(sizeof(S)) * std::max<Index>(source.d(), 1));
+    const Index cached = cache_shares().queries / (static_cast<Index>(sizeof(S)) * std::max<Index>(source.d(), 1));
     const Index most = tiles_.round_up(std::clamp<Index>(cached, 4 * kernels_.height, 96));
     // Rows that see the same keys make a block that needs no plan for its groups.
     const Index alike = tiles_.row_alike_until(0);

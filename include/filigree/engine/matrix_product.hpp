@@ -48,7 +48,7 @@ class MatrixProduct {
       : a_(a), b_(b), out_(out), session_(session), kernels_(kernel::kernels<S>()) {
     panels_ = (b.cols + kernels_.width - 1) / kernels_.width;
     groups_ = (a.rows + kernels_.height - 1) / kernels_.height;
-    most_ = 256 * 1024 / (kernels_.width * static_cast<Index>(sizeof(S)));
+    most_ = cache_.panel / (kernels_.width * static_cast<Index>(sizeof(S)));
     constexpr Index near = 1024 / static_cast<Index>(sizeof(S));
     a_in_place_ = a.row_stride == 1 && a.col_stride <= near;
     b_in_place_ = b.col_stride == 1 && b.row_stride <= near && groups_ <= 8;  // vectors there may lie across lines
@@ -83,9 +83,10 @@ class MatrixProduct {
 
   void add(const Stretch& stretch) {
     const Index a_size = kernels_.height * stretch.depth, b_size = kernels_.width * stretch.depth;
-    const Index fit = std::max<Index>(2 * most_ / std::max<Index>(stretch.depth, 1), 1);  // panels in the cache
+    const Index b_bytes = b_size * static_cast<Index>(sizeof(S));
+    const Index fit = std::max<Index>(cache_.panels / std::max<Index>(b_bytes, 1), 1);
     // Packing all of a pays only for a b that is longer than a, or would leave no room in the cache for anything else.
-    const bool b_held = panels_ * b_size * static_cast<Index>(sizeof(S)) <= 1536 * 1024 && a_.rows >= b_.cols;
+    const bool b_held = panels_ * b_bytes <= cache_.operand && a_.rows >= b_.cols;
     const bool b_first = panels_ <= fit || b_held;
     const Index columns = b_first ? 1 : (panels_ + fit - 1) / fit;
     const Index wanted = session_.concurrency() > 1 ? 4 * session_.concurrency() : 1;
@@ -217,7 +218,8 @@ class MatrixProduct {
   ProductTarget<S> out_;
   const Session& session_;
   const kernel::Kernels<S>& kernels_;
-  Index panels_, groups_, most_;  // most: features of a panel of 256 KiB
+  const CacheShares cache_ = cache_shares();
+  Index panels_, groups_, most_;  // most: features of a panel that the cache holds
   bool a_in_place_, b_in_place_;
   bool finished_ = false;
 };

@@ -52,21 +52,29 @@ class SelectionEngine {
   /// `count` rows will be asked for in all.
   SelectionEngine(const Bound& source, const Stages& stages, const Session& session, Index count)
       : source_(source), stages_(stages), tiles_(source, stages), kernels_(kernel::kernels<S>()) {
-    pack_keys(source, session, count);
-    // A block of queries and a panel of keys share the first-level cache; a panel is read once per block. Where a panel
-    // alone would fill it, both are in the second, and the more queries the fewer panels come from beyond.
-    const Index cached = 24 * 1024 / (static_cast<Index>(sizeof(S)) * std::max<Index>(source.d(), 1));
-    const Index rows = cached >= 96 ? 96 : 4 * cached >= 96 ? 192 : 384;
     const Index tasks = session.concurrency() > 1 ? 4 * session.concurrency() : 1;
     const Index fair = tiles_.round_up(std::max<Index>((count + tasks - 1) / tasks, 1));
-    block_ = height_ = (std::min)(tiles_.round_up(rows), fair);
+    // A block of queries and a panel of keys share the first-level cache; a panel is read once per block. Where a panel
+    // alone would fill it, both are in the second, and the more queries the fewer panels come from beyond.
+    const CacheShares cache = cache_shares();
+    const Index cached = cache.queries / (static_cast<Index>(sizeof(S)) * std::max<Index>(source.d(), 1));
+    const Index rows = cached >= 96 ? 96 : 4 * cached >= 96 ? 192 : 384;
+    block_ = (std::min)(tiles_.round_up(rows), fair);
+    if constexpr (requires { source.passes(); }) {
+      // A few blocks pack each panel when they read it.
+      const Index high = (std::min)(tiles_.round_up(std::max<Index>(rows, 192)), fair);
+      packs_ = count <= source.passes() * high;
+      if (packs_) block_ = high;
+    }
+    pack_keys(source, session, packs_ ? 1 : count);
+    height_ = block_;
     room_ = kernels_.width + 2 * Row<S>::padding;  // one more panel, in whole vectors, and a vector beyond them
     if constexpr (ranked) {
       // Long enough that thinning is rare, short enough that it is cheap: a pass reads all of it.
       k_ = (std::min)(std::get<Form::selector>(stages).k, source.grid().m);
       limit_ = (std::min)(k_ + std::max<Index>(128, k_), source.grid().m);
       // V and the keys displace each other from the second-level cache, so they take turns of many blocks.
-      const Index held = 8 * 1024 * 1024 / (static_cast<Index>(sizeof(S) + sizeof(Column)) * (k_ + Row<S>::padding));
+      const Index held = cache.kept / (static_cast<Index>(sizeof(S) + sizeof(Column)) * (k_ + Row<S>::padding));
       height_ *= std::max<Index>((std::min)(held, fair) / block_, 1);
     }
   }
@@ -103,7 +111,8 @@ class SelectionEngine {
  private:
   /// The k best of a block of queries.
   void best(Index first, Index last, const kernel::Candidates<S>& to, WorkerScratch& scratch) const {
-    const kernel::Candidates<S> candidates = stream(first, last, guesses_pay(), scratch);
+    const bool guesses = guesses_pay();
+    const kernel::Candidates<S> candidates = stream(first, last, guesses, scratch);
     kernels_.take_best(candidates, last - first, k_, to);
     // Thinning leaves k candidates or more: a row with a bound and fewer has guessed too high. Its group is streamed
     // again, in the memory of the first group, which has been seen to by then.
@@ -115,13 +124,16 @@ class SelectionEngine {
       if (failed > before)
         kernels_.take_best(stream(first + r, first + r + rows, false, scratch), rows, k_, to.from(r));
     }
-    guessed_.fetch_add(last - first, std::memory_order_relaxed);
-    failed_.fetch_add(failed, std::memory_order_relaxed);
+    if (guesses) count_guesses(last - first, failed);
   }
 
   /// Whether guessing has not failed too often. It decides about time alone.
   [[nodiscard]] bool guesses_pay() const {
     return failed_.load(std::memory_order_relaxed) <= 4 + guessed_.load(std::memory_order_relaxed) / 64;
+  }
+  void count_guesses(Index rows, Index failed) const {
+    guessed_.fetch_add(rows, std::memory_order_relaxed);
+    failed_.fetch_add(failed, std::memory_order_relaxed);
   }
 
   /// Lets all keys stream by a block of queries; what the selector keeps is among the candidates, if no guess fails.
@@ -129,15 +141,36 @@ class SelectionEngine {
     const Index rows = last - first, padded = tiles_.round_up(rows);
     const auto block = tiles_.begin(first, rows, scratch);
     kernel::Candidates<S> candidates = start(padded, scratch);
-    const auto keys = static_cast<double>(tiles_.keys(scratch));
-    Index seen = 0;
+    const Index keys = tiles_.keys(scratch);
+    // With more keys for each that is kept, thinning costs little compared with the product, and a guess fails more
+    // often: it is about the tail of a distribution, of which the first scores tell little.
+    guess = guess && keys <= 256 * k_;
+    Index seen = 0, next_check = keys / 8, behind = 0;
     tiles_.for_each_panel(scratch, [&](Index panel) {
+      if (behind > 0) return;
       append(panel, block, candidates, scratch);
       seen += kernels_.width;
-      if (guess) raise_bounds(candidates, padded, static_cast<double>(seen) / keys);
+      if (guess) {
+        raise_bounds(candidates, padded, static_cast<double>(seen) / static_cast<double>(keys));
+        if (seen >= next_check && seen < keys) {
+          behind = rows_behind(candidates, rows, seen, keys);
+          next_check = 2 * seen;
+        }
+      }
       make_room(candidates, padded, scratch);
     });
-    return candidates;
+    if (behind == 0) return candidates;
+    count_guesses(0, behind);
+    return stream(first, last, false, scratch);
+  }
+
+  /// The number of rows whose guessed bound would leave them fewer than k candidates if the other keys were like those
+  /// that were seen; 0 if these rows are so few that it is cheaper to stream them again in the end.
+  Index rows_behind(const kernel::Candidates<S>& candidates, Index rows, Index seen, Index keys) const {
+    const Index least = k_ * seen / keys;
+    Index behind = 0;
+    for (Index r = 0; r < rows; ++r) behind += candidates.count[r] < least && candidates.bound[r] > absent ? 1 : 0;
+    return 8 * behind >= rows ? behind : 0;
   }
 
   /// The stages after the selector, and where the rows go.
@@ -197,7 +230,9 @@ class SelectionEngine {
     tiles_.visit(
         panel, block, scratch,
         [&](Index r, Index n) {
-          if (tiles_.is_plain(panel))
+          if (tiles_.is_plain(panel) && packs_)
+            append_groups(panel, block, r, n, candidates, scratch);
+          else if (tiles_.is_plain(panel))
             kernels_.append_panel(block.queries + r * source_.d(), tiles_.round_up(n) / kernels_.height,
                                   source_.panel(panel, scratch), source_.d(), source_.scale(), column,
                                   candidates.from(r));
@@ -205,6 +240,22 @@ class SelectionEngine {
             append_scores(tiles_.scores(panel, block, r, n, scratch), r, n);
         },
         [&](Index r, Index n) { append_scores(tiles_.masked_scores(panel, block, r, n, scratch), r, n); });
+  }
+
+  /// Appends group by group what an unmasked panel gives, and meanwhile fetches the keys of the next from memory.
+  void append_groups(Index panel, const typename Panels::Block& block, Index r, Index n,
+                     const kernel::Candidates<S>& candidates, WorkerScratch& scratch) const {
+    const S* keys = source_.panel(panel, scratch);
+    const auto column = static_cast<Column>(panel * kernels_.width);
+    if constexpr (requires { source_.want_panel(panel, scratch.ahead); })
+      if ((panel + 1) * kernels_.width < source_.grid().m) source_.want_panel(panel + 1, scratch.ahead);
+    scratch.ahead.spread(tiles_.round_up(n) / kernels_.height);
+    for (const Index end = r + n; r < end; r += kernels_.height) {
+      scratch.ahead.step();
+      kernels_.append_panel(block.queries + r * source_.d(), 1, keys, source_.d(), source_.scale(), column,
+                            candidates.from(r));
+    }
+    scratch.ahead.clear();
   }
 
   /// Gives rows with long lists a bound that somewhat more than k of all keys will exceed, if the scores of the others
@@ -241,6 +292,7 @@ class SelectionEngine {
   const Stages& stages_;
   Panels tiles_;
   const kernel::Kernels<S>& kernels_;
+  bool packs_ = false;    // panels when they are read
   Index block_, height_;  // rows that are scored together, rows that one task finishes
   Index room_;
   Index k_ = 0, limit_ = 0;

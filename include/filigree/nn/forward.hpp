@@ -159,6 +159,7 @@ class Forward<S, std::tuple<T...>> {
     net.each_layer([&](const auto& layer, std::size_t l) {
       if constexpr (is_linear<std::remove_cvref_t<decltype(layer)>>) skips = skips || (l >= begin && layer.skip > 0);
     });
+    // A constant, and no share of the caches: biases' gradients are rounded after each batch.
     const Index fit = 768 * 1024 / (numbers * static_cast<Index>(sizeof(S))) / rows_per_task * rows_per_task;
     return fit < 512 || skips || at(begin).sparse() ? at(begin).n : fit;
   }

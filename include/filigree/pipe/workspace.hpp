@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "filigree/core/ahead.hpp"
+#include "filigree/core/cache.hpp"
 #include "filigree/core/check.hpp"
 #include "filigree/core/executor.hpp"
 #include "filigree/pipe/ranges.hpp"
@@ -23,9 +24,9 @@ namespace detail {
 /// `places`, a power of two.
 class Ring {
  public:
-  /// As many places for things of this many bytes as fill 512 KiB, a share of the second-level cache.
+  /// As many places for things of this many bytes as fill the ring's share of the second-level cache.
   static Index places(std::size_t bytes) {
-    constexpr std::size_t most = 512 * 1024;
+    const auto most = static_cast<std::size_t>(cache_shares().ring);
     return static_cast<Index>(std::bit_floor((std::max)(most / (std::max)(bytes, std::size_t{1}), std::size_t{1})));
   }
   /// Holds nothing yet.
