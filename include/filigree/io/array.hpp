@@ -60,12 +60,12 @@ struct Array {
     M result;
     result.resize(rows, cols);
     if (result.size() == 0) return result;  // a file may say 2^62 rows of none
-    detail::with_type(type, [&, rows = rows, cols = cols](auto stored) {
+    detail::with_type(type, [&, height = rows, width = cols](auto stored) {
       using From = typename decltype(stored)::type;
       if constexpr (detail::Convertible<From, S>) {
         const std::byte* from = bytes.data();
-        for (Index i = 0; i < rows; ++i)
-          for (Index j = 0; j < cols; ++j, from += sizeof(From))
+        for (Index i = 0; i < height; ++i)
+          for (Index j = 0; j < width; ++j, from += sizeof(From))
             if (!detail::convert(detail::load<From>(from), result(i, j)))
               detail::fail(name, ": the number at (", i, ", ", j, ") must fit ", name_of(detail::type_of<S>()),
                            ", got ", detail::shown(detail::load<From>(from)));

@@ -131,10 +131,10 @@ class Replacement {
 inline Bytes read_file(const std::string& path, std::size_t most = std::size_t(-1)) {
   const auto [file, size] = detail::open_file(path);
   detail::require(size <= most, path, ": must have at most ", most, " bytes, has ", size);
-  return Bytes::filled(size, [&, &file = file](std::span<std::byte> to) {
+  return Bytes::filled(size, [&, descriptor = int(file)](std::span<std::byte> to) {
     constexpr std::size_t at_once = std::size_t{1} << 30;
     while (!to.empty()) {
-      const ssize_t count = ::read(file, to.data(), (std::min)(to.size(), at_once));
+      const ssize_t count = ::read(descriptor, to.data(), (std::min)(to.size(), at_once));
       if (count < 0 && errno == EINTR) continue;
       detail::require_errno(count >= 0, path, "cannot be read");
       detail::require(count > 0, path, ": ends ", to.size(), " bytes before the size that it had");
@@ -154,7 +154,7 @@ inline Bytes map_file(const std::string& path) {
   void* const memory = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0);
   // MAP_FAILED itself is an integer cast to a pointer.
   detail::require_errno(memory != MAP_FAILED, path, "cannot be mapped");  // NOLINT(performance-no-int-to-ptr)
-  const std::shared_ptr<const void> owner(memory, [size = size](void* mapped) { ::munmap(mapped, size); });
+  const std::shared_ptr<const void> owner(memory, [bytes = size](void* mapped) { ::munmap(mapped, bytes); });
   return {std::span<const std::byte>(static_cast<const std::byte*>(memory), size), owner};
 }
 
