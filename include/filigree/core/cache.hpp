@@ -58,7 +58,7 @@ inline CacheSizes read_cache_sizes() {
   CacheSizes sizes{};
 #if defined(__x86_64__)
   for (const unsigned leaf : {4U, 0x8000001DU}) {
-    if (__get_cpuid_max(leaf & 0x80000000U, nullptr) < leaf || sizes.l1 > 0) continue;
+    if (static_cast<unsigned>(__get_cpuid_max(leaf & 0x80000000U, nullptr)) < leaf || sizes.l1 > 0) continue;
     for (unsigned i = 0; i < 16; ++i) {
       CacheRegisters r;
       __cpuid_count(leaf, i, r.eax, r.ebx, r.ecx, r.edx);
