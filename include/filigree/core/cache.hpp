@@ -44,8 +44,8 @@ constexpr bool add_cache(CacheSizes& sizes, const CacheRegisters& r) {
   constexpr unsigned none = 0, instructions = 2;
   if (type == none) return false;
   if (type == instructions) return true;
-  const auto ways = static_cast<unsigned long long>((r.ebx >> 22U) + 1), partitions = ((r.ebx >> 12U) & 0x3FFULL) + 1,
-             line = (r.ebx & 0xFFFULL) + 1, sets = r.ecx + 1ULL;
+  const unsigned long long ways = (r.ebx >> 22U) + 1ULL, partitions = ((r.ebx >> 12U) & 0x3FFU) + 1ULL,
+                           line = (r.ebx & 0xFFFU) + 1ULL, sets = r.ecx + 1ULL;
   const unsigned long long size = ways * partitions * line;  // of a set, at most 2^32
   const auto bytes = static_cast<Eigen::Index>(size * (sets < (1ULL << 30U) ? sets : 0));
   if (level == 1) sizes.l1 = bytes;
