@@ -143,8 +143,8 @@ class SelectionEngine {
     kernel::Candidates<S> candidates = start(padded, scratch);
     const Index keys = tiles_.keys(scratch);
     // With more keys for each that is kept, thinning costs little compared with the product, and a guess fails more
-    // often: it is about the tail of a distribution, of which the first scores tell little. To repeat costs packing, too,
-    // where panels are packed when they are read.
+    // often: it is about the tail of a distribution, of which the first scores tell little. To repeat costs packing,
+    // too, where panels are packed when they are read.
     guess = guess && keys <= (packs_ ? 256 : 512) * k_;
     Index seen = 0, next_check = keys / 8, behind = 0;
     tiles_.for_each_panel(scratch, [&](Index panel) {
