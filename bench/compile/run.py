@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Measures what programs cost to compile: compile.py [repetitions]
+"""Measures what programs cost to compile: run.py [repetitions]
 
 CPU time and peak memory of one compiler process at -O2, medians of programs compiled in turns, over what the headers of
 Eigen cost alone. CXX names a compiler (default: g++ and clang++); EIGEN is the folder of Eigen's headers."""

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 // AVX-512: a comparison gives a bit mask, and a compression moves the chosen lanes to the front.
 // Builtins instead of intrinsics: <immintrin.h> alone would cost a third of what Eigen costs to compile.
-// vpcompress to a register and a full store take 2 + 1 micro-operations; the form with a memory operand is slower. The
-// merge-masked form with the source itself as destination is as fast as the zero-masked one on Intel, and without the
-// false dependency that the latter has on its destination on Zen 4 and Zen 5; the lanes behind the chosen are
-// overwritten by the next append.
+// vpcompress to a register and a full store take 2 + 1 micro-operations; the form with a memory operand is slower. On
+// Zen 4 and Zen 5 the zero-masked form depends falsely on its destination. The merge-masked form of the value itself
+// does not; the lanes after the chosen ones keep old numbers, which the next append overwrites.
 
 // a * b + c, rounded once whatever the compiler's level of optimisation.
 [[gnu::always_inline]] static inline Vec multiply_add(const Vec& a, const Vec& b, const Vec& c) {
