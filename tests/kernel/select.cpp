@@ -2,6 +2,7 @@
 // The selection kernels against a stable sort.
 #include <algorithm>
 #include <filigree/kernel/kernels.hpp>
+#include <limits>
 #include <numeric>
 #include <vector>
 
@@ -246,5 +247,34 @@ TEMPLATE_TEST_CASE("append keeps what exceeds the bound, and NaN, in order", "",
       }
       REQUIRE(at == count[static_cast<std::size_t>(r)]);
     }
+  }
+}
+
+// Every length, so that the last vector holds any number of values.
+TEMPLATE_TEST_CASE("lists of what exceeds a bound", "", float, double) {
+  using S = TestType;
+  const auto& kernels = filigree::kernel::kernels<S>();
+  Random random(719);
+  for (Index count = 0; count <= 70; ++count) {
+    const auto given = test::normal<S>(random, 1, count + 1);
+    std::vector<S> values(static_cast<std::size_t>(count) + 64, S(9)), expected;
+    std::vector<Column> columns(values.size()), expected_columns;
+    for (Index i = 0; i < count; ++i) {
+      const S value = i % 7 == 3 ? S(0.25) : i % 11 == 5 ? std::numeric_limits<S>::quiet_NaN() : given(0, i);
+      values[static_cast<std::size_t>(i)] = value;
+      if (value <= S(0.25)) continue;
+      expected.push_back(value);
+      expected_columns.push_back(static_cast<Column>(i));
+    }
+    const auto agrees = [&](Index kept) {
+      REQUIRE(kept == static_cast<Index>(expected.size()));
+      for (std::size_t i = 0; i < expected.size(); ++i) {
+        REQUIRE(test::same_bits(values[i], expected[i]));
+        REQUIRE(columns[i] == expected_columns[i]);
+      }
+    };
+    const Index listed = kernels.list_above(values.data(), columns.data(), count, S(0.25));
+    agrees(listed);
+    agrees(kernels.keep_above(values.data(), columns.data(), listed, S(0.25)));  // nothing more goes
   }
 }
