@@ -142,9 +142,10 @@ struct MetInRound {
 };
 
 /// Random rotations, by which tokens are hashed.
+template <class Rotations>
 struct Hashing {
   Index rounds, buckets;
-  Eigen::MatrixXd rotations;  // d x (rounds buckets / 2)
+  Rotations rotations;  // d x (rounds buckets / 2)
 
   /// n x rounds: argmax over [x R, -x R]; the lowest among equals.
   template <Real S, class CopyRow>

@@ -105,9 +105,10 @@ class HashedKeys {
 template <bool counts = true, bool one_list = false>
 struct Lsh {
   using Category = Router;
+  using Rotations = detail::Later<Eigen::MatrixXd, std::bool_constant<counts>>;
   Index rounds, buckets, chunk;
   std::uint64_t seed;
-  std::shared_ptr<const Eigen::MatrixXd> rotations = nullptr;
+  std::shared_ptr<const Rotations> rotations = nullptr;
 
   /// A key that is met in several rounds counts once.
   [[nodiscard]] Lsh<false, one_list> distinct() const { return {rounds, buckets, chunk, seed, rotations}; }
@@ -119,7 +120,7 @@ struct Lsh {
   template <class Source, class Before>
   auto bind(const Source& source, const detail::Session& session, const Before& before) const {
     const Grid& grid = source.grid();
-    const detail::Hashing hashing{rounds, buckets, rotations != nullptr ? *rotations : drawn(source.d())};
+    const detail::Hashing<Rotations> hashing{rounds, buckets, rotations != nullptr ? *rotations : drawn(source.d())};
     detail::require(hashing.rotations.rows() == source.d(), "lsh(rounds, buckets, chunk, rotations): rotations has ",
                     hashing.rotations.rows(), " rows and must have d = ", source.d());
     using S = typename Source::Scalar;
@@ -142,8 +143,8 @@ struct Lsh {
   }
 
  private:
-  [[nodiscard]] Eigen::MatrixXd drawn(Index d) const {
-    Eigen::MatrixXd result(d, rounds * (buckets / 2));
+  [[nodiscard]] Rotations drawn(Index d) const {
+    Rotations result(d, rounds * (buckets / 2));
     for (Index h = 0; h < rounds; ++h) {
       Generator generator(seed, static_cast<std::uint64_t>(h));
       fill_normal(result.middleCols(h * (buckets / 2), buckets / 2), generator);

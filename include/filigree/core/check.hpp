@@ -3,12 +3,10 @@
 
 #include <charconv>
 #include <concepts>
-#include <cstddef>
-#include <span>
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <type_traits>
 
 namespace filigree {
 
@@ -20,59 +18,75 @@ class Error : public std::invalid_argument {
 
 namespace detail {
 
-template <class T>
-concept Number = std::is_arithmetic_v<T>;
-
-/// One piece of a message: text, a truth value, a character or a number, held without allocating.
+/// One piece of a message: text, a truth value, a character or a number.
 ///
 /// Edge case  a floating-point number is printed with the fewest digits that read back as the same value, without
 ///            an exponent from 1e-4 up to 1e15
 class Part {
  public:
-  Part(const char* text) noexcept : text_(text) {}
-  Part(std::string_view text) noexcept : text_(text) {}
-  Part(const std::string& text) noexcept : text_(text) {}
+  constexpr Part(const char* text) noexcept : Part(std::string_view(text)) {}
+  constexpr Part(std::string_view text) noexcept : kind_(Kind::text), text_(text) {}
+  constexpr Part(const std::string& text) noexcept : Part(std::string_view(text)) {}
+  constexpr Part(bool value) noexcept : Part(value ? "true" : "false") {}
+  Part(const void*) = delete;  // a pointer is no truth value
+  constexpr Part(char value) noexcept : kind_(Kind::character), character_(value) {}
+  template <std::signed_integral T>
+  constexpr Part(T value) noexcept : kind_(Kind::integer), integer_(value) {}
+  template <std::unsigned_integral T>
+  constexpr Part(T value) noexcept : kind_(Kind::natural), natural_(value) {}
+  constexpr Part(float value) noexcept : kind_(Kind::single), single_(value) {}
+  constexpr Part(double value) noexcept : kind_(Kind::real), real_(value) {}
+  constexpr Part(long double value) noexcept : kind_(Kind::long_real), long_real_(value) {}
 
-  template <Number T>
-  Part(T value) noexcept {
-    if constexpr (std::same_as<T, bool>) {
-      text_ = value ? "true" : "false";
-    } else if constexpr (std::same_as<T, char>) {
-      digits_[0] = value;
-      size_ = 1;
-    } else if constexpr (std::floating_point<T>) {
-      const T size = value < 0 ? -value : value;
-      const bool plain = size == 0 || (size >= T(1e-4) && size < T(1e15));
-      const auto format = plain ? std::chars_format::fixed : std::chars_format::scientific;
-      if (value != value)
-        text_ = "nan";  // to_chars would print the sign of a NaN
-      else
-        end_at(std::to_chars(digits_, digits_ + sizeof digits_, value, format).ptr);
-    } else {
-      end_at(std::to_chars(digits_, digits_ + sizeof digits_, value).ptr);
+  void append_to(std::string& message) const {
+    switch (kind_) {
+      case Kind::text: message += text_; break;
+      case Kind::character: message += character_; break;
+      case Kind::integer: message += std::to_string(integer_); break;
+      case Kind::natural: message += std::to_string(natural_); break;
+      case Kind::single: append(message, single_); break;
+      case Kind::real: append(message, real_); break;
+      case Kind::long_real: append(message, long_real_); break;
     }
   }
 
-  [[nodiscard]] std::string_view view() const noexcept { return size_ == 0 ? text_ : std::string_view(digits_, size_); }
-
  private:
-  void end_at(const char* end) noexcept { size_ = static_cast<std::size_t>(end - digits_); }
+  enum class Kind : unsigned char { text, character, integer, natural, single, real, long_real };
 
-  std::string_view text_;
-  std::size_t size_ = 0;
-  char digits_[48];  // the longest shortest-form long double of 128 bits takes 45
+  template <std::floating_point T>
+  static void append(std::string& message, T value) {
+    const T size = value < 0 ? -value : value;
+    const bool plain = size == 0 || (size >= T(1e-4) && size < T(1e15));
+    char digits[48];  // the longest shortest-form long double of 128 bits takes 45
+    if (value != value)
+      message += "nan";  // to_chars would print the sign of a NaN
+    else
+      message.append(digits, std::to_chars(digits, digits + sizeof digits, value,
+                                           plain ? std::chars_format::fixed : std::chars_format::scientific)
+                                 .ptr);
+  }
+
+  Kind kind_;
+  union {
+    std::string_view text_;
+    char character_;
+    long long integer_;
+    unsigned long long natural_;
+    float single_;
+    double real_;
+    long double long_real_;
+  };
 };
 
-[[noreturn, gnu::cold, gnu::noinline]] inline void fail_parts(std::span<const Part> parts) {
+[[noreturn, gnu::cold, gnu::noinline]] inline void fail_parts(std::initializer_list<Part> parts) {
   std::string message = "filigree: ";
-  for (const Part& part : parts) message += part.view();
+  for (const Part& part : parts) part.append_to(message);
   throw Error(message);
 }
 
 template <class... Parts>
-[[noreturn, gnu::cold, gnu::noinline]] void fail(const Parts&... parts) {
-  const Part list[] = {Part(parts)...};
-  fail_parts(list);
+[[noreturn]] void fail(const Parts&... parts) {
+  fail_parts({Part(parts)...});
 }
 
 /// Throws an Error that reads "filigree: " and then the parts, unless ok.
@@ -82,7 +96,7 @@ template <class... Parts>
 constexpr void require(bool ok, const Parts&... parts) {
   static_assert(sizeof...(Parts) > 0, "require(ok, parts...): say what went wrong");
   if (!ok) [[unlikely]]
-    fail(parts...);
+    fail_parts({Part(parts)...});
 }
 
 }  // namespace detail

@@ -27,7 +27,7 @@ class ThreadPool {
   /// Throws  Error if threads < 1
   explicit ThreadPool(Eigen::Index threads = hardware_threads()) {
     detail::require(threads >= 1, "thread_pool(threads): threads must be at least 1, got ", threads);
-    workers_.resize(static_cast<std::size_t>(threads - 1));
+    workers_ = std::vector<Worker>(static_cast<std::size_t>(threads - 1));
     try {
       for (Worker& worker : workers_) {
         worker.pool = this;

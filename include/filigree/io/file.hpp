@@ -2,6 +2,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -170,9 +171,9 @@ inline void write_file(const std::string& path, std::span<const Bytes> pieces) {
   std::string target = path;
   if (exists) {
     detail::require(S_ISREG(old.st_mode), path, ": must be a regular file");
-    const std::unique_ptr<char, void (*)(void*)> resolved(::realpath(path.c_str(), nullptr), std::free);
-    detail::require_errno(resolved != nullptr, path, "cannot be written");
-    target = resolved.get();
+    char resolved[PATH_MAX];
+    detail::require_errno(::realpath(path.c_str(), resolved) != nullptr, path, "cannot be written");
+    target = resolved;
   }
 
   detail::Replacement file(target);

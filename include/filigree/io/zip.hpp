@@ -5,6 +5,7 @@
 #include <concepts>
 #include <cstdint>
 #include <cstring>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -37,11 +38,7 @@ inline constexpr T zip64_mark = static_cast<T>(~T{0});
 
 /// Puts the numbers of a zip64 field (kind 1) in the place of marks, in the order of `numbers`.
 inline void read_zip64_field(const Bytes& fields, std::string_view name, std::size_t at,
-                             std::vector<std::uint64_t*> numbers) {
-  std::size_t marked = 0;
-  for (std::uint64_t* number : numbers)
-    if (*number == zip64_mark<std::uint32_t>) numbers[marked++] = number;
-  numbers.resize(marked);
+                             std::initializer_list<std::uint64_t*> numbers) {
   Cursor cursor(fields, name);
   const auto where = [&] { return Cursor({}, name, at + cursor.at()); };
   bool seen = false;
@@ -52,8 +49,13 @@ inline void read_zip64_field(const Bytes& fields, std::string_view name, std::si
     const Bytes field = cursor.take(size, "a field");
     if (kind != 1) continue;
     if (std::exchange(seen, true)) where().fail("the zip64 field comes twice");
-    if (field.size() < 8 * numbers.size()) where().fail("the zip64 field lacks a number");
-    for (std::size_t i = 0; i < numbers.size(); ++i) std::memcpy(numbers[i], field.data() + 8 * i, 8);
+    std::size_t begin = 0;
+    for (std::uint64_t* number : numbers) {
+      if (*number != zip64_mark<std::uint32_t>) continue;
+      if (field.size() - begin < 8) where().fail("the zip64 field lacks a number");
+      std::memcpy(number, field.data() + begin, 8);
+      begin += 8;
+    }
   }
 }
 

@@ -14,16 +14,17 @@ namespace filigree {
 template <Real S>
 struct Checkpoint {
   using Vector = Eigen::Matrix<S, Eigen::Dynamic, 1>;
+  using Flags = detail::Later<Eigen::Matrix<std::uint8_t, Eigen::Dynamic, 1>, S>;
 
   Vector parameters = {}, moments = {};  // of the network and of the optimiser
   Index steps = 0;
-  Index epoch = 1;                                             // that is under way
-  Index first = 0;                                             // how many samples it has met
-  double sum = 0;                                              // of their losses
-  std::vector<double> losses = {};                             // of the epochs before it
-  Eigen::Matrix<std::uint8_t, Eigen::Dynamic, 1> active = {};  // latents that were, in this epoch
-  Index entries = 0;                                           // of its codes that were not 0
-  std::vector<Index> idle = {};                                // samples since each latent was not 0
+  Index epoch = 1;                  // that is under way
+  Index first = 0;                  // how many samples it has met
+  double sum = 0;                   // of their losses
+  std::vector<double> losses = {};  // of the epochs before it
+  Flags active = {};                // latents that were, in this epoch
+  Index entries = 0;                // of its codes that were not 0
+  std::vector<Index> idle = {};     // samples since each latent was not 0
   // What cannot change when it goes on.
   std::uint64_t seed = 0;
   Index batch = 0, samples = 0;
@@ -65,7 +66,7 @@ struct Checkpoint {
     Checkpoint checkpoint;
     checkpoint.parameters = wanted("parameters", detail::type_of<S>()).template as<Vector>();
     checkpoint.moments = wanted("moments", detail::type_of<S>()).template as<Vector>();
-    checkpoint.active = wanted("active", Type::uint8).template as<Eigen::Matrix<std::uint8_t, Eigen::Dynamic, 1>>();
+    checkpoint.active = wanted("active", Type::uint8).template as<Flags>();
     const auto idle = wanted("idle", Type::int64).template as<Indices>();
     checkpoint.idle.assign(idle.begin(), idle.end());
     checkpoint.steps = counters[1];

@@ -31,7 +31,9 @@ class Ranges {
   void clear() { list_.clear(); }
   /// Adds the ranges of another list from number `first` on.
   void append(const Ranges& other, std::size_t first) {
-    list_.insert(list_.end(), other.list_.begin() + static_cast<std::ptrdiff_t>(first), other.list_.end());
+    const std::size_t before = size();
+    list_.resize(before + other.size() - first);
+    std::copy(other.begin() + first, other.end(), list_.data() + before);
   }
   void reserve(std::size_t count) { list_.reserve(count); }
 
