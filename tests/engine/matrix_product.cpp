@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Products of dense matrices: against long double, for operands that stand any way, and with the bits of single rows.
+// Products of dense matrices: against a wider type, for operands that stand any way, and with the bits of single rows.
 #include <cmath>
 #include <filigree/engine/matrix_product.hpp>
 #include <filigree/filigree.hpp>
@@ -31,6 +31,7 @@ Matrix<S> product(const fg::detail::View<S>& a, const fg::detail::View<S>& b, co
 
 TEMPLATE_TEST_CASE("a product of matrices", "", float, double) {
   using S = TestType;
+  using Wide = std::conditional_t<std::is_same_v<S, float>, double, long double>;
   Random random(571);
   for (int number = 0; number < 120; ++number) {
     const Index n = random.between(0, 130), m = random.between(0, 150);
@@ -43,15 +44,15 @@ TEMPLATE_TEST_CASE("a product of matrices", "", float, double) {
     const Matrix<S> out = product<S>(va, vb, Serial().session, start.data());
     for (Index i = 0; i < n; ++i)
       for (Index j = 0; j < m; ++j) {
-        long double sum = start(0, j), size = std::abs(sum);
+        Wide sum = start(0, j), size = std::abs(sum);
         for (Index f = 0; f < d; ++f) {
-          const long double term = static_cast<long double>(a(i, f)) * b(f, j);
+          const Wide term = static_cast<Wide>(a(i, f)) * turned_b(j, f);
           sum += term;
           size += std::abs(term);
         }
         // Each of d steps rounds once or twice, relative to what has been summed.
-        const auto bound = 2 * static_cast<long double>(d + 1) * size * std::numeric_limits<S>::epsilon();
-        REQUIRE(std::abs(static_cast<long double>(out(i, j)) - sum) <= bound);
+        const auto bound = 2 * static_cast<Wide>(d + 1) * size * std::numeric_limits<S>::epsilon();
+        REQUIRE(std::abs(static_cast<Wide>(out(i, j)) - sum) <= bound);
       }
   }
 }

@@ -57,7 +57,7 @@ TEMPLATE_TEST_CASE("where V lies changes no bit", "", float, double) {
     check(fg::window(90) | fg::softmax());                          // from rings
     check((fg::window(9) || fg::global({0, -1})) | fg::softmax());  // the last keys share a place with others
     check(fg::blocks(64, fg::random(3, 5) || fg::window(1)) | fg::softmax());  // copied
-    check(fg::causal() | fg::softcap(5) | fg::softmax());
+    check(fg::causal() | fg::alibi(0.125) | fg::softmax());
   }
 }
 

@@ -66,7 +66,7 @@ void sound_at_length(const P& pattern, Index n, Random& random) {
       is_sound &= inside(covers, j) || !(seen != 0).any();
       is_sound &= !inside(contains, j) || (seen != 0).all();
     }
-    CAPTURE(n, p0, p1);
+    if (!is_sound) UNSCOPED_INFO("n " << n << ", rows " << p0 << " to " << p1);
     REQUIRE(is_sound);
   }
 }

@@ -49,9 +49,10 @@ TEST_CASE("the ranges of one row are exact, however scattered") {
         fg::detail::covers(pattern, p, p + 1, grid, covers);
         fg::detail::contains(pattern, p, p + 1, grid, contains);
         for (Index j = grid.key_at; j < grid.key_end(); ++j) {
-          CAPTURE(p, j);
-          REQUIRE(inside(covers, j) == fg::detail::keeps(pattern, p, j, grid));
-          REQUIRE(inside(contains, j) == inside(covers, j));
+          const bool keeps = fg::detail::keeps(pattern, p, j, grid);
+          if (inside(covers, j) != keeps || inside(contains, j) != keeps) UNSCOPED_INFO("p " << p << ", j " << j);
+          REQUIRE(inside(covers, j) == keeps);
+          REQUIRE(inside(contains, j) == keeps);
         }
       }
     };
