@@ -16,7 +16,7 @@ fg::Arrays some() {
   return {{"W/enc", fg::array_of(Eigen::Matrix2f{{1, 2}, {3, 4}})}, {"b", fg::array_of(Eigen::Vector3d(5, 6, 7))}};
 }
 
-std::string joined(const std::vector<fg::Bytes>& pieces) {
+std::string joined(const fg::detail::List<fg::Bytes>& pieces) {
   std::string text;
   for (const fg::Bytes& piece : pieces) text += piece.text();
   return text;

@@ -82,16 +82,16 @@ class ChosenBlocks {
     return i >= 0 && i < grid.n && std::binary_search(begin(i), end(i), detail::block_of(j, held_->b));
   }
   void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
-    const std::size_t mark = out.size();
+    const Index mark = out.size();
     for (Index i = std::max<Index>(grid.row(p0), 0); i < (std::min)(grid.row(p1), grid.n); ++i) add(i, out);
     out.normalize(mark, grid);
   }
   void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const {
     const Index first = grid.row(p0), last = grid.row(p1);
     if (first < 0 || last > grid.n) return;
-    const std::size_t mark = out.size();
+    const Index mark = out.size();
     for (Index i = first; i < last; ++i) {
-      const std::size_t middle = out.size();
+      const Index middle = out.size();
       add(i, out);
       out.normalize(middle, grid);
       if (i > first) out.intersect(mark, middle);

@@ -5,9 +5,9 @@
 #include <cstddef>
 #include <span>
 #include <utility>
-#include <vector>
 
 #include "filigree/attention/sampled_measure.hpp"
+#include "filigree/core/list.hpp"
 #include "filigree/engine/panels.hpp"
 #include "filigree/pipe/stage.hpp"
 #include "filigree/pipe/workspace.hpp"
@@ -73,7 +73,7 @@ class HashedTokens {
   /// From now on query i leaves out key i where it meets another key of which sees(i, c) is true.
   template <class Sees>
   void leave_out_self(const Session& session, Sees&& sees) {
-    leaves_out_self_.assign(static_cast<std::size_t>(n()), char(0));
+    leaves_out_self_.assign(n(), char(0));
     constexpr Index batch = 256;
     session.run((n() + batch - 1) / batch, [&](Index task, Index) {
       for (Index i = task * batch; i < (std::min)((task + 1) * batch, n()); ++i) {
@@ -88,40 +88,39 @@ class HashedTokens {
   /// Whether some query may leave out a key that it meets.
   [[nodiscard]] bool leaves_out_some() const { return !leaves_out_self_.empty(); }
   [[nodiscard]] bool leaves_out(Index i, Index c) const {
-    return i == c && leaves_out_some() && leaves_out_self_[static_cast<std::size_t>(i)] != 0;
+    return i == c && leaves_out_some() && leaves_out_self_[i] != 0;
   }
 
  private:
-  [[nodiscard]] std::span<const Column> chunk_in(const std::vector<Column>& order, Index g) const {
+  [[nodiscard]] std::span<const Column> chunk_in(const List<Column>& order, Index g) const {
     const Index begin = g % chunks() * chunk_, end = (std::min)(begin + chunk_, n());
-    return std::span(order).subspan(static_cast<std::size_t>(g / chunks() * n() + begin),
-                                    static_cast<std::size_t>(end - begin));
+    return {order.begin() + g / chunks() * n() + begin, static_cast<std::size_t>(end - begin)};
   }
 
   /// Tokens of each round by bucket and then by number, those of a chunk by number alone.
-  void sort(const IndexMatrix& bucket, Index buckets, std::vector<Column>& order, IndexMatrix& chunk_of) const {
-    order.resize(static_cast<std::size_t>(rounds() * n()));
+  void sort(const IndexMatrix& bucket, Index buckets, List<Column>& order, IndexMatrix& chunk_of) const {
+    order.resize(rounds() * n());
     chunk_of.resize(n(), rounds());
-    std::vector<Index> next(static_cast<std::size_t>(buckets) + 1);
+    List<Index> next(buckets + 1);
     for (Index h = 0; h < rounds(); ++h) {
-      const auto round = std::span(order).subspan(static_cast<std::size_t>(h * n()), static_cast<std::size_t>(n()));
+      Column* const round = order.data() + h * n();
       std::fill(next.begin(), next.end(), Index(0));
-      for (Index i = 0; i < n(); ++i) ++next[static_cast<std::size_t>(bucket(i, h)) + 1];
-      for (std::size_t b = 1; b < next.size(); ++b) next[b] += next[b - 1];
+      for (Index i = 0; i < n(); ++i) ++next[bucket(i, h) + 1];
+      for (Index b = 1; b < next.size(); ++b) next[b] += next[b - 1];
       for (Index i = 0; i < n(); ++i) {
-        const Index at = next[static_cast<std::size_t>(bucket(i, h))]++;
-        round[static_cast<std::size_t>(at)] = static_cast<Column>(i);
+        const Index at = next[bucket(i, h)]++;
+        round[at] = static_cast<Column>(i);
         chunk_of(i, h) = h * chunks() + at / chunk_;
       }
       for (Index begin = 0; begin < n(); begin += chunk_)
-        std::sort(round.data() + begin, round.data() + (std::min)(begin + chunk_, n()));
+        std::sort(round + begin, round + (std::min)(begin + chunk_, n()));
     }
   }
 
   Index chunk_;
-  std::vector<Column> queries_, keys_;         // [rounds][n]
+  List<Column> queries_, keys_;                // [rounds][n]
   IndexMatrix chunk_of_query_, chunk_of_key_;  // n x rounds
-  std::vector<char> leaves_out_self_;          // [n], or nothing
+  List<char> leaves_out_self_;                 // [n], or nothing
 };
 
 /// What queries and keys, that stand in an order of their own, meet in one round.

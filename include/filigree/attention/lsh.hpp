@@ -55,7 +55,7 @@ class HashedKeys {
 
   bool keeps(Index p, Index j, const Grid& grid) const { return tokens_->count(grid.row(p), grid.column(j)) > 0; }
   void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
-    const std::size_t mark = out.size();
+    const Index mark = out.size();
     for (Index i = std::max<Index>(grid.row(p0), 0); i < (std::min)(grid.row(p1), grid.n); ++i)
       tokens_->for_each_list(i, [&](std::span<const Column> keys) {
         for (const Column c : keys)

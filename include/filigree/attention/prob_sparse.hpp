@@ -12,6 +12,7 @@
 
 #include "filigree/attention/sampled_measure.hpp"
 #include "filigree/core/check.hpp"
+#include "filigree/core/list.hpp"
 #include "filigree/engine/lazy_rows.hpp"
 #include "filigree/pipe/routed.hpp"
 
@@ -25,9 +26,12 @@ class ActiveRows {
 
   /// The rows that attend by their own scores, ascending.
   [[nodiscard]] const std::vector<Index>& active() const { return held_->active; }
-  [[nodiscard]] bool is_lazy(Index row) const { return held_->lazy[static_cast<std::size_t>(row)] != 0; }
+  [[nodiscard]] bool is_lazy(Index row) const { return held_->lazy[row] != 0; }
   /// M of each query.
-  [[nodiscard]] const Eigen::VectorXd& measure() const { return held_->measure; }
+  template <class Vector = Eigen::VectorXd>
+  [[nodiscard]] Eigen::Map<const Vector> measure() const {
+    return {held_->measure.data(), held_->measure.size()};
+  }
   /// n x U: the keys that M was taken over, prob_sparse(c, sample) takes them again.
   [[nodiscard]] IndexMatrix sample() const {
     IndexMatrix sample(held_->grid.n, held_->draw.size);
@@ -53,8 +57,8 @@ class ActiveRows {
     Grid grid;
     detail::KeySample draw;
     std::vector<Index> active{};
-    std::vector<char> lazy{};
-    Eigen::VectorXd measure{};
+    detail::List<char> lazy{};
+    detail::List<double> measure{};
   };
 
   explicit ActiveRows(std::shared_ptr<const Held> held) : held_(std::move(held)) {}
@@ -132,8 +136,8 @@ struct ProbSparse {
     if (u < grid.n) std::nth_element(order.begin(), order.begin() + u, order.end(), before);
     order.resize(static_cast<std::size_t>(u));
     std::sort(order.data(), order.data() + order.size());
-    held->lazy.assign(static_cast<std::size_t>(grid.n), char(1));
-    for (const Index row : order) held->lazy[static_cast<std::size_t>(row)] = 0;
+    held->lazy.assign(grid.n, char(1));
+    for (const Index row : order) held->lazy[row] = 0;
     held->active = std::move(order);
     return held;
   }

@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
-#include <vector>
 
+#include "filigree/core/list.hpp"
 #include "filigree/core/random.hpp"
 #include "filigree/pipe/workspace.hpp"
 
@@ -67,12 +67,12 @@ void measure_rows(const Source& source, const KeySample& sample, Index first, In
   if (u == 0 || rows == 0) return;
   // A power of two: a division for each pair would take a fifth of the time.
   const Index most = std::max<Index>(1024 * 1024 / (static_cast<Index>(sizeof(S)) * std::max<Index>(d, 1)), 64);
-  const int shift = std::bit_width(static_cast<std::uint64_t>(most)) - 1;
+  const int shift = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(most))) - 1;
   const Index stretch = Index(1) << shift, stretches = (grid.m + stretch - 1) >> shift;
-  const auto stretch_of = [shift](Column key) { return static_cast<std::size_t>(key) >> shift; };
+  const auto stretch_of = [shift](Column key) { return Index{key} >> shift; };
 
   Column* drawn = scratch.columns.get<Column>(rows * u);
-  std::vector<Index> at(static_cast<std::size_t>(stretches) + 1);
+  List<Index> at(stretches + 1);
   S* queries = scratch.queries.get<S>(rows * d);
   for (Index r = 0; r < rows; ++r) {
     Column* own = drawn + r * u;
@@ -80,8 +80,8 @@ void measure_rows(const Source& source, const KeySample& sample, Index first, In
     for (Index s = 0; s < u; ++s) ++at[stretch_of(own[s]) + 1];
     source.copy_query(first + r, queries + r * d);
   }
-  for (std::size_t t = 1; t < at.size(); ++t) at[t] += at[t - 1];
-  std::vector<Index> next(at.begin(), at.end() - 1);
+  for (Index t = 1; t < at.size(); ++t) at[t] += at[t - 1];
+  List<Index> next(at);
   Pair* pairs = scratch.gathered_columns.get<Pair>(rows * u);
   for (Index r = 0; r < rows; ++r)
     for (Index s = 0; s < u; ++s) {
@@ -93,7 +93,7 @@ void measure_rows(const Source& source, const KeySample& sample, Index first, In
   std::fill_n(top, rows, -std::numeric_limits<S>::infinity());
   S* copies = source.key_rows() == nullptr ? scratch.gathered.get<S>(stretch * d) : nullptr;
   for (Index t = 0; t < stretches; ++t) {
-    const Index begin = at[static_cast<std::size_t>(t)], end = at[static_cast<std::size_t>(t) + 1];
+    const Index begin = at[t], end = at[t + 1];
     const S* keys = source.key_rows();
     Index stride = source.key_stride();
     if (copies != nullptr) {

@@ -2,9 +2,10 @@
 #pragma once
 
 #include <cstddef>
-#include <memory>
+#include <cstring>
 #include <new>
 #include <type_traits>
+#include <utility>
 
 namespace filigree::detail {
 
@@ -15,6 +16,16 @@ namespace filigree::detail {
 class Buffer {
  public:
   static constexpr std::size_t alignment = 64;
+
+  Buffer() = default;
+  Buffer(Buffer&& other) noexcept { swap(other); }
+  Buffer& operator=(Buffer&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  ~Buffer() { release(memory_); }
 
   template <class T>
   T* get(std::ptrdiff_t count) {
@@ -27,26 +38,25 @@ class Buffer {
     const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(T);
     if (bytes > bytes_) {
       const std::size_t room = bytes > 2 * bytes_ || kept == 0 ? bytes : 2 * bytes_;
-      Memory next(static_cast<std::byte*>(::operator new (room, std::align_val_t{alignment})));
-      if (kept > 0) {
-        const std::byte* from = memory_.get();
-        for (std::size_t i = 0; i < static_cast<std::size_t>(kept) * sizeof(T); ++i) next[i] = from[i];
-      }
-      memory_ = std::move(next);
+      void* const next = ::operator new (room, std::align_val_t{alignment});
+      if (kept > 0) std::memcpy(next, memory_, static_cast<std::size_t>(kept) * sizeof(T));
+      release(memory_);
+      memory_ = next;
       bytes_ = room;
     }
-    return reinterpret_cast<T*>(memory_.get());
+    return static_cast<T*>(memory_);
   }
 
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
 
  private:
-  struct Free {
-    void operator()(std::byte* p) const noexcept { ::operator delete (p, std::align_val_t{alignment}); }
-  };
-  using Memory = std::unique_ptr<std::byte[], Free>;
+  static void release(void* memory) noexcept { ::operator delete (memory, std::align_val_t{alignment}); }
+  void swap(Buffer& other) noexcept {
+    std::swap(memory_, other.memory_);
+    std::swap(bytes_, other.bytes_);
+  }
 
-  Memory memory_;
+  void* memory_ = nullptr;
   std::size_t bytes_ = 0;
 };
 

@@ -3,6 +3,8 @@
 
 #include <charconv>
 #include <concepts>
+#include <cstddef>
+#include <cstdio>
 #include <initializer_list>
 #include <stdexcept>
 #include <string>
@@ -42,8 +44,8 @@ class Part {
     switch (kind_) {
       case Kind::text: message += text_; break;
       case Kind::character: message += character_; break;
-      case Kind::integer: message += std::to_string(integer_); break;
-      case Kind::natural: message += std::to_string(natural_); break;
+      case Kind::integer: print(message, "%lld", integer_); break;
+      case Kind::natural: print(message, "%llu", natural_); break;
       case Kind::single: append(message, single_); break;
       case Kind::real: append(message, real_); break;
       case Kind::long_real: append(message, long_real_); break;
@@ -53,6 +55,11 @@ class Part {
  private:
   enum class Kind : unsigned char { text, character, integer, natural, single, real, long_real };
 
+  template <class T>
+  static void print(std::string& message, const char* format, T value) {
+    char digits[24];
+    message.append(digits, static_cast<std::size_t>(std::snprintf(digits, sizeof digits, format, value)));
+  }
   template <std::floating_point T>
   static void append(std::string& message, T value) {
     const T size = value < 0 ? -value : value;
@@ -89,12 +96,48 @@ template <class... Parts>
   fail_parts({Part(parts)...});
 }
 
-/// Throws an Error that reads "filigree: " and then the parts, unless ok.
+/// Throws an Error that reads "filigree: " and then the parts, unless ok. A function for each number of parts up to
+/// eight: a template would be instantiated for the length of each text.
 ///
 /// Cost  one branch; the message is put together out of line, and only on failure
+constexpr void require(bool ok, const Part& a) {
+  if (!ok) [[unlikely]]
+    fail_parts({a});
+}
+constexpr void require(bool ok, const Part& a, const Part& b) {
+  if (!ok) [[unlikely]]
+    fail_parts({a, b});
+}
+constexpr void require(bool ok, const Part& a, const Part& b, const Part& c) {
+  if (!ok) [[unlikely]]
+    fail_parts({a, b, c});
+}
+constexpr void require(bool ok, const Part& a, const Part& b, const Part& c, const Part& d) {
+  if (!ok) [[unlikely]]
+    fail_parts({a, b, c, d});
+}
+constexpr void require(bool ok, const Part& a, const Part& b, const Part& c, const Part& d, const Part& e) {
+  if (!ok) [[unlikely]]
+    fail_parts({a, b, c, d, e});
+}
+constexpr void require(bool ok, const Part& a, const Part& b, const Part& c, const Part& d, const Part& e,
+                       const Part& f) {
+  if (!ok) [[unlikely]]
+    fail_parts({a, b, c, d, e, f});
+}
+constexpr void require(bool ok, const Part& a, const Part& b, const Part& c, const Part& d, const Part& e,
+                       const Part& f, const Part& g) {
+  if (!ok) [[unlikely]]
+    fail_parts({a, b, c, d, e, f, g});
+}
+constexpr void require(bool ok, const Part& a, const Part& b, const Part& c, const Part& d, const Part& e,
+                       const Part& f, const Part& g, const Part& h) {
+  if (!ok) [[unlikely]]
+    fail_parts({a, b, c, d, e, f, g, h});
+}
 template <class... Parts>
+  requires(sizeof...(Parts) > 8)
 constexpr void require(bool ok, const Parts&... parts) {
-  static_assert(sizeof...(Parts) > 0, "require(ok, parts...): say what went wrong");
   if (!ok) [[unlikely]]
     fail_parts({Part(parts)...});
 }

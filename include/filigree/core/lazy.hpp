@@ -49,9 +49,13 @@ struct Target {
 struct LazyShape {};       // evaluator shape of LazyMatrix
 struct LazyAssignment {};  // the way it is assigned
 
-/// The memory [begin, end) of an expression with direct access.
+/// Memory [begin, end).
+struct Memory {
+  const void *begin, *end;
+};
+/// That of an expression with direct access.
 template <class Xpr>
-std::pair<const void*, const void*> memory(const Xpr& x) {
+Memory memory(const Xpr& x) {
   if (x.size() == 0) return {nullptr, nullptr};
   const auto* low = x.data();
   const auto* high = low;

@@ -8,10 +8,10 @@
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
-#include <vector>
 
 #include "filigree/core/check.hpp"
 #include "filigree/core/executor.hpp"
+#include "filigree/core/list.hpp"
 #include "filigree/core/threads.hpp"
 
 namespace filigree {
@@ -27,7 +27,7 @@ class ThreadPool {
   /// Throws  Error if threads < 1
   explicit ThreadPool(Eigen::Index threads = hardware_threads()) {
     detail::require(threads >= 1, "thread_pool(threads): threads must be at least 1, got ", threads);
-    workers_ = std::vector<Worker>(static_cast<std::size_t>(threads - 1));
+    workers_.resize(threads - 1);
     try {
       for (Worker& worker : workers_) {
         worker.pool = this;
@@ -44,7 +44,7 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  [[nodiscard]] Eigen::Index concurrency() const noexcept { return static_cast<Eigen::Index>(workers_.size()) + 1; }
+  [[nodiscard]] Eigen::Index concurrency() const noexcept { return workers_.size() + 1; }
 
   void run(Eigen::Index tasks, TaskRef f) {
     if (tasks <= 1 || workers_.empty() || !acquire()) return serial().run(tasks, f);
@@ -138,7 +138,7 @@ class ThreadPool {
   std::atomic<Eigen::Index> active_{0};
   bool busy_ = false;
   bool stopping_ = false;
-  std::vector<Worker> workers_;  // of which the first `started_` run
+  detail::List<Worker> workers_;  // of which the first `started_` run
   Eigen::Index started_ = 0;
 };
 

@@ -3,11 +3,11 @@
 
 #include <algorithm>
 #include <limits>
-#include <span>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 
+#include "filigree/core/list.hpp"
 #include "filigree/engine/sums.hpp"
 #include "filigree/engine/tiles.hpp"
 #include "filigree/pipe/sinks.hpp"
@@ -82,13 +82,12 @@ class BlockEngine {
     const ValueRows<S>& v = values_;
     visits_ = {};
     if ((count + height_ - 1) / height_ >= session.concurrency()) return;
-    const std::span<const Visit> visits = visits_of(first, first + count, session);
-    if (visits.size() < 4 * static_cast<std::size_t>(session.concurrency())) return;
-    sums_ = sums_in<S>(session.memory(), static_cast<Index>(visits.size()) * tiles_.round_up(height_), v.padded);
-    const std::size_t tasks = 4 * static_cast<std::size_t>(session.concurrency());
-    session.run(static_cast<Index>(tasks), [&](Index task, Index worker) {
-      const std::size_t i = static_cast<std::size_t>(task), begin = i * visits.size() / tasks,
-                        end = (i + 1) * visits.size() / tasks;
+    const Slice<Visit> visits = visits_of(first, first + count, session);
+    const Index tasks = 4 * session.concurrency();
+    if (visits.size() < tasks) return;
+    sums_ = sums_in<S>(session.memory(), visits.size() * tiles_.round_up(height_), v.padded);
+    session.run(tasks, [&](Index task, Index worker) {
+      const Index begin = task * visits.size() / tasks, end = (task + 1) * visits.size() / tasks;
       attend_visits(visits, begin, end, first + count, v, session.scratch(worker));
     });
     visits_ = visits;
@@ -172,32 +171,32 @@ class BlockEngine {
   };
 
   /// Those of the rows [first, last), in ascending order.
-  std::span<const Visit> visits_of(Index first, Index last, const Session& session) const {
+  Slice<Visit> visits_of(Index first, Index last, const Session& session) const {
     const Index chunks = (source_.grid().m + chunk - 1) / chunk, blocks = (last - first + height_ - 1) / height_;
     Visit* visits = session.memory().template get<Visit>(chunks * blocks);
-    std::size_t number = 0;
+    Index number = 0;
     WorkerScratch& scratch = session.scratch(0);
     for (; first < last; first += height_) {
       tiles_.plan(first, (std::min)(first + height_, last), scratch.sight, scratch.block);
-      const std::size_t start = number;
+      const Index start = number;
       tiles_.for_each_panel(scratch, [&](Index panel) {
         const Index c = panel * kernels_.width / chunk;
         if (number == start || visits[number - 1].chunk != c) visits[number++] = {first, c};
       });
     }
     scratch.block.clear();
-    return {visits, number};
+    return {visits, visits + number};
   }
   /// Those of the visits [begin, end), each into its slot.
-  void attend_visits(std::span<const Visit> visits, std::size_t begin, std::size_t end, Index last,
-                     const ValueRows<S>& v, WorkerScratch& scratch) const {
+  void attend_visits(Slice<Visit> visits, Index begin, Index end, Index last, const ValueRows<S>& v,
+                     WorkerScratch& scratch) const {
     while (begin < end) {
       const Index first = visits[begin].first;
-      std::size_t next = begin;
+      Index next = begin;
       while (next < end && visits[next].first == first) ++next;
       const Block block = tiles_.begin(first, (std::min)(height_, last - first), scratch);
       for_each_chunk(block, v, {visits[begin].chunk, visits[next - 1].chunk + 1}, scratch, [&](Index c, S* scores) {
-        const kernel::Sums<S> sums = slot(static_cast<Index>(begin++));
+        const kernel::Sums<S> sums = slot(begin++);
         for_each_group(block, [&](Index r, Index n) {
           const kernel::Sums<S> to = sums.from(r, kernels_.lanes);
           if (!absorb<false>(c, block, r, scores + r * stride, v, to, scratch)) clear(to, n);
@@ -349,7 +348,7 @@ class BlockEngine {
   Index height_;
   mutable ValueRows<S> values_{};
   mutable Index places_ = 0;  // for rows of V, by panels of keys, with each worker; none: they are read where they lie
-  mutable std::span<const Visit> visits_;  // that were computed apart, and their sums
+  mutable Slice<Visit> visits_;  // that were computed apart, and their sums
   mutable kernel::Sums<S> sums_{};
 };
 

@@ -117,14 +117,14 @@ struct AtRows {
 
   bool keeps(Index r, Index j, const Grid&) const { return detail::keeps(pattern, position(r), j, whole); }
   void covers(Index r0, Index r1, const Grid&, Ranges& out) const {
-    const std::size_t mark = out.size();
+    const Index mark = out.size();
     for (Index r = r0; r < r1; ++r) detail::covers(pattern, position(r), position(r) + 1, whole, out);
     out.normalize(mark, whole);
   }
   void contains(Index r0, Index r1, const Grid&, Ranges& out) const {
-    const std::size_t mark = out.size();
+    const Index mark = out.size();
     for (Index r = r0; r < r1; ++r) {
-      const std::size_t middle = out.size();
+      const Index middle = out.size();
       if constexpr (covers_exactly)
         detail::covers(pattern, position(r), position(r) + 1, whole, out);
       else

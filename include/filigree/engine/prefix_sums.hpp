@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <vector>
 
+#include "filigree/core/list.hpp"
 #include "filigree/pipe/sinks.hpp"
 
 namespace filigree::detail {
@@ -27,13 +27,13 @@ class PrefixSums {
     low_ = high_ + (chunks + 1) * dv;
     constexpr Index batch = 256;
     const Index tasks = (chunks + batch - 1) / batch;
-    std::vector<std::vector<Index>> apart(static_cast<std::size_t>(tasks));
+    List<List<Index>> apart(tasks);
     session.run(tasks, [&](Index task, Index) {
       const Index end = (std::min)((task + 1) * batch, chunks);
-      for (Index c = task * batch; c < end; ++c) add_chunk(v, c, apart[static_cast<std::size_t>(task)]);
+      for (Index c = task * batch; c < end; ++c) add_chunk(v, c, apart[task]);
     });
     apart_.clear();
-    for (const auto& rows : apart) apart_.insert(apart_.end(), rows.begin(), rows.end());
+    for (const auto& rows : apart) apart_.append(rows.begin(), rows.end());
     std::fill_n(high_, dv, 0.0);
     std::fill_n(low_, dv, 0.0);
     for (Index c = 0; c < chunks; ++c)
@@ -65,7 +65,7 @@ class PrefixSums {
   [[nodiscard]] Index most_apart() const { return 2 * chunk + static_cast<Index>(apart_.size()); }
 
  private:
-  void add_chunk(const ValueRows<S>& v, Index c, std::vector<Index>& apart) {
+  void add_chunk(const ValueRows<S>& v, Index c, List<Index>& apart) {
     constexpr double most = std::is_same_v<S, double> ? 1e290 : (std::numeric_limits<float>::max)();
     double* sum = high_ + (c + 1) * dv_;
     std::fill_n(sum, dv_, 0.0);
@@ -81,7 +81,7 @@ class PrefixSums {
   Buffer memory_;
   double *high_ = nullptr, *low_ = nullptr;  // [chunks + 1][dv]
   Index dv_ = 0;
-  std::vector<Index> apart_;
+  List<Index> apart_;
 };
 
 }  // namespace filigree::detail

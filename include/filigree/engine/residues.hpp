@@ -128,7 +128,7 @@ struct Residue {
   Index keys;  // how many
 
   /// The places of the keys among ranges of positions.
-  void to_places(std::size_t mark, Ranges& ranges, const Grid& places) const {
+  void to_places(Index mark, Ranges& ranges, const Grid& places) const {
     const auto place = [&](Index j) { return j <= j0 ? 0 : (std::min)((j - j0 - 1) / step + 1, keys); };
     ranges.transform(mark, [&](const Range& r) { return Range{place(r.begin), place(r.end)}; });
     ranges.normalize(mark, places);
@@ -147,12 +147,12 @@ struct ResiduePattern {
     return detail::keeps(pattern, residue.p0 + s * residue.step, residue.j0 + t * residue.step, grid);
   }
   void covers(Index s0, Index s1, const Grid& places, Ranges& out) const {
-    const std::size_t mark = out.size();
+    const Index mark = out.size();
     detail::covers(pattern, residue.p0 + s0 * residue.step, residue.p0 + (s1 - 1) * residue.step + 1, grid, out);
     residue.to_places(mark, out, places);
   }
   void contains(Index s0, Index s1, const Grid& places, Ranges& out) const {
-    const std::size_t mark = out.size();
+    const Index mark = out.size();
     detail::contains(pattern, residue.p0 + s0 * residue.step, residue.p0 + (s1 - 1) * residue.step + 1, grid, out);
     residue.to_places(mark, out, places);
   }

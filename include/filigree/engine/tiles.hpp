@@ -5,8 +5,8 @@
 #include <limits>
 #include <tuple>
 #include <utility>
-#include <vector>
 
+#include "filigree/core/list.hpp"
 #include "filigree/pipe/evaluator.hpp"
 
 namespace filigree::detail {
@@ -44,14 +44,14 @@ class Tiles {
   void reserve(Index rows, WorkerScratch& scratch) const {
     scratch.queries.get<S>(round_up(rows) * source_.d());
     scratch.tile.get<S>(round_up(rows) * kernels_.width);
-    const auto groups = static_cast<std::size_t>(round_up(rows) / kernels_.height);
+    const Index groups = round_up(rows) / kernels_.height;
     if (scratch.groups.size() < groups) scratch.groups.resize(groups);
     scratch.sight.reserve(16);
     scratch.block.reserve(32);
     scratch.before.reserve(32);
     for (Pieces& group : scratch.groups) group.reserve(32);
     if constexpr (by_row) {
-      if (scratch.rows.size() < static_cast<std::size_t>(rows)) scratch.rows.resize(static_cast<std::size_t>(rows));
+      if (scratch.rows.size() < rows) scratch.rows.resize(rows);
       if (scratch.rows_planned.size() < groups) scratch.rows_planned.resize(groups);
     }
   }
@@ -128,12 +128,12 @@ class Tiles {
   [[nodiscard]] Range seen(Index panel, Index r, const WorkerScratch& scratch) const {
     const Index c0 = panel * kernels_.width;
     const auto pieces = meeting(group(r, scratch), c0, c0 + kernels_.width);
-    return {std::max<Index>(pieces.front().begin - c0, 0), std::min<Index>(pieces.back().end - c0, kernels_.width)};
+    return {std::max<Index>(pieces[0].begin - c0, 0), std::min<Index>(pieces.back().end - c0, kernels_.width)};
   }
 
   /// What the group of row r sees.
   [[nodiscard]] const Pieces& group(Index r, const WorkerScratch& scratch) const {
-    return scratch.alike ? scratch.block : scratch.groups[static_cast<std::size_t>(r / kernels_.height)];
+    return scratch.alike ? scratch.block : scratch.groups[r / kernels_.height];
   }
 
   /// Whether rows that see all keys of the panel need nothing but the product: no map, no missing key.
@@ -172,10 +172,10 @@ class Tiles {
   void mask(S* tile, Index stride, const Block& block, Index r, Index n, Index c0, Index c1,
             WorkerScratch& scratch) const {
     if constexpr (by_row) {
-      char& planned = scratch.rows_planned[static_cast<std::size_t>(r / kernels_.height)];
+      char& planned = scratch.rows_planned[r / kernels_.height];
       if (!std::exchange(planned, char(1))) plan_each(block.first, r, r + n, 1, scratch, scratch.rows);
       for (Index i = r; i < r + n; ++i, tile += stride)
-        mask_rows(tile - c0, stride, block.first + i, 1, c0, c1, scratch.rows[static_cast<std::size_t>(i)]);
+        mask_rows(tile - c0, stride, block.first + i, 1, c0, c1, scratch.rows[i]);
     } else {
       mask_rows(tile - c0, stride, block.first + r, n, c0, c1, group(r, scratch));
     }
@@ -208,7 +208,7 @@ class Tiles {
     bool first_pattern = true;
     each_stage([&](const auto& stage) {
       if constexpr (PatternStage<decltype(stage)>) {
-        const std::size_t may = sight.covers.size(), all = sight.contains.size();
+        const Index may = sight.covers.size(), all = sight.contains.size();
         covers(stage, p0, p1, grid, sight.covers);
         if (p1 - p0 == 1 && covers_exactly<decltype(stage)>)
           sight.contains.append(sight.covers, may);
@@ -261,14 +261,13 @@ class Tiles {
 
   /// Plans rows [begin, end) of the block that begins at row `first`, `step` at a time; those that are like the ones
   /// before them are copied.
-  void plan_each(Index first, Index begin, Index end, Index step, WorkerScratch& scratch,
-                 std::vector<Pieces>& pieces) const {
+  void plan_each(Index first, Index begin, Index end, Index step, WorkerScratch& scratch, List<Pieces>& pieces) const {
     Index alike = (std::numeric_limits<Index>::min)();
     for (Index r = begin; r < end; r += step) {
-      Pieces& own = pieces[static_cast<std::size_t>(r / step)];
+      Pieces& own = pieces[r / step];
       const Index last = (std::min)(r + step, end), p = source_.grid().query_at + first;
       if (r > begin && p + last <= alike) {
-        own = pieces[static_cast<std::size_t>(r / step) - 1];
+        own = pieces[r / step - 1];
       } else {
         plan(first + r, first + last, scratch.sight, own);
         const Index until = alike_until(p + r);
@@ -281,7 +280,7 @@ class Tiles {
   static Coverage coverage(const Pieces& pieces, Index c0, Index c1) {
     const auto met = meeting(pieces, c0, c1);
     if (met.empty()) return Coverage::none;
-    return met.front().all && met.front().begin <= c0 && c1 <= met.front().end ? Coverage::all : Coverage::some;
+    return met[0].all && met[0].begin <= c0 && c1 <= met[0].end ? Coverage::all : Coverage::some;
   }
 
   template <class F>

@@ -6,8 +6,8 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
+#include "filigree/core/list.hpp"
 #include "filigree/io/array.hpp"
 
 namespace filigree {
@@ -29,48 +29,49 @@ class Arrays {
 
   /// Throws     Error if there is one of that name
   void add(const std::string& name, Array array) {
-    const std::size_t at = place(name);
+    const Index at = place(name);
     const bool taken = at < order_.size() && entries_[order_[at]].first == name;
     detail::require(!taken, file_, ": must name each array once, has two named ", detail::in_quotes(name));
-    order_.insert(order_.begin() + static_cast<std::ptrdiff_t>(at), entries_.size());
-    entries_.emplace_back(name, std::move(array));
+    order_.push_back(entries_.size());
+    std::rotate(order_.begin() + at, order_.end() - 1, order_.end());
+    entries_.push_back({name, std::move(array)});
   }
 
   /// Throws     Error that lists the names if none is that one
   const Array& operator[](std::string_view name) const& {
-    const std::size_t at = place(name);
+    const Index at = place(name);
     if (at == order_.size() || entries_[order_[at]].first != name) fail_missing(name);
     return entries_[order_[at]].second;
   }
   Array operator[](std::string_view name) && { return std::as_const(*this)[name]; }
 
   [[nodiscard]] bool contains(std::string_view name) const {
-    const std::size_t at = place(name);
+    const Index at = place(name);
     return at < order_.size() && entries_[order_[at]].first == name;
   }
-  [[nodiscard]] std::size_t size() const { return entries_.size(); }
+  [[nodiscard]] std::size_t size() const { return static_cast<std::size_t>(entries_.size()); }
   [[nodiscard]] auto begin() const { return entries_.begin(); }
   [[nodiscard]] auto end() const { return entries_.end(); }
 
  private:
   /// The place of a name in the order, or where it belongs.
-  [[nodiscard]] std::size_t place(std::string_view name) const {
-    const auto before = [&](std::size_t entry, std::string_view wanted) { return entries_[entry].first < wanted; };
-    return static_cast<std::size_t>(std::lower_bound(order_.begin(), order_.end(), name, before) - order_.begin());
+  [[nodiscard]] Index place(std::string_view name) const {
+    const auto before = [&](Index entry, std::string_view wanted) { return entries_[entry].first < wanted; };
+    return std::lower_bound(order_.begin(), order_.end(), name, before) - order_.begin();
   }
 
   [[noreturn]] void fail_missing(std::string_view name) const {
     std::string names;
-    constexpr std::size_t most = 20;
-    for (std::size_t i = 0; i < entries_.size() && i < most; ++i)
+    constexpr Index most = 20;
+    for (Index i = 0; i < entries_.size() && i < most; ++i)
       names += (i > 0 ? ", " : "") + detail::in_quotes(entries_[i].first);
     detail::fail(file_, ": has no array ", detail::in_quotes(name), ", has ", names.empty() ? "none" : names,
                  entries_.size() > most ? ", ..." : "");
   }
 
   std::string file_ = "arrays";
-  std::vector<Entry> entries_;
-  std::vector<std::size_t> order_;  // of the entries, by name
+  detail::List<Entry> entries_;
+  detail::List<Index> order_;  // of the entries, by name
 };
 
 }  // namespace filigree

@@ -116,7 +116,7 @@ void save_csv(const std::string& path, const E& x, csv options = {}) {
     }
     text += '\n';
   }
-  write_file(path, std::vector{Bytes::copy(text)});
+  write_file(path, Bytes::copy(text));
 }
 
 }  // namespace filigree

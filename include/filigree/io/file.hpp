@@ -182,4 +182,7 @@ inline void write_file(const std::string& path, std::span<const Bytes> pieces) {
   file.replace();
 }
 
+/// The same of one piece.
+inline void write_file(const std::string& path, const Bytes& bytes) { write_file(path, {&bytes, 1}); }
+
 }  // namespace filigree

@@ -173,7 +173,7 @@ inline JsonObject load_json(const std::string& path) { return parse_json(read_fi
 ///
 /// Throws     Error as write_file does
 inline void save_json(const std::string& path, const JsonObject& object) {
-  write_file(path, std::vector{Bytes::copy(object.text())});
+  write_file(path, Bytes::copy(object.text()));
 }
 
 }  // namespace filigree

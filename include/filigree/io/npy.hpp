@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "filigree/core/list.hpp"
 #include "filigree/io/array.hpp"
 #include "filigree/io/cursor.hpp"
 #include "filigree/io/file.hpp"
@@ -49,7 +50,7 @@ inline Bytes with_dimensions_reversed(const Bytes& bytes, const std::vector<Inde
 }
 
 /// The pieces of an .npy file.
-inline std::vector<Bytes> npy_pieces(const Array& array, bool columns_first) {
+inline List<Bytes> npy_pieces(const Array& array, bool columns_first) {
   array.check();
   columns_first = columns_first && order_matters(array.shape);
   const Bytes numbers =
@@ -92,7 +93,8 @@ struct npy {
 ///
 /// Throws     Error if the array is inconsistent, or as write_file does
 inline void save_npy(const std::string& path, const Array& array, npy options = {}) {
-  write_file(path, detail::npy_pieces(array, options.columns_first));
+  const detail::List<Bytes> pieces = detail::npy_pieces(array, options.columns_first);
+  write_file(path, {pieces.data(), static_cast<std::size_t>(pieces.size())});
 }
 
 /// The same for a dense Eigen expression.

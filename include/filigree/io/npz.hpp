@@ -6,8 +6,8 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
+#include "filigree/core/list.hpp"
 #include "filigree/io/arrays.hpp"
 #include "filigree/io/crc32.hpp"
 #include "filigree/io/file.hpp"
@@ -101,7 +101,7 @@ void save_npz(const std::string& path, const Arrays& arrays, const C& codec = {}
     constexpr std::uint16_t utf8 = 1U << 11;
     if (std::any_of(name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) > 127; }))
       entry.flags = utf8;
-    std::vector<Bytes> pieces = detail::npy_pieces(array, false);
+    detail::List<Bytes> pieces = detail::npy_pieces(array, false);
     for (const Bytes& piece : pieces) {
       entry.crc = detail::crc32(piece.span(), entry.crc);
       entry.size += piece.size();
@@ -114,7 +114,8 @@ void save_npz(const std::string& path, const Arrays& arrays, const C& codec = {}
     for (const Bytes& piece : pieces) entry.packed += piece.size();
     zip.add(entry, pieces);
   }
-  write_file(path, std::move(zip).finish());
+  const detail::List<Bytes> pieces = std::move(zip).finish();
+  write_file(path, {pieces.data(), static_cast<std::size_t>(pieces.size())});
 }
 
 }  // namespace filigree

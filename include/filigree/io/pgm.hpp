@@ -140,7 +140,7 @@ void save_pgm(const std::string& path, const E& x, grey range = {}) {
   std::string text = "P5\n" + std::to_string(values.cols()) + " " + std::to_string(values.rows()) + "\n255\n";
   for (Index i = 0; i < values.rows(); ++i)
     for (Index j = 0; j < values.cols(); ++j) text += static_cast<char>(levels(values(i, j), i, j));
-  write_file(path, std::vector{Bytes::copy(text)});
+  write_file(path, Bytes::copy(text));
 }
 
 }  // namespace filigree

@@ -37,7 +37,7 @@ inline void write_png(const std::string& path, Index rows, Index cols, const std
   const int width = static_cast<int>(cols), height = static_cast<int>(rows);
   const bool done = stbi_write_png_to_func(append, &file, width, height, 1, pixels.data(), width) != 0;
   require(done, call, ": no memory to compress ", rows, " x ", cols, " pixels");
-  write_file(path, std::vector{Bytes::copy(file)});
+  write_file(path, Bytes::copy(file));
 }
 
 }  // namespace detail

@@ -9,8 +9,8 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
+#include "filigree/core/list.hpp"
 #include "filigree/io/bytes.hpp"
 #include "filigree/io/cursor.hpp"
 #include "filigree/io/utf8.hpp"
@@ -142,12 +142,12 @@ inline void read_zip_local(const Bytes& file, std::string_view name, std::uint64
 ///
 /// Throws     Error if directory and local headers disagree, two entries share bytes or a name, a name is not UTF-8, or
 ///            anything is encrypted or packed other than by deflate
-inline std::vector<ZipEntry> read_zip(const Bytes& file, std::string_view name) {
+inline List<ZipEntry> read_zip(const Bytes& file, std::string_view name) {
   const ZipDirectory directory = read_zip_end(file, name);
   const auto end = static_cast<std::size_t>(directory.begin + directory.size);
   const Bytes head = file.part(0, end);
   Cursor cursor(head, name, static_cast<std::size_t>(directory.begin));
-  std::vector<ZipEntry> entries;
+  List<ZipEntry> entries;
   for (std::uint64_t i = 0; i < directory.count; ++i) {
     ZipEntry entry;
     cursor.expect(zip_central, "the mark of an entry in the directory");
@@ -184,11 +184,11 @@ inline std::vector<ZipEntry> read_zip(const Bytes& file, std::string_view name) 
   cursor.require(cursor.left() == 0, "the directory must end after ", directory.count, " entries, ", cursor.left(),
                  " bytes follow");
 
-  std::vector<const ZipEntry*> order;
+  List<const ZipEntry*> order;
   order.reserve(entries.size());
   for (const ZipEntry& entry : entries) order.push_back(&entry);
   std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) { return a->header < b->header; });
-  for (std::size_t i = 1; i < order.size(); ++i) {
+  for (Eigen::Index i = 1; i < order.size(); ++i) {
     const auto last = static_cast<std::uint64_t>(order[i - 1]->bytes.data() - file.data()) + order[i - 1]->packed;
     require(last <= order[i]->header, name, ": ", in_quotes(order[i - 1]->name), " and ", in_quotes(order[i]->name),
             " share bytes from ", order[i]->header, " on");

@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <string>
 #include <utility>
-#include <vector>
 
+#include "filigree/core/list.hpp"
 #include "filigree/io/zip.hpp"
 
 namespace filigree::detail {
@@ -19,7 +19,7 @@ class ZipWriter {
   explicit ZipWriter(std::uint64_t largest = (1ULL << 31) - 1) : largest_(largest) {}
 
   /// The packed bytes come in pieces.
-  void add(const ZipEntry& entry, const std::vector<Bytes>& packed) {
+  void add(const ZipEntry& entry, const List<Bytes>& packed) {
     Record local;
     local.put(zip_local).put(version).put(entry.flags).put(entry.method).put(time).put(date).put(entry.crc);
     local.put(zip64_mark<std::uint32_t>).put(zip64_mark<std::uint32_t>);
@@ -33,7 +33,7 @@ class ZipWriter {
   }
 
   /// All pieces of the archive.
-  std::vector<Bytes> finish() && {
+  List<Bytes> finish() && {
     const std::uint64_t begin = place_;
     for (const ZipEntry& entry : entries_) write(Bytes::copy(central(entry)));
     write(Bytes::copy(end(begin, place_ - begin)));
@@ -82,7 +82,8 @@ class ZipWriter {
   }
 
   [[nodiscard]] std::string end(std::uint64_t begin, std::uint64_t size) const {
-    const std::uint64_t count = entries_.size(), place = begin + size;
+    const auto count = static_cast<std::uint64_t>(entries_.size());
+    const std::uint64_t place = begin + size;
     Record record;
     if (count > zip64_mark<std::uint16_t> || begin > largest_ || size > largest_) {
       record.put(zip64_end)
@@ -102,8 +103,8 @@ class ZipWriter {
   }
 
   std::uint64_t largest_, place_ = 0;
-  std::vector<ZipEntry> entries_;
-  std::vector<Bytes> pieces_;
+  List<ZipEntry> entries_;
+  List<Bytes> pieces_;
 };
 
 }  // namespace filigree::detail

@@ -191,7 +191,7 @@ class Step<T, S> {
     WorkerScratch& scratch = session.scratch(0);
     const RowList<S>& list =
         of_all_.choose(stage, in, grid_, [&](Index i) -> Row<S> { return row_of(in, i, scratch); });
-    const auto begin = [&](Index i) { return list.start[static_cast<std::size_t>(i)]; };
+    const auto begin = [&](Index i) { return list.start[i]; };
     Index most = 0;
     for (Index i = 0; i < in.n; ++i) most = (std::max)(most, begin(i + 1) - begin(i));
     memory_.hold(in.n, most);

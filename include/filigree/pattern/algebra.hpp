@@ -29,16 +29,16 @@ struct And {
     return (std::min)(detail::alike_until(a, p, grid), detail::alike_until(b, p, grid));
   }
   void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
-    const std::size_t mark = out.size();
+    const Index mark = out.size();
     detail::covers(a, p0, p1, grid, out);
-    const std::size_t middle = out.size();
+    const Index middle = out.size();
     detail::covers(b, p0, p1, grid, out);
     out.intersect(mark, middle);
   }
   void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const {
-    const std::size_t mark = out.size();
+    const Index mark = out.size();
     detail::contains(a, p0, p1, grid, out);
-    const std::size_t middle = out.size();
+    const Index middle = out.size();
     detail::contains(b, p0, p1, grid, out);
     out.intersect(mark, middle);
   }
@@ -70,16 +70,16 @@ struct Or {
     return (std::min)(detail::alike_until(a, p, grid), detail::alike_until(b, p, grid));
   }
   void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
-    const std::size_t mark = out.size();
+    const Index mark = out.size();
     detail::covers(a, p0, p1, grid, out);
-    const std::size_t middle = out.size();
+    const Index middle = out.size();
     detail::covers(b, p0, p1, grid, out);
     out.unite(mark, middle);
   }
   void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const {
-    const std::size_t mark = out.size();
+    const Index mark = out.size();
     detail::contains(a, p0, p1, grid, out);
-    const std::size_t middle = out.size();
+    const Index middle = out.size();
     detail::contains(b, p0, p1, grid, out);
     out.unite(mark, middle);
   }
@@ -105,12 +105,12 @@ struct Not {
   bool keeps(Index p, Index j, const Grid& grid) const { return !detail::keeps(a, p, j, grid); }
   Index alike_until(Index p, const Grid& grid) const { return detail::alike_until(a, p, grid); }
   void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
-    const std::size_t mark = out.size();
+    const Index mark = out.size();
     detail::contains(a, p0, p1, grid, out);
     out.complement(mark, grid);
   }
   void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const {
-    const std::size_t mark = out.size();
+    const Index mark = out.size();
     detail::covers(a, p0, p1, grid, out);
     out.complement(mark, grid);
   }

@@ -44,10 +44,10 @@ class AllOf {
   /// What all lists that add() adds have in common.
   template <class Add>
   void meet(const Grid& grid, Ranges& out, Add&& add) const {
-    const std::size_t mark = out.size();
+    const Index mark = out.size();
     out.add(grid.key_at, grid.key_end());
     each([&](const auto& pattern) {
-      const std::size_t middle = out.size();
+      const Index middle = out.size();
       add(pattern);
       out.intersect(mark, middle);
     });

@@ -53,7 +53,7 @@ struct Blocks {
   template <class List>
   void spread(Index p0, Index p1, const Grid& grid, Ranges& out, List&& list) const {
     if (p0 >= p1 || grid.m == 0) return;
-    const std::size_t mark = out.size();
+    const Index mark = out.size();
     list(block(p0), block(p1 - 1) + 1, blocks_of(grid));
     out.scale(mark, b, grid);
   }

@@ -40,9 +40,9 @@ struct Given {
   void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const {
     if constexpr (by_row) {
       if (p0 < grid.query_at || p1 > grid.query_at + grid.n) return;
-      const std::size_t mark = out.size();
+      const Index mark = out.size();
       for (Index p = p0; p < p1; ++p) {
-        const std::size_t middle = out.size();
+        const Index middle = out.size();
         add_runs(p, 1, grid, out);
         if (p > p0) out.intersect(mark, middle);
         if (out.size() == mark) return;

@@ -95,7 +95,7 @@ class Plan {
       const Index p0 = grid.query_at + r, p1 = (std::min)(p0 + size, grid.query_at + grid.n);
       detail::plan_rows(*this, p0, p1, grid, sight);
       // A group that reaches beyond the tile makes it look looser than it is.
-      const std::size_t mark = sight.covers.size();
+      const Index mark = sight.covers.size();
       detail::covers(planned_->pattern, p0, p1, grid, sight.covers);
       sight.covers.intersect(0, mark);
       detail::contains(planned_->pattern, p0, p1, grid, sight.contains);
@@ -137,7 +137,7 @@ class Plan {
   /// Kernels take 6 queries at a time, or 4. A query that is dear to ask gets lists of its own.
   static constexpr Index step = asks_dearly ? 1 : 6;
   /// Longer lists are made anew each time, unless that is dear. So a plan has at most some 90 bytes for each query.
-  static constexpr std::size_t longest = 64;
+  static constexpr Index longest = 64;
 
   static void fill(const P& pattern, const Grid& grid, detail::PlannedRanges& lists) {
     detail::Sight sight;

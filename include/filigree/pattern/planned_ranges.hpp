@@ -4,10 +4,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <utility>
-#include <vector>
 
+#include "filigree/core/list.hpp"
 #include "filigree/pipe/ranges.hpp"
 
 namespace filigree::detail {
@@ -29,9 +28,9 @@ class PlannedRanges {
 
   /// Adds the queries from `row` on; `alike` says that all of them keep the same keys.
   void append(Index row, bool alike, const Sight& sight, const Grid& grid) {
-    const std::size_t at = columns_.size();
+    const Index at = columns_.size();
     push(sight.covers, grid);
-    const std::size_t middle = columns_.size();
+    const Index middle = columns_.size();
     push(sight.contains, grid);
     Group group{.at = at,
                 .covers = static_cast<std::uint32_t>(middle - at),
@@ -48,11 +47,12 @@ class PlannedRanges {
   }
 
   void shrink() {
-    std::vector<Group>(groups_).swap(groups_);
-    std::vector<Columns>(columns_).swap(columns_);
+    groups_.shrink_to_fit();
+    columns_.shrink_to_fit();
   }
   [[nodiscard]] std::size_t bytes() const {
-    return groups_.capacity() * sizeof(Group) + columns_.capacity() * sizeof(Columns);
+    return static_cast<std::size_t>(groups_.capacity()) * sizeof(Group) +
+           static_cast<std::size_t>(columns_.capacity()) * sizeof(Columns);
   }
 
   /// Adds the keys outside of which the queries of rows [first, last) keep nothing. Returns false and adds nothing if
@@ -62,7 +62,7 @@ class PlannedRanges {
     if (begin == end) return false;
     // Range k of one group mostly overlaps range k of the next: these are joined on the way.
     bool more = true;
-    for (std::size_t k = 0; more; ++k) {
+    for (Index k = 0; more; ++k) {
       more = false;
       Columns joined{0, 0};
       for (auto group = begin; group != end; ++group) {
@@ -85,9 +85,9 @@ class PlannedRanges {
   bool contains(Index first, Index last, const Grid& grid, Ranges& out) const {
     const auto [begin, end] = meeting(first, last, grid);
     if (begin == end) return false;
-    const std::size_t mark = out.size();
+    const Index mark = out.size();
     for (auto group = begin; group != end; ++group) {
-      const std::size_t middle = out.size();
+      const Index middle = out.size();
       for (const Columns& c : contains(*group)) out.add(grid.key_at + c.begin, grid.key_at + c.end);
       if (group != begin) out.intersect(mark, middle);
       if (out.size() == mark) break;
@@ -98,7 +98,7 @@ class PlannedRanges {
   enum class Seen { no, maybe, yes };
   /// Whether a query keeps a key, as far as is known.
   [[nodiscard]] Seen sees(Index row, Index column, const Grid& grid) const {
-    const auto has = [&](std::span<const Columns> sorted) {
+    const auto has = [&](Slice<Columns> sorted) {
       const auto next =
           std::partition_point(sorted.begin(), sorted.end(), [&](const Columns& c) { return c.end <= column; });
       return next != sorted.end() && next->begin <= column;
@@ -110,12 +110,12 @@ class PlannedRanges {
   /// Calls f(first, last, least, most) for each group: at least and at most so many keys for each query.
   template <class F>
   void each_group(const Grid& grid, F&& f) const {
-    const auto count = [](std::span<const Columns> list) {
+    const auto count = [](Slice<Columns> list) {
       Index sum = 0;
       for (const Columns& c : list) sum += c.end - c.begin;
       return sum;
     };
-    for (std::size_t g = 0; g < groups_.size(); ++g) {
+    for (Index g = 0; g < groups_.size(); ++g) {
       const Index first = groups_[g].row, last = g + 1 < groups_.size() ? Index(groups_[g + 1].row) : grid.n;
       f(first, last, count(contains(groups_[g])), groups_[g].open ? grid.m : count(covers(groups_[g])));
     }
@@ -123,7 +123,7 @@ class PlannedRanges {
 
  private:
   struct Group {
-    std::size_t at;              // its first range
+    Index at;                    // its first range
     std::uint32_t covers = 0;    // so many, and then
     std::uint32_t contains = 0;  // so many, unless exact
     Column row;                  // its first query
@@ -131,36 +131,34 @@ class PlannedRanges {
     bool exact = false;          // contains is covers, and stored once
     bool open = false;           // nothing is stored
   };
-  using Iterator = std::vector<Group>::const_iterator;
+  using Iterator = const Group*;
 
   void push(const Ranges& ranges, const Grid& grid) {
     for (const Range& r : ranges)
       columns_.push_back({static_cast<Column>(grid.column(r.begin)), static_cast<Column>(grid.column(r.end))});
   }
-  [[nodiscard]] std::span<const Columns> list(std::size_t at, std::size_t count) const {
-    return std::span(columns_).subspan(at, count);
+  [[nodiscard]] Slice<Columns> list(Index at, Index count) const {
+    return {columns_.begin() + at, columns_.begin() + at + count};
   }
-  [[nodiscard]] std::span<const Columns> covers(const Group& group) const { return list(group.at, group.covers); }
-  [[nodiscard]] std::span<const Columns> contains(const Group& group) const {
+  [[nodiscard]] Slice<Columns> covers(const Group& group) const { return list(group.at, group.covers); }
+  [[nodiscard]] Slice<Columns> contains(const Group& group) const {
     return group.exact ? covers(group) : list(group.at + group.covers, group.contains);
   }
 
-  static bool equal(std::span<const Columns> a, std::span<const Columns> b) {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end());
-  }
+  static bool equal(Slice<Columns> a, Slice<Columns> b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
   [[nodiscard]] bool same(const Group& a, const Group& b) const {
     return a.open == b.open && equal(covers(a), covers(b)) && equal(contains(a), contains(b));
   }
 
   /// The group of a row. It lies near its share of the rows, where most groups are of one size.
   [[nodiscard]] Iterator at(Index row, const Grid& grid) const {
-    const auto count = static_cast<Index>(groups_.size());
+    const Index count = groups_.size();
     Index low = row * count / grid.n, high = low + 1;
-    for (Index step = 1; low > 0 && groups_[static_cast<std::size_t>(low)].row > row; step *= 2) {
+    for (Index step = 1; low > 0 && groups_[low].row > row; step *= 2) {
       high = low;
       low = std::max<Index>(low - step, 0);
     }
-    for (Index step = 1; high < count && groups_[static_cast<std::size_t>(high)].row <= row; step *= 2) {
+    for (Index step = 1; high < count && groups_[high].row <= row; step *= 2) {
       low = high;
       high = (std::min)(high + step, count);
     }
@@ -177,8 +175,8 @@ class PlannedRanges {
     return {begin, end};
   }
 
-  std::vector<Group> groups_;
-  std::vector<Columns> columns_;
+  List<Group> groups_;
+  List<Columns> columns_;
 };
 
 }  // namespace filigree::detail

@@ -27,10 +27,10 @@ template <PatternStage P>
 void kept_ranges(const P& pattern, Index p, const Grid& grid, Ranges& out) {
   Ranges all;
   contains(pattern, p, p + 1, grid, all);
-  const std::size_t mark = out.size();
+  const Index mark = out.size();
   covers(pattern, p, p + 1, grid, out);
-  const std::size_t end = out.size();
-  for (std::size_t i = mark; i < end; ++i) {
+  const Index end = out.size();
+  for (Index i = mark; i < end; ++i) {
     const Range may = out.begin()[i];
     Index j = may.begin;
     const auto ask = [&](Index last) {
@@ -65,7 +65,7 @@ struct Random {
     return !kept.meeting(j, j + 1).empty();
   }
   void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
-    const std::size_t mark = out.size();
+    const Index mark = out.size();
     for (Index p = p0; p < p1; ++p) draw(p, grid, out);
     out.normalize(mark, grid);
   }

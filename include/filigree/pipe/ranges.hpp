@@ -3,9 +3,8 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <span>
-#include <vector>
 
+#include "filigree/core/list.hpp"
 #include "filigree/pipe/row.hpp"
 
 namespace filigree {
@@ -25,30 +24,26 @@ class Ranges {
     if (begin < end) list_.push_back({begin, end});
   }
 
-  [[nodiscard]] std::size_t size() const { return list_.size(); }
-  [[nodiscard]] const Range* begin() const { return list_.data(); }
-  [[nodiscard]] const Range* end() const { return list_.data() + list_.size(); }
+  [[nodiscard]] Index size() const { return list_.size(); }
+  [[nodiscard]] const Range* begin() const { return list_.begin(); }
+  [[nodiscard]] const Range* end() const { return list_.end(); }
   void clear() { list_.clear(); }
   /// Adds the ranges of another list from number `first` on.
-  void append(const Ranges& other, std::size_t first) {
-    const std::size_t before = size();
-    list_.resize(before + other.size() - first);
-    std::copy(other.begin() + first, other.end(), list_.data() + before);
-  }
-  void reserve(std::size_t count) { list_.reserve(count); }
+  void append(const Ranges& other, Index first) { list_.append(other.begin() + first, other.end()); }
+  void reserve(Index count) { list_.reserve(count); }
 
   /// The ranges of a normalised list that have a key in [begin, end).
-  [[nodiscard]] std::span<const Range> meeting(Index begin, Index end) const {
+  [[nodiscard]] detail::Slice<Range> meeting(Index begin, Index end) const {
     const auto first = std::partition_point(list_.begin(), list_.end(), [&](const Range& r) { return r.end <= begin; });
     const auto last = std::partition_point(first, list_.end(), [&](const Range& r) { return r.begin < end; });
     return {first, last};
   }
 
   /// Sorts, joins and clips what was added since `mark` (a size()) to the keys of the grid.
-  void normalize(std::size_t mark, const Grid& grid) {
+  void normalize(Index mark, const Grid& grid) {
     bool normal = true, sorted = true;
     Index before = grid.key_at - 1;
-    for (std::size_t i = mark; i < list_.size(); ++i) {
+    for (Index i = mark; i < list_.size(); ++i) {
       const Range& r = list_[i];
       normal &= r.begin > before && r.begin < r.end;
       sorted &= i == mark || r.begin >= list_[i - 1].begin;
@@ -56,10 +51,9 @@ class Ranges {
     }
     if (normal && (list_.size() == mark || before <= grid.key_end())) return;
     if (!sorted)
-      std::sort(list_.begin() + static_cast<std::ptrdiff_t>(mark), list_.end(),
-                [](const Range& a, const Range& b) { return a.begin < b.begin; });
-    std::size_t out = mark;
-    for (std::size_t i = mark; i < list_.size(); ++i) {
+      std::sort(list_.begin() + mark, list_.end(), [](const Range& a, const Range& b) { return a.begin < b.begin; });
+    Index out = mark;
+    for (Index i = mark; i < list_.size(); ++i) {
       const Range r{(std::max)(list_[i].begin, grid.key_at), (std::min)(list_[i].end, grid.key_end())};
       if (r.begin >= r.end) continue;
       if (out > mark && list_[out - 1].end >= r.begin)
@@ -71,9 +65,9 @@ class Ranges {
   }
 
   /// Replaces the normalised lists [mark, middle) and [middle, size()) by what is in both.
-  void intersect(std::size_t mark, std::size_t middle) {
-    const std::size_t end = list_.size();
-    for (std::size_t a = mark, b = middle; a < middle && b < end;) {
+  void intersect(Index mark, Index middle) {
+    const Index end = list_.size();
+    for (Index a = mark, b = middle; a < middle && b < end;) {
       const Range r{(std::max)(list_[a].begin, list_[b].begin), (std::min)(list_[a].end, list_[b].end)};
       const bool a_ends = list_[a].end < list_[b].end;
       if (r.begin < r.end) list_.push_back(r);
@@ -83,10 +77,10 @@ class Ranges {
   }
 
   /// Replaces the normalised lists [mark, middle) and [middle, size()) by what is in either.
-  void unite(std::size_t mark, std::size_t middle) {
-    const std::size_t end = list_.size();
+  void unite(Index mark, Index middle) {
+    const Index end = list_.size();
     if (middle == end || middle == mark) return;
-    for (std::size_t a = mark, b = middle; a < middle || b < end;) {
+    for (Index a = mark, b = middle; a < middle || b < end;) {
       const bool from_a = b == end || (a < middle && list_[a].begin < list_[b].begin);
       const Range r = list_[from_a ? a++ : b++];
       if (list_.size() > end && list_.back().end >= r.begin)
@@ -98,10 +92,10 @@ class Ranges {
   }
 
   /// Replaces the normalised list since `mark` by the keys of the grid that are not in it.
-  void complement(std::size_t mark, const Grid& grid) {
-    const std::size_t end = list_.size();
+  void complement(Index mark, const Grid& grid) {
+    const Index end = list_.size();
     Index from = grid.key_at;
-    for (std::size_t i = mark; i < end; ++i) {
+    for (Index i = mark; i < end; ++i) {
       const Range r = list_[i];
       add(from, r.begin);
       from = r.end;
@@ -111,29 +105,30 @@ class Ranges {
   }
 
   /// Replaces normalised ranges of blocks since `mark` by those of the keys of the grid, b to a block.
-  void scale(std::size_t mark, Index b, const Grid& grid) {
+  void scale(Index mark, Index b, const Grid& grid) {
     // Only a block that begins within the keys can begin at more than an Index holds divided by b.
     const auto at = [&](Index block) {
       if (block > (grid.key_end() - 1) / b) return grid.key_end();
       return block * b;
     };
-    for (std::size_t i = mark; i < list_.size(); ++i) list_[i] = {at(list_[i].begin), at(list_[i].end)};
+    for (Index i = mark; i < list_.size(); ++i) list_[i] = {at(list_[i].begin), at(list_[i].end)};
     normalize(mark, grid);
   }
 
   /// Replaces each range since `mark` by f(range).
   template <class F>
-  void transform(std::size_t mark, F&& f) {
-    for (std::size_t i = mark; i < list_.size(); ++i) list_[i] = f(list_[i]);
+  void transform(Index mark, F&& f) {
+    for (Index i = mark; i < list_.size(); ++i) list_[i] = f(list_[i]);
   }
 
   /// Takes out the ranges [first, last) of the list.
-  void drop(std::size_t first, std::size_t last) {
-    list_.erase(list_.begin() + static_cast<std::ptrdiff_t>(first), list_.begin() + static_cast<std::ptrdiff_t>(last));
+  void drop(Index first, Index last) {
+    std::copy(list_.begin() + last, list_.end(), list_.begin() + first);
+    list_.resize(list_.size() - (last - first));
   }
 
  private:
-  std::vector<Range> list_;
+  detail::List<Range> list_;
 };
 
 namespace detail {
@@ -146,7 +141,7 @@ struct Sight {
     covers.clear();
     contains.clear();
   }
-  void reserve(std::size_t count) {
+  void reserve(Index count) {
     covers.reserve(count);
     contains.reserve(count);
   }
@@ -158,7 +153,7 @@ struct Piece {
   bool all;
 };
 /// Ascending, apart; columns in no piece are seen by nobody.
-using Pieces = std::vector<Piece>;
+using Pieces = List<Piece>;
 
 /// The pieces of a sight, whose lists are normalised.
 inline void cut(const Sight& sight, const Grid& grid, Pieces& out) {
@@ -183,7 +178,7 @@ inline void cut(const Sight& sight, const Grid& grid, Pieces& out) {
 }
 
 /// The pieces that have a column in [c0, c1).
-inline std::span<const Piece> meeting(const Pieces& pieces, Index c0, Index c1) {
+inline Slice<Piece> meeting(const Pieces& pieces, Index c0, Index c1) {
   const auto first = std::partition_point(pieces.begin(), pieces.end(), [&](const Piece& p) { return p.end <= c0; });
   auto last = first;
   while (last != pieces.end() && last->begin < c1) ++last;
@@ -193,7 +188,7 @@ inline std::span<const Piece> meeting(const Pieces& pieces, Index c0, Index c1) 
 /// Adds the keys outside of which queries p0 <= p < p1 keep nothing; everything for a pattern that does not say.
 template <class P>
 void covers(const P& pattern, Index p0, Index p1, const Grid& grid, Ranges& out) {
-  const std::size_t mark = out.size();
+  const Index mark = out.size();
   if constexpr (requires { pattern.covers(p0, p1, grid, out); })
     pattern.covers(p0, p1, grid, out);
   else
@@ -204,7 +199,7 @@ void covers(const P& pattern, Index p0, Index p1, const Grid& grid, Ranges& out)
 /// Adds the keys inside which every query p0 <= p < p1 keeps everything; nothing for a pattern that does not say.
 template <class P>
 void contains(const P& pattern, Index p0, Index p1, const Grid& grid, Ranges& out) {
-  const std::size_t mark = out.size();
+  const Index mark = out.size();
   if constexpr (requires { pattern.contains(p0, p1, grid, out); }) pattern.contains(p0, p1, grid, out);
   out.normalize(mark, grid);
 }

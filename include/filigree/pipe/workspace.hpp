@@ -5,14 +5,13 @@
 #include <atomic>
 #include <bit>
 #include <cstddef>
-#include <memory>
 #include <utility>
-#include <vector>
 
 #include "filigree/core/ahead.hpp"
 #include "filigree/core/cache.hpp"
 #include "filigree/core/check.hpp"
 #include "filigree/core/executor.hpp"
+#include "filigree/core/list.hpp"
 #include "filigree/pipe/ranges.hpp"
 #include "filigree/pipe/row.hpp"
 
@@ -33,20 +32,20 @@ class Ring {
   template <class T>
   void start(Index places, Index size) {
     memory_.get<T>(places * size);
-    holds_.assign(static_cast<std::size_t>(places), Index(-1));
+    holds_.assign(places, Index(-1));
   }
   template <class T>
   T* place(Index i, Index size) {
     return memory_.get<T>(0) + index(i) * size;
   }
   /// Whether thing i has to be put in its place, where it is taken to be from now on.
-  bool misses(Index i) { return std::exchange(holds_[static_cast<std::size_t>(index(i))], i) != i; }
+  bool misses(Index i) { return std::exchange(holds_[index(i)], i) != i; }
 
  private:
-  [[nodiscard]] Index index(Index i) const { return i & (static_cast<Index>(holds_.size()) - 1); }
+  [[nodiscard]] Index index(Index i) const { return i & (holds_.size() - 1); }
 
   Buffer memory_;
-  std::vector<Index> holds_;
+  List<Index> holds_;
 };
 
 /// What one worker needs while it evaluates a block of rows.
@@ -62,12 +61,12 @@ struct WorkerScratch {
   Sight sight;           // of the queries that are being planned
   Pieces block, before;  // of a block of queries, and of the one that was computed before it
   Ahead ahead;
-  std::vector<Pieces> groups;  // of a few of them each
-  std::vector<Pieces> rows;    // of each of them
-  std::vector<kernel::Segment> segments;
+  List<Pieces> groups;  // of a few of them each
+  List<Pieces> rows;    // of each of them
+  List<kernel::Segment> segments;
   bool alike = false;  // all queries of the block see the same keys
   bool groups_planned = false;
-  std::vector<char> rows_planned;  // for each group
+  List<char> rows_planned;  // for each group
 };
 
 class Session;
@@ -87,8 +86,8 @@ class Workspace {
  private:
   friend class detail::Session;
   detail::Buffer keys_, values_;
-  std::vector<std::unique_ptr<detail::Buffer>> more_;
-  std::vector<std::unique_ptr<detail::WorkerScratch>> workers_;
+  detail::StableList<detail::Buffer> more_;
+  detail::StableList<detail::WorkerScratch> workers_;
   std::atomic<bool> busy_{false};
 };
 
@@ -107,8 +106,7 @@ class Session {
       : executor_(execution.executor), workspace_(execution.workspace != nullptr ? *execution.workspace : own_) {
     require(!workspace_.busy_.exchange(true, std::memory_order_acquire),
             "A.with(workspace): the workspace is in use by another evaluation; give each its own");
-    const auto workers = static_cast<std::size_t>(executor_.concurrency());
-    while (workspace_.workers_.size() < workers) workspace_.workers_.push_back(std::make_unique<WorkerScratch>());
+    while (workspace_.workers_.size() < executor_.concurrency()) workspace_.workers_.grow();
   }
   ~Session() { workspace_.busy_.store(false, std::memory_order_release); }
   Session(const Session&) = delete;
@@ -121,18 +119,16 @@ class Session {
   [[nodiscard]] Buffer& values() const { return workspace_.values_; }
   /// Memory of an engine, which keeps it for the evaluation. Engines ask in the same order each time.
   [[nodiscard]] Buffer& memory() const {
-    if (taken_ == workspace_.more_.size()) workspace_.more_.push_back(std::make_unique<Buffer>());
-    return *workspace_.more_[taken_++];
+    if (taken_ == workspace_.more_.size()) workspace_.more_.grow();
+    return workspace_.more_[taken_++];
   }
-  [[nodiscard]] WorkerScratch& scratch(Index worker) const {
-    return *workspace_.workers_[static_cast<std::size_t>(worker)];
-  }
+  [[nodiscard]] WorkerScratch& scratch(Index worker) const { return workspace_.workers_[worker]; }
 
  private:
   ExecutorRef executor_;
   Workspace own_;
   Workspace& workspace_;
-  mutable std::size_t taken_ = 0;  // of what memory() has given
+  mutable Index taken_ = 0;  // of what memory() has given
 };
 
 }  // namespace detail

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <Eigen/Core>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <initializer_list>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+namespace filigree::detail {
+
+/// A growable array whose sizes and subscripts are Eigen::Index: what std::vector is, at an eighth of its compile time.
+template <class T>
+class List {
+ public:
+  using Index = Eigen::Index;
+
+  List() = default;
+  explicit List(Index size, const T& value = T()) { resize(size, value); }
+  List(std::initializer_list<T> values) { append(values.begin(), values.end()); }
+  List(const List& other) { append(other.begin(), other.end()); }
+  List(List&& other) noexcept { swap(other); }
+  List& operator=(const List& other) {
+    if (this == &other) return *this;
+    clear();
+    append(other.begin(), other.end());
+    return *this;
+  }
+  List& operator=(List&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  ~List() {
+    clear();
+    ::operator delete(data_);
+  }
+
+  [[nodiscard]] Index size() const { return size_; }
+  [[nodiscard]] Index capacity() const { return capacity_; }
+  [[nodiscard]] bool empty() const { return size_ == 0; }
+  [[nodiscard]] T* data() { return data_; }
+  [[nodiscard]] const T* data() const { return data_; }
+  [[nodiscard]] T* begin() { return data_; }
+  [[nodiscard]] const T* begin() const { return data_; }
+  [[nodiscard]] T* end() { return data_ + size_; }
+  [[nodiscard]] const T* end() const { return data_ + size_; }
+  [[nodiscard]] T& back() { return data_[size_ - 1]; }
+  T& operator[](Index i) { return data_[i]; }
+  const T& operator[](Index i) const { return data_[i]; }
+
+  void reserve(Index capacity) {
+    if (capacity > capacity_) move_to(capacity);
+  }
+  void push_back(T value) {
+    if (size_ == capacity_) move_to((std::max)(2 * capacity_, Index(8)));
+    ::new (static_cast<void*>(data_ + size_)) T(std::move(value));
+    ++size_;
+  }
+  /// [first, last) must not lie in this list.
+  void append(const T* first, const T* last) {
+    const Index count = last - first;
+    if (size_ + count > capacity_) move_to((std::max)(2 * capacity_, size_ + count));
+    for (; first != last; ++first, ++size_) ::new (static_cast<void*>(data_ + size_)) T(*first);
+  }
+  void resize(Index size) {
+    cut(size);
+    reserve(size);
+    for (; size_ < size; ++size_) ::new (static_cast<void*>(data_ + size_)) T();
+  }
+  void resize(Index size, const T& value) {
+    cut(size);
+    reserve(size);
+    for (; size_ < size; ++size_) ::new (static_cast<void*>(data_ + size_)) T(value);
+  }
+  void assign(Index size, const T& value) {
+    clear();
+    resize(size, value);
+  }
+  void clear() { cut(0); }
+  void shrink_to_fit() {
+    if (size_ < capacity_) move_to(size_);
+  }
+  void swap(List& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    std::swap(capacity_, other.capacity_);
+  }
+
+ private:
+  /// Keeps the first entries at most.
+  void cut(Index size) {
+    if constexpr (std::is_trivially_destructible_v<T>)
+      size_ = (std::min)(size_, size);
+    else
+      while (size_ > size) data_[--size_].~T();
+  }
+  void move_to(Index capacity) {
+    T* const to = static_cast<T*>(::operator new(static_cast<std::size_t>(capacity) * sizeof(T)));
+    if constexpr (std::is_trivially_copyable_v<T>) {
+      if (size_ > 0) std::memcpy(static_cast<void*>(to), data_, static_cast<std::size_t>(size_) * sizeof(T));
+    } else {
+      for (Index i = 0; i < size_; ++i) {
+        ::new (static_cast<void*>(to + i)) T(std::move(data_[i]));
+        data_[i].~T();
+      }
+    }
+    ::operator delete(data_);
+    data_ = to;
+    capacity_ = capacity;
+  }
+
+  T* data_ = nullptr;
+  Index size_ = 0, capacity_ = 0;
+};
+
+/// A list that grows by one at a time, whose entries stay where they are. T() makes one.
+template <class T>
+class StableList {
+ public:
+  StableList() = default;
+  StableList(const StableList&) = delete;
+  StableList& operator=(const StableList&) = delete;
+  ~StableList() {
+    for (const T* entry : entries_) delete entry;
+  }
+
+  [[nodiscard]] Eigen::Index size() const { return entries_.size(); }
+  T& operator[](Eigen::Index i) const { return *entries_[i]; }
+  void grow() {
+    if (entries_.size() == entries_.capacity()) entries_.reserve(2 * entries_.size() + 8);
+    entries_.push_back(new T());
+  }
+
+ private:
+  List<T*> entries_;
+};
+
+/// Some neighbours in a list, which must stay as it is.
+template <class T>
+struct Slice {
+  const T *first = nullptr, *last = nullptr;
+
+  [[nodiscard]] const T* begin() const { return first; }
+  [[nodiscard]] const T* end() const { return last; }
+  [[nodiscard]] bool empty() const { return first == last; }
+  [[nodiscard]] Eigen::Index size() const { return last - first; }
+  const T& operator[](Eigen::Index i) const { return first[i]; }
+  [[nodiscard]] const T& back() const { return last[-1]; }
+};
+
+}  // namespace filigree::detail
