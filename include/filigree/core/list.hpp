@@ -98,10 +98,13 @@ class List {
     else
       while (size_ > size) data_[--size_].~T();
   }
+  static std::size_t bytes(Index count) {
+    return static_cast<std::size_t>(count) * sizeof(T);  // NOLINT(bugprone-sizeof-expression): T may be a pointer
+  }
   void move_to(Index capacity) {
-    T* const to = static_cast<T*>(::operator new(static_cast<std::size_t>(capacity) * sizeof(T)));
+    T* const to = static_cast<T*>(::operator new(bytes(capacity)));
     if constexpr (std::is_trivially_copyable_v<T>) {
-      if (size_ > 0) std::memcpy(static_cast<void*>(to), data_, static_cast<std::size_t>(size_) * sizeof(T));
+      if (size_ > 0) std::memcpy(static_cast<void*>(to), data_, bytes(size_));
     } else {
       for (Index i = 0; i < size_; ++i) {
         ::new (static_cast<void*>(to + i)) T(std::move(data_[i]));
