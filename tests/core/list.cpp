@@ -21,7 +21,7 @@ std::vector<T> vector_of(const List<T>& list) {
 struct Counted {
   static inline int living = 0;
   int value;
-  explicit Counted(int value = 7) : value(value) { ++living; }
+  explicit Counted(int number = 7) : value(number) { ++living; }
   Counted(const Counted& other) : value(other.value) { ++living; }
   Counted(Counted&& other) noexcept : value(std::exchange(other.value, -1)) { ++living; }
   Counted& operator=(const Counted&) = default;

@@ -139,7 +139,7 @@ TEMPLATE_TEST_CASE("scores that are large, and weights that vanish", "", float, 
   Matrix<S> q(1, 1), k(200, 1), v(200, 1);
   q << S(1);
   for (Index j = 0; j < 200; ++j) {
-    k(j, 0) = static_cast<S>(j < 100 ? -1e30 : j * 1e4);
+    k(j, 0) = static_cast<S>(j < 100 ? -1e30 : static_cast<double>(j) * 1e4);
     v(j, 0) = static_cast<S>(j);
   }
   const Matrix<S> out = (fg::scores(q, k, 1.0) | fg::softmax()) * v;  // the last key has all the weight

@@ -31,9 +31,10 @@ auto selected(const A& a) {
     auto& list = rows[static_cast<std::size_t>(row.index - a.first_row())];
     list.reserve(static_cast<std::size_t>(row.count));
     for (Index e = 0; e < row.count; ++e) list.emplace_back(row.columns[e], row.values[e]);
-    std::stable_sort(list.begin(), list.end(), [](const auto& x, const auto& y) {
+    std::sort(list.begin(), list.end(), [](const auto& x, const auto& y) {
       const bool x_nan = x.second != x.second, y_nan = y.second != y.second;
-      return x_nan != y_nan ? x_nan : x.second > y.second;
+      if (x_nan != y_nan) return x_nan;
+      return x.second > y.second || (!(y.second > x.second) && x.first < y.first);
     });
   });
   std::size_t k = 0;

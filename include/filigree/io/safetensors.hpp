@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -52,13 +53,16 @@ inline Safetensors parse_safetensors(const Bytes& bytes, const std::string& name
   detail::require(text.starts_with('{'), name, ": byte ", begin, ": the header must begin with {");
   detail::SafetensorsHeader header(text, begin, name);
 
-  auto& entries = header.tensors;
-  std::stable_sort(entries.begin(), entries.end(),
-                   [](const auto& a, const auto& b) { return std::pair(a.begin, a.end) < std::pair(b.begin, b.end); });
+  std::vector<detail::TensorEntry*> entries;  // as they lie in the file; those of no bytes in the order of the header
+  for (detail::TensorEntry& entry : header.tensors) entries.push_back(&entry);
+  std::sort(entries.begin(), entries.end(), [](const auto* a, const auto* b) {
+    return std::tuple(a->begin, a->end, a) < std::tuple(b->begin, b->end, b);
+  });
   const Bytes data = bytes.part(cursor.at(), cursor.left());
   Safetensors result{.tensors = Arrays(name), .metadata = std::move(header.metadata)};
   std::uint64_t place = 0;
-  for (detail::TensorEntry& entry : entries) {
+  for (detail::TensorEntry* const next : entries) {
+    detail::TensorEntry& entry = *next;
     const std::string inner = name + ": " + detail::in_quotes(entry.name);
     detail::require(entry.begin == place, inner, ": must begin at ", place,
                     ", where the one before it ends, begins at ", entry.begin);
