@@ -115,6 +115,24 @@ TEST_CASE("entries that are no plain bytes are moved and destroyed") {
   CHECK(texts[0][14].ends_with("28"));
 }
 
+TEST_CASE("nothing leaks when an entry cannot be copied") {
+  struct Fragile : Counted {
+    Fragile() = default;
+    Fragile(const Fragile& other) : Counted(other) {
+      if (living > 7) throw 1;
+    }
+    Fragile(Fragile&&) = default;
+  };
+  {
+    List<Fragile> list(1);
+    for (int i = 0; i < 4; ++i) list.push_back(Fragile());
+    CHECK_THROWS_AS(List<Fragile>(list), int);
+    CHECK_THROWS_AS(List<Fragile>(9, list[0]), int);
+    CHECK(Counted::living == 5);
+  }
+  CHECK(Counted::living == 0);
+}
+
 TEST_CASE("entries of a stable list stay where they are") {
   {
     StableList<Counted> list;

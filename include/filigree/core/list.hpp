@@ -20,9 +20,10 @@ class List {
   using Index = Eigen::Index;
 
   List() = default;
-  explicit List(Index size, const T& value = T()) { resize(size, value); }
-  List(std::initializer_list<T> values) { append(values.begin(), values.end()); }
-  List(const List& other) { append(other.begin(), other.end()); }
+  // A list that exists is destroyed when an entry cannot be copied: nothing leaks.
+  explicit List(Index size, const T& value = T()) : List() { resize(size, value); }
+  List(std::initializer_list<T> values) : List() { append(values.begin(), values.end()); }
+  List(const List& other) : List() { append(other.begin(), other.end()); }
   List(List&& other) noexcept { swap(other); }
   List& operator=(const List& other) {
     if (this == &other) return *this;
