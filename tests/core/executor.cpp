@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cfenv>
 #include <chrono>
 #include <cmath>
 #include <cstddef>
@@ -134,6 +135,8 @@ TEST_CASE("a pool has the number of threads that it was given and uses all of th
   CHECK(fg::thread_pool().concurrency() == std::max(1, static_cast<int>(std::thread::hardware_concurrency())));
   CHECK_THROWS_WITH(fg::thread_pool(0), "filigree: thread_pool(threads): threads must be at least 1, got 0");
   CHECK_THROWS_AS(fg::thread_pool(-1), fg::Error);
+  CHECK_THROWS_WITH(fg::thread_pool(Index(1) << 62),
+                    "filigree: thread_pool(threads): threads must be at most 65536, got 4611686018427387904");
 
   fg::thread_pool pool(3);
   std::atomic<int> present{0};
@@ -289,6 +292,74 @@ TEST_CASE("the results have the same bits for any executor") {
           [&](Index task, Index) { results[static_cast<std::size_t>(task)] = busy(task); });
     CHECK(results == truth);
   }
+}
+
+namespace {
+
+/// A user's executor: threads that are as old as it is, one for each task.
+struct OldThreads {
+  void run(Index tasks, fg::TaskRef f) {
+    std::vector<std::thread> threads;
+    std::atomic<bool> start{false};
+    const int rounding = std::fegetround();
+    std::fesetround(FE_TONEAREST);  // which the threads inherit
+    for (Index task = 0; task < tasks; ++task)
+      threads.emplace_back([&, task] {
+        while (!start) std::this_thread::yield();
+        f(task, task);
+      });
+    std::fesetround(rounding);
+    start = true;
+    for (std::thread& thread : threads) thread.join();
+  }
+  [[nodiscard]] Index concurrency() const { return 8; }
+};
+
+// Out of line, on numbers that the compiler does not know.
+[[gnu::noinline]] double quotient(double a, double b) { return a / b; }
+
+}  // namespace
+
+TEST_CASE("tasks compute in the floating-point environment of the caller") {
+  Executors executors;
+  OldThreads old;
+  std::vector<fg::ExecutorRef> all = executors.all();
+  all.push_back(old);
+  for (fg::ExecutorRef e : all)
+    for (const int rounding : {FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO, FE_TONEAREST}) {
+      std::fesetround(rounding);
+      const double third = quotient(-1, 3);
+      std::array<double, 8> thirds{};
+      e.run(8, [&](Index task, Index) {
+        busy(task);
+        thirds[static_cast<std::size_t>(task)] = quotient(-1, 3);
+      });
+      const int after = std::fegetround();
+      std::fesetround(FE_TONEAREST);
+      CHECK(after == rounding);
+      CHECK(std::count(thirds.begin(), thirds.end(), third) == 8);
+    }
+#if defined(__SSE2__)
+  for (fg::ExecutorRef e : all) {
+    const unsigned before = __builtin_ia32_stmxcsr();
+    __builtin_ia32_ldmxcsr(before | 0x8000U);  // results below the smallest normal number become 0
+    std::array<double, 8> results{};
+    e.run(8, [&](Index task, Index) {
+      busy(task);
+      results[static_cast<std::size_t>(task)] = quotient(1e-308, 10);
+    });
+    __builtin_ia32_ldmxcsr(before);
+    CHECK(std::count(results.begin(), results.end(), 0.0) == 8);
+  }
+#endif
+}
+
+TEST_CASE("an executor that reports no workers has one") {
+  struct NoWorkers {
+    void run(Index tasks, fg::TaskRef f) const { fg::serial().run(tasks, f); }
+    [[nodiscard]] Index concurrency() const { return 0; }
+  } executor;
+  CHECK(fg::ExecutorRef(executor).concurrency() == 1);
 }
 
 TEST_CASE("nothing is allocated in run") {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstring>
+#include <limits>
 #include <new>
 #include <type_traits>
 #include <utility>
@@ -35,6 +36,8 @@ class Buffer {
   template <class T>
   T* grow(std::ptrdiff_t count, std::ptrdiff_t kept) {
     static_assert(std::is_trivially_copyable_v<T>);
+    constexpr auto most = (std::numeric_limits<std::ptrdiff_t>::max)() / static_cast<std::ptrdiff_t>(sizeof(T));
+    if (count < 0 || count > most) throw std::bad_array_new_length();
     const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(T);
     if (bytes > bytes_) {
       const std::size_t room = bytes > 2 * bytes_ || kept == 0 ? bytes : 2 * bytes_;

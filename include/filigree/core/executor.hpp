@@ -16,6 +16,7 @@
 #include <omp.h>
 #endif
 
+#include "filigree/core/float_environment.hpp"
 #include "filigree/core/threads.hpp"
 
 namespace filigree {
@@ -29,6 +30,9 @@ concept Task = std::is_object_v<std::remove_reference_t<F>> && !std::same_as<std
 }
 
 /// Refers to a callable f(task, worker). Nothing is copied or allocated; the callable must outlive the reference.
+///
+/// Each call runs in the floating-point environment of the thread that made the reference, whatever that of the calling
+/// thread is, so that results do not depend on which thread computes them.
 class TaskRef {
  public:
   template <detail::Task F>
@@ -38,11 +42,15 @@ class TaskRef {
           (*static_cast<std::remove_reference_t<F>*>(object))(task, worker);
         }) {}
 
-  void operator()(Eigen::Index task, Eigen::Index worker) const { call_(object_, task, worker); }
+  void operator()(Eigen::Index task, Eigen::Index worker) const {
+    const detail::FloatEnvironmentScope scope(environment_);
+    call_(object_, task, worker);
+  }
 
  private:
   void* object_;
   void (*call_)(void*, Eigen::Index, Eigen::Index);
+  detail::FloatEnvironment environment_;
 };
 
 /// Anything that runs tasks. e.run(tasks, f) calls f(task, worker) once for each task in 0..tasks-1 and returns when
@@ -75,11 +83,13 @@ class ExecutorRef;
 
 namespace detail {
 
-/// The executor that ExecutorRef() refers to, where it is not the serial one.
-inline constinit std::atomic<const ExecutorRef*> default_executor{nullptr};
+/// The executor that ExecutorRef() refers to, where it is not the serial one. It belongs to one module (a program or a
+/// shared library), which keeps its symbol to itself: a library with OpenMP must not change what others run on, nor
+/// leave them an executor when it is unloaded.
+[[gnu::visibility("hidden")]] inline constinit std::atomic<const ExecutorRef*> default_executor{nullptr};
 
 /// Whether this thread runs a task of a parallel executor. Such a thread must not wait for another executor's threads,
-/// which may be waiting for it.
+/// which may be waiting for it. Modules share it where they can: one may compute inside a task of another.
 inline constinit thread_local bool inside_task = false;
 
 template <class E>
@@ -142,11 +152,11 @@ class Batch {
 
 }  // namespace detail
 
-/// Refers to any executor, which must outlive the reference. ExecutorRef() is the program's default: OpenMP when any
-/// translation unit that includes Filigree was compiled with it, else serial.
+/// Refers to any executor, which must outlive the reference. ExecutorRef() is the default of the program or shared
+/// library: OpenMP when any of its translation units that include Filigree was compiled with it, else serial.
 class ExecutorRef {
  public:
-  ExecutorRef() noexcept : ExecutorRef(serial()) {
+  [[gnu::visibility("hidden")]] ExecutorRef() noexcept : ExecutorRef(serial()) {
     if (const ExecutorRef* chosen = detail::default_executor.load(std::memory_order_acquire)) *this = *chosen;
   }
 
@@ -156,7 +166,8 @@ class ExecutorRef {
         calls_(&detail::executor_calls<E>) {}
 
   void run(Eigen::Index tasks, TaskRef f) const { calls_->run(object_, tasks, f); }
-  [[nodiscard]] Eigen::Index concurrency() const { return calls_->concurrency(object_); }
+  /// At least 1: an executor may report what std::thread::hardware_concurrency() returns, which may be 0.
+  [[nodiscard]] Eigen::Index concurrency() const { return std::max<Eigen::Index>(1, calls_->concurrency(object_)); }
 
  private:
   void* object_;
@@ -181,9 +192,10 @@ class OpenMpExecutor {
 };
 
 namespace detail {
-inline constexpr OpenMpExecutor openmp_executor;
-inline const ExecutorRef openmp_default(openmp_executor);
-inline const bool openmp_is_default = (default_executor.store(&openmp_default, std::memory_order_release), true);
+[[gnu::visibility("hidden")]] inline constexpr OpenMpExecutor openmp_executor;
+[[gnu::visibility("hidden")]] inline const ExecutorRef openmp_default(openmp_executor);
+[[gnu::visibility("hidden")]] inline const bool openmp_is_default =
+    (default_executor.store(&openmp_default, std::memory_order_release), true);
 }  // namespace detail
 #endif
 

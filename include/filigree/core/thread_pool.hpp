@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
+#include <cstring>
 
 #include "filigree/core/check.hpp"
 #include "filigree/core/executor.hpp"
@@ -19,25 +20,27 @@ namespace filigree {
 /// A fixed set of threads that wait for work, as in A.on(pool). The thread that calls run works too, as worker 0.
 ///
 /// Several threads may call run at the same time: one runs after the other. A run from inside a task of any Filigree
-/// executor never waits for a busy pool but runs serially, so nesting cannot deadlock.
+/// executor never waits for a busy pool but runs serially, so nesting cannot deadlock. In the child of a fork, which
+/// has none of the threads, the pool runs serially.
 class ThreadPool {
  public:
   /// Starts threads - 1 threads; by default as many as make one per hardware thread, the caller included.
   ///
-  /// Throws  Error if threads < 1
+  /// Throws  Error unless 1 <= threads <= 65536, or if the system cannot start as many
   explicit ThreadPool(Eigen::Index threads = hardware_threads()) {
     detail::require(threads >= 1, "thread_pool(threads): threads must be at least 1, got ", threads);
+    detail::require(threads <= most_threads, "thread_pool(threads): threads must be at most ", most_threads, ", got ",
+                    threads);
     workers_.resize(threads - 1);
-    try {
-      for (Worker& worker : workers_) {
-        worker.pool = this;
-        worker.number = started_ + 1;
-        worker.thread = detail::start_thread(worker);
-        ++started_;
+    for (Worker& worker : workers_) {
+      worker.pool = this;
+      worker.number = started_ + 1;
+      if (const int error = detail::start_thread(worker.thread, worker)) {
+        stop();
+        detail::fail("thread_pool(threads): the system cannot start thread ", started_ + 1, " of ", threads, ": ",
+                     std::strerror(error));
       }
-    } catch (...) {
-      stop();
-      throw;
+      ++started_;
     }
   }
   ~ThreadPool() { stop(); }
@@ -47,7 +50,7 @@ class ThreadPool {
   [[nodiscard]] Eigen::Index concurrency() const noexcept { return workers_.size() + 1; }
 
   void run(Eigen::Index tasks, TaskRef f) {
-    if (tasks <= 1 || workers_.empty() || !acquire()) return serial().run(tasks, f);
+    if (tasks <= 1 || workers_.empty() || is_forked() || !acquire()) return serial().run(tasks, f);
     detail::Batch batch(tasks, f);
     {
       const detail::Lock lock(mutex_);
@@ -70,7 +73,11 @@ class ThreadPool {
     void operator()() const { pool->serve(number); }
   };
 
+  static constexpr Eigen::Index most_threads = 65536;
+
   static Eigen::Index hardware_threads() { return std::max<Eigen::Index>(1, ::sysconf(_SC_NPROCESSORS_ONLN)); }
+
+  [[nodiscard]] bool is_forked() const { return ::getpid() != process_; }
 
   // Waking a sleeper takes longer than a small batch, so whoever waits looks a few times before it sleeps.
   template <class Ready>
@@ -122,13 +129,14 @@ class ThreadPool {
   }
 
   void stop() {
+    if (is_forked()) return;
     {
       const detail::Lock lock(mutex_);
       stopping_ = true;
       round_.fetch_add(1, std::memory_order_release);
     }
     work_.notify_all();
-    for (Eigen::Index i = 0; i < started_; ++i) pthread_join(workers_[static_cast<std::size_t>(i)].thread, nullptr);
+    for (Eigen::Index i = 0; i < started_; ++i) pthread_join(workers_[i].thread, nullptr);
   }
 
   detail::Mutex mutex_;  // guards what follows; the atomics are changed under it and only peeked at without
@@ -140,6 +148,7 @@ class ThreadPool {
   bool stopping_ = false;
   detail::List<Worker> workers_;  // of which the first `started_` run
   Eigen::Index started_ = 0;
+  pid_t process_ = ::getpid();  // which has the threads
 };
 
 /// As programs write it: fg::thread_pool pool(4);

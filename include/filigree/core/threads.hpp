@@ -2,8 +2,7 @@
 #pragma once
 
 #include <pthread.h>
-
-#include <system_error>
+#include <unistd.h>
 
 // POSIX threads, as far as the executors need them. <thread>, <mutex> and <condition_variable> bring <chrono> and stop
 // tokens along: 44,000 tokens, which would be a tenth of the cost of Eigen's headers in every program.
@@ -50,10 +49,10 @@ class Lock {
   bool held_ = false;
 };
 
+/// Is not destroyed: it holds nothing, and in the child of a fork glibc would wait for waiters that only the parent has.
 class Condition {
  public:
   Condition() = default;
-  ~Condition() { pthread_cond_destroy(&handle_); }
   Condition(const Condition&) = delete;
   Condition& operator=(const Condition&) = delete;
 
@@ -69,21 +68,17 @@ class Condition {
   pthread_cond_t handle_ = PTHREAD_COND_INITIALIZER;
 };
 
-/// Starts a thread that calls body(), which must outlive it and throw nothing. Every thread is joined by pthread_join.
-///
-/// Throws  std::system_error if the system has no more threads
+/// Starts a thread that calls body(), which must outlive it and throw nothing. Returns 0, or the number of the error.
+/// Every thread is joined by pthread_join.
 template <class Body>
-pthread_t start_thread(Body& body) {
-  pthread_t thread;
-  const int error = pthread_create(
+int start_thread(pthread_t& thread, Body& body) {
+  return pthread_create(
       &thread, nullptr,
       [](void* called) -> void* {
         (*static_cast<Body*>(called))();
         return nullptr;
       },
       &body);
-  if (error != 0) throw std::system_error(error, std::generic_category(), "filigree: a thread cannot be started");
-  return thread;
 }
 
 }  // namespace filigree::detail

@@ -101,6 +101,7 @@ static void attend_rows(Real* tile /*[rows][stride]*/, Index stride, const Segme
 // A group of `height` rows, of which the first `present` are there.
 static void attend_chunk(Real* tile, Index stride, const Segment* segments, Index count, const Real* v, Index v_stride,
                          Index dv, Index present, Sums<Real> to) {
+  const RoundToNearest rounding;
   if (present == 1)
     attend_rows<1>(tile, stride, segments, count, v, v_stride, dv, to);
   else
@@ -110,6 +111,7 @@ static void attend_chunk(Real* tile, Index stride, const Segment* segments, Inde
 // The same for rows of V that are not finite: 0 times them is NaN, so only the queries that see them may meet them.
 static void attend_careful(Real* tile, Index stride, const Segment* segments, Index count, const Real* v,
                            Index v_stride, Index dv, Index present, Sums<Real> to) {
+  const RoundToNearest rounding;
   for (Index r = 0; r < present; ++r, tile += stride, to = to.from(1, lanes)) {
     for (Index f = 0; f < dv; ++f) to.out[f] = 0;
     Real top = -infinity;
@@ -137,6 +139,7 @@ static void attend_careful(Real* tile, Index stride, const Segment* segments, In
 
 // Adds the parts of `count` rows, which come from later keys, to what there is: a chunk of keys after the other.
 static void merge_sums(Sums<Real> whole, Sums<Real> part, Index count, Index dv) {
+  const RoundToNearest rounding;
   for (Index r = 0; r < count; ++r) {
     const Real a = whole.maximum[r], b = part.maximum[r], top = b > a ? b : a;
     const Real shift = top > -infinity ? top : Real(0);
@@ -151,6 +154,7 @@ static void merge_sums(Sums<Real> whole, Sums<Real> part, Index count, Index dv)
 
 // Divides the outputs of one row by its sum, to which exp(sink - maximum) is added; returns maximum and sum.
 static SoftmaxSums<Real> finish_row(Sums<Real> row, Index dv, Real sink) {
+  const RoundToNearest rounding;
   const Real before = *row.maximum;
   Real total = sum(load(row.sum));
   if (before == -infinity && total == 0) {  // an empty row

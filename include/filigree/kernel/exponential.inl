@@ -45,7 +45,8 @@ static constexpr double double_terms[] = {1.0,
 
 // exp(x) for x <= 0, within 2 ulp; exactly 0 below the smallest normal number (denormals are many times slower and far
 // below the error bound of any sum that holds the maximum's exp(0) = 1); NaN for NaN.
-// x = n ln 2 + r with |r| <= ln(2)/2, exp(x) = 2^n exp(r); ln 2 in two parts keeps r exact.
+// x = n ln 2 + r with |r| <= ln(2)/2, exp(x) = 2^n exp(r); ln 2 in two parts keeps r exact. The caller sees to it that
+// the processor rounds to nearest, on which |r| depends.
 [[gnu::always_inline]] static inline Vec exponential(const Vec& x) {
   constexpr Real magic =
       single ? Real(12582912.0) : Real(6755399441055744.0);  // 1.5 * 2^23, 1.5 * 2^52: rounds to integer
@@ -70,6 +71,7 @@ static constexpr double double_terms[] = {1.0,
   return (x < Vec{} ? e : broadcast(1)) / (broadcast(1) + e);
 }
 static void sigmoid_all(Real* values, Index count) {
+  const RoundToNearest rounding;
   Index i = 0;
   for (; i + lanes <= count; i += lanes) store(values + i, sigmoid(load(values + i)));
   if (i == count) return;
@@ -82,6 +84,7 @@ static void sigmoid_all(Real* values, Index count) {
 // w[i] = exp(w[i] - maximum) / (sum + exp(sink - maximum)); NaN anywhere makes every w NaN. The sum runs over lanes of
 // the list, then over the lanes in order. `w` is readable and writable up to a multiple of lanes. sink = -inf: none.
 static SoftmaxSums<Real> softmax(Real* w, Index count, Real sink) {
+  const RoundToNearest rounding;
   const Index padded = (count + lanes - 1) / lanes * lanes;
   for (Index i = count; i < padded; ++i) w[i] = -infinity;
   Vec high = broadcast(sink);

@@ -5,6 +5,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "filigree/core/float_environment.hpp"
 #include "filigree/kernel/instruction_set.hpp"
 #include "filigree/kernel/types.hpp"
 
@@ -43,6 +44,8 @@
 
 namespace filigree::kernel {
 inline namespace FILIGREE_FLAGS {
+
+using detail::RoundToNearest;
 
 #if !defined(FILIGREE_COMPILED)
 // The standard library's templates that are instantiated inside a region are compiled for its instruction set in the

@@ -14,11 +14,18 @@
 #endif
 }
 
-[[gnu::always_inline]] static inline unsigned above(const Vec& v, const Vec& t) {  // bit l: v[l] > t[l] or NaN
+template <int predicate>
+[[gnu::always_inline]] static inline unsigned compare(const Vec& v, const Vec& t) {
   if constexpr (single)
-    return static_cast<unsigned>(__builtin_ia32_movmskps256(__builtin_ia32_cmpps256(v, t, not_less_equal)));
+    return static_cast<unsigned>(__builtin_ia32_movmskps256(__builtin_ia32_cmpps256(v, t, predicate)));
   else
-    return static_cast<unsigned>(__builtin_ia32_movmskpd256(__builtin_ia32_cmppd256(v, t, not_less_equal)));
+    return static_cast<unsigned>(__builtin_ia32_movmskpd256(__builtin_ia32_cmppd256(v, t, predicate)));
+}
+[[gnu::always_inline]] static inline unsigned above(const Vec& v, const Vec& t) {  // bit l: v[l] > t[l] or NaN
+  return compare<not_less_equal>(v, t);
+}
+[[gnu::always_inline]] static inline unsigned at_least(const Vec& v, const Vec& t) {  // bit l: v[l] >= t[l] or NaN
+  return compare<not_less>(v, t);
 }
 
 [[gnu::always_inline]] static inline int population(unsigned mask) { return __builtin_popcount(mask); }

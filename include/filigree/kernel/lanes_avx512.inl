@@ -13,11 +13,18 @@
     return (Vec)__builtin_ia32_vfmaddpd512_mask(a, b, c, -1, 4);
 }
 
-[[gnu::always_inline]] static inline unsigned above(const Vec& v, const Vec& t) {  // bit l: v[l] > t[l] or NaN
+template <int predicate>
+[[gnu::always_inline]] static inline unsigned compare(const Vec& v, const Vec& t) {
   if constexpr (single)
-    return static_cast<std::uint16_t>(__builtin_ia32_cmpps512_mask(v, t, not_less_equal, -1, 4));
+    return static_cast<std::uint16_t>(__builtin_ia32_cmpps512_mask(v, t, predicate, -1, 4));
   else
-    return static_cast<std::uint8_t>(__builtin_ia32_cmppd512_mask(v, t, not_less_equal, -1, 4));
+    return static_cast<std::uint8_t>(__builtin_ia32_cmppd512_mask(v, t, predicate, -1, 4));
+}
+[[gnu::always_inline]] static inline unsigned above(const Vec& v, const Vec& t) {  // bit l: v[l] > t[l] or NaN
+  return compare<not_less_equal>(v, t);
+}
+[[gnu::always_inline]] static inline unsigned at_least(const Vec& v, const Vec& t) {  // bit l: v[l] >= t[l] or NaN
+  return compare<not_less>(v, t);
 }
 
 [[gnu::always_inline]] static inline int population(unsigned mask) { return __builtin_popcount(mask); }

@@ -15,19 +15,25 @@
 #endif
 }
 
-[[gnu::always_inline]] static inline unsigned above(const Vec& v, const Vec& t) {  // bit l: v[l] > t[l] or NaN
-  const Mask le = v <= t;
+// Bit l: lane l of a comparison's result is false.
+[[gnu::always_inline]] static inline unsigned false_lanes(const Mask& result) {
 #if defined(__SSE2__)
   if constexpr (single)
-    return 15U & ~static_cast<unsigned>(__builtin_ia32_movmskps((Vec)le));
+    return 15U & ~static_cast<unsigned>(__builtin_ia32_movmskps((Vec)result));
   else
-    return 3U & ~static_cast<unsigned>(__builtin_ia32_movmskpd((Vec)le));
+    return 3U & ~static_cast<unsigned>(__builtin_ia32_movmskpd((Vec)result));
 #else
   unsigned mask = 0;
   FILIGREE_UNROLL
-  for (int l = 0; l < lanes; ++l) mask |= static_cast<unsigned>(1 + le[l]) << l;
+  for (int l = 0; l < lanes; ++l) mask |= static_cast<unsigned>(1 + result[l]) << l;
   return mask;
 #endif
+}
+[[gnu::always_inline]] static inline unsigned above(const Vec& v, const Vec& t) {  // bit l: v[l] > t[l] or NaN
+  return false_lanes(v <= t);
+}
+[[gnu::always_inline]] static inline unsigned at_least(const Vec& v, const Vec& t) {  // bit l: v[l] >= t[l] or NaN
+  return false_lanes(v < t);
 }
 
 [[gnu::always_inline]] static inline int population(unsigned mask) {

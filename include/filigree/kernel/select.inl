@@ -5,8 +5,11 @@
 [[gnu::always_inline]] static inline Bits flip(Bits b) { return b ^ ((b >> (8 * sizeof(Bits) - 1)) & ~sign_bit); }
 [[gnu::always_inline]] static inline Bits rank(Real x) { return flip(__builtin_bit_cast(Bits, x)); }
 [[gnu::always_inline]] static inline Real from_rank(Bits r) { return __builtin_bit_cast(Real, flip(r)); }
-// The next number below x; both zeros are equal, so it is that below -0 for either.
-[[gnu::always_inline]] static inline Real below(Real x) { return from_rank((x == 0 ? Bits(-1) : rank(x)) - 1); }
+// A number below x: the next one, but none between the smallest normal numbers, which all equal 0 to a processor that
+// takes denormals for zeros.
+[[gnu::always_inline]] static inline Real below(Real x) {
+  return -smallest_normal < x && x < smallest_normal ? -smallest_normal : from_rank(rank(x) - 1);
+}
 
 // log2, within 0.09: the exponent, and the mantissa as if it were linear.
 [[gnu::always_inline]] static inline float rough_log2(Index x) {
@@ -148,12 +151,12 @@ struct Search {
   // A sample has seen no value between lo and hi; the list may have some, which are no ties.
   const bool nan_only = s.lo == infinity;
   *s.bound = s.hi;
-  const Vec vhi = broadcast(s.hi), vtie = broadcast(nan_only ? infinity : below(s.hi));
+  const Vec vhi = broadcast(s.hi);
   Index quota = k - s.above_hi;
   for (Index i = 0; i < padded; i += lanes) {
     const Vec v = load(s.values + i);
-    const unsigned certain = nan_only ? 0U : above(v, vhi);
-    unsigned equal = above(v, vtie) & ~certain;
+    const unsigned beyond = above(v, vhi), certain = nan_only ? 0U : beyond;
+    unsigned equal = nan_only ? beyond : at_least(v, vhi) & ~beyond;
     while (population(equal) > quota) equal &= ~(1U << (31 - __builtin_clz(equal)));
     quota -= population(equal);
     out += append(s.to_values + out, s.to_columns + out, v, load_columns(s.columns + i), certain | equal);

@@ -19,6 +19,7 @@ static constexpr Bits sign_bit = static_cast<Bits>(1) << (8 * sizeof(Bits) - 2) 
 // Predicates of x86 comparisons, true for NaN, which raise no exception.
 static constexpr int not_less = 0x15, not_less_equal = 0x16;
 static constexpr Real infinity = static_cast<Real>(__builtin_inf());
+static constexpr Real smallest_normal = single ? Real(0x1p-126) : Real(0x1p-1022);
 
 [[gnu::always_inline]] static inline Vec load(const Real* p) {
   Vec v;

@@ -103,12 +103,11 @@ struct Execution {
 class Session {
  public:
   explicit Session(const Execution& execution)
-      : executor_(execution.executor), workspace_(execution.workspace != nullptr ? *execution.workspace : own_) {
-    require(!workspace_.busy_.exchange(true, std::memory_order_acquire),
-            "A.with(workspace): the workspace is in use by another evaluation; give each its own");
+      : executor_(execution.executor),
+        workspace_(execution.workspace != nullptr ? *execution.workspace : own_),
+        claim_(workspace_.busy_) {
     while (workspace_.workers_.size() < executor_.concurrency()) workspace_.workers_.grow();
   }
-  ~Session() { workspace_.busy_.store(false, std::memory_order_release); }
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
@@ -125,9 +124,25 @@ class Session {
   [[nodiscard]] WorkerScratch& scratch(Index worker) const { return workspace_.workers_[worker]; }
 
  private:
+  /// Gives the workspace back at its end, which comes even if the session's constructor throws.
+  class Claim {
+   public:
+    explicit Claim(std::atomic<bool>& busy) : busy_(busy) {
+      require(!busy.exchange(true, std::memory_order_acquire),
+              "A.with(workspace): the workspace is in use by another evaluation; give each its own");
+    }
+    ~Claim() { busy_.store(false, std::memory_order_release); }
+    Claim(const Claim&) = delete;
+    Claim& operator=(const Claim&) = delete;
+
+   private:
+    std::atomic<bool>& busy_;
+  };
+
   ExecutorRef executor_;
   Workspace own_;
   Workspace& workspace_;
+  Claim claim_;
   mutable Index taken_ = 0;  // of what memory() has given
 };
 
