@@ -7,7 +7,7 @@
 set -euo pipefail
 awk '
   /^[0-9]+\/[0-9]+ Testing: / { folder = $3; sub(/\/.*/, "", folder); tests[folder]++; assertions[folder] += 0 }
-  /^All tests passed \(/ { sub(/.*\(/, ""); assertions[folder] += $1 }
+  /^All tests passed \(/ { sub(/.*\(/, ""); gsub(/[.,'"'"']/, "", $1); assertions[folder] += $1 }
   /^assertions: / { assertions[folder] += $2 }
   END {
     for (folder in tests) {

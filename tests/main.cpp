@@ -3,8 +3,10 @@
 #include "catch.hpp"
 
 #include <cfenv>
+#include <clocale>
 #include <cstdlib>
 #include <iostream>
+#include <locale>
 #include <string>
 
 namespace {
@@ -24,12 +26,29 @@ bool set_floating_point_environment(const std::string& name) {
   return false;
 }
 
+/// Sets the locale of C and of C++ streams; false if the system has none of that name.
+bool set_locale(const std::string& name) {
+  if (name.empty()) return true;
+  if (std::setlocale(LC_ALL, name.c_str()) == nullptr) return false;
+  std::locale::global(std::locale(name));
+  return true;
+}
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  const char* floats = std::getenv("FILIGREE_TEST_FLOATS");
-  if (!set_floating_point_environment(floats != nullptr ? floats : "")) {
+  const std::string floats = variable("FILIGREE_TEST_FLOATS"), locale = variable("FILIGREE_TEST_LOCALE");
+  if (!set_floating_point_environment(floats)) {
     std::cerr << "FILIGREE_TEST_FLOATS must be no_denormals, upward, downward or toward_zero, got " << floats << '\n';
+    return 2;
+  }
+  if (!set_locale(locale)) {
+    std::cerr << "FILIGREE_TEST_LOCALE must be a locale of this system, got " << locale << '\n';
     return 2;
   }
   return Catch::Session().run(argc, argv);

@@ -30,6 +30,10 @@ TEST_CASE("a table is a matrix") {
   CHECK(parse<Eigen::VectorXf>("1\n2\n3\n") == Eigen::Vector3f(1, 2, 3));
   CHECK(parse<Eigen::RowVector2i>("1,-2\n") == Eigen::RowVector2i(1, -2));
   CHECK(parse<Eigen::Matrix<std::int8_t, 1, 2>>("65,-128") == (Eigen::Matrix<std::int8_t, 1, 2>(65, -128)));
+  CHECK(parse("1,-2.5\n300,0.1\n\n \t\r\n\n") == x);
+  CHECK(parse("+1,-2.5\n+3e+2,+.1\n") == x);
+  CHECK(parse("1,-2.5\n300,0.1\n\n", {.skip_rows = 0}) == x);
+  CHECK(parse("\n \n").rows() == 0);
   CHECK(parse("").rows() == 0);
   CHECK(parse("a,b\n", {.skip_rows = 1}).size() == 0);
   CHECK(parse("a,b\n", {.skip_rows = 5}).size() == 0);
@@ -45,6 +49,8 @@ TEST_CASE("a number that is none is named by line and column") {
   refuses("1,2\n3,4,5\n", "2: must have 2 numbers as the first row, has 3");
   refuses("1,2\n3\n", "2: must have 2 numbers as the first row, has 1");
   refuses("1,2\n\n3,4\n", "2, column 1: must be a number, got \"\"");
+  for (const char* sign : {"+", "++1", "+-1", "-+1", "+ 1"})
+    refuses(sign, std::string("1, column 1: must be a number, got \"") + sign + "\"");
   refuses("1,2,\n", "1, column 3: must be a number, got \"\"");
   refuses("1,1.5.2\n", "1, column 2: must be a number, got \"1.5.2\"");
   refuses("\"1\",2\n", "1, column 1: must be a number, got \"\"1\"\"");
@@ -58,6 +64,21 @@ TEST_CASE("a number that is none is named by line and column") {
   CHECK_THROWS_WITH(parse<Eigen::Matrix2d>("1,2,3\n"), "filigree: a.csv: must be 2 x 2, has shape (1, 3)");
   CHECK_THROWS_WITH(parse("1", {.separator = '.'}), "filigree: csv{separator}: must not occur in a number, is .");
   CHECK_THROWS_WITH(parse("1", {.skip_rows = -1}), "filigree: csv{skip_rows}: must be at least 0, got -1");
+}
+
+TEST_CASE("a number that is too small for the scalar is rounded to 0, and one that is too large is an error") {
+  using Row = Eigen::RowVectorXf;
+  const Row small = parse<Row>(
+      "1e-46,-1e-46,0.00000000000000000000000000000000000000000000000001,1e-999999999999999999999,"
+      "1e-45,100e-48");
+  for (const Eigen::Index i : {0, 1, 2, 3, 5}) CHECK(small(i) == 0);
+  CHECK(std::signbit(small(1)));
+  CHECK_FALSE(std::signbit(small(0)));
+  CHECK(small(4) == std::numeric_limits<float>::denorm_min());
+  CHECK(parse("1e-400,-0.0001e-321")(0, 0) == 0);
+  for (const char* large :
+       {"1e39", "-1e39", "10000000000000000000000000000000000000000", "0.0001e44", "1e99999999999999999999"})
+    CHECK_THROWS_WITH(parse<Row>(large), contains("must be within the range of the matrix's scalar"));
 }
 
 TEST_CASE("numbers come back bit for bit") {

@@ -36,7 +36,7 @@ struct Reading {
   const float* at;
   bool keeps(Index, Index) const { return true; }
   void check(const fg::Grid& grid) const { fg::detail::require(grid.m != 13, "thirteen"); }
-  bool reads(const void* begin, const void* end) const { return begin <= at && at < end; }
+  bool reads(const fg::AddressRange& target) const { return target.overlaps(fg::AddressRange::of(at, at + 1)); }
 };
 
 }  // namespace
@@ -73,8 +73,8 @@ TEST_CASE("checks and reads reach every operand") {
   const float data[4] = {};
   const Reading reading{data + 2};
   const auto each = [&](const auto& pattern) {
-    CHECK(fg::detail::reads(pattern, data, data + 4));
-    CHECK_FALSE(fg::detail::reads(pattern, data, data + 2));
+    CHECK(fg::detail::reads(pattern, fg::AddressRange::of(data, data + 4)));
+    CHECK_FALSE(fg::detail::reads(pattern, fg::AddressRange::of(data, data + 2)));
     CHECK_THROWS_AS(fg::detail::check(pattern, {.n = 1, .m = 13}), fg::Error);
     CHECK_NOTHROW(fg::detail::check(pattern, {.n = 1, .m = 12}));
   };

@@ -97,7 +97,7 @@ TEST_CASE("bias wants the shape of the scores, and knows what memory it reads") 
   CHECK_THROWS_AS(fg::bias(b.leftCols(12)).check(grid), fg::Error);
 
   const auto reads = [](const auto& stage, const Eigen::MatrixXf& x) {
-    return fg::detail::reads(stage, x.data(), x.data() + x.size());
+    return fg::detail::reads(stage, fg::AddressRange::of(x.data(), x.data() + x.size()));
   };
   CHECK(reads(fg::bias(b), b));
   CHECK(reads(fg::bias(b.row(2)), b));
@@ -124,7 +124,7 @@ TEMPLATE_TEST_CASE("relative_bias reads its table by distance, and stays within 
   follows<S>(fg::relative_bias(table / 1), formula);
   const Eigen::Matrix<S, 1, 1> single(S(2));
   follows<S>(fg::relative_bias(single), [](Truth s, Index) { return s + 2; });
-  CHECK(fg::detail::reads(fg::relative_bias(table), table.data(), table.data() + 1));
+  CHECK(fg::detail::reads(fg::relative_bias(table), fg::AddressRange::of(table.data(), table.data() + 1)));
   CHECK_THROWS_WITH(fg::relative_bias(table.topRows(4)),
                     "filigree: relative_bias(table): the table must have an odd size 2r+1, got 4");
   CHECK_THROWS_AS(fg::relative_bias(table.topRows(0)), fg::Error);

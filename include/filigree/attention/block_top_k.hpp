@@ -180,7 +180,7 @@ struct BlockTopK {
     return ChosenBlocks(std::move(held));
   }
   void check(const Grid& grid) const { detail::check(forced, grid); }
-  bool reads(const void* begin, const void* end) const { return detail::reads(forced, begin, end); }
+  bool reads(const AddressRange& target) const { return detail::reads(forced, target); }
 
  private:
   /// The forced blocks of a query and the best others, `row`, as far as k allows.

@@ -90,10 +90,10 @@ class MultiHead {
     return copy;
   }
 
-  [[nodiscard]] bool reads(const void* begin, const void* end) const {
-    bool any = reads_memory(q_, begin, end) || reads_memory(k_, begin, end) || reads_memory(v_, begin, end);
+  [[nodiscard]] bool reads(const AddressRange& target) const {
+    bool any = reads_memory(q_, target) || reads_memory(k_, target) || reads_memory(v_, target);
     for (Index i = 0; i < heads_.h; ++i)
-      std::apply([&](const auto&... stage) { any = (any || ... || detail::reads(stage, begin, end)); },
+      std::apply([&](const auto&... stage) { any = (any || ... || detail::reads(stage, target)); },
                  head_stages(head_, i));
     return any;
   }

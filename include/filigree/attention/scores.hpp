@@ -235,8 +235,8 @@ class ScoreSource {
       return reader_of(k_);
   }
 
-  [[nodiscard]] bool reads(const void* begin, const void* end) const {
-    return reads_memory(q_, begin, end) || (!is_packed<Keys> && reads_keys(begin, end));
+  [[nodiscard]] bool reads(const AddressRange& target) const {
+    return reads_memory(q_, target) || (!is_packed<Keys> && reads_keys(target));
   }
 
   template <class Stages, class Other>
@@ -263,11 +263,11 @@ class ScoreSource {
   using ProductEngine = RoutedOr<Bound, Stages, ProductChoice>;
 
  private:
-  bool reads_keys(const void* begin, const void* end) const {
+  bool reads_keys(const AddressRange& target) const {
     if constexpr (is_packed<Keys>)
       return false;
     else
-      return reads_memory(k_, begin, end);
+      return reads_memory(k_, target);
   }
 
   Operand<Q> q_;

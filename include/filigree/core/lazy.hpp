@@ -5,10 +5,10 @@
 #include <Eigen/SparseCore>
 #include <algorithm>
 #include <cstdint>
-#include <functional>
 #include <type_traits>
 #include <utility>
 
+#include "filigree/core/address_range.hpp"
 #include "filigree/core/buffer.hpp"
 #include "filigree/core/check.hpp"
 #include "filigree/core/concepts.hpp"
@@ -49,27 +49,22 @@ struct Target {
 struct LazyShape {};       // evaluator shape of LazyMatrix
 struct LazyAssignment {};  // the way it is assigned
 
-/// Memory [begin, end).
-struct Memory {
-  const void *begin, *end;
-};
-/// That of an expression with direct access.
+/// The memory of an expression with direct access.
 template <class Xpr>
-Memory memory(const Xpr& x) {
-  if (x.size() == 0) return {nullptr, nullptr};
+AddressRange memory(const Xpr& x) {
+  if (x.size() == 0) return {};
   const auto* low = x.data();
   const auto* high = low;
   for (const Index reach : {(x.rows() - 1) * x.rowStride(), (x.cols() - 1) * x.colStride()})
     (reach < 0 ? low : high) += reach;
-  return {low, high + 1};
+  return AddressRange::of(low, high + 1);
 }
 
-/// Whether evaluating the expression may read memory in [begin, end); without direct access it is taken to.
+/// Whether evaluating the expression may read any of the memory; without direct access it is taken to.
 template <class Xpr>
-bool reads_memory(const Xpr& x, const void* begin, const void* end) {
+bool reads_memory(const Xpr& x, const AddressRange& target) {
   if constexpr (bool(std::remove_cvref_t<Xpr>::Flags & Eigen::DirectAccessBit)) {
-    const auto [first, last] = memory(x);
-    return std::less<>{}(first, end) && std::less<>{}(begin, last);
+    return memory(x).overlaps(target);
   } else {
     return true;
   }
@@ -175,7 +170,7 @@ Reader<Xpr, one_row> reader_of(const Xpr& x) {
 }  // namespace detail
 
 /// A lazy matrix that can be assigned to dense and sparse matrices and takes no part in expressions; Impl derives from
-/// it. Impl has rows(), cols(), evaluate_to(Target), reads(begin, end), to_sparse<Sparse>() and a static name(). (It is
+/// it. Impl has rows(), cols(), evaluate_to(Target), reads(target), to_sparse<Sparse>() and a static name(). (It is
 /// a DenseBase and not an EigenBase, because Eigen resizes the target of the latter before anyone looks whether an
 /// operand lives there.)
 template <class Impl_, Real S>
@@ -189,7 +184,7 @@ class LazyMatrix : public Eigen::DenseBase<LazyMatrix<Impl_, S>> {
 };
 
 /// A lazy matrix that takes part in Eigen expressions; there, a temporary holds its value.
-/// Impl has Scalar, rows(), cols(), evaluate_to(Target), reads(begin, end) and a static name().
+/// Impl has Scalar, rows(), cols(), evaluate_to(Target), reads(target) and a static name().
 template <class Impl_>
 class LazyDense : public Eigen::MatrixBase<LazyDense<Impl_>> {
  public:
@@ -338,8 +333,8 @@ struct filigree_assignment {
                               ": the target is ", to.rows(), "x", to.cols(), " and cannot become what it must be, ",
                               rows, "x", cols);
     if constexpr (bool(To::Flags & DirectAccessBit)) {
-      const auto [begin, end] = filigree::detail::memory(to);
-      if (begin == end || !from.reads(begin, end)) {
+      const filigree::AddressRange target = filigree::detail::memory(to);
+      if (target.empty() || !from.reads(target)) {
         resize(to, rows, cols);
         const Eigen::Index step = vector ? to.innerStride() : 0;
         from.evaluate_to({to.data(), rows, cols, vector ? step : to.rowStride(), vector ? step : to.colStride(), op});

@@ -49,7 +49,8 @@ class Lock {
   bool held_ = false;
 };
 
-/// Is not destroyed: it holds nothing, and in the child of a fork glibc would wait for waiters that only the parent has.
+/// Is not destroyed: it holds nothing, and in the child of a fork glibc would wait for waiters that only the parent
+/// has.
 class Condition {
  public:
   Condition() = default;

@@ -6,7 +6,6 @@
 #include <concepts>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <type_traits>
 #include <vector>
 
@@ -15,6 +14,7 @@
 #include "filigree/io/array.hpp"
 #include "filigree/io/cursor.hpp"
 #include "filigree/io/file.hpp"
+#include "filigree/io/number.hpp"
 
 namespace filigree {
 
@@ -45,7 +45,8 @@ inline std::string_view trimmed(std::string_view text) {
 }  // namespace detail
 
 /// A matrix from the text of a table: a row in each line, numbers with a point, apart by the separator. Blanks around
-/// numbers, a byte order mark and a last line end do not count; a text without rows is a matrix without rows.
+/// numbers, a byte order mark, and line ends and blank lines at the end do not count; a text without rows is a matrix
+/// without rows.
 ///
 /// Throws     Error that names line and column if a number is none, or is out of the scalar's range; or if a row has
 ///            more or fewer numbers than the first. Quotes are not read
@@ -56,6 +57,10 @@ template <detail::PlainDense M>
     detail::check(options);
     std::string_view text = bytes.text();
     if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+    // Blank lines at the end do not count. Where a blank separates, one alone is an empty cell.
+    const bool blank = options.separator == ' ' || options.separator == '\t';
+    const std::size_t last = text.find_last_not_of(blank ? "\r\n" : " \t\r\n");
+    text = text.substr(0, last == text.npos ? 0 : text.find('\n', last));
 
     std::vector<S> numbers;
     Index rows = 0, cols = 0;
@@ -71,14 +76,15 @@ template <detail::PlainDense M>
         row.remove_prefix(more ? size + 1 : size);
 
         S number{};
-        const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), number);
+        // from_chars takes no plus sign
+        const bool plus = cell.starts_with('+') && cell.size() > 1 && cell[1] != '-' && cell[1] != '+';
+        const detail::NumberStatus status = detail::parse_number(plus ? cell.substr(1) : cell, number);
         const auto fail = [&, &cell = cell](const char* what) {
           detail::fail(name, ": line ", line, ", column ", col + 1, ": must be ", what, ", got ",
                        detail::in_quotes(cell));
         };
-        if (error == std::errc::result_out_of_range) fail("within the range of the matrix's scalar");
-        if (error != std::errc() || end != cell.data() + cell.size())
-          fail(std::is_integral_v<S> ? "a whole number" : "a number");
+        if (status == detail::NumberStatus::too_large) fail("within the range of the matrix's scalar");
+        if (status == detail::NumberStatus::invalid) fail(std::is_integral_v<S> ? "a whole number" : "a number");
         numbers.push_back(number);
       }
       if (rows == 0) cols = col;

@@ -14,6 +14,7 @@
 #include "filigree/core/concepts.hpp"
 #include "filigree/io/file.hpp"
 #include "filigree/io/json_object_reader.hpp"
+#include "filigree/io/number.hpp"
 #include "filigree/io/utf8.hpp"
 
 namespace filigree {
@@ -49,16 +50,19 @@ class JsonObject {
       require(text == "true" || text == "false", "true or false");
       return text == "true";
     } else if constexpr (std::same_as<T, std::string>) {
-      require(text.starts_with('"'), "a text");
-      return nlohmann::json::parse(text).get<std::string>();
+      const auto json = nlohmann::json::parse(text, nullptr, false);  // a text that was set may be anything
+      require(json.is_string(), "a text");
+      return json.template get<std::string>();
     } else if constexpr (std::same_as<T, JsonObject>) {
       require(text.starts_with('{'), "an object");
       const std::string inner = name_ + ": " + detail::in_quotes(key);
       return JsonObject(inner, detail::JsonObjectReader(text, inner).entries);
     } else if constexpr (std::same_as<T, double>) {
-      const auto number = nlohmann::json::parse(text);
-      require(number.is_number(), "a number");
-      return number.get<double>();
+      double number = 0;
+      const auto status = detail::parse_number(text, number);
+      require(status != detail::NumberStatus::too_large, "a number that a double can hold");
+      require(status == detail::NumberStatus::valid && std::isfinite(number), "a number");
+      return number;
     } else {
       static_assert(std::same_as<T, Index>,
                     "object.get<T>(key): T must be bool, Index, double, std::string or JsonObject");

@@ -12,11 +12,17 @@
 
 #include "filigree/io/cursor.hpp"
 #include "filigree/io/json_reader.hpp"
+#include "filigree/io/utf8.hpp"
 
 namespace filigree::detail {
 
-/// A text in the quotes and escapes of JSON, all of it ASCII; it must be UTF-8.
-inline std::string json_text(const std::string& text) { return nlohmann::json(text).dump(-1, ' ', true); }
+/// A text in the quotes and escapes of JSON, all of it ASCII.
+///
+/// Throws     Error if it is not UTF-8
+inline std::string json_text(const std::string& text) {
+  require(invalid_utf8(text) == std::string::npos, "JSON: ", in_quotes(text), " must be UTF-8");
+  return nlohmann::json(text).dump(-1, ' ', true);
+}
 
 /// The keys of an object and the texts of their values, in order, written anew as Python's json.dump would: one form
 /// for every value, and numbers with the digits that they had.

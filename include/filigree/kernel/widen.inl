@@ -13,7 +13,8 @@ typedef Lane<float> Singles __attribute__((vector_size(4 * lanes)));
   const Words size = (h & 0x7fff) << 13;
   // Below 2^-14 there is no leading 1: let there be one, and take it away. No number here is subnormal as a float, so
   // that a processor that flushes those to 0 changes nothing.
-  const Words tiny = (Words)((Singles)(size + (113 << 23)) - 0x1p-14F);
+  // The sign is cleared, since the difference is -0 where numbers are rounded downward.
+  const Words tiny = (Words)((Singles)(size + (113 << 23)) - 0x1p-14F) & 0x7fffffff;
   const Words normal = size + (112 << 23), infinite_or_nan = size + (224 << 23);
   const Words large = size < (31 << 23) ? normal : infinite_or_nan;
   return (size < (1 << 23) ? tiny : large) | (h & 0x8000) << 16;

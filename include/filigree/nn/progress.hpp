@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "filigree/core/concepts.hpp"
+#include "filigree/core/digits.hpp"
 
 namespace filigree::detail {
 
@@ -20,7 +21,7 @@ class Progress {
   }
   void show(const char* what, Index number, Index of, double loss) const {
     if (!shown_) return;
-    std::fprintf(stderr, "\r%s %td of %td, loss %.6g\033[K", what, number, of, loss);
+    std::fprintf(stderr, "\r%s %td of %td, loss %s\033[K", what, number, of, significant_digits(loss, 6).c_str());
     std::fflush(stderr);
   }
 

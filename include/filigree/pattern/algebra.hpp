@@ -49,9 +49,7 @@ struct And {
   bool scatters(const Grid& grid) const requires(detail::may_scatter<A> || detail::may_scatter<B>) {
     return detail::scatters(a, grid) || detail::scatters(b, grid);
   }
-  bool reads(const void* begin, const void* end) const {
-    return detail::reads(a, begin, end) || detail::reads(b, begin, end);
-  }
+  bool reads(const AddressRange& target) const { return detail::reads(a, target) || detail::reads(b, target); }
 };
 
 /// Keeps what either pattern keeps.
@@ -90,9 +88,7 @@ struct Or {
   bool scatters(const Grid& grid) const requires(detail::may_scatter<A> || detail::may_scatter<B>) {
     return detail::scatters(a, grid) || detail::scatters(b, grid);
   }
-  bool reads(const void* begin, const void* end) const {
-    return detail::reads(a, begin, end) || detail::reads(b, begin, end);
-  }
+  bool reads(const AddressRange& target) const { return detail::reads(a, target) || detail::reads(b, target); }
 };
 
 /// Keeps what the pattern does not keep.
@@ -115,7 +111,7 @@ struct Not {
     out.complement(mark, grid);
   }
   void check(const Grid& grid) const { detail::check(a, grid); }
-  bool reads(const void* begin, const void* end) const { return detail::reads(a, begin, end); }
+  bool reads(const AddressRange& target) const { return detail::reads(a, target); }
 };
 
 namespace detail {

@@ -36,7 +36,7 @@ struct Blocks {
   bool scatters(const Grid& grid) const requires(detail::may_scatter<P>) {
     return b < 8 && detail::scatters(pattern, blocks_of(grid));
   }
-  bool reads(const void* begin, const void* end) const { return detail::reads(pattern, begin, end); }
+  bool reads(const AddressRange& target) const { return detail::reads(pattern, target); }
 
   /// The grid of the blocks: those that have a query, those that have a key.
   [[nodiscard]] Grid blocks_of(const Grid& grid) const {

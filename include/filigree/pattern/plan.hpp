@@ -70,7 +70,7 @@ class Plan {
                     "; plan(pattern, grid) takes them");
     detail::check(planned_->pattern, grid);
   }
-  bool reads(const void* begin, const void* end) const { return detail::reads(planned_->pattern, begin, end); }
+  bool reads(const AddressRange& target) const { return detail::reads(planned_->pattern, target); }
 
   /// The shape and the positions that were planned.
   [[nodiscard]] const Grid& grid() const { return planned_->grid; }

@@ -74,7 +74,7 @@ struct Random {
   }
   bool scatters(const Grid& grid) const { return r <= grid.m / 4; }
   void check(const Grid& grid) const { detail::check(excluded, grid); }
-  bool reads(const void* begin, const void* end) const { return detail::reads(excluded, begin, end); }
+  bool reads(const AddressRange& target) const { return detail::reads(excluded, target); }
 
   /// The same, drawn from the keys that a pattern does not keep.
   template <PatternStage P>

@@ -54,7 +54,7 @@ class DenseSource {
     return {.n = n, .m = m, .query_at = m - n, .key_at = 0};
   }
 
-  [[nodiscard]] bool reads(const void* begin, const void* end) const { return reads_memory(x_, begin, end); }
+  [[nodiscard]] bool reads(const AddressRange& target) const { return reads_memory(x_, target); }
 
   using Bound = BoundDense<Reader<Xpr, true>>;
 

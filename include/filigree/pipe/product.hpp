@@ -30,9 +30,7 @@ class Product {
   [[nodiscard]] const Right& values() const { return v_; }
   static constexpr const char* name() { return "A * V"; }
 
-  [[nodiscard]] bool reads(const void* begin, const void* end) const {
-    return a_.reads(begin, end) || reads_memory(v_, begin, end);
-  }
+  [[nodiscard]] bool reads(const AddressRange& target) const { return a_.reads(target) || reads_memory(v_, target); }
 
   void evaluate_to(const Target<Scalar>& to) const {
     const Session session(a_.execution());

@@ -5,14 +5,15 @@
 #include <type_traits>
 #include <utility>
 
+#include "filigree/core/address_range.hpp"
 #include "filigree/pipe/row.hpp"
 
 namespace filigree {
 
 // A stage is a small value type with a member type `Category`, one of the following tags, which says what it does to a
 // row, and the function that its tag asks for. All of them may have `void check(const Grid&) const`, which throws an
-// Error before anything is computed when the stage does not fit the matrix, and `bool reads(const void* begin, const
-// void* end) const`, which says whether it reads memory in that range (so that a target there gets a temporary).
+// Error before anything is computed when the stage does not fit the matrix, and `bool reads(const AddressRange&
+// target) const`, which says whether it reads any of that memory (so that a target there gets a temporary).
 
 /// Makes entries absent by position: `bool keeps(Index p, Index j) const` or `keeps(p, j, grid)`.
 /// May also have `void covers(Index p0, Index p1, const Grid&, Ranges&) const` (outside these keys, queries p0 <= p <
@@ -118,9 +119,9 @@ void check(const T& stage, const Grid& grid) {
 }
 
 template <Stage T>
-bool reads(const T& stage, const void* begin, const void* end) {
-  if constexpr (requires { stage.reads(begin, end); })
-    return stage.reads(begin, end);
+bool reads(const T& stage, const AddressRange& target) {
+  if constexpr (requires { stage.reads(target); })
+    return stage.reads(target);
   else
     return false;
 }

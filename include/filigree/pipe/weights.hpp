@@ -146,9 +146,9 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
 
   static constexpr const char* name() { return Source::name(); }
 
-  [[nodiscard]] bool reads(const void* begin, const void* end) const {
-    return source_.reads(begin, end) ||
-           std::apply([&](const auto&... stage) { return (detail::reads(stage, begin, end) || ...); }, stages_);
+  [[nodiscard]] bool reads(const AddressRange& target) const {
+    return source_.reads(target) ||
+           std::apply([&](const auto&... stage) { return (detail::reads(stage, target) || ...); }, stages_);
   }
 
   void evaluate_to(detail::Target<Scalar> to) const {

@@ -27,7 +27,7 @@ struct Bias {
     detail::require(b.rows() == grid.n && b.cols() == grid.m, "bias(B): B is ", b.rows(), "x", b.cols(),
                     " and must have the shape of the scores, ", grid.n, "x", grid.m);
   }
-  bool reads(const void* begin, const void* end) const { return detail::reads_memory(b, begin, end); }
+  bool reads(const AddressRange& target) const { return detail::reads_memory(b, target); }
 };
 
 /// Adds a matrix to the scores: s + B(i, c) in row i and column c, whatever their positions.

@@ -30,7 +30,7 @@ struct RelativeBias {
     detail::require(table.size() % 2 == 1, "relative_bias(table): the table must have an odd size 2r+1, got ",
                     table.size());
   }
-  bool reads(const void* begin, const void* end) const { return detail::reads_memory(table, begin, end); }
+  bool reads(const AddressRange& target) const { return detail::reads_memory(table, target); }
 };
 
 /// Adds to each score what a table says of the distance: s + table[clamp(j - p + r, 0, 2r)].
