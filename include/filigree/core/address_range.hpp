@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "filigree/core/requirements.hpp"
+
 namespace filigree {
 
 /// The addresses [begin, end) of some memory. They are numbers: g++ takes a pointer to const that is passed on for a

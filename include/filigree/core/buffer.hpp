@@ -8,6 +8,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "filigree/core/requirements.hpp"
+
 namespace filigree::detail {
 
 /// Memory for any trivial type, aligned to a cache line, that grows and never shrinks. Not copied, not initialised.

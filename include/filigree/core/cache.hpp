@@ -9,6 +9,8 @@
 
 #include <Eigen/Core>
 
+#include "filigree/core/requirements.hpp"
+
 namespace filigree {
 
 /// Bytes of the data caches of a core; l3 may be shared by several.

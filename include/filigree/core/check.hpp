@@ -10,6 +10,8 @@
 #include <string>
 #include <string_view>
 
+#include "filigree/core/requirements.hpp"
+
 namespace filigree {
 
 /// What every failed check throws: an argument that cannot work, named, with what it got and what it needed.

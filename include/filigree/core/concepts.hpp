@@ -5,6 +5,8 @@
 #include <concepts>
 #include <type_traits>
 
+#include "filigree/core/requirements.hpp"
+
 namespace filigree {
 
 using Eigen::Index;

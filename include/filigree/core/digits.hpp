@@ -4,6 +4,8 @@
 #include <charconv>
 #include <string>
 
+#include "filigree/core/requirements.hpp"
+
 namespace filigree::detail {
 
 /// A number with some significant digits, at most 17, and a decimal point whatever the locale is.

@@ -5,6 +5,8 @@
 #include <cfenv>
 #endif
 
+#include "filigree/core/requirements.hpp"
+
 // The floating-point environment of a thread: the rounding mode, and whether denormal numbers count as 0.
 
 namespace filigree::detail {

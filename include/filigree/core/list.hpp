@@ -12,6 +12,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "filigree/core/requirements.hpp"
+
 namespace filigree::detail {
 
 /// A growable array whose sizes and subscripts are Eigen::Index: what std::vector is, at an eighth of its compile time.

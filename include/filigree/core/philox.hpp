@@ -4,6 +4,8 @@
 #include <array>
 #include <cstdint>
 
+#include "filigree/core/requirements.hpp"
+
 namespace filigree {
 namespace detail {
 

@@ -4,6 +4,8 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include "filigree/core/requirements.hpp"
+
 // POSIX threads, as far as the executors need them. <thread>, <mutex> and <condition_variable> bring <chrono> and stop
 // tokens along: 44,000 tokens, which would be a tenth of the cost of Eigen's headers in every program.
 

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <utility>
 
+#include "filigree/core/requirements.hpp"
+
 namespace filigree {
 
 /// Bytes that nobody changes, together with what keeps them alive: a buffer, a mapped file, or nothing at all, where

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <span>
 
+#include "filigree/core/requirements.hpp"
+
 namespace filigree::detail {
 
 using CrcTables = std::array<std::array<std::uint32_t, 256>, 8>;

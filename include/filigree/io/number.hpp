@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "filigree/core/float_environment.hpp"
+#include "filigree/core/requirements.hpp"
 
 namespace filigree::detail {
 

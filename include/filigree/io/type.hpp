@@ -10,6 +10,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "filigree/core/requirements.hpp"
+
 namespace filigree {
 
 /// What the numbers of an array are. float16 is IEEE's binary16 (Eigen::half), bfloat16 the upper half of a float32.

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <string_view>
 
+#include "filigree/core/requirements.hpp"
+
 namespace filigree::detail {
 
 /// The first byte of `text` at which no UTF-8 character begins, or npos.

@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "filigree/core/requirements.hpp"
+
 namespace filigree {
 
 /// The sets of instructions that the kernels are compiled for, in rising order.

@@ -42,6 +42,17 @@
 #define FILIGREE_HAS_ELEMENTWISE_FMA 0
 #endif
 
+// Options that let a compiler reorder sums, or divide by multiplying, do not hold for the kernels: their error bounds
+// and the independence of a row from its neighbours rest on the order of operations.
+#if defined(__clang__) && defined(__x86_64__)
+#pragma float_control(push)
+#pragma float_control(precise, on)
+#elif defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || defined(__NO_SIGNED_ZEROS__)
+#pragma GCC push_options
+#pragma GCC optimize("no-associative-math", "no-reciprocal-math", "signed-zeros")
+#define FILIGREE_POPS_OPTIONS
+#endif
+
 namespace filigree::kernel {
 inline namespace FILIGREE_FLAGS {
 
@@ -199,6 +210,13 @@ const Kernels<Real>& kernels() {
 
 }  // namespace FILIGREE_FLAGS
 }  // namespace filigree::kernel
+
+#if defined(__clang__) && defined(__x86_64__)
+#pragma float_control(pop)
+#elif defined(FILIGREE_POPS_OPTIONS)
+#pragma GCC pop_options
+#undef FILIGREE_POPS_OPTIONS
+#endif
 
 #undef FILIGREE_PRAGMA
 #undef FILIGREE_HAS_ELEMENTWISE_FMA

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "filigree/core/requirements.hpp"
+
 // Types that every level of the kernels shares. Nothing here depends on the instruction set.
 
 namespace filigree::kernel {

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// What a program must be compiled with. Included before anything that would fail in many lines otherwise.
+
+#if (defined(_MSVC_LANG) ? _MSVC_LANG : __cplusplus) < 202002L
+#error "filigree: needs C++20: compile with -std=c++20 or later"
+#define FILIGREE_CANNOT_COMPILE
+#elif !defined(__cpp_exceptions)
+#error "filigree: reports errors by exceptions: compile without -fno-exceptions"
+#define FILIGREE_CANNOT_COMPILE
+#elif defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ > 0)
+#error \
+    "filigree: needs NaN and infinity, which mark what is absent: compile with -fno-finite-math-only after -ffast-math or -Ofast"
+#define FILIGREE_CANNOT_COMPILE
+#endif
+
+#if defined(FILIGREE_CANNOT_COMPILE)
+#include "filigree/the_error_above_says_why.hpp"  // is not there: compilers stop here, instead of after many lines
+#endif
