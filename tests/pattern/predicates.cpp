@@ -201,11 +201,50 @@ TEST_CASE("given wants the shape of the scores and ascending indices") {
   float values[] = {1, 2};
   const Eigen::Map<const Eigen::SparseMatrix<float, Eigen::RowMajor>> unsorted(1, 4, 2, outer, inner, values);
   CHECK_THROWS_WITH(fg::given(unsorted),
-                    "filigree: given(S): the inner indices of S must ascend in each row (or column); "
-                    "transposing S twice sorts them");
+                    "filigree: given(S): the inner indices must ascend in each row (or column); those of row 0 do not. "
+                    "Transposing the matrix twice sorts them");
   const Eigen::SparseMatrix<float> turned = unsorted;
   agrees(fg::given(Eigen::SparseMatrix<float, Eigen::RowMajor>(turned)),
          [](Index, Index j) { return j == 1 || j == 3; }, {.n = 1, .m = 4});
+}
+
+TEST_CASE("given reads no index array that is no matrix") {
+  using Map = Eigen::Map<const Eigen::SparseMatrix<float, Eigen::RowMajor>>;
+  const float values[5] = {};
+  const auto refuses = [&](std::vector<int> outer, std::vector<int> inner, const std::string& message) {
+    const Map s(static_cast<Index>(outer.size()) - 1, 4, static_cast<Index>(inner.size()), outer.data(), inner.data(),
+                values);
+    CHECK_THROWS_WITH(fg::given(s), "filigree: given(S): " + message);
+  };
+  refuses({0, 5, 2, 4}, {0, 1, 2, 3, 3},
+          "the entries of row 1 must begin at 5 or later and not end before they begin, are 5 to 2");
+  refuses({0, 3, 2, 4}, {0, 1, 2, 3},
+          "the entries of row 1 must begin at 3 or later and not end before they begin, are 3 to 2");
+  refuses({-1, 1}, {0}, "the entries of row 0 must begin at 0 or later and not end before they begin, are -1 to 1");
+  refuses({0, 2}, {1, 4}, "an index of row 0 must be at least 0 and below 4, got 4");
+  refuses({0, 2}, {-3, 1}, "an index of row 0 must be at least 0 and below 4, got -3");
+  refuses({0, 2}, {2, 2},
+          "the inner indices must ascend in each row (or column); those of row 0 do not. "
+          "Transposing the matrix twice sorts them");
+
+  // What changes afterwards is found when it is used.
+  Eigen::SparseMatrix<float, Eigen::RowMajor> s(2, 4);
+  s.insert(0, 1) = 1;
+  s.insert(1, 2) = 1;
+  s.makeCompressed();
+  const auto pattern = fg::given(s);
+  s.innerIndexPtr()[1] = 9;
+  CHECK_THROWS_WITH(pattern.check({.n = 2, .m = 4}),
+                    contains("an index of row 1 must be at least 0 and below 4, got 9"));
+
+  // An index that its type cannot hold has wrapped around.
+  const std::int8_t rows[] = {3, static_cast<std::int8_t>(200)}, starts[] = {0, 2, 2};
+  const Eigen::Map<const Eigen::SparseMatrix<float, Eigen::ColMajor, std::int8_t>> wrapped(300, 2, 2, starts, rows,
+                                                                                           values);
+  CHECK_THROWS_WITH(fg::given(wrapped), contains("an index of column 0 must be at least 0 and below 300, got -56"));
+  const std::int8_t few[] = {3, 120};
+  const Eigen::Map<const Eigen::SparseMatrix<float, Eigen::ColMajor, std::int8_t>> fits(300, 2, 2, starts, few, values);
+  agrees(fg::given(fits), [](Index i, Index j) { return j == 0 && (i == 3 || i == 120); }, {.n = 300, .m = 2});
 }
 
 TEST_CASE("arguments that cannot work are errors that name them") {

@@ -49,6 +49,7 @@ auto attend(const A& a, const V& v) {
                 "filigree: attend(A, V): A must end in softmax(), whose logsumexp it returns");
   static_assert(StoredReal<typename V::Scalar, S>,
                 "filigree: attend(A, V): A and V must have the same scalar; cast one with .cast<>()");
+  a.check();
   detail::require(v.rows() == a.cols(), "attend(A, V): V.rows() = ", v.rows(), " must equal A.cols() = ", a.cols());
   Attended<S> result{typename Attended<S>::Matrix(a.rows(), v.cols()), typename Attended<S>::Vector(a.rows())};
   const detail::Session session(a.execution());

@@ -58,8 +58,14 @@ class MultiHead {
         v_(std::forward<Operand<V>>(v)),
         head_(std::move(head)) {
     if (heads_.hkv == 0) heads_.hkv = heads_.h;
+    check();
+  }
+
+  /// Whether the operands fit together, as they are now.
+  void check() const {
     const auto [h, hkv] = heads_;
     require(h >= 1, "multi_head(heads{h, hkv}, ...): h must be at least 1, got ", h);
+    require(h <= most_heads, "multi_head(heads{h, hkv}, ...): h must be at most ", most_heads, ", got ", h);
     require(hkv >= 1 && h % hkv == 0, "multi_head(heads{h, hkv}, ...): hkv must divide h = ", h, ", got ", hkv);
     require(q_.cols() % h == 0, "multi_head(heads, Q, K, V, ...): Q.cols() = ", q_.cols(),
             " must be a multiple of h = ", h);
@@ -71,7 +77,7 @@ class MultiHead {
             " must equal K.rows() = ", k_.rows());
     const Grid grid{.n = q_.rows(), .m = k_.rows(), .query_at = k_.rows() - q_.rows(), .key_at = 0};
     for (Index i = 0; i < h; ++i)
-      std::apply([&](const auto&... stage) { (check(stage, grid), ...); }, head_stages(head_, i));
+      std::apply([&](const auto&... stage) { (check_for<Scalar>(stage, grid), ...); }, head_stages(head_, i));
   }
 
   [[nodiscard]] Index rows() const { return q_.rows(); }
@@ -152,6 +158,8 @@ class MultiHead {
   }
 
  private:
+  static constexpr Index most_heads = 65536;
+
   static std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
   struct Job {
@@ -185,7 +193,7 @@ class MultiHead {
 ///           `head` is the pipeline of every head, or a function of the head's number that returns one
 /// Cost      h times that of one head; heads and blocks of queries run in parallel; keys are packed once per key head
 /// Aliasing  safe
-/// Throws    Error if h < 1, hkv does not divide h, or the columns are no multiples
+/// Throws    Error unless 1 <= h <= 65536, or if hkv does not divide h, or the columns are no multiples
 /// Reference Vaswani et al., arXiv:1706.03762, section 3.2.2; grouped queries: Ainslie et al., arXiv:2305.13245
 template <DenseExpression Q, DenseExpression K, DenseExpression V, class Head>
 auto multi_head(heads count, Q&& q, K&& k, V&& v, Head&& head) {

@@ -30,6 +30,7 @@ template <detail::WeightsExpression A>
 auto route(const A& a) {
   static_assert(detail::has_router<typename A::StageTuple>,
                 "filigree: route(A): no stage of A is a router, such as prob_sparse or block_top_k");
+  a.check();
   const detail::Session session(a.execution());
   const typename A::Bound bound(a.source(), session, a.source().grid().n);
   const auto chosen = detail::bind_routers(bound, a.stages(), session).chosen;

@@ -213,20 +213,34 @@ class ScoreSource {
   static constexpr const char* name() { return "scores(Q, K) | stages"; }
 
   ScoreSource(Operand<Q> q, Operand<K> k, const score_options& options)
-      : q_(std::forward<Operand<Q>>(q)), k_(std::forward<Operand<K>>(k)) {
+      : q_(std::forward<Operand<Q>>(q)), k_(std::forward<Operand<K>>(k)), options_(options) {
+    check();
+  }
+
+  /// Shapes and positions are those that the operands have now.
+  ///
+  /// Throws  Error if they do not fit together
+  void check() const {
     require(q_.cols() == k_.cols(), "scores(Q, K): Q.cols() = ", q_.cols(), " must equal K.cols() = ", k_.cols());
     constexpr Index most = (std::numeric_limits<Column>::max)() - 1024;
     require(k_.rows() <= most, "scores(Q, K): K.rows() must be at most ", most, ", got ", k_.rows());
-    const double d = static_cast<double>(q_.cols());
-    scale_ = static_cast<Scalar>(options.scale.value_or(d > 0 ? 1.0 / std::sqrt(d) : 1.0));
-    grid_.n = q_.rows();
-    grid_.m = k_.rows();
-    grid_.key_at = options.key_at;
-    grid_.query_at = options.query_at.value_or(options.key_at + grid_.m - grid_.n);
+    require_finite<Scalar>(options_.scale.value_or(1), "scores(Q, K, scale): scale");
+    const auto require_position = [](Index at, const char* name) {
+      require(-farthest <= at && at <= farthest, "scores(Q, K, {.", name, "}): must be within -2^60 and 2^60, got ",
+              at);
+    };
+    require_position(options_.key_at, "key_at");
+    require_position(options_.query_at.value_or(0), "query_at");
   }
 
-  [[nodiscard]] const Grid& grid() const { return grid_; }
-  [[nodiscard]] Scalar scale() const { return scale_; }
+  [[nodiscard]] Grid grid() const {
+    const Index n = q_.rows(), m = k_.rows();
+    return {.n = n, .m = m, .query_at = options_.query_at.value_or(options_.key_at + m - n), .key_at = options_.key_at};
+  }
+  [[nodiscard]] Scalar scale() const {
+    const auto d = static_cast<double>(q_.cols());
+    return static_cast<Scalar>(options_.scale.value_or(d > 0 ? 1.0 / std::sqrt(d) : 1.0));
+  }
   [[nodiscard]] Reader<Queries> queries() const { return reader_of(q_); }
   [[nodiscard]] KeyReader keys() const {
     if constexpr (is_packed<Keys>)
@@ -270,18 +284,18 @@ class ScoreSource {
       return reads_memory(k_, target);
   }
 
+  // Positions that are no farther from 0 have differences that do not overflow.
+  static constexpr Index farthest = Index{1} << 60;
+
   Operand<Q> q_;
   Operand<K> k_;
-  Scalar scale_;
-  Grid grid_;
+  score_options options_;
 };
 
 template <class Q, class K>
 auto make_scores(Q&& q, K&& k, const score_options& options) {
   using Source = ScoreSource<Q, K>;
-  Source source(std::forward<Q>(q), std::forward<K>(k), options);
-  const Index n = source.grid().n;
-  return Weights<Source>(std::move(source), {}, {}, 0, n);
+  return Weights<Source>(Source(std::forward<Q>(q), std::forward<K>(k), options), {});
 }
 
 template <class K>
@@ -296,7 +310,9 @@ concept KeysExpression = DenseExpression<K> || is_packed<std::remove_cvref_t<K>>
 ///
 /// Shapes    Q: n x d, K: m x d or pack(K); result: n x m
 /// Edge case d = 0 gives scores of 0; the scale defaults to 1 / sqrt(d)
-/// Throws    Error if Q.cols() != K.cols()
+/// Throws    Error if Q.cols() != K.cols(), now or when the scores are evaluated, which asks for the shapes again; or
+/// if
+///           the scale is not finite, or a position beyond 2^60
 /// Reference Vaswani et al., arXiv:1706.03762, equation 1
 template <DenseExpression Q, detail::KeysExpression K>
 auto scores(Q&& q, K&& k) {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdio>
 #include <initializer_list>
+#include <limits>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -142,6 +143,21 @@ template <class... Parts>
 constexpr void require(bool ok, const Parts&... parts) {
   if (!ok) [[unlikely]]
     fail_parts({Part(parts)...});
+}
+
+/// Throws an Error unless S holds the number, which must be finite: softcap(1e300) is none of float.
+template <class S>
+void require_finite(double value, const char* name) {
+  constexpr double most = static_cast<double>((std::numeric_limits<S>::max)());
+  require(-most <= value && value <= most, name, " must be finite", sizeof(S) == 4 ? " as a float" : "", ", got ",
+          value);
+}
+
+/// The same of a bound, which may be infinite: no float exceeds 1e300, but infinity does.
+template <class S>
+void require_bound(double value, const char* name) {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  if (value != infinity && value != -infinity) require_finite<S>(value, name);
 }
 
 }  // namespace detail

@@ -170,9 +170,9 @@ Reader<Xpr, one_row> reader_of(const Xpr& x) {
 }  // namespace detail
 
 /// A lazy matrix that can be assigned to dense and sparse matrices and takes no part in expressions; Impl derives from
-/// it. Impl has rows(), cols(), evaluate_to(Target), reads(target), to_sparse<Sparse>() and a static name(). (It is
-/// a DenseBase and not an EigenBase, because Eigen resizes the target of the latter before anyone looks whether an
-/// operand lives there.)
+/// it. Impl has rows(), cols(), check(), evaluate_to(Target), reads(target), to_sparse<Sparse>() and a static name().
+/// (It is a DenseBase and not an EigenBase, because Eigen resizes the target of the latter before anyone looks whether
+/// an operand lives there.)
 template <class Impl_, Real S>
 class LazyMatrix : public Eigen::DenseBase<LazyMatrix<Impl_, S>> {
  public:
@@ -184,7 +184,8 @@ class LazyMatrix : public Eigen::DenseBase<LazyMatrix<Impl_, S>> {
 };
 
 /// A lazy matrix that takes part in Eigen expressions; there, a temporary holds its value.
-/// Impl has Scalar, rows(), cols(), evaluate_to(Target), reads(target) and a static name().
+/// Impl has Scalar, rows(), cols(), check(), evaluate_to(Target), reads(target) and a static name(). check() throws an
+/// Error unless the operands fit together; evaluations call it before they write anything.
 template <class Impl_>
 class LazyDense : public Eigen::MatrixBase<LazyDense<Impl_>> {
  public:
@@ -248,10 +249,16 @@ struct evaluator<filigree::LazyMatrix<Impl, S>> {
 template <class Impl>
 struct filigree_value {
   using Plain = typename filigree::LazyDense<Impl>::PlainObject;
-  explicit filigree_value(const Impl& impl) : result(impl.rows(), impl.cols()) {
+  explicit filigree_value(const Impl& impl) : result(checked(impl).rows(), impl.cols()) {
     impl.evaluate_to({result.data(), result.rows(), result.cols(), result.cols(), 1, filigree::detail::Assign::set});
   }
   Plain result;
+
+ private:
+  static const Impl& checked(const Impl& impl) {
+    impl.check();
+    return impl;
+  }
 };
 template <class Impl>
 struct evaluator<filigree::LazyDense<Impl>> : private filigree_value<Impl>,
@@ -286,9 +293,10 @@ struct filigree_assignment {
                 "filigree: the target must have the scalar of the expression; cast the operands with .cast<>()");
 
   static void run(To& to, const From& from, const Func&) {
-    if constexpr (sparse)
-      to = from.impl().template to_sparse<To>();
-    else
+    if constexpr (sparse) {
+      To result = from.impl().template to_sparse<To>();  // `=` might fail halfway
+      to.swap(result);
+    } else
       run_dense(to, from.impl());
   }
 
@@ -327,6 +335,7 @@ struct filigree_assignment {
   }
 
   static void run_dense(To& to, const Impl& from) {
+    from.check();
     const Eigen::Index rows = from.rows(), cols = from.cols();
     constexpr bool resizes = plain && op == filigree::detail::Assign::set;
     filigree::detail::require((resizes || same_shape(to, rows, cols)) && fits(rows, cols), Impl::name(),

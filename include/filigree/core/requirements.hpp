@@ -16,5 +16,5 @@
 #endif
 
 #if defined(FILIGREE_CANNOT_COMPILE)
-#include "filigree/the_error_above_says_why.hpp"  // is not there: compilers stop here, instead of after many lines
+#include <the error above says why>  // is not there: compilers stop here, instead of after many lines
 #endif

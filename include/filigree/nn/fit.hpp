@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "filigree/core/sparse_indices.hpp"
 #include "filigree/nn/training.hpp"
 
 namespace filigree {
@@ -24,6 +25,8 @@ fit_report fit(Net& net, const X& samples, const Y& targets, const Objective& ob
                   options.checkpoint_every);
   detail::require(!options.checkpoint.empty() || (!options.resume && options.checkpoint_every == 0),
                   "fit: resume and checkpoint_every need a file, {.checkpoint = path}");
+  detail::require_valid_samples(samples, "fit: X");
+  detail::require_valid_samples(targets, "fit: Y");
   const auto x = detail::samples_of<Net>(samples);
   const auto y = detail::samples_of<Net>(targets);
   detail::require_samples(net, x, y);
@@ -34,6 +37,7 @@ fit_report fit(Net& net, const X& samples, const Y& targets, const Objective& ob
 template <class Net, Samples X, Term Objective, Optimiser Opt>
 fit_report fit(Net& net, const X& samples, const Objective& objective, const Opt& optimiser,
                const fit_options& options = {}) {
+  detail::require_valid_samples(samples, "fit: X");
   const auto x = detail::samples_of<Net>(samples);
   return fit(net, x, x, objective, optimiser, options);
 }

@@ -5,6 +5,7 @@
 #include <tuple>
 #include <utility>
 
+#include "filigree/core/sparse_indices.hpp"
 #include "filigree/nn/forward.hpp"
 #include "filigree/pipe/pipeline.hpp"
 
@@ -138,6 +139,7 @@ class Network {
     static_assert(StoredReal<typename X::Scalar, S>,
                   "filigree: network(X): X must have the scalar of the network; cast it with .cast<>()");
     detail::require(x.cols() == widths_[first], call, ": X.cols() = ", x.cols(), " must be ", widths_[first]);
+    detail::require_valid_samples(x, call);
     each_layer([&](const auto& layer, std::size_t l) {
       if constexpr (detail::is_linear<std::remove_cvref_t<decltype(layer)>>)
         detail::require(first == 0 || l < first || l >= last || layer.skip == 0, call, ": stage ", l,

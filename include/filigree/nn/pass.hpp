@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "filigree/core/sparse_indices.hpp"
 #include "filigree/nn/network.hpp"
 
 namespace filigree {
@@ -86,6 +87,8 @@ class Pass {
     detail::require(y.cols() == net.outputs(), "pass: Y.cols() = ", y.cols(), " must be the network's outputs, ",
                     net.outputs());
     detail::require(y.rows() == x.rows(), "pass: Y.rows() = ", y.rows(), " must equal X.rows() = ", x.rows());
+    detail::require_valid_samples(x, "pass: X");
+    detail::require_valid_samples(y, "pass: Y");
     const detail::Session session(detail::Execution{executor_, &workspace_});
     const detail::Way way = {.session = session, .training = true, .draw = draw};
     constexpr std::size_t tail = decltype(forward_)::template tail<Net>();

@@ -64,7 +64,7 @@ class Step<T, S> {
   void forward(const T& stage, const S*, Flow<S>& in, Flow<S>& out, const Way& way) {
     const ConstRows<S> x = in.rows(way.session);
     const Grid grid = {.n = in.n, .m = in.cols};
-    check(stage, grid);
+    check_for<S>(stage, grid);
     S* y = out.fill(in.n, in.cols);
     for_each_rows(in.n, way.session, [&](Index first, Index last) {
       std::copy(x.data() + first * in.cols, x.data() + last * in.cols, y + first * in.cols);
@@ -103,7 +103,7 @@ class Step<T, S> {
   void forward(const T& stage, const S*, Flow<S>& in, Flow<S>& out, const Way& way) {
     const T drawn = at_draw(stage, way.draw);
     grid_ = {.n = in.n, .m = in.cols};
-    check(drawn, grid_);
+    check_for<S>(drawn, grid_);
     if constexpr (WholeMatrixStage<T>)
       choose_of_all(drawn, in, way.session);
     else
@@ -115,7 +115,7 @@ class Step<T, S> {
   void forward_from(const T& stage, const S* weights, const S* biases, Flow<S>& in, Index cols, Flow<S>& out,
                     const Way& way) {
     grid_ = {.n = in.n, .m = cols};
-    check(stage, grid_);
+    check_for<S>(stage, grid_);
     memory_.hold(in.n, widest(stage, cols));
     const Affine<S> source(in.rows(way.session), weights, biases, cols);
     const std::tuple<T> stages(stage);

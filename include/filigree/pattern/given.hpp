@@ -9,6 +9,7 @@
 
 #include "filigree/core/check.hpp"
 #include "filigree/core/concepts.hpp"
+#include "filigree/core/sparse_indices.hpp"
 #include "filigree/pattern/algebra.hpp"
 
 namespace filigree {
@@ -24,7 +25,9 @@ struct Given {
   bool keeps(Index p, Index j, const Grid& grid) const {
     const Index row = grid.row(p), column = grid.column(j);
     const auto [begin, end] = inner(by_row ? row : column);
-    return std::binary_search(begin, end, static_cast<StorageIndex>(by_row ? column : row));
+    const Index sought = by_row ? column : row;  // which a short StorageIndex may not hold
+    const auto* const at = std::lower_bound(begin, end, sought, [](StorageIndex a, Index b) { return Index{a} < b; });
+    return at != end && Index{*at} == sought;
   }
 
   void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
@@ -54,26 +57,17 @@ struct Given {
   void check(const Grid& grid) const {
     detail::require(s.rows() == grid.n && s.cols() == grid.m, "given(S): S is ", s.rows(), "x", s.cols(),
                     " and must have the shape of the scores, ", grid.n, "x", grid.m);
+    check_indices();
   }
-
-  [[nodiscard]] bool ascends() const {
-    for (Index o = 0; o < s.outerSize(); ++o) {
-      const auto [begin, end] = inner(o);
-      if (!std::is_sorted(begin, end)) return false;
-    }
-    return true;
-  }
+  void check_indices() const { detail::require_valid_indices(s, "given(S)", true); }
 
  private:
   using StorageIndex = typename Sparse::StorageIndex;
 
   /// The inner indices of row (or column) `outer`.
   std::pair<const StorageIndex*, const StorageIndex*> inner(Index outer) const {
-    const StorageIndex* all = s.innerIndexPtr();
-    if (s.outerIndexPtr() == nullptr) return {all, all + s.nonZeros()};  // a sparse vector
-    const auto begin = static_cast<Index>(s.outerIndexPtr()[outer]);
-    const auto end = s.isCompressed() ? static_cast<Index>(s.outerIndexPtr()[outer + 1])
-                                      : begin + static_cast<Index>(s.innerNonZeroPtr()[outer]);
+    const StorageIndex* const all = s.innerIndexPtr();
+    const auto [begin, end] = detail::entries_of(s, outer);
     return {all + begin, all + end};
   }
 
@@ -111,16 +105,13 @@ struct HeldSparse<T> {
 /// Shapes     S: n x m, row i for query i and column c for key c, whatever their positions
 /// Cost       a row-major S is planned in O(entries); a column-major one is searched for every pair
 /// Aliasing   an lvalue is held by reference: its entries must stay where they are
-/// Throws     Error if the inner indices of a row (or column) of S do not ascend; later, if S does not have the shape
-/// of
-///            the scores
+/// Throws     Error, now and at each evaluation, if the index arrays of S are no matrix: outer pointers that descend,
+///            inner indices outside of it or not ascending; later, if S does not have the shape of the scores
 template <detail::SparseExpression Sparse>
 auto given(Sparse&& s) {
   using Held = typename detail::HeldSparse<Sparse>::type;
   Given<Held> result{.s = std::forward<Sparse>(s)};
-  detail::require(result.ascends(),
-                  "given(S): the inner indices of S must ascend in each row (or column); "
-                  "transposing S twice sorts them");
+  result.check_indices();
   return result;
 }
 

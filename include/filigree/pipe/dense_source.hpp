@@ -44,7 +44,9 @@ class DenseSource {
   static constexpr bool turned = Xpr::ColsAtCompileTime == 1;  // a column that is read as one row
   static constexpr const char* name() { return "X | stages"; }
 
-  explicit DenseSource(Operand<X> x) : x_(std::forward<Operand<X>>(x)) {
+  explicit DenseSource(Operand<X> x) : x_(std::forward<Operand<X>>(x)) { check(); }
+
+  void check() const {
     require(grid().m <= (std::numeric_limits<Column>::max)(), "X | stages: a row of X must have at most ",
             (std::numeric_limits<Column>::max)(), " entries, got ", grid().m);
   }

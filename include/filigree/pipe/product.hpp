@@ -21,9 +21,14 @@ class Product {
                 "filigree: A * V: A and V must have the same scalar; cast one with .cast<>()");
 
   Product(Operand<A> a, Operand<V> v) : a_(std::forward<Operand<A>>(a)), v_(std::forward<Operand<V>>(v)) {
-    require(v_.rows() == a_.cols(), "A * V: V.rows() = ", v_.rows(), " must equal A.cols() = ", a_.cols());
+    check_values();
   }
 
+  /// Whether the operands fit together, as they are now.
+  void check() const {
+    a_.check();
+    check_values();
+  }
   [[nodiscard]] Index rows() const { return a_.rows(); }
   [[nodiscard]] Index cols() const { return v_.cols(); }
   [[nodiscard]] const Left& weights() const { return a_; }
@@ -41,6 +46,10 @@ class Product {
   }
 
  private:
+  void check_values() const {
+    require(v_.rows() == a_.cols(), "A * V: V.rows() = ", v_.rows(), " must equal A.cols() = ", a_.cols());
+  }
+
   Operand<A> a_;
   Operand<V> v_;
 };
@@ -54,7 +63,7 @@ class Product {
 /// Cost       n*k*dv for k entries per row, besides what A costs
 /// Edge case  a row without entries gives a row of +0, whatever V holds
 /// Aliasing   safe: `K = A * K` takes a temporary
-/// Throws     Error if V.rows() != A.cols()
+/// Throws     Error if V.rows() != A.cols(), now or when the product is evaluated, which asks for the shapes again
 template <detail::WeightsExpression A, DenseExpression V>
 auto operator*(A&& a, V&& v) {
   static_assert(!std::remove_cvref_t<A>::turned, "filigree: A * V: A is a column vector");

@@ -13,7 +13,8 @@ namespace filigree {
 // A stage is a small value type with a member type `Category`, one of the following tags, which says what it does to a
 // row, and the function that its tag asks for. All of them may have `void check(const Grid&) const`, which throws an
 // Error before anything is computed when the stage does not fit the matrix, and `bool reads(const AddressRange&
-// target) const`, which says whether it reads any of that memory (so that a target there gets a temporary).
+// target) const`, which says whether it reads any of that memory (so that a target there gets a temporary). A stage
+// with numbers that a scalar may not hold has `template <class S> void check_scalar() const`.
 
 /// Makes entries absent by position: `bool keeps(Index p, Index j) const` or `keeps(p, j, grid)`.
 /// May also have `void covers(Index p0, Index p1, const Grid&, Ranges&) const` (outside these keys, queries p0 <= p <
@@ -116,6 +117,12 @@ bool scatters(const P& pattern, const Grid& grid) {
 template <Stage T>
 void check(const T& stage, const Grid& grid) {
   if constexpr (requires { stage.check(grid); }) stage.check(grid);
+}
+/// The same for numbers of type S.
+template <class S, Stage T>
+void check_for(const T& stage, const Grid& grid) {
+  check(stage, grid);
+  if constexpr (requires { stage.template check_scalar<S>(); }) stage.template check_scalar<S>();
 }
 
 template <Stage T>

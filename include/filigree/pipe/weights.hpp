@@ -32,6 +32,11 @@ struct WeightsOf<Source, std::tuple<S...>> {
   using type = Weights<Source, S...>;
 };
 
+/// Some of the rows of a source; a negative count stands for all, however many there are.
+struct RowSlice {
+  Index first = 0, count = -1;
+};
+
 }  // namespace detail
 
 /// A lazy matrix: a source and the stages that its rows go through. Nothing is computed until it is assigned to a dense
@@ -50,14 +55,24 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
   using Bound = typename Source::Bound;
   static constexpr bool turned = Source::turned;  // a column vector that is read as one row
 
-  Weights(Source source, StageTuple stages, detail::Execution execution, Index first, Index count)
-      : source_(std::move(source)), stages_(std::move(stages)), execution_(execution), first_(first), count_(count) {
-    const Grid grid = source_.grid();
-    std::apply([&](const auto&... stage) { (detail::check(stage, grid), ...); }, stages_);
+  Weights(Source source, StageTuple stages, const detail::RowSlice& slice = {}, detail::Execution execution = {})
+      : source_(std::move(source)), stages_(std::move(stages)), slice_(slice), execution_(execution) {
+    check();
   }
 
-  [[nodiscard]] Index rows() const { return turned ? source_.grid().m : count_; }
-  [[nodiscard]] Index cols() const { return turned ? count_ : source_.grid().m; }
+  /// Shapes are those that the operands have now: an expression that is kept follows them.
+  [[nodiscard]] Index rows() const { return turned ? source_.grid().m : row_count(); }
+  [[nodiscard]] Index cols() const { return turned ? row_count() : source_.grid().m; }
+
+  /// Whether the operands fit together, which every evaluation asks before it writes anything.
+  ///
+  /// Throws  Error if they do not
+  void check() const {
+    source_.check();
+    const Grid grid = source_.grid();
+    std::apply([&](const auto&... stage) { (detail::check_for<Scalar>(stage, grid), ...); }, stages_);
+    check_slice();
+  }
 
   /// The same weights, computed by this executor, which must outlive them.
   template <Executor E>
@@ -80,11 +95,12 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
   /// Rows first, ..., first + count - 1; only they are computed.
   [[nodiscard]] Weights middleRows(Index first, Index count) const {
     static_assert(!turned, "filigree: A.middleRows(first, count): a column vector is one row");
-    detail::require(first >= 0 && count >= 0 && first <= count_ - count, "A.middleRows(first, count): rows ", first,
-                    " to ", first + count, " must lie within the ", count_, " rows of A");
+    const Index rows = row_count();
+    detail::require(first >= 0 && count >= 0 && count <= rows && first <= rows - count,
+                    "A.middleRows(first, count): rows ", first, " to ", first, " + ", count, " must lie within the ",
+                    rows, " rows of A");
     Weights copy = *this;
-    copy.first_ = first_ + first;
-    copy.count_ = count;
+    copy.slice_ = {.first = slice_.first + first, .count = count};
     return copy;
   }
 
@@ -115,8 +131,8 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
   [[nodiscard]] const Source& source() const { return source_; }
   [[nodiscard]] const StageTuple& stages() const { return stages_; }
   [[nodiscard]] const detail::Execution& execution() const { return execution_; }
-  [[nodiscard]] Index first_row() const { return first_; }
-  [[nodiscard]] Index row_count() const { return count_; }
+  [[nodiscard]] Index first_row() const { return slice_.first; }
+  [[nodiscard]] Index row_count() const { return slice_.count < 0 ? source_.grid().n : slice_.count; }
 
   /// The same source with more stages after these: what `A | stages` is.
   template <class... More>
@@ -126,22 +142,24 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
   template <class... More>
   [[nodiscard]] auto then(std::tuple<More...> more) && {
     auto stages = detail::join(std::move(stages_), std::move(more));
-    return typename detail::WeightsOf<Source, decltype(stages)>::type(std::move(source_), std::move(stages), execution_,
-                                                                      first_, count_);
+    return typename detail::WeightsOf<Source, decltype(stages)>::type(std::move(source_), std::move(stages), slice_,
+                                                                      execution_);
   }
 
   /// Calls sink(row, scratch) for each row after its last stage, for different rows at the same time.
   void for_each_row(const detail::Session& session, const detail::RowSink<Scalar>& sink) const {
-    const Bound bound(source_, session, count_);
-    const Engine engine(bound, stages_, session, count_);
-    detail::for_each_row(engine, first_, count_, session, sink);
+    const Index count = row_count();
+    const Bound bound(source_, session, count);
+    const Engine engine(bound, stages_, session, count);
+    detail::for_each_row(engine, slice_.first, count, session, sink);
   }
 
   /// The same for a sink of products, which an engine may hand outputs instead of rows.
   void for_each_output(const detail::Session& session, const detail::ProductSink<Scalar>& sink) const {
-    const Bound bound(source_, session, count_);
-    const ProductEngine engine(bound, stages_, session, count_);
-    detail::for_each_row(engine, first_, count_, session, sink);
+    const Index count = row_count();
+    const Bound bound(source_, session, count);
+    const ProductEngine engine(bound, stages_, session, count);
+    detail::for_each_row(engine, slice_.first, count, session, sink);
   }
 
   static constexpr const char* name() { return Source::name(); }
@@ -154,16 +172,18 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
   void evaluate_to(detail::Target<Scalar> to) const {
     if (turned) std::swap(to.row_stride, to.col_stride);
     const detail::Session session(execution_);
-    for_each_row(session, detail::DenseSink<Scalar>{to, first_});
+    for_each_row(session, detail::DenseSink<Scalar>{to, slice_.first});
   }
 
   template <class Sparse>
   Sparse to_sparse() const {
+    check();
     const detail::Session session(execution_);
-    const Bound bound(source_, session, count_);
-    const Engine engine(bound, stages_, session, count_);
-    detail::SparseSink<Scalar> sink(first_, count_, engine.height());
-    detail::for_each_row(engine, first_, count_, session, detail::RowSink<Scalar>(sink));
+    const Index count = row_count();
+    const Bound bound(source_, session, count);
+    const Engine engine(bound, stages_, session, count);
+    detail::SparseSink<Scalar> sink(slice_.first, count, engine.height());
+    detail::for_each_row(engine, slice_.first, count, session, detail::RowSink<Scalar>(sink));
     return sink.template matrix<Sparse>(source_.grid().m, turned);
   }
 
@@ -179,10 +199,17 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
   static_assert(!detail::has_layer<StageTuple>,
                 "filigree: this stage is a layer (linear, penalize): use it in network(...) or autoencoder(...)");
 
+  void check_slice() const {
+    const auto [first, count] = slice_;
+    const Index n = source_.grid().n;
+    detail::require(count < 0 || (count <= n && first <= n - count), "A.middleRows(first, count): rows ", first, " to ",
+                    first, " + ", count, " must lie within the ", n, " rows that A has now");
+  }
+
   Source source_;
   StageTuple stages_;
+  detail::RowSlice slice_;
   detail::Execution execution_;
-  Index first_, count_;
 };
 
 namespace detail {
@@ -207,8 +234,7 @@ auto operator|(X&& x, Next&& next) {
   using Source = detail::DenseSource<X>;
   Source source(std::forward<X>(x));
   auto stages = detail::stages_of(std::forward<Next>(next));
-  const Index n = source.grid().n;
-  return typename detail::WeightsOf<Source, decltype(stages)>::type(std::move(source), std::move(stages), {}, 0, n);
+  return typename detail::WeightsOf<Source, decltype(stages)>::type(std::move(source), std::move(stages));
 }
 /// Appends a stage or a pipeline to weights.
 template <detail::WeightsExpression A, detail::Piped Next>

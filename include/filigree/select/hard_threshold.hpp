@@ -18,6 +18,10 @@ struct HardThreshold {
     const S bound = static_cast<S>(t);
     row.filter([&](Index i) { return !(std::abs(row.values[i]) <= bound); });
   }
+  template <Real S>
+  void check_scalar() const {
+    detail::require_bound<S>(t, "hard_threshold(t): t");
+  }
 };
 
 /// Keeps what is larger than t in magnitude: abs(x) > t.

@@ -19,6 +19,10 @@ struct SoftThreshold {
     row.filter([&](Index i) { return !(std::abs(row.values[i]) <= bound); });
     for (Index i = 0; i < row.count; ++i) row.values[i] -= std::copysign(bound, row.values[i]);
   }
+  template <Real S>
+  void check_scalar() const {
+    detail::require_bound<S>(t, "soft_threshold(t): t");
+  }
 };
 
 /// Keeps what is larger than t in magnitude, brought t closer to 0: sign(x) * (abs(x) - t).

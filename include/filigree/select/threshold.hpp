@@ -15,6 +15,10 @@ struct Threshold {
   void apply(Row<S>& row) const {
     row.count = kernel::kernels<S>().keep_above(row.values, row.columns, row.count, static_cast<S>(t));
   }
+  template <Real S>
+  void check_scalar() const {
+    detail::require_bound<S>(t, "threshold(t): t");
+  }
 };
 
 /// Keeps what is larger than t: [0.9 0.1 0.8 0.6 0.2 0.3] | threshold(0.5) is [0.9 0 0.8 0.6 0 0].

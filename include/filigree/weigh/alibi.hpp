@@ -18,11 +18,15 @@ struct Alibi {
     const S penalty = static_cast<S>(slope) * static_cast<S>(p < j ? j - p : p - j);
     return s - penalty;
   }
+  template <Real S>
+  void check_scalar() const {
+    detail::require_finite<S>(slope, "alibi(slope): slope");
+  }
 };
 
 /// Lowers scores in proportion to the distance: s - slope * abs(p - j).
 ///
-/// Throws     Error unless slope is finite
+/// Throws     Error unless slope is finite, in double and in the scalar of the scores
 /// Reference  Press et al., arXiv:2108.12409, section 3
 inline Alibi alibi(double slope) {
   detail::require(std::isfinite(slope), "alibi(slope): slope must be finite, got ", slope);

@@ -19,11 +19,16 @@ struct Softcap {
     const S cap = static_cast<S>(c);
     return cap * std::tanh(s / cap);
   }
+  template <Real S>
+  void check_scalar() const {
+    detail::require_finite<S>(c, "softcap(c): c");
+    detail::require(static_cast<S>(c) > 0, "softcap(c): c must be positive as a float, got ", c);
+  }
 };
 
 /// Keeps scores within (-c, c), smoothly: c * tanh(s / c).
 ///
-/// Throws     Error unless c is positive and finite
+/// Throws     Error unless c is positive and finite, in double and in the scalar of the scores
 /// Reference  Gemma Team, arXiv:2408.00118, section 2
 inline Softcap softcap(double c) {
   detail::require(c > 0 && c <= (std::numeric_limits<double>::max)(), "softcap(c): c must be positive and finite, got ",

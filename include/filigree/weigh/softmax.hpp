@@ -27,6 +27,10 @@ struct Softmax {
     row.maximum = sums.maximum;
     row.sum = sums.sum;
   }
+  template <Real S>
+  void check_scalar() const {
+    detail::require_bound<S>(sink, "softmax({.sink = b}): b");
+  }
 };
 
 /// Turns the scores of a row into probabilities: exp(s) / (sum of exp(s) + exp(sink)).

@@ -5,6 +5,7 @@
 
 #include "filigree/core/check.hpp"
 #include "filigree/core/concepts.hpp"
+#include "filigree/core/sparse_indices.hpp"
 
 namespace filigree {
 
@@ -46,6 +47,7 @@ namespace detail {
 
 template <Codes C>
 void require_samples(const char* call, const C& codes) {
+  require_valid_samples(codes, call);
   require(codes.rows() > 0, call, ": codes must have at least one sample, got ", codes.rows(), "x", codes.cols());
 }
 
