@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Counts allocations, by operator new or malloc, where malloc is ours to replace. For one source of a test.
+// Counts allocations, by operator new or malloc, and makes them fail, where malloc is ours to replace. For one source
+// of a test.
 #pragma once
 
 #include <atomic>
+#include <cerrno>
 #include <cstddef>
 #include <cstdlib>
+#include <new>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define FILIGREE_COUNTS_ALLOCATIONS 0
@@ -20,7 +23,19 @@
 #if FILIGREE_COUNTS_ALLOCATIONS
 namespace test {
 inline std::atomic<long> allocations{0};
+
+/// The next allocation that fails, counted from 0 in `allocations`, and whether all after it do too.
+inline std::atomic<long> fails_at{-1};
+inline std::atomic<bool> fails_on{false};
+
+/// Counts one, and says whether it must fail.
+inline bool fails() {
+  const long number = allocations.fetch_add(1, std::memory_order_relaxed), at = fails_at.load();
+  const bool failed = at >= 0 && (number == at || (number > at && fails_on.load()));
+  if (failed) errno = ENOMEM;
+  return failed;
 }
+}  // namespace test
 // operator new ends here too.
 extern "C" {
 void* __libc_malloc(std::size_t);
@@ -29,23 +44,23 @@ void* __libc_realloc(void*, std::size_t);
 void* __libc_memalign(std::size_t, std::size_t);
 
 void* malloc(std::size_t size) {
-  test::allocations.fetch_add(1, std::memory_order_relaxed);
+  if (test::fails()) return nullptr;
   return __libc_malloc(size);
 }
 void* calloc(std::size_t count, std::size_t size) {
-  test::allocations.fetch_add(1, std::memory_order_relaxed);
+  if (test::fails()) return nullptr;
   return __libc_calloc(count, size);
 }
 void* realloc(void* p, std::size_t size) {
-  test::allocations.fetch_add(1, std::memory_order_relaxed);
+  if (test::fails()) return nullptr;
   return __libc_realloc(p, size);
 }
 void* aligned_alloc(std::size_t alignment, std::size_t size) {
-  test::allocations.fetch_add(1, std::memory_order_relaxed);
+  if (test::fails()) return nullptr;
   return __libc_memalign(alignment, size);
 }
 int posix_memalign(void** p, std::size_t alignment, std::size_t size) {
-  test::allocations.fetch_add(1, std::memory_order_relaxed);
+  if (test::fails()) return ENOMEM;
   *p = __libc_memalign(alignment, size);
   return *p == nullptr ? 12 : 0;
 }
@@ -58,6 +73,24 @@ long allocated_by(F&& f) {
   const long before = allocations.load();
   f();
   return allocations.load() - before;
+}
+
+/// Runs f with its allocation number k failing, and those after it if `on`; whether std::bad_alloc came out of it.
+template <class F>
+bool fails_with(long k, bool on, F&& f) {
+  fails_on = on;
+  fails_at = allocations.load() + k;
+  bool failed = false;
+  try {
+    f();
+  } catch (const std::bad_alloc&) {
+    failed = true;
+  } catch (...) {
+    fails_at = -1;
+    throw;
+  }
+  fails_at = -1;
+  return failed;
 }
 
 }  // namespace test

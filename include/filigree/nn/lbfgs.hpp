@@ -9,6 +9,7 @@
 #include <exception>
 #include <functional>
 #include <limits>
+#include <new>
 #include <string>
 
 #include "filigree/nn/fit.hpp"
@@ -129,6 +130,8 @@ fit_report fit(Net& net, const X& samples, const Y& targets, const Objective& ob
   } catch (const typename Evaluations::Stop&) {
     if (evaluations.thrown != nullptr) std::rethrow_exception(evaluations.thrown);
     evaluations.report.note = "stopped by after_evaluation";
+  } catch (const std::bad_alloc&) {
+    throw;
   } catch (const std::exception& failure) {  // that of its line search: shapes and options have been checked
     evaluations.report.note =
         std::string("the line search failed, and the best parameters so far are kept: ") + failure.what();

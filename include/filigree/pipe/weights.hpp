@@ -44,7 +44,9 @@ struct RowSlice {
 ///
 /// It is no Eigen expression: what would silently compute n x m numbers, or mean something else, does not compile.
 /// Aliasing  safe: a target that shares memory with an operand gets a temporary
-/// Throws    Error when a stage does not fit the shape, or the target has another one, before anything is written
+/// Throws    Error when a stage does not fit the shape, or the target has another one, before anything is written.
+///           std::bad_alloc, or what a function of yours throws, may leave a dense target partly written; a sparse one
+///           is then as it was, and a workspace is free again
 template <class Source, Stage... Stages>
 class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::Scalar> {
  public:
