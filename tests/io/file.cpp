@@ -3,8 +3,11 @@
 
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
 
 #include "io/files.hpp"
 
@@ -75,6 +78,127 @@ TEST_CASE("a link keeps pointing, and permissions stay") {
   REQUIRE(::stat((folder / "file").c_str(), &status) == 0);
   CHECK((status.st_mode & 0777) == 0640);
   CHECK(folder.names().size() == 2);
+}
+
+TEST_CASE("what a link points to is made, if it is not there") {
+  const Folder folder;
+  std::filesystem::create_directory(folder / "there");
+  std::filesystem::create_symlink("there/file", folder / "first");
+  std::filesystem::create_symlink(folder / "first", folder / "second");
+  test::write(folder / "second", "new");
+  CHECK(std::filesystem::is_symlink(folder / "first"));
+  CHECK(std::filesystem::is_symlink(folder / "second"));
+  CHECK_FALSE(std::filesystem::is_symlink(folder / "there/file"));
+  CHECK(content(folder / "there/file") == "new");
+
+  std::filesystem::create_symlink("circle", folder / "circle");
+  CHECK_THROWS_WITH(test::write(folder / "circle", "x"), contains("circle: cannot be written: Too many levels"));
+  CHECK(std::filesystem::is_symlink(folder / "circle"));
+}
+
+TEST_CASE("an open file of the program is not replaced") {
+  const Folder folder;
+  test::write(folder / "file", "old");
+  std::FILE* const open = std::fopen((folder / "file").c_str(), "r+");
+  REQUIRE(open != nullptr);
+  const std::string path = "/proc/self/fd/" + std::to_string(::fileno(open));
+  std::filesystem::create_symlink(path, folder / "link");  // as /dev/stdout is one
+  for (const std::string& name : {path, folder / "link"})
+    CHECK_THROWS_WITH(test::write(name, "x"),
+                      "filigree: " + path + ": must be a file that can be replaced, is an open file of this program");
+  std::fclose(open);
+  CHECK(content(folder / "file") == "old");
+}
+
+TEST_CASE("a path that the system would cut or not take is an error that says so") {
+  const Folder folder;
+  CHECK_THROWS_WITH(test::write("", "x"), "filigree: the path of a file must not be empty");
+  CHECK_THROWS_WITH(fg::read_file(""), "filigree: the path of a file must not be empty");
+  const std::string cut = (folder / "file") + std::string("\0.txt", 5);
+  CHECK_THROWS_WITH(test::write(cut, "x"), contains("the path of a file must not contain a byte of 0"));
+  CHECK_THROWS_WITH(fg::map_file(cut), contains("the path of a file must not contain a byte of 0"));
+  CHECK(folder.names().empty());
+
+  std::string umlauts;  // two bytes each
+  while (umlauts.size() < 254) umlauts += "\xC3\xA4";
+  for (const std::string& name :
+       {std::string(230, 'n'), std::string(240, 'n'), std::string(255, 'n'), umlauts, "x" + umlauts}) {
+    test::write(folder / name, name);
+    CHECK(content(folder / name) == name);
+  }
+  CHECK(folder.names().size() == 5);
+  const std::string longer(256, 'n');
+  CHECK_THROWS_WITH(test::write(folder / longer, "x"), contains("cannot be written: File name too long"));
+  CHECK(folder.names().size() == 5);
+}
+
+TEST_CASE("what killed programs leave is removed, whatever it is called, and what others write is not touched") {
+  const Folder folder;
+  const std::string path = folder / "file";
+  const auto parts = [&] {
+    std::size_t count = 0;
+    for (const std::string& name : folder.names()) count += name.ends_with(".part") ? 1 : 0;
+    return count;
+  };
+  // Programs that were killed while they wrote; in a container each has the same PID.
+  std::vector<pid_t> children;
+  for (int i = 0; i < 3; ++i) {
+    int ready[2];
+    REQUIRE(::pipe(ready) == 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      fg::detail::Replacement half(path);
+      half.write(fg::Bytes::copy("half").span());
+      (void)!::write(ready[1], "x", 1);
+      ::pause();
+    }
+    char byte = 0;
+    REQUIRE(::read(ready[0], &byte, 1) == 1);
+    ::close(ready[0]), ::close(ready[1]);
+    children.push_back(child);
+  }
+  CHECK(parts() == 3);
+  test::write(path, "while they write");
+  CHECK(content(path) == "while they write");
+  CHECK(parts() == 3);
+  for (const pid_t child : children) ::kill(child, SIGKILL), ::waitpid(child, nullptr, 0);
+  CHECK(parts() == 3);
+  test::write(path, "after they were killed");
+  CHECK(content(path) == "after they were killed");
+  CHECK(folder.names() == std::vector<std::string>{"file"});
+
+  // What looks like one and is something else stays.
+  std::filesystem::create_symlink("file", path + ".filigree-0.part");
+  std::filesystem::create_directory(path + ".filigree-1.part");
+  test::write(path, "third");
+  CHECK(content(path) == "third");
+  CHECK(folder.names().size() == 3);
+}
+
+TEST_CASE("programs that write one file at the same time leave the whole of one content") {
+  const Folder folder;
+  const std::string path = folder / "file";
+  std::vector<pid_t> children;
+  for (const char letter : {'a', 'b', 'c'}) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      int failures = 0;
+      for (int i = 0; i < 50; ++i) {
+        test::write(path, std::string(20000, letter));
+        const std::string read = content(path);
+        failures += read.size() == 20000 && read == std::string(20000, read[0]) ? 0 : 1;
+      }
+      ::_exit(failures == 0 ? 0 : 1);
+    }
+    children.push_back(child);
+  }
+  for (const pid_t child : children) {
+    int status = 1;
+    ::waitpid(child, &status, 0);
+    CHECK(status == 0);
+  }
+  CHECK(content(path).size() == 20000);
+  CHECK(folder.names() == std::vector<std::string>{"file"});
 }
 
 TEST_CASE("a write that fails half way leaves the old file and nothing else") {
