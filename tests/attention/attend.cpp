@@ -128,6 +128,23 @@ TEMPLATE_TEST_CASE("a part without entries changes nothing, and a sink stands in
   CHECK(close(fg::merge(left, right), sunk, 64 * std::numeric_limits<S>::epsilon()));
 }
 
+TEMPLATE_TEST_CASE("merge is exact when the part with the sink has an empty row", "", float, double) {
+  using S = TestType;
+  const Matrix<S> q = Matrix<S>::Ones(2, 1), k = Matrix<S>::Zero(2, 1), v = Matrix<S>::Ones(2, 1);
+  const auto part = [&](Index key, double sink) {
+    return fg::attend(
+        fg::scores(q, k.row(key), {.query_at = 0, .key_at = key}) | fg::causal() | fg::softmax({.sink = sink}),
+        v.row(key));
+  };
+  constexpr double no_sink = -std::numeric_limits<double>::infinity();
+  const auto whole = fg::attend(fg::scores(q, k) | fg::causal() | fg::softmax({.sink = 0}), v);
+  CHECK(whole.out(0, 0) == S(0.5));
+  CHECK(whole.lse[0] == Approx(std::log(2.0)));
+  CHECK(close(fg::merge(part(0, no_sink), part(1, 0)), whole, 8 * std::numeric_limits<S>::epsilon()));
+  CHECK(close(fg::merge(part(1, 0), part(0, no_sink)), whole, 8 * std::numeric_limits<S>::epsilon()));
+  CHECK(close(fg::merge(part(0, 0), part(1, no_sink)), whole, 8 * std::numeric_limits<S>::epsilon()));
+}
+
 TEMPLATE_TEST_CASE("merge stands scores that overflow exp, and hands NaN on", "", float, double) {
   using S = TestType;
   Matrix<S> q(1, 1), k(2, 1), v(2, 1);

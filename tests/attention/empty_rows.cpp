@@ -54,6 +54,46 @@ TEMPLATE_TEST_CASE("a row without entries gives +0 for every normaliser", "", fl
   check(fg::drop_lowest(1) | fg::softmax());
 }
 
+TEST_CASE("the logsumexp of an empty row is the sink, whichever engine computes it") {
+  using S = float;
+  Random random(313);
+  const Matrix<S> q = test::normal<S>(random, 40, 5), k = test::normal<S>(random, 300, 5),
+                  v = test::normal<S>(random, 300, 3);
+  fg::thread_pool pool(2);
+  const auto check = [&](const auto& after) {
+    for (const double sink : {0.0, -2.5, 700.0, -std::numeric_limits<double>::infinity()}) {
+      const auto softmax = fg::softmax({.sink = sink});
+      const auto look = [&](const auto& a, Index empty) {
+        const auto [out, lse] = fg::attend(a, v);
+        for (Index i = 0; i < out.rows(); ++i) {
+          if (i < empty) CHECK((positive_zero(out.row(i)) && lse[i] == static_cast<S>(sink)));
+          if (i >= empty) CHECK(lse[i] >= static_cast<S>(sink));
+        }
+      };
+      // Rows 0 to 30 are before all keys; then one row alone, and all of them with threads.
+      look(fg::scores(q, k, {.query_at = -31}) | after(fg::causal()) | softmax, 31);
+      look((fg::scores(q, k, {.query_at = -31}) | after(fg::causal()) | softmax).on(pool), 31);
+      look(fg::scores(q.row(0), k, {.query_at = -1}) | after(fg::causal()) | softmax, 1);
+      look(fg::scores(q, k) | after(fg::where([](Index, Index) { return false; })) | softmax, 40);
+      const auto none = fg::attend(fg::scores(q, k.topRows(0)) | after(fg::causal()) | softmax, v.topRows(0));
+      CHECK((none.lse.array() == static_cast<S>(sink)).all());
+    }
+  };
+  check([](auto mask) { return mask | fg::softcap(3); });
+  check([](auto mask) { return mask | fg::top_k(3); });
+  check([](auto mask) { return mask | fg::threshold(-1e30); });
+  check([](auto mask) { return mask | fg::top_p(0.9); });
+  check([](auto mask) { return mask && (fg::strided(3)); });
+  check([](auto mask) { return mask && (fg::strided(100) || fg::first(1)); });
+  check([](auto mask) { return mask && (fg::random(5, 3)); });
+  check([](auto mask) { return mask | fg::block_top_k(16, 2); });
+
+  const auto lazy = fg::attend(
+      fg::scores(q, k, {.query_at = -31}) | fg::causal() | fg::prob_sparse(1, 3) | fg::softmax({.sink = 2}), v);
+  CHECK((lazy.lse.head(31).array() == S(2)).all());
+  CHECK(positive_zero(lazy.out.topRows(31)));
+}
+
 TEMPLATE_TEST_CASE("nothing survives a selector", "", float, double) {
   using S = TestType;
   Random random(312);

@@ -39,7 +39,7 @@ inline constexpr bool ends_in_softmax<std::tuple<T...>> = [] {
 /// A * V together with the logsumexp of each row's scores: lse(i) = log(sum over j of exp(s(i, j)) [+ exp(sink)]).
 ///
 /// Shapes    A: n x m ending in softmax() (dropout may follow), V: m x dv; out: n x dv, lse: n
-/// Edge case an empty row has out +0 and lse -inf
+/// Edge case an empty row has out +0; its lse is the sink, -inf without one
 /// Throws    Error if V.rows() != A.cols()
 /// Reference Dao et al., arXiv:2205.14135, section 3.1
 template <detail::WeightsExpression A, DenseExpression V>
@@ -66,7 +66,7 @@ auto attend(const A& a, const V& v) {
 ///
 /// out = sum over parts of exp(lse_part - lse) * out_part, lse = log(sum over parts of exp(lse_part)).
 /// Shapes    all of one shape; the parts must come from disjoint sets of keys (give each its key_at)
-/// Edge case parts with an empty row (lse -inf) count for nothing there; a sink may stand in one part only
+/// Edge case parts with an empty row (lse -inf) count for nothing there; a sink belongs in one part, whatever that sees
 /// Throws    Error if the shapes differ
 template <Real S, std::same_as<Attended<S>>... More>
 Attended<S> merge(const Attended<S>& first, const More&... more) {

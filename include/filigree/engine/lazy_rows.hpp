@@ -248,7 +248,7 @@ class LazyRowsEngine {
     S* out = output(v, scratch);
     if (count == 0) {
       std::fill_n(out, v.dv, S(0));
-      return {-std::numeric_limits<S>::infinity(), S(0)};
+      return {static_cast<S>(sink_), sink_ > -std::numeric_limits<double>::infinity() ? S(1) : S(0)};
     }
     // The scores are 0, that of the sink is what it is.
     const double top = (std::max)(sink_, 0.0), one = std::exp(-top), all = static_cast<double>(count) * one;

@@ -152,14 +152,15 @@ static void merge_sums(Sums<Real> whole, Sums<Real> part, Index count, Index dv)
   }
 }
 
-// Divides the outputs of one row by its sum, to which exp(sink - maximum) is added; returns maximum and sum.
+// Divides the outputs of one row by its sum, to which exp(sink - maximum) is added; returns maximum and sum. Those of
+// an empty row are of the sink alone.
 static SoftmaxSums<Real> finish_row(Sums<Real> row, Index dv, Real sink) {
   const RoundToNearest rounding;
   const Real before = *row.maximum;
   Real total = sum(load(row.sum));
   if (before == -infinity && total == 0) {  // an empty row
     for (Index f = 0; f < dv; f += lanes) store(row.out + f, Vec{});
-    return {-infinity, 0};
+    return {sink, sink > -infinity ? Real(1) : Real(0)};
   }
   Real top = before;
   Vec scale = broadcast(1);

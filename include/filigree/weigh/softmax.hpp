@@ -22,7 +22,6 @@ struct Softmax {
 
   template <Real S>
   void apply(Row<S>& row) const {
-    if (row.count == 0) return;  // with a sink too
     const auto sums = kernel::kernels<S>().softmax(row.values, row.count, static_cast<S>(sink));
     row.maximum = sums.maximum;
     row.sum = sums.sum;
@@ -36,9 +35,9 @@ struct Softmax {
 /// Turns the scores of a row into probabilities: exp(s) / (sum of exp(s) + exp(sink)).
 ///
 /// Cost       O(entries), one exponential each
-/// Edge case  NaN or +inf anywhere makes the row NaN; what underflows stays present, with a weight of 0
-/// Throws     Error if the sink is NaN or +inf
-/// Reference  Vaswani et al., arXiv:1706.03762, equation 1; the sink: Xiao et al., arXiv:2309.17453, section 3.3
+/// Edge case  an empty row stays empty; its logsumexp is the sink. NaN or +inf anywhere makes the row NaN; what
+/// underflows stays present, with a weight of 0 Throws     Error if the sink is NaN or +inf Reference  Vaswani et al.,
+/// arXiv:1706.03762, equation 1; the sink: Xiao et al., arXiv:2309.17453, section 3.3
 inline Softmax softmax(const softmax_options& options = {}) {
   detail::require(options.sink <= (std::numeric_limits<double>::max)(),
                   "softmax({.sink = b}): b must be finite, or -inf for none, got ", options.sink);
