@@ -103,6 +103,7 @@ class List {
       while (size_ > size) data_[--size_].~T();
   }
   static std::size_t bytes(Index count) {
+    // NOLINTNEXTLINE(bugprone-sizeof-expression): T may be a pointer
     if (count > (std::numeric_limits<Index>::max)() / static_cast<Index>(sizeof(T))) throw std::bad_array_new_length();
     return static_cast<std::size_t>(count) * sizeof(T);  // NOLINT(bugprone-sizeof-expression): T may be a pointer
   }

@@ -107,7 +107,7 @@ inline std::string followed(std::string path) {
     require(!place.starts_with("/proc/") && place != "/dev/fd", path,
             ": must be a file that can be replaced, is an open file of this program");
     const std::string next(text, static_cast<std::size_t>(size));
-    path = next.starts_with('/') ? next : place + "/" + next;
+    path = next.starts_with('/') ? next : (place + "/").append(next);
   }
   errno = ELOOP;
   fail_errno(path, "cannot be written");
