@@ -58,8 +58,9 @@ plain() {
   ./program 2
 }
 
-# min and max are macros, as after windows.h: standard and Eigen headers first, then the macros, then ours.
-min_max() {
+# Names that other platforms define as macros, min and max of windows.h among them: standard and Eigen headers first,
+# then the macros, then ours.
+macros() {
   {
     reached_headers | sed "s|^|$include/|" | xargs sed -nE 's/^ *# *include *<([^>]+)>.*/\1/p' | sort -u |
       sed 's|.*|#if __has_include(<&>)\n#include <&>\n#endif|'
@@ -67,10 +68,11 @@ min_max() {
     echo '#include <Eigen/Sparse>'
     echo '#define min(a, b) (((a) < (b)) ? (a) : (b))'
     echo '#define max(a, b) (((a) > (b)) ? (a) : (b))'
+    echo '#include "platform_macros.hpp"'
     echo '#include <filigree/filigree.hpp>'
     echo '#include "unit.cpp"'
-  } >min_max.cpp
-  "$CXX" "${options[@]}" "-I$here" -fsyntax-only min_max.cpp
+  } >macros.cpp
+  "$CXX" "${options[@]}" "-I$here" -fsyntax-only macros.cpp
 }
 
 # Prints each of our headers and which of Eigen's it includes, itself or by way of others: SparseCore, Core or none.

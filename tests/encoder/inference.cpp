@@ -28,6 +28,11 @@ TEST_CASE("a calibrated threshold keeps what batch_top_k keeps of all samples to
   const Matrix<double> x = test::normal<double>(random, 5, 6);
   CHECK((fg::calibrated(all, x).encode(x) - all.encode(x)).norm() < 1e-12);
   CHECK_THROWS_WITH(fg::calibrated(all, x.topRows(0)), "filigree: calibrated(sae, X): X must have at least 1 row");
+  Matrix<double> bad = x;
+  bad(3, 2) = std::numeric_limits<double>::quiet_NaN();
+  CHECK_THROWS_WITH(fg::calibrated(all, bad),
+                    "filigree: calibrated(sae, X): what batch_top_k chooses from must be finite; "
+                    "latent 0 of sample 3 is nan");
 }
 
 TEST_CASE("resampled latents look at samples that are badly reconstructed") {

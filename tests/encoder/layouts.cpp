@@ -32,10 +32,11 @@ TEST_CASE("weights of a JumpReLU autoencoder go into a file of Gemma Scope and b
   const File file("params.npz");
   auto sae = jumping();
   sae.parameters() = 0.5F * test::normal<float>(random, sae.parameters().size(), 1);
+  sae.biases<1>() = sae.biases<1>().cwiseAbs();
   fg::save_gemma_scope(file.path, fg::weights_of(sae));
   const auto weights = fg::load_gemma_scope(file.path);
   CHECK(test::same(weights.W_enc, Matrix<float>(sae.weights<0>())));
-  CHECK(test::same(weights.threshold, Eigen::VectorXf(sae.biases<1>().array().exp())));
+  CHECK(test::same(weights.threshold, Eigen::VectorXf(sae.biases<1>())));
 
   // What the published code does with such a file.
   const Matrix<float> x = test::normal<float>(random, 30, 6);
@@ -46,7 +47,44 @@ TEST_CASE("weights of a JumpReLU autoencoder go into a file of Gemma Scope and b
   fg::set_weights(copy, weights);
   CHECK((copy.encode(x) - codes).norm() < 1e-5F * codes.norm());
   CHECK((copy(x) - ((codes * weights.W_dec).rowwise() + weights.b_dec.transpose())).norm() < 1e-4F);
-  CHECK((copy.parameters() - sae.parameters()).norm() < 1e-5F);
+  CHECK(test::same(copy.parameters(), sae.parameters()));
+}
+
+TEST_CASE("a threshold is the number that it is in the file, and a number that equals it is not above it") {
+  Random random(753);
+  fg::sae_weights<float> weights;
+  constexpr Index latents = 500;
+  weights.W_enc = Matrix<float>::Ones(1, latents), weights.W_dec = Matrix<float>::Ones(latents, 1);
+  weights.b_enc = Eigen::VectorXf::Zero(latents), weights.b_dec = Eigen::VectorXf::Zero(1);
+  weights.threshold.resize(latents);
+  for (Index j = 0; j < latents; ++j) weights.threshold[j] = static_cast<float>(std::exp(random.uniform(-12, 3)));
+  weights.threshold[7] = 0;
+  auto sae = fg::autoencoder(fg::linear(1, latents) | fg::jump_relu(latents), fg::linear(latents, 1));
+  fg::set_weights(sae, weights);
+  CHECK(test::same(fg::weights_of(sae).threshold, weights.threshold));
+  for (Index j = 0; j < latents; ++j) {
+    const float theta = weights.threshold[j];
+    const Matrix<float> x{{theta}, {std::nextafter(theta, 100.0F)}};
+    const Matrix<float> codes = sae.encode(x);
+    CHECK(codes(0, j) == 0);
+    CHECK(codes(1, j) == x(1, 0));
+  }
+}
+
+TEST_CASE("a calibrated BatchTopK autoencoder keeps the same latents as a JumpReLU one") {
+  Random random(754);
+  for (int trial = 0; trial < 30; ++trial) {
+    const Matrix<float> x = test::normal<float>(random, 200, 6);
+    auto sae = fg::autoencoder(fg::linear(6, 40) | fg::batch_top_k(3) | fg::relu(), fg::linear(40, 6), 4);
+    sae.parameters() = 0.5F * test::normal<float>(random, sae.parameters().size(), 1);
+    const auto fixed = fg::calibrated(sae, x);
+    auto jump = fg::autoencoder(fg::linear(6, 40) | fg::jump_relu(40), fg::linear(40, 6));
+    auto weights = fg::weights_of(fixed);
+    weights.threshold = Eigen::VectorXf::Constant(40, static_cast<float>(fixed.stage<1>().t));
+    fg::set_weights(jump, weights);
+    CHECK((jump.encode(x).array() != 0).count() == 600);
+    CHECK(test::same(jump.encode(x), fixed.encode(x)));
+  }
 }
 
 TEST_CASE("weights of gates, and of encoders with neither") {
@@ -80,8 +118,8 @@ TEST_CASE("weights that do not fit change nothing") {
   wrong.r_mag = wrong.b_mag = wrong.b_enc;
   refused(wrong, "r_mag must be 0 x 1, is 20 x 1");
   wrong = weights;
-  wrong.threshold[4] = 0;
-  refused(wrong, "threshold[4] must be positive, is 0");
+  wrong.threshold[4] = -0.5F;
+  refused(wrong, "threshold[4] must be at least 0, is -0.5");
   CHECK(test::same(sae.parameters(), before));
 
   const File file("wrong.npz");

@@ -93,6 +93,23 @@ TEST_CASE("weights are written in the type that the configuration names") {
   }
 }
 
+TEST_CASE("tensors of a directory keep the types that they had") {
+  const test::Folder folder;
+  const Weights weights = weights_for("jumprelu");
+  fg::save_sae_lens(folder / "x", weights, {.architecture = "jumprelu", .dtype = fg::Type::bfloat16});
+  fg::Arrays mixed;
+  for (const auto& [name, array] : fg::load_safetensors(folder / "x/sae_weights.safetensors").tensors)
+    mixed.add(name, name == "threshold" ? fg::array_of(weights.threshold) : array);
+  fg::save_safetensors(folder / "x/sae_weights.safetensors", mixed);
+
+  const auto [config, read] = fg::load_sae_lens<float>(folder / "x");
+  CHECK(config.dtype == fg::Type::bfloat16);
+  CHECK(test::same(read.threshold, weights.threshold));
+  fg::save_sae_lens(folder / "y", read, config);
+  for (const std::string file : {"/sae_weights.safetensors", "/cfg.json"})
+    CHECK(test::content(folder / "y" + file) == test::content(folder / "x" + file));
+}
+
 TEST_CASE("keys that mean nothing here stay, and old spellings where nothing changed") {
   const test::Folder folder;
   const std::string old =

@@ -28,6 +28,8 @@ TEST_CASE("the geometric median has the least sum of distances") {
   CHECK((fg::geometric_median(same).array() == 2.5).all());
   CHECK_THROWS_WITH(fg::geometric_median(Matrix<double>(0, 3)),
                     "filigree: geometric_median(X): X must have at least 1 row");
+  corner(1, 1) = std::numeric_limits<double>::quiet_NaN();
+  CHECK_THROWS_WITH(fg::geometric_median(corner), "filigree: geometric_median(X): X must be finite");
 }
 
 TEST_CASE("a tied start") {

@@ -122,7 +122,7 @@ TEMPLATE_TEST_CASE("rows without keys", "", float, double) {
     const auto part = fg::attend(fg::scores(q, k) | fg::causal() | fg::softmax({.sink = sink}), v);
     for (Index i = 0; i < 10; ++i) {
       CHECK(test::same(Matrix<S>(part.out.row(i)), Matrix<S>(Matrix<S>::Zero(1, 3))));
-      CHECK(part.lse[i] == -std::numeric_limits<S>::infinity());
+      CHECK(part.lse[i] == static_cast<S>(sink));
     }
     CHECK(part.lse.tail(10).array().isFinite().all());
   }

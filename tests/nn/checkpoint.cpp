@@ -73,7 +73,7 @@ TEST_CASE("training goes on where it was interrupted, whenever that was") {
       auto first = model();
       CHECK_THROWS_AS(train(first, {.schedule =
                                         [&](Index step) {
-                                          if (step > last) throw Killed();
+                                          if (step >= last) throw Killed();
                                           return fg::cosine(21, 4)(step);
                                         },
                                     .checkpoint = path,
@@ -132,6 +132,40 @@ TEST_CASE("what a checkpoint holds") {
   CHECK(fg::load_npz(path)["parameters"].as<Eigen::VectorXf>().size() == net.parameters().size());
 }
 
+TEST_CASE("a checkpoint of another training with as many numbers is refused, with what differs") {
+  const Folder folder;
+  const std::string path = folder.file("one.npz");
+  const Matrix<float> x = samples();
+  const auto fit = [&](auto net, const auto& objective, const auto& optimiser, const Matrix<float>& y, bool resume) {
+    return fg::fit(net, x, y, objective, optimiser, {.epochs = 1, .batch = 16, .checkpoint = path, .resume = resume});
+  };
+  const auto stages = [](const auto& map) { return fg::network(fg::linear(8, 6) | map | fg::linear(6, 8), 3); };
+  fit(stages(fg::sigmoid()), fg::squared_error(), fg::adam{}, x, false);
+  const auto refuses = [&](const auto& net, const auto& objective, const auto& optimiser, const std::string& message) {
+    CHECK_THROWS_WITH(fit(net, objective, optimiser, x, true), contains(path + ": was made with " + message));
+  };
+  const auto sigmoid = stages(fg::sigmoid());
+  refuses(stages(fg::relu()), fg::squared_error(), fg::adam{},
+          "stages 8 | Linear<float> | 6 | Sigmoid | 6 | Linear<float>"
+          " | 8, and cannot go on with 8 | Linear<float> | 6 | Threshold");
+  refuses(stages(fg::top_k(2)), fg::squared_error(), fg::adam{}, "stages ");
+  refuses(sigmoid, 0.5 * fg::squared_error(), fg::adam{},
+          "the objective 1 SquaredError, and cannot go on with 0.5 Squared");
+  refuses(sigmoid, fg::squared_error() + fg::weight_decay(), fg::adam{},
+          "the objective 1 SquaredError, and cannot go on");
+  refuses(sigmoid, fg::squared_error(), fg::adamw{}, "the optimiser adam, and cannot go on with adamw");
+
+  fit(stages(fg::top_k(2)), fg::squared_error(), fg::adam{}, x, false);
+  refuses(stages(fg::top_k(3)), fg::squared_error(), fg::adam{}, "stages 8 | Linear<float> | 6 | TopK(2) | 6");
+  const Eigen::SparseMatrix<float> sparse = x.sparseView();
+  auto net = stages(fg::top_k(2));
+  CHECK_THROWS_WITH(fg::fit(net, sparse, x, fg::squared_error(), fg::adam{},
+                            {.epochs = 1, .batch = 16, .checkpoint = path, .resume = true}),
+                    contains("was made with samples and targets of 100x8 dense, 100x8 dense, and cannot go on with "
+                             "100x8 sparse, 100x8 dense"));
+  fit(stages(fg::top_k(2)), fg::squared_error(), fg::adam{.rate = 0.5}, x, true);  // a rate may change
+}
+
 TEST_CASE("a checkpoint of something else, or a broken one, changes nothing") {
   const Folder folder;
   const std::string path = folder.file("one.npz");
@@ -141,7 +175,8 @@ TEST_CASE("a checkpoint of something else, or a broken one, changes nothing") {
   const auto resume = [&](auto& other, fg::fit_options options) {
     options.checkpoint = path;
     options.resume = true;
-    return fg::fit(other, samples(), fg::squared_error(), fg::adam{.rate = 0.01}, options);
+    const auto objective = fg::squared_error() + 0.1 * fg::aux_k(5, {.after = 30});
+    return fg::fit(other, samples(), objective, fg::adam{.rate = 0.01}, options);
   };
   CHECK_THROWS_WITH(resume(net, {.batch = 8, .seed = 5}),
                     "filigree: " + path + ": was made with batch 16, and cannot go on with 8");

@@ -78,16 +78,22 @@ TEST_CASE("optimisers take the steps of their formulas") {
 }
 
 TEST_CASE("schedules") {
+  // As the lambdas of Hugging Face's get_constant_schedule_with_warmup and get_cosine_schedule_with_warmup.
   const auto rise = fg::warm_up(4);
+  CHECK(rise(0) == 0);
   CHECK(rise(1) == 0.25);
   CHECK(rise(4) == 1);
   CHECK(rise(100) == 1);
   const auto fall = fg::cosine(12, 2);
+  CHECK(fall(0) == 0);
   CHECK(fall(1) == 0.5);
   CHECK(fall(2) == 1);
   CHECK(fall(7) == Approx(0.5));
+  CHECK(fall(11) == Approx((1 + std::cos(std::acos(-1.0) * 0.9)) / 2));
   CHECK(fall(12) == Approx(0).margin(1e-15));
   CHECK(fall(20) == Approx(0).margin(1e-15));
+  CHECK(fg::cosine(10)(0) == 1);
+  CHECK(fg::cosine(10)(5) == Approx(0.5));
   CHECK_THROWS_WITH(fg::warm_up(0), "filigree: warm_up(steps): steps must be at least 1, got 0");
   CHECK_THROWS_WITH(fg::cosine(5, 5), "filigree: cosine(steps, warm): warm must be from 0 to 4, got 5");
 }

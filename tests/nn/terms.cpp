@@ -151,7 +151,10 @@ TEST_CASE("losses are their formulas and have these gradients") {
     };
     check(fg::squared_error(), t);
     check(fg::normalized_squared_error(), t);
-    check(fg::cross_entropy(), counts);
+    check(fg::multinomial(), counts);
+    const Matrix chances = (counts.array() + 0.1).matrix().array().colwise() / (counts.array() + 0.1).rowwise().sum();
+    check(fg::cross_entropy(), chances);
+    CHECK(loss(fg::cross_entropy(), y, chances) == Approx(loss(fg::multinomial(), y, chances)));
   }
   // Large outputs overflow nowhere; a class that cannot be has no share.
   Matrix y(1, 3), t(1, 3);
@@ -168,6 +171,39 @@ TEST_CASE("losses are their formulas and have these gradients") {
   CHECK_THROWS_WITH(
       loss(fg::normalized_squared_error(), Matrix::Zero(3, 2), Matrix::Ones(3, 2)),
       "filigree: normalized_squared_error(): the targets of a batch must differ, and these 3 are all alike");
+}
+
+TEST_CASE("what is outside the domain of a term is an error that says what it needs") {
+  const Matrix large = Matrix::Constant(3, 2, 1.5), y = Matrix::Zero(2, 3);
+  CHECK_THROWS_WITH(value(fg::kl(0.05), large),
+                    "filigree: kl(rho): the mean activation of a latent must be within 0 and 1, as sigmoid() makes it; "
+                    "that of latent 0 is 1.5");
+  CHECK_THROWS_WITH(value(fg::kl(0.05), Matrix(-large)), contains("that of latent 0 is -1.5"));
+  CHECK(std::isfinite(value(fg::kl(0.05), Matrix(Matrix::Ones(3, 2)))));
+  CHECK_THROWS_WITH(loss(fg::cross_entropy(), y, Matrix{{1, 0, 0}, {0.5, -0.5, 1}}),
+                    "filigree: cross_entropy(): a target must be at least 0; that of output 1 is -0.5");
+  CHECK_THROWS_WITH(
+      loss(fg::cross_entropy(), y, Matrix{{1, 0, 0}, {3, 1, 0}}),
+      "filigree: cross_entropy(): the targets of a sample must be probabilities, whose sum is 1; it is 4. "
+      "multinomial() takes counts");
+  CHECK_THROWS_WITH(loss(fg::multinomial(), y, Matrix{{1, 0, 0}, {3, -1, 0}}),
+                    "filigree: multinomial(): a target must be at least 0; that of output 1 is -1");
+}
+
+TEST_CASE("residuals that are all alike have no variation, whatever rounding leaves of it") {
+  for (const Index samples : {5, 7, 10}) {
+    auto sae = fg::autoencoder(fg::linear<double>(3, 8) | fg::top_k(1) | fg::relu(), fg::linear<double>(8, 3), 2);
+    const Matrix x = Matrix::Constant(samples, 3, 0.1);
+    fg::Pass pass(sae);
+    Eigen::VectorXd gradient;
+    for (int step = 0; step < 3; ++step) {
+      const double with =
+          pass.gradient(sae, x, x, fg::squared_error() + fg::aux_k(2, {.after = 1, .normalized = true}), gradient);
+      CHECK(with < 10);
+      CHECK(gradient.allFinite());
+      CHECK(gradient.cwiseAbs().maxCoeff() < 100);
+    }
+  }
 }
 
 TEST_CASE("terms refuse what cannot be") {

@@ -47,6 +47,16 @@ TEMPLATE_TEST_CASE("thresholds follow their formulas", "", float, double) {
   }
 }
 
+TEST_CASE("a threshold that the scalar cannot hold keeps what exceeds it") {
+  constexpr float infinity = std::numeric_limits<float>::infinity(), largest = std::numeric_limits<float>::max();
+  const std::vector<float> row{infinity, largest, 0, -largest};
+  CHECK(OneRow<float>(row).apply(fg::threshold(1e300)).count() == 1);
+  CHECK(OneRow<float>(row).apply(fg::hard_threshold(1e300)).count() == 1);
+  CHECK(OneRow<float>(row).apply(fg::soft_threshold(1e300)).count() == 1);
+  CHECK(OneRow<float>(row).apply(fg::threshold(-1e300)).count() == 4);
+  CHECK(OneRow<float>(row).apply(fg::threshold(std::numeric_limits<double>::infinity())).count() == 0);
+}
+
 TEST_CASE("a threshold is rounded to the scalar of the scores") {
   CHECK(OneRow<float>({0.1f}).apply(fg::threshold(0.1)).count() == 0);  // 0.1f > 0.1 in double
   CHECK(OneRow<double>({0.1f}).apply(fg::threshold(0.1)).count() == 1);

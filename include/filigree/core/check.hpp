@@ -153,11 +153,13 @@ void require_finite(double value, const char* name) {
           value);
 }
 
-/// The same of a bound, which may be infinite: no float exceeds 1e300, but infinity does.
+/// A bound, rounded to S so that the numbers of S that exceed it are the same: infinity exceeds 1e300, and no other
+/// float does.
 template <class S>
-void require_bound(double value, const char* name) {
-  constexpr double infinity = std::numeric_limits<double>::infinity();
-  if (value != infinity && value != -infinity) require_finite<S>(value, name);
+constexpr S rounded_bound(double value) {
+  constexpr S most = (std::numeric_limits<S>::max)();
+  if (value > static_cast<double>(most) && value <= (std::numeric_limits<double>::max)()) return most;
+  return static_cast<S>(value);
 }
 
 }  // namespace detail

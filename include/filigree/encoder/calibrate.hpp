@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <limits>
 #include <tuple>
@@ -61,7 +62,7 @@ class Largest {
 /// Samples of training may be too easy: on others more latents may be active. Those that it has not seen tell better.
 /// Shapes     X: N x inputs, the more the better
 /// Cost       encoding of N samples, and O(k N) memory
-/// Throws     Error if X has no rows, or X.cols() is not inputs()
+/// Throws     Error if X has no rows, X.cols() is not inputs(), or a number that batch_top_k chooses from is not finite
 /// Reference  Bussmann et al., arXiv:2412.06410, section 3, whose threshold is the mean over batches of the smallest
 ///            number that was kept
 template <class... E, class... D, DenseExpression X>
@@ -82,7 +83,13 @@ auto calibrated(const Autoencoder<std::tuple<E...>, std::tuple<D...>>& sae, cons
   constexpr Index batch = 1024;
   for (Index first = 0; first < n; first += batch) {
     const auto numbers = sae.template before<at>(samples.middleRows(first, (std::min)(batch, n - first)));
-    for (Index e = 0; e < numbers.size(); ++e) largest.show(numbers.data()[e]);
+    for (Index e = 0; e < numbers.size(); ++e) {
+      detail::require(std::isfinite(numbers.data()[e]),
+                      "calibrated(sae, X): what batch_top_k chooses from must be finite; "
+                      "latent ",
+                      e % numbers.cols(), " of sample ", first + e / numbers.cols(), " is ", numbers.data()[e]);
+      largest.show(numbers.data()[e]);
+    }
   }
   const Threshold bound = threshold(static_cast<double>(largest.next()));
 

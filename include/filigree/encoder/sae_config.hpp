@@ -3,13 +3,19 @@
 
 // Needs nlohmann-json (nlohmann-json3-dev in Debian), so filigree.hpp does not include this header.
 
+#include <map>
 #include <string>
 #include <string_view>
 
 #include "filigree/io/json.hpp"
 #include "filigree/io/type.hpp"
 
-namespace filigree::detail {
+namespace filigree {
+
+/// The types of the tensors of a file by their names.
+using TensorTypes = std::map<std::string, Type>;
+
+namespace detail {
 
 /// The floating-point type that torch calls so: "float32", or "torch.float32".
 inline Type float_type(const JsonObject& json, std::string_view key, const std::string& fallback) {
@@ -43,4 +49,5 @@ JsonObject document_of(const Config& config, const std::string& call) {
   return json;
 }
 
-}  // namespace filigree::detail
+}  // namespace detail
+}  // namespace filigree

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "filigree/encoder/sae_config.hpp"
 #include "filigree/encoder/sae_weights.hpp"
 #include "filigree/io/json.hpp"
 #include "filigree/io/safetensors.hpp"
@@ -55,6 +56,14 @@ class TensorReader {
     taken_.insert(name);
   }
 
+  /// The types of the taken tensors that have another one than `type`.
+  [[nodiscard]] TensorTypes types_other_than(Type type) const {
+    TensorTypes types;
+    for (const std::string& name : taken_)
+      if (tensors_[name].type != type) types[name] = tensors_[name].type;
+    return types;
+  }
+
   /// Throws     Error if the file has a tensor that nobody took, since it would be another model without it
   void done() const {
     for (const auto& [name, array] : tensors_.tensors)
@@ -70,13 +79,16 @@ class TensorReader {
 /// Collects tensors for a file in the same way, and checks that they have the shape that the configuration gives them.
 class TensorWriter {
  public:
-  TensorWriter(std::string call, Type type) : call_(std::move(call)), type_(type) {}
+  TensorWriter(std::string call, Type type, const TensorTypes& others)
+      : call_(std::move(call)), type_(type), others_(others) {}
 
   template <class M>
   void operator()(const std::string& name, const M& matrix, Index rows, Index cols, bool transposed = false) {
     require(matrix.rows() == rows && matrix.cols() == cols, call_, ": ", name, " must be ", rows, " x ", cols, ", is ",
             matrix.rows(), " x ", matrix.cols());
-    tensors_.add(name, transposed ? array_of(matrix.transpose(), type_) : array_of(matrix, type_));
+    const auto other = others_.find(name);
+    const Type type = other != others_.end() ? other->second : type_;
+    tensors_.add(name, transposed ? array_of(matrix.transpose(), type) : array_of(matrix, type));
     written_.insert(&matrix);
   }
 
@@ -105,6 +117,7 @@ class TensorWriter {
  private:
   std::string call_;
   Type type_;
+  const TensorTypes& others_;
   Arrays tensors_;
   std::set<const void*> written_;
 };

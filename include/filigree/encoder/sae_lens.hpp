@@ -42,6 +42,7 @@ sae_file<sae_lens_config, S> load_sae_lens(const std::string& directory) {
   tensors.ones("scaling_factor");
   tensors.ones("finetuning_scaling_factor");
   tensors.done();
+  file.config.tensor_types = tensors.types_other_than(file.config.dtype);
   return file;
 }
 
@@ -57,7 +58,7 @@ void save_sae_lens(const std::string& directory, const sae_weights<S>& weights, 
   if (config.d_out == 0 || !config.is_transcoder())
     config.d_out = config.is_transcoder() ? weights.W_dec.cols() : config.d_in;
   const JsonObject json = detail::document_of(config, call);
-  detail::TensorWriter tensors(call, config.dtype);
+  detail::TensorWriter tensors(call, config.dtype, config.tensor_types);
   detail::for_each_tensor(config, weights, tensors);
   tensors.done(weights);
   tensors.write(directory, "sae_weights.safetensors", json);

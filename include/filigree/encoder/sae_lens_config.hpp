@@ -30,6 +30,7 @@ struct sae_lens_config {
   Index d_in = 0, d_sae = 0;                   ///< 0: those of the weights
   Index d_out = 0;                             ///< of a transcoder; 0: that of the weights
   Type dtype = Type::float32;                  ///< the type in which weights are written
+  TensorTypes tensor_types = {};               ///< of a directory that was read: those that have another type
   Index k = 100;                               ///< of "topk"
   bool apply_b_dec_to_input = true;            ///< whether the encoder begins with pre_bias()
   bool rescale_acts_by_decoder_norm = false;   ///< of "topk": choose by z times the length of the decoder's row

@@ -58,9 +58,16 @@ void require_shape(const char* name, const A& array, Index rows, Index cols) {
 
 }  // namespace detail
 
-/// The weights of an autoencoder of two layers with weights, a linear or gated encoder and a linear decoder.
+/// The weights of an autoencoder of two layers with weights, a linear or gated encoder and a linear decoder, as its
+/// constraints make them.
 template <class... E, class D>
-auto weights_of(const Autoencoder<std::tuple<E...>, std::tuple<D>>& sae) {
+sae_weights<typename Autoencoder<std::tuple<E...>, std::tuple<D>>::Scalar> weights_of(
+    const Autoencoder<std::tuple<E...>, std::tuple<D>>& sae) {
+  if (!sae.is_constrained()) {
+    auto constrained = sae;
+    constrained.constrain();
+    return weights_of(constrained);
+  }
   using S = typename Autoencoder<std::tuple<E...>, std::tuple<D>>::Scalar;
   using Form = detail::EncoderForm<E...>;
   static_assert(Form::encoder < Form::none, "filigree: weights_of(sae): the encoder has no linear or gated layer");
@@ -75,15 +82,14 @@ auto weights_of(const Autoencoder<std::tuple<E...>, std::tuple<D>>& sae) {
     weights.b_mag = sae.template biases<Form::gates>().segment(latents, latents);
     weights.r_mag = sae.template biases<Form::gates>().tail(latents);
   }
-  if constexpr (Form::thresholds < Form::none)
-    weights.threshold = sae.template biases<Form::thresholds>().array().exp();
+  if constexpr (Form::thresholds < Form::none) weights.threshold = sae.template biases<Form::thresholds>();
   return weights;
 }
 
 /// Gives an autoencoder the weights of a file.
 ///
 /// Throws     Error, before anything is changed, if a shape is another one, if the file has thresholds, gates or a skip
-///            connection and the autoencoder has not, or the other way round, or if a threshold is not positive
+///            connection and the autoencoder has not, or the other way round, or if a threshold is below 0
 template <class... E, class D, Real S>
 void set_weights(Autoencoder<std::tuple<E...>, std::tuple<D>>& sae, const sae_weights<S>& weights) {
   using Form = detail::EncoderForm<E...>;
@@ -101,7 +107,7 @@ void set_weights(Autoencoder<std::tuple<E...>, std::tuple<D>>& sae, const sae_we
   detail::require_shape("r_mag", weights.r_mag, gated ? latents : 0, weights.r_mag.cols());
   detail::require_shape("b_mag", weights.b_mag, gated ? latents : 0, weights.b_mag.cols());
   for (Index j = 0; j < weights.threshold.size(); ++j)
-    detail::require(weights.threshold[j] > 0, "set_weights(sae, weights): threshold[", j, "] must be positive, is ",
+    detail::require(weights.threshold[j] >= 0, "set_weights(sae, weights): threshold[", j, "] must be at least 0, is ",
                     weights.threshold[j]);
 
   sae.template weights<Form::encoder>() = weights.W_enc;
@@ -113,7 +119,7 @@ void set_weights(Autoencoder<std::tuple<E...>, std::tuple<D>>& sae, const sae_we
     sae.template biases<Form::gates>().segment(latents, latents) = weights.b_mag;
     sae.template biases<Form::gates>().tail(latents) = weights.r_mag;
   }
-  if constexpr (jumps) sae.template biases<Form::thresholds>() = weights.threshold.array().log();
+  if constexpr (jumps) sae.template biases<Form::thresholds>() = weights.threshold;
 }
 
 }  // namespace filigree

@@ -39,6 +39,7 @@ sae_file<sparsify_config, S> load_sparsify(const std::string& directory) {
   detail::for_each_tensor(file.config, file.weights, tensors);
   tensors.done();
   file.config.dtype = tensors["encoder.weight"].type;
+  file.config.tensor_types = tensors.types_other_than(file.config.dtype);
   return file;
 }
 
@@ -54,7 +55,7 @@ void save_sparsify(const std::string& directory, const sae_weights<S>& weights, 
     if (config.num_latents == 0) config.num_latents = weights.W_enc.cols();
   }
   const JsonObject json = detail::document_of(config, call);
-  detail::TensorWriter tensors(call, config.dtype);
+  detail::TensorWriter tensors(call, config.dtype, config.tensor_types);
   detail::for_each_tensor(config, weights, tensors);
   tensors.done(weights);
   tensors.write(directory, "sae.safetensors", json);

@@ -24,6 +24,7 @@ struct sparsify_config {
   bool normalize_decoder = true;           ///< for training: whether the decoder's rows have length 1
   bool multi_topk = false;                 ///< for training: a second loss with 4 k latents
   Type dtype = Type::float32;              ///< the type of the weights, which only their own file says
+  TensorTypes tensor_types = {};           ///< of a directory that was read: those that have another type
   JsonObject json = JsonObject("config");  ///< the whole file, with the keys that mean nothing here
 
   /// The number of latents.

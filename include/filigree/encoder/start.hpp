@@ -12,7 +12,7 @@ namespace filigree {
 ///
 /// Shapes     X: n x d, result: d
 /// Cost       O(n d) for each of at most 100 steps; stops where one moves the point by 1e-9 of its distance from X
-/// Throws     Error if X has no rows
+/// Throws     Error if X has no rows or is not finite
 /// Reference  Weiszfeld 1937; Vardi and Zhang, PNAS 97, 2000, for a point that lies on a row
 template <DenseExpression X>
 auto geometric_median(const X& samples) {
@@ -22,6 +22,7 @@ auto geometric_median(const X& samples) {
   using Vector = detail::Later<Eigen::VectorXd, X>;
   using Wide = detail::Later<Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>, X>;
   const Wide x = samples.template cast<double>();
+  detail::require(x.allFinite(), "geometric_median(X): X must be finite");
   Row at = x.colwise().mean();
   for (int step = 0; step < 100; ++step) {
     const Vector distances = (x.rowwise() - at).rowwise().norm();

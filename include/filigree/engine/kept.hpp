@@ -81,8 +81,8 @@ class KeptEngine {
     S* query = scratch.queries.get<S>(d);
     source_.copy_query(i, query);
 
-    Column* far = scratch.counts.get<Column>(2 * most);  // keys to gather, and where in the list they stand
-    Column* places = far + most;
+    Column* wanted = scratch.counts.get<Column>(2 * most);  // keys to gather, and where in the list they stand
+    Column* places = wanted + most;
     Index count = 0, gathered = 0;
     for (const Piece& piece : scratch.block) {
       const Index size = piece.end - piece.begin;
@@ -94,13 +94,13 @@ class KeptEngine {
         std::copy_n(run + (piece.begin - begin * lanes), size, values + count);
       } else {
         for (Index e = 0; e < size; ++e) {
-          far[gathered] = static_cast<Column>(piece.begin + e);
+          wanted[gathered] = static_cast<Column>(piece.begin + e);
           places[gathered++] = static_cast<Column>(count + e);
         }
       }
       count += size;
     }
-    score_far(query, far, places, gathered, values, scratch);
+    score_far(query, wanted, places, gathered, values, scratch);
 
     Index at = 0;
     for (const Piece& piece : scratch.block) at = tiles_.stream(values, at, piece, i);
@@ -110,7 +110,7 @@ class KeptEngine {
 
   /// Scores of keys that stand apart. Panels that were gathered for the query before serve again if they hold the same
   /// keys.
-  void score_far(const S* query, const Column* far, const Column* places, Index count, S* values,
+  void score_far(const S* query, const Column* wanted, const Column* places, Index count, S* values,
                  WorkerScratch& scratch) const {
     const Index width = kernels_.width, d = source_.d(), panels = (count + width - 1) / width;
     if (std::exchange(scratch.gathered_by, this) != this) scratch.gathered_count = 0;
@@ -120,9 +120,9 @@ class KeptEngine {
     S* tile = scratch.tile.get<S>(width);
     for (Index p = 0; p < panels; ++p) {
       const Index begin = p * width, n = (std::min)(width, count - begin);
-      if (begin + n > scratch.gathered_count || !std::equal(far + begin, far + begin + n, held + begin)) {
-        source_.gather_panel(far + begin, n, keys + begin * d);
-        std::copy_n(far + begin, n, held + begin);
+      if (begin + n > scratch.gathered_count || !std::equal(wanted + begin, wanted + begin + n, held + begin)) {
+        source_.gather_panel(wanted + begin, n, keys + begin * d);
+        std::copy_n(wanted + begin, n, held + begin);
         scratch.gathered_count = begin + n;
       }
       kernels_.score_run(query, keys + begin * d, 0, (n + kernels_.lanes - 1) / kernels_.lanes, d, source_.scale(),
@@ -133,7 +133,7 @@ class KeptEngine {
 
   template <class F>
   void each_stage_after(F&& f) const {
-    [&]<std::size_t... I>(std::index_sequence<I...>) { (f(std::get<Form::stream + I>(stages_)), ...); }
+    [&]<std::size_t... At>(std::index_sequence<At...>) { (f(std::get<Form::stream + At>(stages_)), ...); }
     (std::make_index_sequence<Form::size - Form::stream>{});
   }
 

@@ -231,17 +231,17 @@ class LazyRowsEngine {
         asked += piece.end - piece.begin;
     Column* apart = scratch.kept_columns.get<Column>(
         asked + static_cast<Index>(scratch.block.size()) * sums_.most_apart() + Row<S>::padding);
-    Index far = 0;
+    Index alone = 0;
     double* total = scratch.values.get<double>(v.dv);
     std::fill_n(total, v.dv, 0.0);
     for (const Piece& piece : scratch.block) {
       if (piece.all) {
-        sums_.add(piece.begin, piece.end, total, [&](Index c) { apart[far++] = static_cast<Column>(c); });
+        sums_.add(piece.begin, piece.end, total, [&](Index c) { apart[alone++] = static_cast<Column>(c); });
         continue;
       }
       for (Index c = piece.begin; c < piece.end; ++c)
         if (patterns_.keeps(grid.query_at + i, grid.key_at + c, grid)) {
-          apart[far++] = static_cast<Column>(c);
+          apart[alone++] = static_cast<Column>(c);
           ++count;
         }
     }
@@ -253,10 +253,10 @@ class LazyRowsEngine {
     // The scores are 0, that of the sink is what it is.
     const double top = (std::max)(sink_, 0.0), one = std::exp(-top), all = static_cast<double>(count) * one;
     const double denominator = all + std::exp(sink_ - top), weight = Form::sums ? 1.0 : one / denominator;
-    S* weights = scratch.tile.get<S>(far + Row<S>::padding);
-    std::fill_n(weights, far, static_cast<S>(weight));
+    S* weights = scratch.tile.get<S>(alone + Row<S>::padding);
+    std::fill_n(weights, alone, static_cast<S>(weight));
     S* rest = out + v.padded;
-    kernel::kernels<S>().gather(rest, weights, apart, far, v.data, v.stride, v.padded);
+    kernel::kernels<S>().gather(rest, weights, apart, alone, v.data, v.stride, v.padded);
     for (Index f = 0; f < v.dv; ++f) out[f] = static_cast<S>(total[f] * weight + static_cast<double>(rest[f]));
     return {static_cast<S>(top), static_cast<S>(denominator)};
   }

@@ -49,9 +49,9 @@ class MatrixProduct {
     panels_ = (b.cols + kernels_.width - 1) / kernels_.width;
     groups_ = (a.rows + kernels_.height - 1) / kernels_.height;
     most_ = cache_.panel / (kernels_.width * static_cast<Index>(sizeof(S)));
-    constexpr Index near = 1024 / static_cast<Index>(sizeof(S));
-    a_in_place_ = a.row_stride == 1 && a.col_stride <= near;
-    b_in_place_ = b.col_stride == 1 && b.row_stride <= near && groups_ <= 8;  // vectors there may lie across lines
+    constexpr Index step = 1024 / static_cast<Index>(sizeof(S));
+    a_in_place_ = a.row_stride == 1 && a.col_stride <= step;
+    b_in_place_ = b.col_stride == 1 && b.row_stride <= step && groups_ <= 8;  // vectors there may lie across lines
   }
 
   void run() {

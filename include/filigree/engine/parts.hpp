@@ -94,15 +94,17 @@ class PartsEngine {
   [[nodiscard]] kernel::Sums<S> sums(Index row) const { return sums_.from(row - first_, kernel::kernels<S>().lanes); }
 
   auto part_stages(Index round, const Order& order) const {
-    return [&]<std::size_t... I>(std::index_sequence<I...>) { return std::tuple_cat(part_stage<I>(round, order)...); }
+    return [&]<std::size_t... At>(std::index_sequence<At...>) {
+      return std::tuple_cat(part_stage<At>(round, order)...);
+    }
     (std::make_index_sequence<std::tuple_size_v<Stages>>{});
   }
-  template <std::size_t I>
+  template <std::size_t At>
   auto part_stage(Index round, const Order& order) const {
-    const auto& stage = std::get<I>(stages_);
-    if constexpr (I == Form::at)
+    const auto& stage = std::get<At>(stages_);
+    if constexpr (At == Form::at)
       return std::tuple(stage.met(round, order.queries, order.keys, Form::repeats));
-    else if constexpr (Form::repeats && I == Form::at + 1)
+    else if constexpr (Form::repeats && At == Form::at + 1)
       return std::tuple();
     else
       return std::tuple(placed(stage, order, source_.grid()));

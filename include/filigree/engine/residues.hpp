@@ -167,15 +167,15 @@ class ResidueEngine {
   static constexpr bool has_dense = !std::is_same_v<Dense, Nobody>;
   using Far = And<decltype(Parts::stepped), Not<Dense>>;
 
-  template <std::size_t I>
+  template <std::size_t At>
   static auto dense_stage(const Stages& stages, const Parts& parts) {
-    if constexpr (I == at)
+    if constexpr (At == at)
       return parts.dense;
     else
-      return std::get<I>(stages);
+      return std::get<At>(stages);
   }
   static auto dense_stages(const Stages& stages, const Parts& parts) {
-    return [&]<std::size_t... I>(std::index_sequence<I...>) { return std::tuple(dense_stage<I>(stages, parts)...); }
+    return [&]<std::size_t... At>(std::index_sequence<At...>) { return std::tuple(dense_stage<At>(stages, parts)...); }
     (std::make_index_sequence<std::tuple_size_v<Stages>>{});
   }
   using DenseStages = decltype(dense_stages(std::declval<const Stages&>(), std::declval<const Parts&>()));
@@ -213,9 +213,9 @@ class ResidueEngine {
   void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
     const Softmax& softmax = std::get<std::tuple_size_v<Stages> - 1>(stages_);
     if constexpr (has_dense) {
-      const kernel::Sums<S> near = dense_.partial(first, last - first, sink.values(), scratch);
-      kernel::kernels<S>().merge_sums(near, sums(first), last - first, sink.values().padded);
-      finish_rows(first, last - first, near, softmax, sink);
+      const kernel::Sums<S> here = dense_.partial(first, last - first, sink.values(), scratch);
+      kernel::kernels<S>().merge_sums(here, sums(first), last - first, sink.values().padded);
+      finish_rows(first, last - first, here, softmax, sink);
     } else {
       finish_rows(first, last - first, sums(first), softmax, sink);
     }
@@ -242,8 +242,8 @@ class ResidueEngine {
     for (Index t = 0; t < residue.keys; ++t) keys[t] = static_cast<Column>(c0 + t * step);
     const Order order{{queries, static_cast<std::size_t>(end - begin)}, {keys, static_cast<std::size_t>(residue.keys)}};
 
-    const auto stages = [&]<std::size_t... I>(std::index_sequence<I...>) {
-      return std::tuple(far_stage<I>(residue, order)...);
+    const auto stages = [&]<std::size_t... At>(std::index_sequence<At...>) {
+      return std::tuple(far_stage<At>(residue, order)...);
     }
     (std::make_index_sequence<std::tuple_size_v<Stages>>{});
     attend_apart(source_, order, stages, v, scratch, [&](Index row, const kernel::Sums<S>& more) {
@@ -251,12 +251,12 @@ class ResidueEngine {
     });
   }
 
-  template <std::size_t I>
+  template <std::size_t At>
   auto far_stage(const Residue& residue, const Order& order) const {
-    if constexpr (I == at)
+    if constexpr (At == at)
       return ResiduePattern<Far>{far_, residue, source_.grid()};
     else
-      return placed(std::get<I>(stages_), order, source_.grid());
+      return placed(std::get<At>(stages_), order, source_.grid());
   }
 
   const Bound& source_;

@@ -187,7 +187,7 @@ class SelectionEngine {
 
   template <class F>
   void each_stage_after_selector(F&& f) const {
-    [&]<std::size_t... I>(std::index_sequence<I...>) { (f(std::get<Form::selector + 1 + I>(stages_)), ...); }
+    [&]<std::size_t... At>(std::index_sequence<At...>) { (f(std::get<Form::selector + 1 + At>(stages_)), ...); }
     (std::make_index_sequence<Form::size - Form::selector - 1>{});
   }
 
@@ -204,7 +204,7 @@ class SelectionEngine {
                                      .count = scratch.counts.get<Column>(padded),
                                      .bound = scratch.bounds.get<S>(padded)};
     S bound = absent;
-    if constexpr (!ranked) bound = static_cast<S>(std::get<Form::selector>(stages_).t);
+    if constexpr (!ranked) bound = rounded_bound<S>(std::get<Form::selector>(stages_).t);
     std::fill_n(candidates.count, padded, Column(0));
     std::fill_n(candidates.bound, padded, bound);
     return candidates;

@@ -21,15 +21,15 @@ class Tiles {
   using S = typename Bound::Scalar;
   static constexpr S absent = -std::numeric_limits<S>::infinity();
   static constexpr bool has_maps = [] {
-    return []<std::size_t... I>(std::index_sequence<I...>) {
-      return (MapStage<std::tuple_element_t<I, Stages>> || ...);
+    return []<std::size_t... At>(std::index_sequence<At...>) {
+      return (MapStage<std::tuple_element_t<At, Stages>> || ...);
     }
     (std::make_index_sequence<count>{});
   }();
 
   static constexpr bool by_row = [] {
-    return []<std::size_t... I>(std::index_sequence<I...>) {
-      return (asks_dearly<std::tuple_element_t<I, Stages>> || ...);
+    return []<std::size_t... At>(std::index_sequence<At...>) {
+      return (asks_dearly<std::tuple_element_t<At, Stages>> || ...);
     }
     (std::make_index_sequence<count>{});
   }();
@@ -285,7 +285,7 @@ class Tiles {
 
   template <class F>
   void each_stage(F&& f) const {
-    [&]<std::size_t... I>(std::index_sequence<I...>) { (f(std::get<I>(stages_)), ...); }
+    [&]<std::size_t... At>(std::index_sequence<At...>) { (f(std::get<At>(stages_)), ...); }
     (std::make_index_sequence<count>{});
   }
 
@@ -330,8 +330,8 @@ class Tiles {
         return score != absent;
       }
     };
-    const bool stays = [&]<std::size_t... I>(std::index_sequence<I...>) {
-      return (!has_maps || score != absent) && (step(std::get<I>(stages_)) && ...);
+    const bool stays = [&]<std::size_t... At>(std::index_sequence<At...>) {
+      return (!has_maps || score != absent) && (step(std::get<At>(stages_)) && ...);
     }
     (std::make_index_sequence<count>{});
     return stays ? score : absent;

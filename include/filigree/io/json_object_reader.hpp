@@ -52,8 +52,8 @@ class JsonObjectReader : public JsonReader<JsonObjectReader> {
     begin_value("[");
     return enter(true);
   }
-  bool end_object() { return leave("}"); }
-  bool end_array() { return leave("]"); }
+  bool end_object() { return end_level("}"); }
+  bool end_array() { return end_level("]"); }
 
   bool null() { return begin_value("null"); }
   bool boolean(bool value) { return begin_value(value ? "true" : "false"); }
@@ -80,7 +80,7 @@ class JsonObjectReader : public JsonReader<JsonObjectReader> {
     levels_.push_back({.list = list});
     return true;
   }
-  bool leave(const char* end) {
+  bool end_level(const char* end) {
     levels_.pop_back();
     if (!levels_.empty()) entries.back().second += end;
     return true;

@@ -51,7 +51,7 @@ class NpyDictionary {
       if (std::exchange(seen, true)) fail_at(place, "key '", key, "' comes twice");
     };
     expect('{');
-    while (!accept('}')) {
+    while (!take('}')) {
       skip_spaces();
       place = at_;
       const std::string_view key = string();
@@ -68,7 +68,7 @@ class NpyDictionary {
       } else {
         fail_at(place, "a key must be 'descr', 'fortran_order' or 'shape', got ", in_quotes(key));
       }
-      if (!accept(',')) {
+      if (!take(',')) {
         expect('}');
         break;
       }
@@ -99,19 +99,19 @@ class NpyDictionary {
   }
 
   void skip_spaces() { at_ = (std::min)(text_.find_first_not_of(" \t\r\n", at_), text_.size()); }
-  bool accept(char c) {
+  bool take(char c) {
     skip_spaces();
     if (at_ == text_.size() || text_[at_] != c) return false;
     ++at_;
     return true;
   }
   void expect(char c) {
-    if (!accept(c)) fail("must be '", c, "', got ", in_quotes(text_.substr(at_, 1)));
+    if (!take(c)) fail("must be '", c, "', got ", in_quotes(text_.substr(at_, 1)));
   }
 
   /// A string without escapes, in either quotes.
   std::string_view string() {
-    const char quote = accept('"') ? '"' : '\'';
+    const char quote = take('"') ? '"' : '\'';
     if (quote == '\'') expect('\'');
     const std::size_t end = text_.find(quote, at_);
     require(end != std::string_view::npos, "a string has no end");
@@ -121,7 +121,7 @@ class NpyDictionary {
   }
 
   Type type() {
-    if (accept('[')) fail("'descr' must be one type, got a list: records are not read");
+    if (take('[')) fail("'descr' must be one type, got a list: records are not read");
     const std::size_t begin = at_;
     const std::string_view text = string();
     for (const NpyType& known : npy_types)
@@ -151,10 +151,10 @@ class NpyDictionary {
     std::vector<Index> sizes;
     bool comma = true;
     expect('(');
-    while (!accept(')')) {
+    while (!take(')')) {
       require(comma, "must be ',' or ')'");
       sizes.push_back(size());
-      comma = accept(',');
+      comma = take(',');
     }
     require(sizes.size() != 1 || comma, "'shape' must be a tuple, got a number");
     return sizes;
@@ -180,11 +180,12 @@ class NpyDictionary {
 inline NpyHeader read_npy_header(Cursor cursor, std::uint64_t total) {
   const std::size_t start = cursor.at();
   cursor.require(cursor.take(6, "the mark").text() == "\x93NUMPY", "must begin with \\x93NUMPY");
-  const auto major = cursor.number<std::uint8_t>("the version"), minor = cursor.number<std::uint8_t>("the version");
-  cursor.require(major >= 1 && major <= 3 && minor == 0, "the version must be 1.0, 2.0 or 3.0, got ", major, ".",
-                 minor);
+  const auto version = cursor.number<std::uint8_t>("the version"),
+             revision = cursor.number<std::uint8_t>("the version");
+  cursor.require(version >= 1 && version <= 3 && revision == 0, "the version must be 1.0, 2.0 or 3.0, got ", version,
+                 ".", revision);
   const std::string_view what = "the length of the header";
-  const std::uint64_t length = major == 1 ? cursor.number<std::uint16_t>(what) : cursor.number<std::uint32_t>(what);
+  const std::uint64_t length = version == 1 ? cursor.number<std::uint16_t>(what) : cursor.number<std::uint32_t>(what);
   const std::size_t before = cursor.at();
   const Bytes text = cursor.take(length, "the header");
   NpyHeader header = NpyDictionary(text.text(), before, cursor.name()).parse();
@@ -207,13 +208,13 @@ inline std::string npy_header(Type type, const std::vector<Index>& shape, bool c
                      ", }";
   if (!shape.empty()) text.append(21 - std::to_string(columns_first ? shape.back() : shape.front()).size(), ' ');
 
-  const bool small = text.size() + 1 + 63 <= 0xFFFF;
-  const std::size_t before = small ? 10 : 12;
+  const bool brief = text.size() + 1 + 63 <= 0xFFFF;
+  const std::size_t before = brief ? 10 : 12;
   text.append(63 - (before + text.size()) % 64, ' ');
   text += '\n';
   std::string length;
   for (std::size_t i = 0; i < before - 8; ++i) length += static_cast<char>(text.size() >> (8 * i) & 0xFF);
-  return std::string("\x93NUMPY") + (small ? '\1' : '\2') + '\0' + length + text;
+  return std::string("\x93NUMPY") + (brief ? '\1' : '\2') + '\0' + length + text;
 }
 
 }  // namespace filigree::detail

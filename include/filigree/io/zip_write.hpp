@@ -63,9 +63,9 @@ class ZipWriter {
 
   [[nodiscard]] std::string central(const ZipEntry& entry) const {
     Record field;
-    const bool large = entry.size > largest_ || entry.packed > largest_, far = entry.header > largest_;
+    const bool large = entry.size > largest_ || entry.packed > largest_, distant = entry.header > largest_;
     if (large) field.put(entry.size).put(entry.packed);
-    if (far) field.put(entry.header);
+    if (distant) field.put(entry.header);
     const auto narrow = [](std::uint64_t x, bool marked) {
       return marked ? zip64_mark<std::uint32_t> : static_cast<std::uint32_t>(x);
     };
@@ -75,7 +75,7 @@ class ZipWriter {
     record.put(static_cast<std::uint16_t>(entry.name.size()));
     record.put(static_cast<std::uint16_t>(field.text.empty() ? 0 : field.text.size() + 4));
     record.put(std::uint16_t{0}).put(std::uint16_t{0}).put(std::uint16_t{0}).put(attributes);  // comment, disk, text
-    record.put(narrow(entry.header, far)).text += entry.name;
+    record.put(narrow(entry.header, distant)).text += entry.name;
     if (!field.text.empty())
       record.put(std::uint16_t{1}).put(static_cast<std::uint16_t>(field.text.size())).text += field.text;
     return record.text;

@@ -4,14 +4,14 @@
 
 // One round of a transposition of lanes x lanes numbers: blocks of distance x distance beside the diagonal change
 // places. Reference: Eklundh, IEEE Transactions on Computers C-21 (1972), 801-803.
-template <int distance, int... I>
-[[gnu::always_inline]] static inline void exchange_blocks(Vec* v, std::integer_sequence<int, I...>) {
+template <int distance, int... At>
+[[gnu::always_inline]] static inline void exchange_blocks(Vec* v, std::integer_sequence<int, At...>) {
   FILIGREE_UNROLL
   for (int r = 0; r < lanes; ++r) {
     if ((r & distance) != 0) continue;
     const Vec a = v[r], b = v[r + distance];
-    v[r] = __builtin_shufflevector(a, b, ((I & distance) != 0 ? lanes + I - distance : I)...);
-    v[r + distance] = __builtin_shufflevector(a, b, ((I & distance) != 0 ? lanes + I : I + distance)...);
+    v[r] = __builtin_shufflevector(a, b, ((At & distance) != 0 ? lanes + At - distance : At)...);
+    v[r + distance] = __builtin_shufflevector(a, b, ((At & distance) != 0 ? lanes + At : At + distance)...);
   }
 }
 template <int distance = 1>

@@ -293,10 +293,10 @@ static Moments moments(Real* values, Index n, Real origin, Real reach) {
   Vec first[chains]{}, second[chains]{}, size[chains]{};
   sweep(values, padded, [&](int c, const Vec& v) {
     const Vec x = v - zero, square = x * x;
-    const Mask near = square <= limit;
-    first[c] += near ? x : Vec{};
-    second[c] += near ? square : Vec{};
-    size[c] += near ? broadcast(1) : Vec{};
+    const Mask inside = square <= limit;
+    first[c] += inside ? x : Vec{};
+    second[c] += inside ? square : Vec{};
+    size[c] += inside ? broadcast(1) : Vec{};
   });
   const auto total = [](const Vec* part) { return sum((part[0] + part[1]) + (part[2] + part[3])); };
   const Real count = total(size) - static_cast<Real>(padded - n);

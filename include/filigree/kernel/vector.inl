@@ -53,9 +53,9 @@ static constexpr Real smallest_normal = single ? Real(0x1p-126) : Real(0x1p-1022
 }
 
 // The largest lane; NaN counts for nothing. Lanes meet their neighbours at distance 1, 2, 4, ...
-template <int distance, int... I>
-[[gnu::always_inline]] static inline Vec exchanged(const Vec& v, std::integer_sequence<int, I...>) {
-  return __builtin_shufflevector(v, v, (I ^ distance)...);
+template <int distance, int... At>
+[[gnu::always_inline]] static inline Vec exchanged(const Vec& v, std::integer_sequence<int, At...>) {
+  return __builtin_shufflevector(v, v, (At ^ distance)...);
 }
 template <int distance = 1>
 [[gnu::always_inline]] static inline Real largest(const Vec& v) {

@@ -19,6 +19,15 @@ struct adam {
 
   static constexpr Index moments = 2;
   template <Real S>
+  void check() const {
+    detail::require_not_negative<S>(rate, "adam{.rate}: rate");
+    detail::require_memory(beta1, "adam{.beta1}: beta1");
+    detail::require_memory(beta2, "adam{.beta2}: beta2");
+    detail::require_finite<S>(epsilon, "adam{.epsilon}: epsilon");
+    detail::require(static_cast<S>(epsilon) > 0, "adam{.epsilon}: epsilon must be positive",
+                    sizeof(S) == 4 ? " as a float" : "", ", got ", epsilon);
+  }
+  template <Real S>
   void step(const Parameters<S>& p, Index number, double factor) const {
     const auto t = static_cast<double>(number);
     const S size = static_cast<S>(rate * factor / (1 - std::pow(beta1, t)));

@@ -17,11 +17,19 @@ struct adamw {
 
   static constexpr Index moments = 2;
   template <Real S>
+  void check() const {
+    as_adam().template check<S>();
+    detail::require_not_negative<S>(decay, "adamw{.decay}: decay");
+  }
+  template <Real S>
   void step(const Parameters<S>& p, Index number, double factor) const {
     const S kept = static_cast<S>(1 - rate * factor * decay);
     for (Index i = 0; i < p.count && p.weights; ++i) p.values[i] *= kept;
-    adam{.rate = rate, .beta1 = beta1, .beta2 = beta2, .epsilon = epsilon}.step(p, number, factor);
+    as_adam().step(p, number, factor);
   }
+
+ private:
+  [[nodiscard]] adam as_adam() const { return {.rate = rate, .beta1 = beta1, .beta2 = beta2, .epsilon = epsilon}; }
 };
 
 }  // namespace filigree

@@ -112,7 +112,8 @@ struct AuxK {
     });
   }
 
-  /// The sum over samples of the squared distance of residuals from their mean.
+  /// The sum over samples of the squared distance of residuals from their mean. Residuals that are all alike have none,
+  /// whatever the rounding of their mean leaves.
   template <Real S>
   static double residual_variation(const detail::ResidualPass<S>& pass) {
     const Index n = pass.target.rows(), out = pass.target.cols();
@@ -122,7 +123,12 @@ struct AuxK {
       const auto residual = [&](Index i) {
         return static_cast<double>(pass.target(i, f)) - static_cast<double>(pass.outputs(i, f));
       };
-      for (Index i = 0; i < n; ++i) mean += residual(i);
+      bool alike = true;
+      for (Index i = 0; i < n; ++i) {
+        mean += residual(i);
+        alike = alike && residual(i) == residual(0);
+      }
+      if (alike) continue;
       mean /= static_cast<double>(n);
       for (Index i = 0; i < n; ++i) sum += (residual(i) - mean) * (residual(i) - mean);
     }

@@ -28,6 +28,7 @@ struct Checkpoint {
   // What cannot change when it goes on.
   std::uint64_t seed = 0;
   Index batch = 0, samples = 0;
+  std::string stages = {}, objective = {}, optimiser = {}, data = {};  // as fingerprint.hpp writes them
 
   /// Writes it, all or nothing, as an .npz file that numpy reads too.
   ///
@@ -44,6 +45,10 @@ struct Checkpoint {
                     {"counters", array_of(counters)},
                     {"losses", array_of(sums)},
                     {"active", array_of(active)},
+                    {"stages", array_of(bytes_of(stages))},
+                    {"objective", array_of(bytes_of(objective))},
+                    {"optimiser", array_of(bytes_of(optimiser))},
+                    {"data", array_of(bytes_of(data))},
                     {"idle", array_of(Eigen::Map<const Indices>(idle.data(), static_cast<Index>(idle.size())))}});
   }
 
@@ -67,6 +72,11 @@ struct Checkpoint {
     checkpoint.parameters = wanted("parameters", detail::type_of<S>()).template as<Vector>();
     checkpoint.moments = wanted("moments", detail::type_of<S>()).template as<Vector>();
     checkpoint.active = wanted("active", Type::uint8).template as<Flags>();
+    const auto text = [&](const char* name) { return std::string(wanted(name, Type::uint8).bytes.text()); };
+    checkpoint.stages = text("stages");
+    checkpoint.objective = text("objective");
+    checkpoint.optimiser = text("optimiser");
+    checkpoint.data = text("data");
     const auto idle = wanted("idle", Type::int64).template as<Indices>();
     checkpoint.idle.assign(idle.begin(), idle.end());
     checkpoint.steps = counters[1];
@@ -83,7 +93,11 @@ struct Checkpoint {
 
  private:
   using Indices = detail::Later<Eigen::Matrix<Index, Eigen::Dynamic, 1>, S>;
-  static constexpr std::int64_t version = 1;
+  static constexpr std::int64_t version = 2;
+
+  static auto bytes_of(const std::string& text) {
+    return Eigen::Map<const Flags>(reinterpret_cast<const std::uint8_t*>(text.data()), static_cast<Index>(text.size()));
+  }
 };
 
 }  // namespace filigree

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -11,7 +12,7 @@
 
 namespace filigree::detail {
 
-/// What the weights of a layer must be like after every step of training.
+/// What the weights of a layer must be like whenever they are used.
 struct Constraints {
   bool unit_rows = false, non_negative = false;
   std::shared_ptr<const std::vector<char>> mask = nullptr;  // [rows][cols], 0 where a weight is 0
@@ -32,6 +33,23 @@ struct Constraints {
       const S share = static_cast<S>(square > 0 ? along / square : 0.0);
       for (Index e = i * cols; e < (i + 1) * cols; ++e) gradient[e] -= share * weights[e];
     }
+  }
+
+  /// Whether restore() would change nothing but roundings.
+  template <Real S>
+  [[nodiscard]] bool hold(const S* weights, Index rows, Index cols) const {
+    for (Index e = 0; mask != nullptr && e < rows * cols; ++e)
+      if ((*mask)[static_cast<std::size_t>(e)] == 0 && weights[e] != S(0)) return false;
+    for (Index e = 0; non_negative && e < rows * cols; ++e)
+      if (weights[e] < S(0)) return false;
+    for (Index i = 0; unit_rows && i < rows; ++i) {
+      double square = 0;
+      for (Index e = i * cols; e < (i + 1) * cols; ++e)
+        square += static_cast<double>(weights[e]) * static_cast<double>(weights[e]);
+      if (square > 0 && !(std::abs(square - 1) <= 8 * static_cast<double>(std::numeric_limits<S>::epsilon())))
+        return false;
+    }
+    return true;
   }
 
   /// Moves weights to the nearest ones that are like that; a row of zeros stays.

@@ -8,12 +8,12 @@ namespace filigree {
 
 /// Moves a network's parameters so that the loss of samples X for targets Y falls.
 ///
-/// Every epoch meets all samples in an order of its own, `batch` at a time; the last batch may be smaller. The same
-/// seed gives the same bits, for any number of threads, and whether or not it was resumed from a checkpoint.
-/// Shapes  X: N x inputs, Y: N x outputs, each dense or sparse
+/// Every epoch meets all samples in an order of its own, `batch` at a time; the last batch may be smaller, and a single
+/// sample that is left over joins the batch before it. The same seed gives the same bits, for any number of threads,
+/// and whether or not it was resumed from a checkpoint. Shapes  X: N x inputs, Y: N x outputs, each dense or sparse
 /// Throws  Error if a shape, an option or the checkpoint does not fit, or if a sample is not finite, before anything is
-///         changed; if the loss or a gradient is not, naming the stage, with the parameters as they were before that
-///         step; if a step made a parameter overflow
+///         changed; if the loss, a gradient or the schedule is not, or a step would make a parameter overflow, with the
+///         parameters as they were before that step
 template <class Net, Samples X, Samples Y, Term Objective, Optimiser Opt>
 fit_report fit(Net& net, const X& samples, const Y& targets, const Objective& objective, const Opt& optimiser,
                const fit_options& options = {}) {
@@ -25,6 +25,8 @@ fit_report fit(Net& net, const X& samples, const Y& targets, const Objective& ob
                   options.checkpoint_every);
   detail::require(!options.checkpoint.empty() || (!options.resume && options.checkpoint_every == 0),
                   "fit: resume and checkpoint_every need a file, {.checkpoint = path}");
+  if constexpr (requires { optimiser.template check<typename Net::Scalar>(); })
+    optimiser.template check<typename Net::Scalar>();
   detail::require_valid_samples(samples, "fit: X");
   detail::require_valid_samples(targets, "fit: Y");
   const auto x = detail::samples_of<Net>(samples);

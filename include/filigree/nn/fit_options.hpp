@@ -24,10 +24,11 @@ struct epoch_report {
 struct fit_options {
   Index epochs = 10;                                      ///< rounds over the samples
   Index batch = 0;                                        ///< samples per step; 0: all
+  bool drop_rest = false;                                 ///< leaves out what fills no batch at the end of an epoch
   std::uint64_t seed = 0;                                 ///< of the order of samples and of dropout
   double clip = std::numeric_limits<double>::infinity();  ///< largest norm of a gradient; longer ones shrink to it
   Index patience = 0;                                     ///< stops after so many epochs without a new best; 0: never
-  std::function<double(Index step)> schedule = {};        ///< factor of the rate in each step, counted from 1
+  std::function<double(Index step)> schedule = {};        ///< factor of the rate in each step, counted from 0
   std::function<bool(const epoch_report&)> after_epoch = {};  ///< returns whether to go on
   std::string checkpoint = {};                                ///< file for what training needs to go on; empty: none
   Index checkpoint_every = 0;                                 ///< steps between checkpoints; 0: one after each epoch

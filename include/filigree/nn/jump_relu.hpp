@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -15,7 +16,7 @@ struct jump_relu_options {
   double bandwidth = 1e-3;  ///< eps: how near to its threshold a number counts for the derivative by it
 };
 
-/// What jump_relu(latents) returns. Its parameters are the logarithms of the thresholds.
+/// What jump_relu(latents) returns. Its parameters are the thresholds.
 template <Real S>
 struct JumpRelu {
   using Category = Layer;
@@ -31,10 +32,28 @@ struct JumpRelu {
   }
   [[nodiscard]] Index weights() const { return 0; }
   [[nodiscard]] Index parameters() const { return latents; }
-  void start(S* parameters, Generator&) const { std::fill_n(parameters, latents, static_cast<S>(std::log(theta))); }
+  void start(S* parameters, Generator&) const { std::fill_n(parameters, latents, static_cast<S>(theta)); }
+  /// Before and after a step of training, in which thresholds move by their logarithms: so they stay positive. A
+  /// threshold of 0 stays 0.
+  void begin_step(S* parameters, S* gradient) const {
+    for (Index j = 0; j < latents; ++j) {
+      gradient[j] *= parameters[j];
+      parameters[j] = std::log(parameters[j]);
+    }
+  }
+  void end_step(S* parameters) const {
+    for (Index j = 0; j < latents; ++j) parameters[j] = std::exp(parameters[j]);
+  }
+  /// A threshold is not below 0.
+  void restore(S* parameters) const {
+    for (Index j = 0; j < latents; ++j) parameters[j] = parameters[j] < S(0) ? S(0) : parameters[j];
+  }
+  [[nodiscard]] bool holds(const S* parameters) const {
+    return std::none_of(parameters, parameters + latents, [](S x) { return x < S(0); });
+  }
 };
 
-/// A layer z [z > theta], with a threshold theta for each latent that is learned as exp of its parameter.
+/// A layer z [z > theta], with a threshold theta >= 0 for each latent, which fit moves by its logarithm.
 ///
 /// The derivative by z is [z > theta]. That by theta is straight-through: -(theta / eps) K((z - theta) / eps), and
 /// -(1 / eps) K((z - theta) / eps) for l0() in a penalize right behind this layer, where K(u) = [|u| < 1 / 2].
@@ -58,11 +77,9 @@ namespace detail {
 template <Real S>
 class Step<JumpRelu<S>, S> {
  public:
-  void forward(const JumpRelu<S>& layer, const S* logs, Flow<S>& in, Flow<S>& out, const Way& way) {
+  void forward(const JumpRelu<S>& layer, const S* thresholds, Flow<S>& in, Flow<S>& out, const Way& way) {
     const ConstRows<S> z = in.rows(way.session);
-    thresholds_.resize(static_cast<std::size_t>(layer.latents));
-    for (Index j = 0; j < layer.latents; ++j) thresholds_[static_cast<std::size_t>(j)] = std::exp(logs[j]);
-    const S near = way.training ? static_cast<S>(layer.bandwidth / 2) : S(0);
+    const S reach = way.training ? static_cast<S>(layer.bandwidth / 2) : S(0);
     memory_.hold(in.n, in.cols);
     Lists<S> lists = memory_.lists();
     lists.with_absent = true;
@@ -71,11 +88,11 @@ class Step<JumpRelu<S>, S> {
         Index count = i * lists.stride;
         for (Index j = 0; j < in.cols; ++j) {
           // What is near to its threshold has a derivative by it, whichever side it is on. NaN is kept.
-          const S x = z(i, j), theta = thresholds_[static_cast<std::size_t>(j)];
+          const S x = z(i, j), theta = thresholds[j];
           const bool above = !(x <= theta);
           lists.values[count] = above ? x : S(0);
           lists.columns[count] = static_cast<Column>(j);
-          count += above || theta - x < near ? 1 : 0;
+          count += above || theta - x < reach ? 1 : 0;
         }
         lists.counts[i] = count - i * lists.stride;
       }
@@ -83,8 +100,8 @@ class Step<JumpRelu<S>, S> {
     out.keep(in.cols, lists);
   }
 
-  Slope<S> backward(const JumpRelu<S>& layer, const S*, Flow<S>& in, Flow<S>& out, const Slope<S>& slope, S* gradient,
-                    bool, const Way& way) {
+  Slope<S> backward(const JumpRelu<S>& layer, const S* thresholds, Flow<S>& in, Flow<S>& out, const Slope<S>& slope,
+                    S* gradient, bool, const Way& way) {
     memory_.receive(slope, out.cols, way.session);
     const ConstRows<S> z = in.rows(way.session);
     const Lists<S>& lists = memory_.lists();
@@ -93,21 +110,18 @@ class Step<JumpRelu<S>, S> {
     for (Index i = 0; i < in.n; ++i)
       for (Index e = i * lists.stride; e < i * lists.stride + lists.counts[i]; ++e) {
         const Index j = lists.columns[e];
-        const S theta = thresholds_[static_cast<std::size_t>(j)], x = z(i, j);
+        const S theta = thresholds[j], x = z(i, j);
         if (std::abs(x - theta) < static_cast<S>(layer.bandwidth / 2))
           sums_[static_cast<std::size_t>(j)] += static_cast<double>(theta) * static_cast<double>(lists.slopes[e]) + l0;
         if (x <= theta) lists.slopes[e] = S(0);
       }
-    for (Index j = 0; j < layer.latents; ++j) {
-      const auto at = static_cast<std::size_t>(j);
-      gradient[j] = static_cast<S>(-sums_[at] / layer.bandwidth * static_cast<double>(thresholds_[at]));
-    }
+    for (Index j = 0; j < layer.latents; ++j)
+      gradient[j] = static_cast<S>(-sums_[static_cast<std::size_t>(j)] / layer.bandwidth);
     return {.kept = &lists};
   }
 
  private:
   ListMemory<S> memory_;
-  std::vector<S> thresholds_;
   std::vector<double> sums_;
 };
 

@@ -23,7 +23,12 @@ struct Kl {
     for (Index j = 0; j < cols; ++j) {
       // Away from 0 and 1, where the divergence has no end.
       constexpr double least = std::numeric_limits<S>::epsilon();
-      const double hat = std::clamp(mean[j] / static_cast<double>(n), least, 1 - least);
+      const double activation = mean[j] / static_cast<double>(n);
+      detail::require(!(activation < 0 || activation > 1),
+                      "kl(rho): the mean activation of a latent must be within 0 "
+                      "and 1, as sigmoid() makes it; that of latent ",
+                      j, " is ", activation);
+      const double hat = std::clamp(activation, least, 1 - least);
       value += rho * std::log(rho / hat) + (1 - rho) * std::log((1 - rho) / (1 - hat));
       mean[j] = factor * ((1 - rho) / (1 - hat) - rho / hat) / static_cast<double>(n);
     }
@@ -40,7 +45,7 @@ struct Kl {
 /// sum_j rho ln(rho / r_j) + (1 - rho) ln((1 - rho) / (1 - r_j)).
 ///
 /// Edge case  r_j is kept an epsilon away from 0 and 1, so that value and derivative stay finite
-/// Throws     Error unless 0 < rho < 1
+/// Throws     Error unless 0 < rho < 1; in training, if a mean activation is below 0 or above 1
 /// Reference  Ng, CS294A lecture notes, "Sparse autoencoder", section 3
 inline Kl kl(double rho) {
   detail::require(rho > 0 && rho < 1, "kl(rho): rho must be above 0 and below 1, got ", rho);

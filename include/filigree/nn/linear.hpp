@@ -22,19 +22,19 @@ struct Linear {
   Index skip = 0;  // number of the network's inputs that it takes besides its own
   detail::Constraints constraints = {};
 
-  /// The same, whose rows of weights have length 1 in training: the atoms of a dictionary. Gradients are projected.
+  /// The same, whose rows of weights have length 1: the atoms of a dictionary. Gradients are projected.
   [[nodiscard]] Linear unit_norm_rows() const {
     Linear layer = *this;
     layer.constraints.unit_rows = true;
     return layer;
   }
-  /// The same, whose weights are not below 0 in training.
+  /// The same, whose weights are not below 0.
   [[nodiscard]] Linear non_negative() const {
     Linear layer = *this;
     layer.constraints.non_negative = true;
     return layer;
   }
-  /// The same, whose weights stay 0 in training where the mask is.
+  /// The same, whose weights are 0 where the mask is.
   ///
   /// Shapes  mask: in x out
   /// Throws  Error if the shape is another one
@@ -81,6 +81,7 @@ struct Linear {
   /// Before and after a step of training.
   void project(const S* parameters, S* gradient) const { constraints.project(parameters, gradient, in, out); }
   void restore(S* parameters) const { constraints.restore(parameters, in, out); }
+  [[nodiscard]] bool holds(const S* parameters) const { return constraints.hold(parameters, in, out); }
 };
 
 /// A layer x W + b with `in` inputs and `out` outputs.

@@ -75,7 +75,7 @@ class Network {
   [[nodiscard]] Eigen::Map<const Matrix> weights() const {
     return {parameters_.data() + offsets_[L], stage<L>().in, stage<L>().out};
   }
-  /// Its biases; of a jump_relu the logarithms of its thresholds.
+  /// Its biases; of a jump_relu its thresholds.
   template <std::size_t L>
   [[nodiscard]] Eigen::Map<Vector> biases() {
     return {parameters_.data() + offsets_[L] + stage<L>().weights(), stage<L>().parameters() - stage<L>().weights()};
@@ -93,6 +93,26 @@ class Network {
   template <std::size_t L>
   [[nodiscard]] Eigen::Map<const Matrix> skip_weights() const {
     return {parameters_.data() + offsets_[L] + stage<L>().in * stage<L>().out, stage<L>().skip, stage<L>().out};
+  }
+
+  /// Whether the parameters of stages [first, last) satisfy the constraints of their layers: unit_norm_rows(),
+  /// masked(), non_negative(), and thresholds that are not below 0. A network that is made does; parameters() may be
+  /// set to others.
+  template <std::size_t first = 0, std::size_t last = depth>
+  [[nodiscard]] bool is_constrained() const {
+    bool holds = true;
+    each_layer([&](const auto& layer, std::size_t l) {
+      if constexpr (requires { layer.holds(parameters_.data()); })
+        holds = holds && (l < first || l >= last || layer.holds(parameters_.data() + offsets_[l]));
+    });
+    return holds;
+  }
+  /// Moves the parameters to the nearest ones that satisfy them. Outputs and losses are those of such parameters, and
+  /// fit begins with it.
+  void constrain() {
+    each_layer([&](const auto& layer, std::size_t l) {
+      if constexpr (requires { layer.restore(parameters_.data()); }) layer.restore(parameters_.data() + offsets_[l]);
+    });
   }
 
   /// The outputs for samples as rows. Dropout does nothing here.
@@ -145,13 +165,21 @@ class Network {
         detail::require(first == 0 || l < first || l >= last || layer.skip == 0, call, ": stage ", l,
                         " has a skip connection and needs the samples; use network(X)");
     });
+    if (is_constrained<first, last>()) return run_as_it_is<first, last>(x);
+    Network constrained = *this;
+    constrained.constrain();
+    return constrained.template run_as_it_is<first, last>(x);
+  }
+
+ private:
+  template <std::size_t first, std::size_t last, class X>
+  [[nodiscard]] Matrix run_as_it_is(const X& x) const {
     const detail::Session session(detail::Execution{});
     detail::Forward<S, StageTuple> forward;
     forward.template run<first, last>(*this, x, {.session = session, .training = false, .draw = 0});
     return forward.at(last).rows(session);
   }
 
- private:
   /// What the first layer with a width of its own takes; all before it pass the width on.
   [[nodiscard]] Index first_inputs() const {
     Index width = -1;

@@ -5,6 +5,7 @@
 #include <concepts>
 #include <limits>
 
+#include "filigree/core/check.hpp"
 #include "filigree/core/concepts.hpp"
 
 namespace filigree {
@@ -21,7 +22,8 @@ struct Parameters {
 
 // An optimiser is an aggregate of options with the number of `moments` that it keeps for each parameter and
 // `void step(const Parameters<S>&, Index number, double factor) const`, which moves the parameters by their gradient in
-// step `number`, counted from 1; its rate is multiplied by what a schedule says.
+// step `number`, counted from 1; its rate is multiplied by what a schedule says. `template <class S> void check()
+// const` throws an Error if an option cannot work for parameters of type S; fit calls it before anything is changed.
 
 namespace detail {
 
@@ -30,6 +32,17 @@ namespace detail {
 template <Real S>
 S faded(S moment) {
   return std::abs(moment) < (std::numeric_limits<S>::min)() ? S(0) : moment;
+}
+
+/// Throws an Error unless an option is a number from 0 on that S can hold.
+template <Real S>
+void require_not_negative(double value, const char* name) {
+  require_finite<S>(value, name);
+  require(value >= 0, name, " must be at least 0, got ", value);
+}
+/// The same of what is kept of an average from step to step, which must be below 1.
+inline void require_memory(double value, const char* name) {
+  require(value >= 0 && value < 1, name, " must be at least 0 and below 1, got ", value);
 }
 
 }  // namespace detail

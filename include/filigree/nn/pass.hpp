@@ -32,7 +32,7 @@ class Pass {
   /// Throws  Error if a shape does not fit
   template <Samples X, Samples Y, Term Objective>
   double loss(const Net& net, const X& x, const Y& y, const Objective& objective, std::uint64_t draw = 0) {
-    return run(net, x, y, objective, nullptr, draw);
+    return run_constrained(net, x, y, objective, nullptr, draw);
   }
 
   /// The same, and its gradient by the parameters. The value is that of loss() up to rounding: a compiler that may
@@ -40,6 +40,14 @@ class Pass {
   template <Samples X, Samples Y, Term Objective>
   double gradient(const Net& net, const X& x, const Y& y, const Objective& objective, Vector& gradient,
                   std::uint64_t draw = 0) {
+    gradient.resize(net.parameters().size());
+    return run_constrained(net, x, y, objective, gradient.data(), draw);
+  }
+
+  /// The same of a network that satisfies its constraints, which nobody asks for.
+  template <Samples X, Samples Y, Term Objective>
+  double gradient_of_constrained(const Net& net, const X& x, const Y& y, const Objective& objective, Vector& gradient,
+                                 std::uint64_t draw) {
     gradient.resize(net.parameters().size());
     return run(net, x, y, objective, gradient.data(), draw);
   }
@@ -73,6 +81,15 @@ class Pass {
     const Index n = forward_.at(Net::code).n;
     for (Index& samples : idle_) samples += n;
     each_code([&](Index, Index j) { idle_[static_cast<std::size_t>(j)] = 0; });
+  }
+
+  template <class X, class Y, class Objective>
+  double run_constrained(const Net& net, const X& x, const Y& y, const Objective& objective, S* gradient,
+                         std::uint64_t draw) {
+    if (net.is_constrained()) return run(net, x, y, objective, gradient, draw);
+    Net constrained = net;
+    constrained.constrain();
+    return run(constrained, x, y, objective, gradient, draw);
   }
 
   template <class X, class Y, class Objective>

@@ -17,6 +17,11 @@ struct proximal_gradient {
 
   static constexpr Index moments = 0;
   template <Real S>
+  void check() const {
+    detail::require_not_negative<S>(rate, "proximal_gradient{.rate}: rate");
+    detail::require_not_negative<S>(l1, "proximal_gradient{.l1}: l1");
+  }
+  template <Real S>
   void step(const Parameters<S>& p, Index, double factor) const {
     const S size = static_cast<S>(rate * factor), bound = p.weights ? static_cast<S>(rate * factor * l1) : S(0);
     for (Index i = 0; i < p.count; ++i) {

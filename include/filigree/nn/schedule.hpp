@@ -10,9 +10,10 @@
 
 namespace filigree {
 
-// A schedule says by what the rate of an optimiser is multiplied in each step, counted from 1: any f(step).
+// A schedule says by what the rate of an optimiser is multiplied in each step, counted from 0 as in PyTorch's LambdaLR:
+// any f(step).
 
-/// Rises in a straight line to 1 in the last of `steps` steps, and stays there.
+/// Rises in a straight line from 0 to 1 in `steps` steps, and stays there: min(step / steps, 1).
 struct WarmUp {
   Index steps;
   double operator()(Index step) const {
@@ -25,7 +26,8 @@ inline WarmUp warm_up(Index steps) {
   return {.steps = steps};
 }
 
-/// Falls from 1 to 0 in the last of `steps` steps along half a cosine, after a warm-up.
+/// Falls from 1 to 0 in `steps` steps along half a cosine, after `warm` of them in which it rises from 0:
+/// step / warm, then (1 + cos(pi (step - warm) / (steps - warm))) / 2. The first step without a warm-up has 1.
 struct Cosine {
   Index steps, warm;
   double operator()(Index step) const {

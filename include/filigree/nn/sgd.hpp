@@ -14,6 +14,11 @@ struct sgd {
 
   static constexpr Index moments = 1;
   template <Real S>
+  void check() const {
+    detail::require_not_negative<S>(rate, "sgd{.rate}: rate");
+    detail::require_memory(momentum, "sgd{.momentum}: momentum");
+  }
+  template <Real S>
   void step(const Parameters<S>& p, Index, double factor) const {
     const S decay = static_cast<S>(momentum), size = static_cast<S>(rate * factor);
     for (Index i = 0; i < p.count; ++i) {

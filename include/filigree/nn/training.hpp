@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "filigree/nn/checkpoint.hpp"
+#include "filigree/nn/fingerprint.hpp"
 #include "filigree/nn/fit_options.hpp"
 #include "filigree/nn/optimiser.hpp"
 #include "filigree/nn/pass.hpp"
@@ -97,25 +98,30 @@ class Training {
     at_.seed = options.seed;
     at_.batch = batch_;
     at_.samples = x_.rows();
-    if (options.resume && !is_missing(options.checkpoint))
-      resume();  // whatever is wrong with the file, reading it says so
+    at_.stages = network_text(net);
+    at_.optimiser = type_name<Opt>();
+    at_.data = samples_text(x, y);
   }
 
   template <class Objective>
   fit_report run(const Objective& objective) {
+    at_.objective = objective_text(objective);
+    if (options_.resume && !is_missing(options_.checkpoint))
+      resume();  // whatever is wrong with the file, reading it says so
     fit_report report;
     const Progress progress(options_.progress);
+    net_.constrain();
     while (at_.epoch <= options_.epochs && report.note.empty()) {
       if (stalls()) {
         report.note = "stopped by patience";
         break;
       }
       shuffle();
-      while (at_.first < x_.rows()) {
+      while (at_.first < x_.rows() - (options_.drop_rest ? x_.rows() % batch_ : 0)) {
         step(objective);
         if (options_.checkpoint_every > 0 && at_.steps % options_.checkpoint_every == 0) save();
       }
-      at_.losses.push_back(at_.sum / static_cast<double>(x_.rows()));
+      at_.losses.push_back(at_.sum / static_cast<double>(at_.first));
       progress.show("epoch", at_.epoch, options_.epochs, at_.losses.back());
       const epoch_report epoch = end_epoch();
       if (!options_.checkpoint.empty() && options_.checkpoint_every == 0) save();
@@ -136,30 +142,40 @@ class Training {
 
   template <class Objective>
   void step(const Objective& objective) {
-    const Index count = (std::min)(batch_, x_.rows() - at_.first);
+    // A sample that is left over joins the last batch: one alone has no variation.
+    const Index left = x_.rows() - at_.first, most = batch_ + (left == batch_ + 1 && batch_ > 1 ? 1 : 0);
+    const Index count = (std::min)(left, most);
     const Index* order = order_.data() + at_.first;
     const SomeRows<X> x = {x_, order, count};
     const SomeRows<Y> y = {y_, order, count};
-    const double loss = pass_.gradient(net_, x, y, objective, gradient_,
-                                       Generator(options_.seed, static_cast<std::uint64_t>(at_.steps)).bits64());
+    const std::uint64_t draw = Generator(options_.seed, static_cast<std::uint64_t>(at_.steps)).bits64();
+    const double loss = pass_.gradient_of_constrained(net_, x, y, objective, gradient_, draw);
     require_finite_step(net_, loss, gradient_, at_.steps + 1);
+    const double factor = options_.schedule ? options_.schedule(at_.steps) : 1;
+    ++at_.steps;
+    require(std::isfinite(factor) && factor >= 0, "fit: the schedule must be finite and at least 0; schedule(",
+            at_.steps - 1, ") is ", factor);
+    before_ = net_.parameters();
     net_.each_layer([&](const auto& layer, std::size_t l) {
-      if constexpr (requires { layer.project(gradient_.data(), gradient_.data()); })
-        layer.project(net_.parameters().data() + net_.offset(l), gradient_.data() + net_.offset(l));
+      S *const parameters = net_.parameters().data() + net_.offset(l), *const gradient =
+                                                                           gradient_.data() + net_.offset(l);
+      if constexpr (requires { layer.project(parameters, gradient); }) layer.project(parameters, gradient);
+      if constexpr (requires { layer.begin_step(parameters, gradient); }) layer.begin_step(parameters, gradient);
     });
     const double norm = norm_of(gradient_);
     if (norm > options_.clip) gradient_ *= static_cast<S>(options_.clip / norm);
-    ++at_.steps;
-    const double factor = options_.schedule ? options_.schedule(at_.steps) : 1;
-    require(std::isfinite(factor), "fit: the schedule must be finite, is ", factor, " in step ", at_.steps);
     net_.each_layer([&](const auto& layer, std::size_t l) {
+      S* const parameters = net_.parameters().data() + net_.offset(l);
       move(net_.offset(l), layer.weights(), true, factor);
       move(net_.offset(l) + layer.weights(), layer.parameters() - layer.weights(), false, factor);
-      if constexpr (requires { layer.restore(gradient_.data()); })
-        layer.restore(net_.parameters().data() + net_.offset(l));
+      if constexpr (requires { layer.end_step(parameters); }) layer.end_step(parameters);
+      if constexpr (requires { layer.restore(parameters); }) layer.restore(parameters);
     });
-    require(net_.parameters().allFinite(), "fit: the parameters are not finite after step ", at_.steps,
-            "; the rate may be too large");
+    if (!net_.parameters().allFinite()) {
+      net_.parameters() = before_;
+      fail("fit: the parameters would not be finite after step ", at_.steps,
+           "; the rate may be too large. They are as they were before it");
+    }
     at_.sum += loss * static_cast<double>(count);
     at_.first += count;
     if constexpr (has_codes)
@@ -181,7 +197,7 @@ class Training {
   epoch_report end_epoch() {
     epoch_report report = {.epoch = at_.epoch, .loss = at_.losses.back()};
     if constexpr (has_codes) {
-      report.l0 = static_cast<double>(at_.entries) / static_cast<double>(x_.rows());
+      report.l0 = static_cast<double>(at_.entries) / static_cast<double>(at_.first);
       report.dead_latents = (at_.active.array() == 0).count();
       at_.active.setZero();
     }
@@ -204,7 +220,7 @@ class Training {
   }
   void resume() {
     auto from = Checkpoint<S>::load(options_.checkpoint);
-    const auto agrees = [&](const char* what, auto was, auto is) {
+    const auto agrees = [&](const char* what, const auto& was, const auto& is) {
       require(was == is, options_.checkpoint, ": was made with ", what, " ", was, ", and cannot go on with ", is);
     };
     agrees("a number of parameters of", from.parameters.size(), net_.parameters().size());
@@ -214,6 +230,10 @@ class Training {
     agrees("a number of samples of", from.samples, at_.samples);
     agrees("batch", from.batch, at_.batch);
     agrees("seed", from.seed, at_.seed);
+    agrees("stages", from.stages, at_.stages);
+    agrees("the objective", from.objective, at_.objective);
+    agrees("the optimiser", from.optimiser, at_.optimiser);
+    agrees("samples and targets of", from.data, at_.data);
     const Index latents = at_.active.size();
     const auto is_count = [](Index number) { return number >= 0 && number < Index{1} << 60; };
     const bool possible = from.epoch >= 1 && from.first >= 0 && from.first <= at_.samples && is_count(from.steps) &&
@@ -236,7 +256,7 @@ class Training {
   const Y& y_;
   const Index batch_;
   Pass<Net> pass_;
-  typename Net::Vector gradient_;
+  typename Net::Vector gradient_, before_;
   std::vector<Index> order_;
   Checkpoint<S> at_;
 };

@@ -114,7 +114,7 @@ constexpr bool check_after_routers() {
         T::template check_next<void>();
     }
   };
-  [&]<std::size_t... I>(std::index_sequence<I...>) { (check_one.template operator()<I>(), ...); }
+  [&]<std::size_t... At>(std::index_sequence<At...>) { (check_one.template operator()<At>(), ...); }
   (std::make_index_sequence<std::tuple_size_v<Stages>>{});
   return true;
 }

@@ -99,7 +99,7 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
     static_assert(!turned, "filigree: A.middleRows(first, count): a column vector is one row");
     const Index rows = row_count();
     detail::require(first >= 0 && count >= 0 && count <= rows && first <= rows - count,
-                    "A.middleRows(first, count): rows ", first, " to ", first, " + ", count, " must lie within the ",
+                    "A.middleRows(first, count): rows ", first, " to ", end_of(first, count), " must lie within the ",
                     rows, " rows of A");
     Weights copy = *this;
     copy.slice_ = {.first = slice_.first + first, .count = count};
@@ -115,10 +115,10 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
     detail::assign(result, static_cast<const LazyMatrix<Weights, Scalar>&>(*this));
     return result;
   }
-  template <class S, int O, class I>
-  operator Eigen::SparseMatrix<S, O, I>() const {
+  template <class S, int O, class Integer>
+  operator Eigen::SparseMatrix<S, O, Integer>() const {
     static_assert(std::is_same_v<S, Scalar>, "filigree: the target must have the scalar of the expression");
-    return to_sparse<Eigen::SparseMatrix<S, O, I>>();
+    return to_sparse<Eigen::SparseMatrix<S, O, Integer>>();
   }
 
   template <bool never = false>
@@ -201,11 +201,15 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
   static_assert(!detail::has_layer<StageTuple>,
                 "filigree: this stage is a layer (linear, penalize): use it in network(...) or autoencoder(...)");
 
+  static Index end_of(Index first, Index count) {
+    constexpr Index most = (std::numeric_limits<Index>::max)();
+    return count > 0 && first > most - count ? most : first + count;
+  }
   void check_slice() const {
     const auto [first, count] = slice_;
     const Index n = source_.grid().n;
     detail::require(count < 0 || (count <= n && first <= n - count), "A.middleRows(first, count): rows ", first, " to ",
-                    first, " + ", count, " must lie within the ", n, " rows that A has now");
+                    end_of(first, count), " must lie within the ", n, " rows that A has now");
   }
 
   Source source_;

@@ -15,12 +15,8 @@ struct HardThreshold {
 
   template <Real S>
   void apply(Row<S>& row) const {
-    const S bound = static_cast<S>(t);
+    const S bound = detail::rounded_bound<S>(t);
     row.filter([&](Index i) { return !(std::abs(row.values[i]) <= bound); });
-  }
-  template <Real S>
-  void check_scalar() const {
-    detail::require_bound<S>(t, "hard_threshold(t): t");
   }
 };
 

@@ -24,8 +24,8 @@ auto by_rank(Value value) {
 }
 
 /// Moves the `keep` best of order[0, count) to the front, in ascending order of index.
-template <class I, class Value>
-void best_first(I* order, Index count, Index keep, Value value) {
+template <class Integer, class Value>
+void best_first(Integer* order, Index count, Index keep, Value value) {
   if (keep >= count) return;
   std::nth_element(order, order + keep, order + count, by_rank(value));
   std::sort(order, order + keep);

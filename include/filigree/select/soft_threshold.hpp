@@ -15,13 +15,9 @@ struct SoftThreshold {
 
   template <Real S>
   void apply(Row<S>& row) const {
-    const S bound = static_cast<S>(t);
+    const S bound = detail::rounded_bound<S>(t);
     row.filter([&](Index i) { return !(std::abs(row.values[i]) <= bound); });
     for (Index i = 0; i < row.count; ++i) row.values[i] -= std::copysign(bound, row.values[i]);
-  }
-  template <Real S>
-  void check_scalar() const {
-    detail::require_bound<S>(t, "soft_threshold(t): t");
   }
 };
 

@@ -13,11 +13,7 @@ struct Threshold {
 
   template <Real S>
   void apply(Row<S>& row) const {
-    row.count = kernel::kernels<S>().keep_above(row.values, row.columns, row.count, static_cast<S>(t));
-  }
-  template <Real S>
-  void check_scalar() const {
-    detail::require_bound<S>(t, "threshold(t): t");
+    row.count = kernel::kernels<S>().keep_above(row.values, row.columns, row.count, detail::rounded_bound<S>(t));
   }
 };
 

@@ -33,14 +33,14 @@ Falling falling(Row<S>& row, double scale, double reach) {
     row.fill(std::numeric_limits<S>::quiet_NaN());
     return {nullptr, 0, 0};
   }
-  double* near = row.scratch.values.template get<double>(row.count);
+  double* nearby = row.scratch.values.template get<double>(row.count);
   Index count = 0;
   for (Index i = 0; i < row.count; ++i) {
-    near[count] = scale * (static_cast<double>(row.values[i]) - static_cast<double>(highest));
-    count += near[count] > -reach ? 1 : 0;
+    nearby[count] = scale * (static_cast<double>(row.values[i]) - static_cast<double>(highest));
+    count += nearby[count] > -reach ? 1 : 0;
   }
-  std::sort(near, near + count, std::greater<>());
-  return {near, count, static_cast<double>(highest)};
+  std::sort(nearby, nearby + count, std::greater<>());
+  return {nearby, count, static_cast<double>(highest)};
 }
 
 }  // namespace filigree::detail

@@ -28,7 +28,7 @@ struct Softmax {
   }
   template <Real S>
   void check_scalar() const {
-    detail::require_bound<S>(sink, "softmax({.sink = b}): b");
+    if (sink > -std::numeric_limits<double>::infinity()) detail::require_finite<S>(sink, "softmax({.sink = b}): b");
   }
 };
 
