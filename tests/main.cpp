@@ -9,6 +9,9 @@
 #include <locale>
 #include <string>
 
+// What glibc's setlocale leaves behind where LOCPATH is set.
+extern "C" const char* __lsan_default_suppressions() { return "leak:argz_add_sep\n"; }
+
 namespace {
 
 /// Sets the floating-point environment that FILIGREE_TEST_FLOATS names; false for a name that is none.
