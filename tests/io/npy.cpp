@@ -69,6 +69,36 @@ TEST_CASE("a header is a Python dictionary") {
   CHECK(none.as<Eigen::MatrixXi>().rows() == 9223372036854775807);
 }
 
+TEST_CASE("a type is what numpy.dtype makes of its text") {
+  const auto type = [](const std::string& text, std::size_t bytes) {
+    return parse(file(dictionary(text, "(2L, 3L)"), std::string(6 * bytes, '\0'))).type;
+  };
+  for (const char* order : {"<", "=", "|", ""}) {
+    const std::string before = order;
+    CHECK(type(before + "f4", 4) == Type::float32);
+    CHECK(type(before + "f8", 8) == Type::float64);
+    CHECK(type(before + "f2", 2) == Type::float16);
+    CHECK(type(before + "i8", 8) == Type::int64);
+    CHECK(type(before + "u2", 2) == Type::uint16);
+    CHECK(type(before + "d", 8) == Type::float64);
+    CHECK(type(before + "q", 8) == Type::int64);
+  }
+  for (const char* order : {"<", ">", "=", "|", ""}) {
+    const std::string before = order;
+    CHECK(type(before + "u1", 1) == Type::uint8);
+    CHECK(type(before + "i1", 1) == Type::int8);
+    CHECK(type(before + "b1", 1) == Type::boolean);
+    CHECK(type(before + "?", 1) == Type::boolean);
+    CHECK(type(before + "B", 1) == Type::uint8);
+  }
+  CHECK(type("float32", 4) == Type::float32);
+  CHECK(type("int16", 2) == Type::int16);
+  CHECK(type("bool", 1) == Type::boolean);
+  CHECK(type("<V2", 2) == Type::bfloat16);
+  for (const char* text : {">f4", ">d", "V2", "<float32", "bfloat16", "<<f4", "", "<", "f", "f3", "<c8"})
+    if (std::string(text) != "f") CHECK_THROWS_AS(type(text, 4), fg::Error);
+}
+
 TEST_CASE("headers that say something else are refused, with what and where") {
   const auto refuses = [](const std::string& text, const std::string& message) {
     CHECK_THROWS_WITH(parse(file(text, six)), "filigree: a.npy: byte " + message);

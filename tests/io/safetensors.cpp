@@ -96,7 +96,8 @@ TEST_CASE("headers that say something else are refused") {
   refuses(R"({"__metadata__":{"k":"1","k":"2"}})", "the header: \"__metadata__\": the key \"k\" comes twice");
   refuses(R"({"__metadata__":{"k":1}})", "the header: \"__metadata__\": a number must not stand here");
   refuses(R"({"__metadata__":{"k":{}}})", "the header: \"__metadata__\": an object must not stand here");
-  refuses(R"({"__metadata__":null})", "the header: null must not stand here");
+  refuses(R"({"a":null})", "the header: null must not stand here");
+  refuses(R"({"__metadata__":{"a":null}})", "the header: \"__metadata__\": null must not stand here");
   refuses(R"({"a":{"dtype":"F32","shape":[2]}})", "the header: \"a\": the tensor lacks \"data_offsets\"");
   refuses(R"({"a":{"type":"F32"}})",
           "the header: \"a\": a key must be \"dtype\", \"shape\" or \"data_offsets\", got \"type\"");

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -34,6 +35,31 @@ inline constexpr NpyType npy_types[] = {
     {"<u8", Type::uint64},   {"<f2", Type::float16}, {"<f4", Type::float32}, {"<f8", Type::float64},
     {"<V2", Type::bfloat16},
 };
+
+/// NumPy's codes of one letter.
+inline constexpr NpyType npy_codes[] = {
+    {"?", Type::boolean}, {"b", Type::int8},      {"B", Type::uint8},
+    {"h", Type::int16},   {"H", Type::uint16},    {"i", Type::int32},
+    {"I", Type::uint32},  {"l", type_of<long>()}, {"L", type_of<unsigned long>()},
+    {"q", Type::int64},   {"Q", Type::uint64},    {"e", Type::float16},
+    {"f", Type::float32}, {"d", Type::float64},
+};
+
+/// The type that numpy.dtype makes of a text in little-endian order: "<f4", "=f4", "f4", "f", "float32".
+inline std::optional<Type> npy_type(std::string_view text) {
+  for (const NpyType& known : npy_types)
+    if (known.name == text) return known.type;
+  const bool ordered = text.find_first_of("<>=|") == 0, big_endian = text.starts_with('>');
+  const std::string_view name = text.substr(ordered ? 1 : 0);
+  const auto found = [&](const NpyType& known, std::string_view its_name) {
+    return its_name == name && known.type != Type::bfloat16 && (!big_endian || bytes_each(known.type) == 1);
+  };
+  for (const NpyType& known : npy_types)
+    if (found(known, known.name.substr(1)) || (!ordered && found(known, name_of(known.type)))) return known.type;
+  for (const NpyType& known : npy_codes)
+    if (found(known, known.name)) return known.type;
+  return std::nullopt;
+}
 
 /// Reads the dictionary of an .npy header, a Python literal with the keys 'descr', 'fortran_order' and 'shape' in any
 /// order; nothing else is one.
@@ -124,8 +150,7 @@ class NpyDictionary {
     if (take('[')) fail("'descr' must be one type, got a list: records are not read");
     const std::size_t begin = at_;
     const std::string_view text = string();
-    for (const NpyType& known : npy_types)
-      if (known.name == text) return known.type;
+    if (const std::optional<Type> known = npy_type(text)) return *known;
     at_ = begin;
     require(!text.starts_with('>'), "'descr' must be little-endian, got ", in_quotes(text), ": save a.astype(\"<",
             text.empty() ? text : text.substr(1), "\")");
@@ -168,6 +193,7 @@ class NpyDictionary {
     require(error == std::errc() && *begin != '-', "a size must be a whole number below 2^63");
     require(*begin != '0' || end == begin + 1, "a size must not begin with 0");
     at_ += static_cast<std::size_t>(end - begin);
+    if (at_ < text_.size() && text_[at_] == 'L') ++at_;  // a long of Python 2
     return value;
   }
 

@@ -126,7 +126,10 @@ class SafetensorsHeader : public JsonReader<SafetensorsHeader> {
     return true;
   }
 
-  bool null() { fail("null must not stand here"); }
+  bool null() {
+    require(level_ == 1 && in_metadata_, "null must not stand here");  // "__metadata__": null is none
+    return true;
+  }
   bool boolean(bool) { fail("true and false must not stand here"); }
   bool number_integer(std::int64_t number) { fail("a number must not be negative, got ", number); }
   bool number_float(double, const std::string& text) { fail("a number must be whole and below 2^63, got ", text); }
