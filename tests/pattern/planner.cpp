@@ -23,6 +23,10 @@ TEST_CASE("each pattern plans exactly what it keeps") {
     sound(fg::same_block(1 + g.below(6)), grid, true, true);
     sound(fg::given(random_sparse<Eigen::RowMajor>(g, grid)), grid, false, true);
     sound(fg::given(random_sparse<Eigen::ColMajor>(g, grid)), grid);
+    const double density = g.uniform();
+    Eigen::Array<bool, Eigen::Dynamic, Eigen::Dynamic> mask(grid.n, grid.m);
+    for (Index e = 0; e < mask.size(); ++e) mask.data()[e] = g.uniform() < density;
+    sound(fg::given(mask), grid, false, true);
     sound(fg::where([](Index p, Index j) { return p % 3 == j % 2; }), grid);
     sound(fg::dilated_window(g.below(5), 1 + g.below(4)), grid);
     sound(fg::dilated_window(g.below(5), 1), grid, true, false);

@@ -189,6 +189,24 @@ TEST_CASE("given keeps what is stored, at its row and column, in every layout") 
   agrees(fg::given(one), [](Index, Index j) { return j == 1 || j == 4; }, {.n = 1, .m = 5});
 }
 
+TEST_CASE("given takes a dense mask, by row and column") {
+  const Grid grid{.n = 4, .m = 5, .query_at = -7, .key_at = 30};
+  Eigen::Matrix<bool, Eigen::Dynamic, Eigen::Dynamic> mask(4, 5);
+  mask << true, false, false, true, true, false, false, false, false, false, true, true, true, true, true, false, true,
+      false, true, false;
+  const auto formula = [&](Index p, Index j) { return mask(p + 7, j - 30); };
+  agrees(fg::given(mask), formula, grid);
+  agrees(fg::given(Eigen::Matrix<bool, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>(mask)), formula, grid);
+  agrees(fg::given(mask.array()), formula, grid);
+  agrees(fg::given(mask.cast<float>().array() > 0.5F), formula, grid);
+  agrees(
+      fg::given(Eigen::Matrix<bool, 9, 9>::Constant(true).topLeftCorner(4, 5)), [](Index, Index) { return true; },
+      grid);
+  CHECK(&fg::given(mask).m == &mask);
+  CHECK_THROWS_WITH(fg::given(mask).check({.n = 4, .m = 6}),
+                    "filigree: given(M): M is 4x5 and must have the shape of the scores, 4x6");
+}
+
 TEST_CASE("given wants the shape of the scores and ascending indices") {
   Eigen::SparseMatrix<float> s(3, 4);
   CHECK_NOTHROW(fg::given(s).check({.n = 3, .m = 4}));

@@ -101,3 +101,14 @@ TEST_CASE("packed keys stand for the keys, as an lvalue and as a temporary") {
   const auto copy = packed;
   CHECK(test::same(Matrix<float>((fg::scores(q, copy, 0.7) | pipeline) * v), expected));
 }
+
+TEST_CASE("a dense mask keeps what a sparse matrix of its entries keeps") {
+  const Eigen::MatrixXf q = Eigen::MatrixXf::Random(90, 4), k = Eigen::MatrixXf::Random(200, 4);
+  const Eigen::Array<bool, Eigen::Dynamic, Eigen::Dynamic> some = Eigen::ArrayXXf::Random(90, 200) > 0.3F;
+  Eigen::SparseMatrix<float, Eigen::RowMajor> stored(90, 200);
+  for (Index i = 0; i < 90; ++i)
+    for (Index j = 0; j < 200; ++j)
+      if (some(i, j)) stored.insert(i, j) = 1;
+  const Eigen::MatrixXf expected = (fg::scores(q, k) | fg::given(stored) | fg::softmax()) * k;
+  CHECK(Eigen::MatrixXf((fg::scores(q, k) | fg::given(some) | fg::softmax()) * k) == expected);
+}

@@ -67,6 +67,8 @@ concept IntegerList = requires(const std::remove_cvref_t<T>& list) {
 };
 
 inline Global global_of(std::vector<Index> ids) {
+  constexpr Index far_away = Index{1} << 62;  // where no position is, so that sums with positions do not overflow
+  for (Index& id : ids) id = std::clamp(id, -far_away, far_away);
   std::sort(ids.data(), ids.data() + ids.size());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
   return {.ids = std::move(ids)};

@@ -10,6 +10,7 @@
 #include "filigree/pattern/documents.hpp"       // IWYU pragma: export
 #include "filigree/pattern/first.hpp"           // IWYU pragma: export
 #include "filigree/pattern/given.hpp"           // IWYU pragma: export
+#include "filigree/pattern/given_mask.hpp"      // IWYU pragma: export
 #include "filigree/pattern/global.hpp"          // IWYU pragma: export
 #include "filigree/pattern/named.hpp"           // IWYU pragma: export
 #include "filigree/pattern/neighborhood.hpp"    // IWYU pragma: export

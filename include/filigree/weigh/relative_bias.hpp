@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "filigree/core/check.hpp"
+#include "filigree/core/held_dense.hpp"
 #include "filigree/core/lazy.hpp"
 #include "filigree/pipe/stage.hpp"
-#include "filigree/weigh/held_dense.hpp"
 
 namespace filigree {
 
