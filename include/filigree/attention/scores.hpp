@@ -310,9 +310,8 @@ concept KeysExpression = DenseExpression<K> || is_packed<std::remove_cvref_t<K>>
 ///
 /// Shapes    Q: n x d, K: m x d or pack(K); result: n x m
 /// Edge case d = 0 gives scores of 0; the scale defaults to 1 / sqrt(d)
-/// Throws    Error if Q.cols() != K.cols(), now or when the scores are evaluated, which asks for the shapes again; or
-/// if
-///           the scale is not finite, or a position beyond 2^60
+/// Throws    Error if Q.cols() != K.cols(), now or when the scores are evaluated, which asks for the shapes again; if
+///           the scale is not finite; if a position is beyond 2^60
 /// Reference Vaswani et al., arXiv:1706.03762, equation 1
 template <DenseExpression Q, detail::KeysExpression K>
 auto scores(Q&& q, K&& k) {
