@@ -92,6 +92,32 @@ TEST_CASE("stages that do not fit the scores") {
         "filigree: bias(B): B is 4x5 and must have the shape of the scores, 3x4");
 }
 
+TEST_CASE("sizes at the edge of the integers") {
+  const M q = ones(3, 4), k = ones(5, 4);
+  CHECK(message([&] { (void)fg::lsh(Index{1} << 32, Index{1} << 33, 4, 1); }) ==
+        "filigree: lsh(rounds, buckets, chunk, ...): rounds * buckets / 2 must be at most 2^31, got 4294967296 * "
+        "8589934592 "
+        "/ 2");
+  for (const Index at : {std::numeric_limits<Index>::max(), std::numeric_limits<Index>::min(), (Index{1} << 60) + 1})
+    CHECK(message([&] { (void)fg::scores(q, k, {.query_at = at}); }) ==
+          "filigree: scores(Q, K, {.query_at}): must be within -2^60 and 2^60, got " + std::to_string(at));
+  const M far = (fg::scores(q, k, {.query_at = (Index{1} << 60) - 2, .key_at = -(Index{1} << 60)}) |
+                 (fg::causal() && fg::window(std::numeric_limits<Index>::max())) | fg::alibi(1e-18) | fg::softmax()) *
+                k;
+  CHECK(far.isApprox(M::Ones(3, 4)));
+  const M none(5, 0);
+  CHECK(message([&] { (void)fg::multi_head(fg::heads{Index{1} << 40}, M(3, 0), none, none, fg::softmax()); }) ==
+        "filigree: multi_head(heads{h, hkv}, ...): h must be at most 65536, got 1099511627776");
+  // 2^64 numbers are no memory, and not none.
+  const auto huge = Eigen::MatrixXf::Constant(5, (Index{1} << 40) + 1, 1.F);
+  CHECK(message([&] { (void)((fg::scores(q, k) | fg::softmax()) * huge); }) ==
+        "filigree: A * V: V.cols() must be at most 2^40, got 1099511627777");
+  CHECK_THROWS_AS(fg::detail::size_product(Index{1} << 32, Index{1} << 32), std::bad_alloc);
+  M target;
+  CHECK_THROWS_AS(target = (fg::scores(q, k) | fg::softmax()) * Eigen::MatrixXf::Constant(5, Index{1} << 40, 1.F),
+                  std::bad_alloc);
+}
+
 TEST_CASE("middleRows") {
   const M q = ones(5, 4), k = ones(5, 4);
   const auto a = fg::scores(q, k) | fg::softmax();

@@ -92,6 +92,22 @@ void each_pattern(Index n, F&& f) {
 
 }  // namespace
 
+namespace {
+
+/// A pattern of a user that says that its rows are alike up to itself.
+struct Stuck {
+  using Category = fg::Pattern;
+  bool keeps(Index p, Index j) const { return j <= p; }
+  Index alike_until(Index p, const fg::Grid&) const { return p; }
+};
+
+}  // namespace
+
+TEST_CASE("a pattern that does not advance is planned like others") {
+  CHECK(fg::plan(Stuck(), 70, 70).pairs() == fg::plan(fg::causal(), 70, 70).pairs());
+  CHECK(!fg::describe(Stuck(), 70, 70).empty());
+}
+
 TEST_CASE("plans of expressions keep the same pairs and are sound") {
   fg::Generator g(731);
   for (int trial = 0; trial < 800; ++trial) {

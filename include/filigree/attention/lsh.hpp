@@ -158,6 +158,10 @@ inline void check_lsh(Index rounds, Index buckets, Index chunk) {
   require(rounds >= 1, "lsh(rounds, buckets, chunk, ...): rounds must be at least 1, got ", rounds);
   require(buckets >= 2 && buckets % 2 == 0, "lsh(rounds, buckets, chunk, ...): buckets must be even and positive, got ",
           buckets);
+  constexpr Index most = Index{1} << 31;  // numbers that a token is multiplied with
+  require(rounds <= most / (buckets / 2),
+          "lsh(rounds, buckets, chunk, ...): rounds * buckets / 2 must be at most 2^31, got ", rounds, " * ", buckets,
+          " / 2");
   require(chunk >= 1, "lsh(rounds, buckets, chunk, ...): chunk must be at least 1, got ", chunk);
 }
 }  // namespace detail
@@ -173,7 +177,8 @@ inline void check_lsh(Index rounds, Index buckets, Index chunk) {
 /// Cost       rounds n d buckets / 2 for hashing, 2 rounds chunk keys for each query; O(rounds n) memory, and that of
 ///            the output once more
 /// Edge case  the last chunk of a round may be short; NaN hashes to some bucket
-/// Throws     Error if rounds < 1, buckets is odd or < 2, chunk < 1; later, if there are not as many queries as keys
+/// Throws     Error if rounds < 1, buckets is odd or < 2, rounds buckets / 2 > 2^31, or chunk < 1;
+///            later, if there are not as many queries as keys
 /// Reference  Kitaev et al., arXiv:2001.04451, section 2
 inline Lsh<> lsh(Index rounds, Index buckets, Index chunk, std::uint64_t seed) {
   detail::check_lsh(rounds, buckets, chunk);

@@ -317,6 +317,12 @@ template <DenseExpression Q, detail::KeysExpression K>
 auto scores(Q&& q, K&& k) {
   return detail::make_scores(std::forward<Q>(q), std::forward<K>(k), {});
 }
+/// Does not compile.
+template <class Q, class K, class... Options>
+  requires(detail::SparseOperand<Q> || detail::SparseOperand<K>)
+void scores(Q&&, K&&, const Options&...) {
+  static_assert(!sizeof(Q), "filigree: scores(Q, K): Q and K must be dense; make a dense matrix of a sparse one");
+}
 /// The same with a factor of its own.
 template <DenseExpression Q, detail::KeysExpression K>
 auto scores(Q&& q, K&& k, double scale) {

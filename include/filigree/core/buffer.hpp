@@ -12,6 +12,15 @@
 
 namespace filigree::detail {
 
+/// The product of two sizes that memory is asked for.
+///
+/// Throws  std::bad_array_new_length, which is a std::bad_alloc, if it overflows
+inline std::ptrdiff_t size_product(std::ptrdiff_t a, std::ptrdiff_t b) {
+  std::ptrdiff_t product = 0;
+  if (__builtin_mul_overflow(a, b, &product)) throw std::bad_array_new_length();
+  return product;
+}
+
 /// Memory for any trivial type, aligned to a cache line, that grows and never shrinks. Not copied, not initialised.
 ///
 /// `get<T>(count)` gives room for count values and forgets what was there when it has to grow.

@@ -351,7 +351,7 @@ struct filigree_assignment {
       }
     }
     filigree::detail::Buffer memory;
-    S* result = memory.get<S>(rows * cols);
+    S* result = memory.get<S>(filigree::detail::size_product(rows, cols));
     from.evaluate_to({result, rows, cols, cols, 1, filigree::detail::Assign::set});
     resize(to, rows, cols);
     evaluator<To> coeffs(to);

@@ -69,10 +69,12 @@ class Network {
   /// The weights of linear stage number L, in x out, in the memory of parameters().
   template <std::size_t L>
   [[nodiscard]] Eigen::Map<Matrix> weights() {
+    require_weights<L>();
     return {parameters_.data() + offsets_[L], stage<L>().in, stage<L>().out};
   }
   template <std::size_t L>
   [[nodiscard]] Eigen::Map<const Matrix> weights() const {
+    require_weights<L>();
     return {parameters_.data() + offsets_[L], stage<L>().in, stage<L>().out};
   }
   /// Its biases; of a jump_relu its thresholds.
@@ -172,6 +174,18 @@ class Network {
   }
 
  private:
+  template <std::size_t L>
+  static constexpr void require_weights() {
+    static_assert(L < depth, "filigree: network.weights<L>(): there are fewer stages");
+    if constexpr (L < depth)
+      static_assert(
+          requires(std::tuple_element_t<L, StageTuple> stage) {
+            stage.in;
+            stage.out;
+          },
+          "filigree: network.weights<L>(): stage L, from 0, has no weights; linear and gated layers have");
+  }
+
   template <std::size_t first, std::size_t last, class X>
   [[nodiscard]] Matrix run_as_it_is(const X& x) const {
     const detail::Session session(detail::Execution{});

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "filigree/pipe/mistakes.hpp"
 #include "filigree/pipe/weights.hpp"
 
 namespace filigree {
@@ -48,6 +49,8 @@ class Product {
  private:
   void check_values() const {
     require(v_.rows() == a_.cols(), "A * V: V.rows() = ", v_.rows(), " must equal A.cols() = ", a_.cols());
+    constexpr Index most = Index{1} << 40;
+    require(v_.cols() <= most, "A * V: V.cols() must be at most 2^40, got ", v_.cols());
   }
 
   Operand<A> a_;

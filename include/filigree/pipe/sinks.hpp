@@ -121,7 +121,7 @@ struct ValueRows {
   template <class R, class Room>
   static ValueRows bind(const R& v, Index n, const Session& session, Room&& room) {
     const Index lanes = kernel::kernels<S>().lanes, padded = (v.cols() + lanes - 1) / lanes * lanes;
-    S* memory = room(v.rows() * padded);  // in any case, so that a smaller problem later needs no more
+    S* memory = room(size_product(v.rows(), padded));  // in any case, so that a smaller problem later needs no more
     if constexpr (R::direct && std::is_same_v<typename R::Scalar, S>) {
       const ValueRows rows = {v.data(), v.row_stride(), v.cols(), padded};
       if (v.contiguous_rows() && padded == v.cols() && !rows.worth_a_copy(n, v.rows())) return rows;

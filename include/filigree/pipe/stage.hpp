@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <concepts>
 #include <type_traits>
 #include <utility>
@@ -84,7 +85,7 @@ bool keeps(const P& pattern, Index p, Index j, const Grid& grid) {
 template <PatternStage P>
 Index alike_until(const P& pattern, Index p, const Grid& grid) {
   if constexpr (requires { pattern.alike_until(p, grid); })
-    return pattern.alike_until(p, grid);
+    return (std::max)(pattern.alike_until(p, grid), p + 1);  // a pattern of a user may not advance
   else
     return p + 1;
 }

@@ -130,6 +130,15 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
     static_assert(never, "filigree: A.adjoint(): weights are lazy rows; assign them to a matrix and transpose that");
   }
 
+  template <class B>
+  void cwiseProduct(const B&) const {
+    static_assert(!sizeof(B), "filigree: A.cwiseProduct(B): weights are lazy rows; assign them to a matrix first");
+  }
+  template <bool never = false>
+  void array() const {
+    static_assert(never, "filigree: A.array(): weights are lazy rows; assign them to a matrix first");
+  }
+
   [[nodiscard]] const Source& source() const { return source_; }
   [[nodiscard]] const StageTuple& stages() const { return stages_; }
   [[nodiscard]] const detail::Execution& execution() const { return execution_; }
