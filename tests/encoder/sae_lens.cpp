@@ -180,7 +180,9 @@ TEST_CASE("what each architecture is here") {
   none(R"(, "architecture": "batchtopk", "k": 64.5)", R"("architecture": "batchtopk")");
   none(R"(, "architecture": "abstopk", "k": 3)", R"("architecture": "abstopk")");
   none(R"(, "activation_fn": "tanh-relu")", R"("activation_fn": "tanh-relu")");
-  none(R"(, "activation_fn": "topk")", R"("activation_fn": "topk")");
+  CHECK_THROWS_WITH(encoder_of(R"(, "activation_fn": "topk")"),
+                    "filigree: cfg.json: the activation function \"topk\" needs its k: "
+                    R"({"activation_fn_kwargs": {"k": ...}})");
   none(R"(, "architecture": "topk", "k": 3, "rescale_acts_by_decoder_norm": true)",
        R"("rescale_acts_by_decoder_norm": true: fold_decoder_norms(file) makes it false)");
 }
@@ -200,7 +202,7 @@ TEST_CASE("configurations out of range are refused") {
   refuses(sizes + R"("architecture": "topk", "k": 21})",
           "\"k\" must be between 1 and 20, the number of latents, is 21");
   refuses(sizes + R"("architecture": "topk", "k": "3"})", "\"k\" must be a whole number of at most 63 bits, is \"3\"");
-  refuses(sizes + R"("architecture": "topk"})", "\"k\" must be between 1 and 20, the number of latents, is 100");
+  refuses(sizes + R"("architecture": "topk"})", "must have a key \"k\": the default, 100, is more than the 20 latents");
   refuses(sizes + R"("activation_fn_kwargs": []})", "\"activation_fn_kwargs\" must be an object, is []");
   refuses(sizes + R"("architecture": "transcoder", "apply_b_dec_to_input": false})", "must have a key \"d_out\"");
   refuses(sizes + R"("architecture": "transcoder", "d_out": 6})",

@@ -101,6 +101,7 @@ TEST_CASE("configurations out of range, and weights that they do not describe, a
           "\"d_in\" * \"expansion_factor\" must fit 63 bits, is 4611686018427387904 * 32");
   refuses(R"({"d_in": 6, "num_latents": 24, "k": 25})", "\"k\" must be between 1 and 24, the number of latents, is 25");
   refuses(R"({"d_in": 6, "num_latents": 24, "k": 0})", "\"k\" must be between 1 and 24, the number of latents, is 0");
+  refuses(R"({"d_in": 6, "num_latents": 24})", "must have a key \"k\": the default, 32, is more than the 24 latents");
   refuses(R"({"d_in": 6, "transcode": "yes"})", "\"transcode\" must be true or false, is \"yes\"");
   refuses(R"({"d_in": 6, "activation": true})", "\"activation\" must be a text, is true");
 

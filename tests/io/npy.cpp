@@ -124,7 +124,8 @@ TEST_CASE("headers that say something else are refused, with what and where") {
   refuses(dictionary("<f4", "(7,)"), "68: the numbers of shape (7,) need 28 bytes, the file has 24");
   refuses(dictionary("<f4", "(4294967296, 4294967296)"), "88: shape (4294967296, 4294967296) is too large");
 
-  CHECK_THROWS_WITH(parse("PK\3\4 and so on"), "filigree: a.npy: byte 6: must begin with \\x93NUMPY");
+  CHECK_THROWS_WITH(parse("PK\3\4 and so on"), "filigree: a.npy: must be an .npy file, is a zip archive");
+  CHECK_THROWS_WITH(parse("numbers"), "filigree: a.npy: byte 6: must begin with \\x93NUMPY");
   CHECK_THROWS_WITH(parse(""), "filigree: a.npy: byte 0: the mark needs 6 bytes, 0 are left");
   CHECK_THROWS_WITH(parse("\x93NUMPY\4" + std::string(9, '\0')),
                     "filigree: a.npy: byte 8: the version must be 1.0, 2.0 or 3.0, got 4.0");

@@ -78,6 +78,18 @@ TEST_CASE("arrays come back from their file, in their order and by their names")
                     "filigree: save_npz(path, arrays): a name must have at most 65531 bytes, has 65532");
 }
 
+TEST_CASE("a comment of the archive is passed over") {
+  for (const std::size_t length : {1, 21, 22, 65535}) {
+    std::string text = archive({"a.npy", "b.npy"}) + std::string(length, 'c');
+    const std::size_t at = text.size() - length - 2;
+    text[at] = static_cast<char>(length & 0xFF);
+    text[at + 1] = static_cast<char>(length >> 8);
+    CHECK(parse(text).size() == 2);
+    CHECK_THROWS_AS(parse(text + "c"), fg::Error);
+    CHECK_THROWS_WITH(parse(text.substr(0, text.size() - 1)), contains("the comment must have "));
+  }
+}
+
 TEST_CASE("64-bit fields are read and written") {
   for (const std::uint64_t largest : {0ULL, 10ULL, 150ULL, 250ULL, 400ULL}) {
     const std::string text = archive({"a.npy", "b.npy", "c.npy"}, largest);
@@ -98,8 +110,11 @@ TEST_CASE("archives that contradict themselves are refused, with what and where"
   };
   const std::string good = archive({"a.npy", "b.npy"});
   CHECK(parse(good).size() == 2);
-  refuses("", "must be a zip archive, has 0 bytes");
-  refuses(good + "x", "byte 485: the mark of the end of a zip archive must be 101010256, got 394571");
+  refuses("", "must be an .npz file, is empty");
+  refuses("PK", "must be a zip archive, has 2 bytes");
+  refuses(good + "x", "byte 506: the comment must have 0 bytes, has 1");
+  refuses(good.substr(0, 400), "is a zip archive without an end: it may be cut off");
+  refuses(good.substr(0, good.size() - 1), "is a zip archive without an end: it may be cut off");
   refuses("x" + good, "the directory must end at byte 485, begins at 382 with 102 bytes");
   refuses(archive({"a.npy", "a.npy"}), "must name each array once, has two named \"a\"");
   refuses(archive({"a.txt"}), "\"a.txt\": must be an .npy file");

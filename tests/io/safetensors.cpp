@@ -134,6 +134,19 @@ TEST_CASE("headers that say something else are refused") {
                     "filigree: a.st: byte 8: the header needs 3 bytes, 2 are left");
 }
 
+TEST_CASE("what another file is") {
+  CHECK_THROWS_WITH(parse(""), "filigree: a.st: must be a safetensors file, is empty");
+  CHECK_THROWS_WITH(parse("version https://git-lfs.github.com/spec/v1\noid sha256:00\n"),
+                    "filigree: a.st: must be a safetensors file, is a git-lfs pointer: `git lfs pull` fetches the file "
+                    "itself");
+  CHECK_THROWS_WITH(
+      parse("<!doctype html>\n<html>"),
+      "filigree: a.st: must be a safetensors file, is an HTML page, which a server sends in place of a file");
+  CHECK_THROWS_WITH(parse("PK\3\4" + std::string(22, '\0') + "\x10" + std::string(3, '\0') + "archive/data.pkl"),
+                    contains("is a PyTorch checkpoint: safetensors.torch.save_file(state_dict, path)"));
+  CHECK_THROWS_WITH(parse("{\"weight_map\": {}}"), contains("is a JSON text"));
+}
+
 TEST_CASE("damage is noticed") {
   const test::Folder folder;
   const std::string path = folder / "x.safetensors";

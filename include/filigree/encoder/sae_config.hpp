@@ -32,6 +32,15 @@ inline Index at_least(Index least, const JsonObject& json, std::string_view key,
   return value;
 }
 
+/// The number of latents that are kept, from a file or as it is where the file has none.
+inline Index kept_latents(const JsonObject& json, bool given, Index k, Index latents) {
+  require(given || k <= latents, json.name(), ": must have a key \"k\": the default, ", k, ", is more than the ",
+          latents, " latents");
+  require(1 <= k && k <= latents, json.name(), ": \"k\" must be between 1 and ", latents,
+          ", the number of latents, is ", k);
+  return k;
+}
+
 /// What a file of this configuration must say: what it said when it was read, with new values for the keys that mean
 /// something else now.
 template <class Config>

@@ -63,9 +63,8 @@ struct sae_lens_config {
     detail::require(!config.is_transcoder() || !config.apply_b_dec_to_input, json.name(),
                     ": \"apply_b_dec_to_input\" must be false for a transcoder");
     if (config.is_top_k()) {
-      config.k = options.get("k", json.get("k", config.k));
-      detail::require(1 <= config.k && config.k <= config.d_sae, json.name(), ": \"k\" must be between 1 and ",
-                      config.d_sae, ", the number of latents, is ", config.k);
+      config.k = detail::kept_latents(json, options.contains("k") || json.contains("k"),
+                                      options.get("k", json.get("k", config.k)), config.d_sae);
       config.rescale_acts_by_decoder_norm =
           json.get("rescale_acts_by_decoder_norm", config.rescale_acts_by_decoder_norm);
     }
@@ -104,6 +103,8 @@ inline std::string encoder_of(const sae_lens_config& config) {
   };
   if (config.normalize_activations != "none")
     refuse("normalize_activations", detail::in_quotes(config.normalize_activations));
+  detail::require(config.activation_fn != "topk" || config.architecture != "standard", config.json.name(),
+                  ": the activation function \"topk\" needs its k: {\"activation_fn_kwargs\": {\"k\": ...}}");
   if (config.activation_fn != "relu") refuse("activation_fn", detail::in_quotes(config.activation_fn));
   if (config.is_top_k() && config.rescale_acts_by_decoder_norm)
     refuse("rescale_acts_by_decoder_norm", "true: fold_decoder_norms(file) makes it false");

@@ -47,9 +47,7 @@ struct sparsify_config {
     const Index factor = json.get("expansion_factor", config.expansion_factor);
     config.expansion_factor = detail::at_least(config.num_latents > 0 ? 0 : 1, json, "expansion_factor", factor);
     const Index latents = config.latents();
-    config.k = json.get("k", config.k);
-    detail::require(1 <= config.k && config.k <= latents, json.name(), ": \"k\" must be between 1 and ", latents,
-                    ", the number of latents, is ", config.k);
+    config.k = detail::kept_latents(json, json.contains("k"), json.get("k", config.k), latents);
     config.activation = json.get("activation", config.activation);
     config.transcode = json.get("transcode", config.transcode);
     config.skip_connection = json.get("skip_connection", config.skip_connection);

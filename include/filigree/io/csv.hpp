@@ -14,6 +14,7 @@
 #include "filigree/io/array.hpp"
 #include "filigree/io/cursor.hpp"
 #include "filigree/io/file.hpp"
+#include "filigree/io/file_kind.hpp"
 #include "filigree/io/number.hpp"
 
 namespace filigree {
@@ -55,6 +56,7 @@ template <detail::PlainDense M>
                                                                csv options = {}) {
     using S = typename M::Scalar;
     detail::check(options);
+    if (bytes.size() > 0 && options.skip_rows == 0) detail::refuse_other_kind(bytes, name, "a text of numbers");
     std::string_view text = bytes.text();
     if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
     // Blank lines at the end do not count. Where a blank separates, one alone is an empty cell.

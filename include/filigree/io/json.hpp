@@ -13,6 +13,7 @@
 
 #include "filigree/core/concepts.hpp"
 #include "filigree/io/file.hpp"
+#include "filigree/io/file_kind.hpp"
 #include "filigree/io/json_object_reader.hpp"
 #include "filigree/io/number.hpp"
 #include "filigree/io/utf8.hpp"
@@ -163,6 +164,7 @@ inline constexpr std::size_t largest_json = std::size_t{1} << 20;
 /// Throws     Error if it is longer than 1 MiB, no JSON or not UTF-8, no object, has a key twice, a number that no
 ///            double holds, or more than 32 levels
 inline JsonObject parse_json(const Bytes& bytes, const std::string& name) {
+  if (bytes.size() > 0 && bytes.text()[0] != '{') detail::refuse_other_kind(bytes, name, "a JSON text");
   detail::require(bytes.size() <= detail::largest_json, name, ": must have at most ", detail::largest_json,
                   " bytes, has ", bytes.size());
   return {name, detail::JsonObjectReader(bytes.text(), name).entries};

@@ -10,6 +10,7 @@
 #include "filigree/io/array.hpp"
 #include "filigree/io/cursor.hpp"
 #include "filigree/io/file.hpp"
+#include "filigree/io/file_kind.hpp"
 #include "filigree/io/npy_header.hpp"
 
 namespace filigree {
@@ -67,6 +68,8 @@ inline List<Bytes> npy_pieces(const Array& array, bool columns_first) {
 ///            little-endian numbers, and nothing after it. Records and objects are not read
 /// Reference  NumPy enhancement proposal 1; numpy.lib.format
 inline Array parse_npy(const Bytes& bytes, const std::string& name) {
+  if (bytes.size() > 0 && !bytes.text().starts_with("\x93NUMPY"))
+    detail::refuse_other_kind(bytes, name, "an .npy file");
   const detail::NpyHeader header = detail::read_npy_header(detail::Cursor(bytes, name), bytes.size());
   const Bytes numbers = bytes.part(static_cast<std::size_t>(header.begin), static_cast<std::size_t>(header.size));
   Array array{.type = header.type, .shape = header.shape, .bytes = numbers, .name = name};

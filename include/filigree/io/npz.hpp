@@ -11,6 +11,7 @@
 #include "filigree/io/arrays.hpp"
 #include "filigree/io/crc32.hpp"
 #include "filigree/io/file.hpp"
+#include "filigree/io/file_kind.hpp"
 #include "filigree/io/npy.hpp"
 #include "filigree/io/zip.hpp"
 #include "filigree/io/zip_write.hpp"
@@ -52,12 +53,14 @@ Bytes inflated(const ZipEntry& entry, const std::string& name, const C& codec) {
 /// The arrays of an .npz file (a zip archive of .npy files) in their order, from its bytes; `name` is what messages
 /// call it. An entry "W.npy" is the array "W". Names are not paths: nothing is written anywhere, and "a/b" is a name.
 ///
-/// Throws     Error if an entry is compressed and codec is stored{}, is no .npy file, comes twice, or fails its
-/// checksum;
-///            if the archive is inconsistent, has a comment, or is encrypted; or as parse_npy does
+/// Throws     Error if the file is of another kind; if an entry is compressed and codec is stored{}, is no .npy file,
+///            comes twice, or fails its checksum; if the archive is inconsistent, cut off or encrypted; or as
+///            parse_npy does
 /// Reference  PKWARE, APPNOTE.TXT 6.3
 template <class C = stored>
 Arrays parse_npz(const Bytes& bytes, const std::string& name, const C& codec = {}) {
+  if (!bytes.text().starts_with("PK") || detail::kind_of(bytes) == detail::torch_checkpoint)
+    detail::refuse_other_kind(bytes, name, "an .npz file");
   Arrays arrays(name);
   for (const detail::ZipEntry& entry : detail::read_zip(bytes, name)) {
     const std::string inner = name + ": " + detail::in_quotes(entry.name);

@@ -11,6 +11,7 @@
 #include "filigree/io/array.hpp"
 #include "filigree/io/cursor.hpp"
 #include "filigree/io/file.hpp"
+#include "filigree/io/file_kind.hpp"
 #include "filigree/io/grey.hpp"
 
 namespace filigree {
@@ -72,6 +73,7 @@ M parse_pgm(const Bytes& bytes, const std::string& name) {
   using S = typename M::Scalar;
   const std::string_view text = bytes.text();
   const bool plain = text.starts_with("P2");
+  if (bytes.size() > 0 && !text.starts_with('P')) detail::refuse_other_kind(bytes, name, "a PGM picture");
   detail::require(plain || text.starts_with("P5"), name, ": byte 0: must begin with P5 or P2");
   constexpr int longest = 1 << 24, largest = 65535;
   detail::PgmCursor cursor(text, 2, name);

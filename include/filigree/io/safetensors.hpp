@@ -16,6 +16,7 @@
 #include "filigree/io/arrays.hpp"
 #include "filigree/io/cursor.hpp"
 #include "filigree/io/file.hpp"
+#include "filigree/io/file_kind.hpp"
 #include "filigree/io/safetensors_header.hpp"
 #include "filigree/io/utf8.hpp"
 
@@ -39,11 +40,13 @@ inline constexpr std::uint64_t largest_safetensors_header = 100'000'000;
 
 /// Tensors and metadata from the bytes of a .safetensors file, which the arrays share; `name` is what messages call it.
 ///
-/// Throws     Error that names the tensor if the header is longer than 100 MB, no JSON or not UTF-8, has a key twice or
+/// Throws     Error that says what the file is, if it is of another kind that is known; Error that names the tensor if
+///            the header is longer than 100 MB, no JSON or not UTF-8, has a key twice or
 ///            one that does not belong there, or a type that there is not here; if shape, type and offsets disagree, or
 ///            the tensors overlap, leave a hole, or do not end where the file does
 /// Reference  https://github.com/huggingface/safetensors, "Format"
 inline Safetensors parse_safetensors(const Bytes& bytes, const std::string& name) {
+  if (bytes.size() < 9 || bytes.text()[8] != '{') detail::refuse_other_kind(bytes, name, "a safetensors file");
   detail::Cursor cursor(bytes, name);
   const auto length = cursor.number<std::uint64_t>("the length of the header");
   cursor.require(length <= detail::largest_safetensors_header, "the header must have at most ",

@@ -64,11 +64,20 @@ struct ZipDirectory {
   std::uint64_t begin = 0, size = 0, count = 0;
 };
 
-/// Reads the end of an archive, which is the last 22 bytes: a comment after it is not read, so that there is one end.
-inline ZipDirectory read_zip_end(const Bytes& file, std::string_view name) {
-  constexpr std::size_t length = 22, locator_length = 20, end64_length = 56;
+/// Where the end of an archive begins: 22 bytes before a comment of at most 65535, whose length they state. It is the
+/// last place with its mark.
+inline std::size_t find_zip_end(const Bytes& file, std::string_view name) {
+  constexpr std::size_t length = 22, longest_comment = 65535;
   require(file.size() >= length, name, ": must be a zip archive, has ", file.size(), " bytes");
-  const std::size_t end = file.size() - length;
+  const std::size_t last = file.size() - length, first = last - (std::min)(last, longest_comment);
+  for (std::size_t at = last + 1; at-- > first;)
+    if (std::memcmp(file.data() + at, &zip_end, sizeof zip_end) == 0) return at;
+  fail(name, ": is a zip archive without an end: it may be cut off");
+}
+
+inline ZipDirectory read_zip_end(const Bytes& file, std::string_view name) {
+  constexpr std::size_t locator_length = 20, end64_length = 56;
+  const std::size_t end = find_zip_end(file, name);
   Cursor cursor(file, name, end);
   cursor.expect(zip_end, "the mark of the end of a zip archive");
   for (int i = 0; i < 2; ++i) cursor.expect(std::uint16_t{0}, "the number of a disk");
@@ -76,7 +85,8 @@ inline ZipDirectory read_zip_end(const Bytes& file, std::string_view name) {
   cursor.expect(count, "the number of entries, again,");
   const auto size = cursor.number<std::uint32_t>("the size of the directory");
   const auto begin = cursor.number<std::uint32_t>("the place of the directory");
-  cursor.expect(std::uint16_t{0}, "the length of the comment");
+  const auto comment = cursor.number<std::uint16_t>("the length of the comment");
+  cursor.require(comment == cursor.left(), "the comment must have ", comment, " bytes, has ", cursor.left());
 
   ZipDirectory directory{.begin = begin, .size = size, .count = count};
   std::size_t directory_end = end;
