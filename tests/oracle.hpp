@@ -344,7 +344,7 @@ inline Step softmax(double sink = -std::numeric_limits<double>::infinity()) {
 }
 
 /// Weights max(z - tau, 0)^power of the row's z = scale * (value - maximum), where tau makes them sum to 1.
-inline Step simplex(Real scale, int power) {
+inline Step simplex(Real scale, Real power) {
   return by_row([=](Table& t, Index i, const auto& cells) {
     if (cells.empty()) return;
     const Real eps = std::numeric_limits<double>::epsilon();
@@ -371,8 +371,8 @@ inline Step simplex(Real scale, int power) {
         drop(t, i, cell.second);
         continue;
       }
-      e.presence = above <= off + 1e-18L ? maybe : e.presence;
       e.value = above > 0 ? std::pow(above, power) : 0;
+      e.presence = above <= off + 1e-18L || e.value <= 2 * t.tiny() ? maybe : e.presence;
       e.error = std::pow(std::abs(above) + off, power) - std::pow(std::abs(above), power) + 2 * t.eps() * e.value +
                 2 * t.tiny();
     }
@@ -380,6 +380,10 @@ inline Step simplex(Real scale, int power) {
 }
 inline Step sparsemax() { return simplex(1, 1); }
 inline Step entmax15() { return simplex(0.5, 2); }
+inline Step entmax(double alpha) {
+  const Real scale = static_cast<Real>(alpha) - 1;
+  return simplex(scale, 1 / scale);
+}
 
 inline Step normalize_sum() {
   return by_row([](Table& t, Index i, const auto& cells) {

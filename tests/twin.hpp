@@ -394,6 +394,10 @@ struct Words {
   }
   auto sparsemax() { return Twin<fg::Sparsemax>{fg::sparsemax(), oracle::sparsemax(), "sparsemax()"}; }
   auto entmax15() { return Twin<fg::Entmax15>{fg::entmax15(), oracle::entmax15(), "entmax15()"}; }
+  auto entmax() {
+    const double alpha = random.pick({1.1, 1.25, 1.5, 1.7, 2.0});
+    return Twin<fg::Entmax>{fg::entmax(alpha), oracle::entmax(alpha), call("entmax", {alpha})};
+  }
   auto normalize_sum() {
     return Twin<fg::NormalizeSum>{fg::normalize_sum(), oracle::normalize_sum(), "normalize_sum()"};
   }
@@ -434,12 +438,13 @@ struct Words {
     }
   }
   void add_normaliser(List& list) {
-    switch (random.between(0, 6)) {
+    switch (random.between(0, 7)) {
       case 0: return list.add(sink());
       case 1: return list.add(sparsemax());
       case 2: return list.add(entmax15());
       case 3: return list.add(normalize_sum());
-      case 4: return;
+      case 4: return list.add(entmax());
+      case 5: return;
       default: return list.add(softmax());
     }
   }

@@ -46,6 +46,7 @@ TEST_CASE("smooth layers have these gradients") {
     check(in | fg::sigmoid() | out);
     check(in | fg::tanh() | out | fg::tanh());
     check(in | fg::gelu() | out | fg::sigmoid());
+    check(in | fg::gelu_tanh() | out | fg::gelu_tanh());
     check(fg::tanh() | in | fg::sigmoid() | fg::linear<double>(5, 5) | fg::gelu() | out);
     check(in | fg::sigmoid() | fg::penalize(3.0 * fg::kl(0.1) + 0.2 * fg::hoyer_square()) | out |
           fg::penalize(0.3 * fg::flops()));

@@ -18,7 +18,8 @@ template <class Opt, class F>
 void check(const Opt& optimiser, F&& expected, bool weights = true) {
   Random random(641);
   constexpr Index count = 5;
-  std::vector<double> values(count), gradient(count), moments(static_cast<std::size_t>(Opt::moments * count));
+  std::vector<double> values(count), gradient(count),
+      moments(static_cast<std::size_t>(fg::detail::moments_of(optimiser) * count));
   for (double& x : values) x = random.normal();
   std::vector<double> own = values;
   std::vector<std::vector<double>> history(count);
@@ -77,6 +78,45 @@ TEST_CASE("optimisers take the steps of their formulas") {
         weights);
 }
 
+TEST_CASE("Nesterov's momentum and the largest square so far") {
+  check(fg::sgd{.rate = 0.1, .momentum = 0.9, .nesterov = true},
+        [](double x, const auto& history, Index, double factor) {
+          return x - 0.1 * factor * (history.back() + 0.9 * remembered(history, 0.9));
+        });
+  const auto amsgrad_step = [](const std::vector<double>& history, double b1, double b2, double epsilon) {
+    double most = 0;
+    for (auto end = history.begin(); end != history.end(); ++end)
+      most = std::max(most, (1 - b2) * remembered({history.begin(), end + 1}, b2, 2));
+    const double t = static_cast<double>(history.size());
+    const double m = (1 - b1) * remembered(history, b1) / (1 - std::pow(b1, t));
+    return m / (std::sqrt(most / (1 - std::pow(b2, t))) + epsilon);
+  };
+  check(fg::adam{.rate = 0.2, .beta1 = 0.8, .beta2 = 0.6, .amsgrad = true},
+        [&](double x, const auto& history, Index, double factor) {
+          return x - 0.2 * factor * amsgrad_step(history, 0.8, 0.6, 1e-8);
+        });
+  check(fg::adamw{.rate = 0.2, .beta2 = 0.6, .decay = 0.3, .amsgrad = true},
+        [&](double x, const auto& history, Index, double factor) {
+          return x * (1 - 0.2 * factor * 0.3) - 0.2 * factor * amsgrad_step(history, 0.9, 0.6, 1e-8);
+        });
+  CHECK_THROWS_WITH((fg::sgd{.nesterov = true}.check<float>()),
+                    "filigree: sgd{.nesterov}: needs a momentum above 0, got 0");
+}
+
+TEST_CASE("fit with options that need more moments") {
+  Random random(642);
+  const test::Matrix<double> x = test::normal<double>(random, 40, 6);
+  const auto losses = [&](const auto& optimiser) {
+    auto net = fg::network(fg::linear<double>(6, 3) | fg::tanh() | fg::linear<double>(3, 6), 4);
+    return fg::fit(net, x, fg::squared_error(), optimiser, {.epochs = 6, .batch = 10}).losses;
+  };
+  for (const auto& run :
+       {losses(fg::adam{.rate = 0.02, .amsgrad = true}), losses(fg::adamw{.rate = 0.02, .amsgrad = true}),
+        losses(fg::sgd{.rate = 0.05, .momentum = 0.5, .nesterov = true})})
+    CHECK(run.back() < 0.95 * run.front());
+  CHECK(losses(fg::adam{.rate = 0.02, .amsgrad = true}) != losses(fg::adam{.rate = 0.02}));
+}
+
 TEST_CASE("schedules") {
   // As the lambdas of Hugging Face's get_constant_schedule_with_warmup and get_cosine_schedule_with_warmup.
   const auto rise = fg::warm_up(4);
@@ -103,7 +143,7 @@ TEMPLATE_TEST_CASE("moments of what has no gradient any more fade to 0", "", flo
   const auto check = [](const auto& optimiser) {
     using Opt = std::remove_cvref_t<decltype(optimiser)>;
     S value = 1, gradient = 1;
-    std::vector<S> moments(Opt::moments);
+    std::vector<S> moments(static_cast<std::size_t>(Opt::moments));
     const fg::Parameters<S> parameters{&value, &gradient, moments.data(), 1, true};
     for (Index step = 1; step <= 20000; ++step) {
       optimiser.step(parameters, step, 1.0);

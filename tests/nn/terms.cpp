@@ -173,6 +173,55 @@ TEST_CASE("losses are their formulas and have these gradients") {
       "filigree: normalized_squared_error(): the targets of a batch must differ, and these 3 are all alike");
 }
 
+TEST_CASE("smoothed targets and an ignored class") {
+  Random random(606);
+  for (const Index n : {2, 5, 70}) {
+    const Index cols = 4;
+    const Matrix y = test::normal<double>(random, n, cols);
+    Matrix t = Matrix::Zero(n, cols);
+    for (Index i = 0; i < n; ++i) t(i, i == 0 ? 2 : random.between(0, cols - 1)) = 1;
+    const auto minus_log = [&](Index i, Index j) { return std::log(y.row(i).array().exp().sum()) - y(i, j); };
+    for (const double e : {0.0, 0.1, 1.0})
+      for (const Index ignored : {-1, 1, 3}) {
+        CAPTURE(n, e, ignored);
+        double sum = 0, counted = 0;
+        for (Index i = 0; i < n; ++i) {
+          if (ignored >= 0 && t(i, ignored) == 1) continue;
+          ++counted;
+          for (Index j = 0; j < cols; ++j) sum += ((1 - e) * t(i, j) + e / static_cast<double>(cols)) * minus_log(i, j);
+        }
+        const auto term = fg::cross_entropy({.label_smoothing = e, .ignored_class = ignored});
+        CHECK(loss(term, y, t) == Approx(sum / counted).epsilon(1e-12));
+        check_gradient(y, [&](const Matrix& x, double factor, double* g) { return loss(term, x, t, factor, g); });
+        // In training, too, where a batch may be computed some samples at a time.
+        auto net = fg::network(fg::linear<double>(cols, cols), 3);
+        net.parameters().setZero();
+        net.template weights<0>().setIdentity();
+        Eigen::VectorXd gradient;
+        fg::Pass pass(net);
+        CHECK(pass.gradient(net, y, t, 2.0 * term + 0.0 * fg::weight_decay(), gradient) ==
+              Approx(2 * sum / counted).epsilon(1e-12));
+      }
+  }
+  // A batch in which nothing counts.
+  Matrix y = Matrix::Ones(2, 3), t = Matrix::Zero(2, 3), gradient = Matrix::Zero(2, 3);
+  t.col(0).setOnes();
+  CHECK(loss(fg::cross_entropy({.ignored_class = 0}), y, t, 1, gradient.data()) == 0);
+  CHECK((gradient.array() == 0).all());
+  CHECK_THROWS_WITH(loss(fg::cross_entropy({.ignored_class = 3}), y, t),
+                    "filigree: cross_entropy({.ignored_class}): must be one of the 3 classes, got 3");
+  t(1, 0) = 0.5;
+  CHECK_THROWS_WITH(
+      loss(fg::cross_entropy({.ignored_class = 0}), y, t),
+      "filigree: cross_entropy({.ignored_class}): the target of the ignored class must be 0 or 1; that of "
+      "sample 1 is 0.5");
+  CHECK_THROWS_WITH(fg::cross_entropy({.label_smoothing = 1.5}),
+                    "filigree: cross_entropy({.label_smoothing}): must be from 0 to 1, got 1.5");
+  CHECK_THROWS_AS(fg::cross_entropy({.label_smoothing = std::nan("")}), fg::Error);
+  CHECK_THROWS_WITH(fg::cross_entropy({.ignored_class = -2}),
+                    "filigree: cross_entropy({.ignored_class}): must be a class, or -1 for none, got -2");
+}
+
 TEST_CASE("what is outside the domain of a term is an error that says what it needs") {
   const Matrix large = Matrix::Constant(3, 2, 1.5), y = Matrix::Zero(2, 3);
   CHECK_THROWS_WITH(value(fg::kl(0.05), large),

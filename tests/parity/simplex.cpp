@@ -8,7 +8,7 @@ namespace fg = filigree;
 using parity::Fixture;
 using parity::Matrix;
 
-TEMPLATE_TEST_CASE("sparsemax and entmax15 as in entmax", "", float, double) {
+TEMPLATE_TEST_CASE("sparsemax, entmax15 and entmax as in entmax", "", float, double) {
   using S = TestType;
   for (const std::string name : {"normal", "ties", "negative", "large", "sharp", "long", "pair", "single"}) {
     CAPTURE(name);
@@ -17,5 +17,11 @@ TEMPLATE_TEST_CASE("sparsemax and entmax15 as in entmax", "", float, double) {
     const Matrix<S> sparsemax = rows | fg::sparsemax(), entmax15 = rows | fg::entmax15();
     CHECK(parity::deviation(sparsemax, reference.matrix<double>("sparsemax")) <= parity::tolerance<S>);
     CHECK(parity::deviation(entmax15, reference.matrix<double>("entmax15")) <= parity::tolerance<S>);
+    for (const int hundredths : {105, 125, 150, 175, 200}) {
+      CAPTURE(hundredths);
+      const Matrix<S> entmax = rows | fg::entmax(hundredths / 100.0);
+      CHECK(parity::deviation(entmax, reference.matrix<double>("entmax_" + std::to_string(hundredths))) <=
+            parity::tolerance<S>);
+    }
   }
 }

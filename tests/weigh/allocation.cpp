@@ -84,6 +84,7 @@ TEMPLATE_TEST_CASE("stages on rows do not allocate", "", float, double) {
   run(fg::softmax());
   run(fg::sparsemax());
   run(fg::entmax15());
+  run(fg::entmax(1.3));
   run(fg::normalize_sum());
   run(fg::dropout(0.5, 1));
   run(fg::top_k(9));

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
-// sparsemax by the conditions that make it the nearest point of the simplex; entmax15 by bisection for its threshold.
+// sparsemax by the conditions that make it the nearest point of the simplex; entmax15 and entmax by bisection for their
+// threshold.
 #include <cmath>
 #include <cstddef>
 #include <limits>
 #include <vector>
 
 #include "catch.hpp"
+#include "filigree/weigh/entmax.hpp"
 #include "filigree/weigh/entmax15.hpp"
+#include "filigree/weigh/softmax.hpp"
 #include "filigree/weigh/sparsemax.hpp"
 #include "one_row.hpp"
 
@@ -87,7 +90,89 @@ void entmax15_by_bisection(const std::vector<S>& row) {
   }
 }
 
+/// The weights of entmax(alpha), by bisection for tau in long double.
+template <class S>
+std::vector<Truth> bisected(const std::vector<S>& row, Truth alpha) {
+  const Truth top = largest(row);
+  const auto weight = [&](S s, Truth tau) -> Truth {
+    const Truth above = (alpha - 1) * (static_cast<Truth>(s) - top) - tau;
+    return s != absent<S> && above > 0 ? std::pow(above, 1 / (alpha - 1)) : 0;
+  };
+  Truth low = -1, high = 0;
+  for (int step = 0; step < 80; ++step) {
+    const Truth tau = (low + high) / 2;
+    Truth sum = 0;
+    for (const S s : row) sum += weight(s, tau);
+    (sum >= 1 ? low : high) = tau;
+  }
+  std::vector<Truth> weights;
+  for (const S s : row) weights.push_back(weight(s, low));
+  return weights;
+}
+
+template <class S>
+void entmax_by_bisection(const std::vector<S>& row, double alpha) {
+  const std::vector<S> got = after(fg::entmax(alpha), row);
+  const std::vector<Truth> expected = bisected(row, static_cast<Truth>(alpha));
+  const Truth power = 1 / (static_cast<Truth>(alpha) - 1), error = slack(row);
+  for (std::size_t c = 0; c < row.size(); ++c) {
+    CAPTURE(alpha, c, row[c], got[c], static_cast<double>(expected[c]));
+    const Truth w = got[c] == absent<S> ? 0 : static_cast<Truth>(got[c]);
+    REQUIRE((row[c] != absent<S> || got[c] == absent<S>));
+    REQUIRE((got[c] == absent<S> || w > 0));
+    // An error of the difference moves a weight w by power * w^(1 - 1 / power).
+    CHECK(std::abs(w - expected[c]) <= error * (expected[c] + 4 * std::pow(expected[c], 1 - 1 / power) * power) +
+                                           std::pow(4e-16L * static_cast<Truth>(row.size()), power) +
+                                           static_cast<Truth>(std::numeric_limits<S>::denorm_min()));
+  }
+}
+
 }  // namespace
+
+TEMPLATE_TEST_CASE("entmax on random rows", "", float, double) {
+  using S = TestType;
+  const std::uint64_t seed = 42;
+  CAPTURE(seed);
+  fg::Generator g(seed);
+  for (int trial = 0; trial < 60; ++trial) {
+    std::vector<S> row = random_row<S>(g, 1 + g.below(trial % 10 == 0 ? 1000 : 40), false);
+    const double scale = std::exp2(static_cast<double>(g.below(12)) - 6);
+    bool any = false;
+    for (S& x : row) {
+      x = static_cast<S>(x * scale);
+      any |= x != absent<S>;
+    }
+    if (!any) continue;
+    for (const double alpha : {1.05, 1.25, 4.0 / 3, 1.5, 1.9, 2.0}) entmax_by_bisection(row, alpha);
+  }
+}
+
+TEMPLATE_TEST_CASE("entmax(alpha) between softmax and sparsemax", "", float, double) {
+  using S = TestType;
+  const std::vector<S> row = {S(0.5), S(-1), absent<S>, S(2), S(1.75), S(0)};
+  const auto near = [&](const auto& got, const auto& expected, double margin) {
+    for (std::size_t c = 0; c < row.size(); ++c)
+      CHECK((got[c] == expected[c] || std::abs(static_cast<double>(got[c] - expected[c])) <= margin));
+  };
+  const double rounding = 4 * static_cast<double>(std::numeric_limits<S>::epsilon());
+  near(after(fg::entmax(1.5), row), after(fg::entmax15(), row), rounding);
+  near(after(fg::entmax(2), row), after(fg::sparsemax(), row), rounding);
+  near(after(fg::entmax(1 + 1e-9), row), after(fg::softmax(), row), 1e-8 + rounding);
+  near(after(fg::entmax(1 + 0x1p-52), row), after(fg::softmax(), row), rounding);
+  const S huge = std::numeric_limits<S>::max();
+  for (const double alpha : {1 + 0x1p-52, 1.01, 1.5, 2.0}) {
+    CHECK(same(after(fg::entmax(alpha), std::vector<S>{S(7), S(7), S(7), S(7)}), std::vector<S>(4, S(0.25))));
+    CHECK(same(after(fg::entmax(alpha), std::vector<S>{huge, -huge, huge}), {S(0.5), absent<S>, S(0.5)}));
+    CHECK(same(after(fg::entmax(alpha), std::vector<S>{S(-5)}), {S(1)}));
+  }
+}
+
+TEST_CASE("entmax says what alpha must be") {
+  for (const double bad : {1.0, 0.5, 2.1, -1.5, static_cast<double>(nan_of<float>)})
+    CHECK_THROWS_AS(fg::entmax(bad), fg::Error);
+  CHECK_THROWS_WITH(fg::entmax(1),
+                    "filigree: entmax(alpha): alpha must be above 1, which is softmax(), and at most 2, got 1");
+}
 
 TEMPLATE_TEST_CASE("sparsemax and entmax15 on random rows", "", float, double) {
   using S = TestType;
@@ -141,4 +226,5 @@ TEMPLATE_TEST_CASE("empty rows stay empty; NaN and +inf make the row NaN", "", f
   };
   each(fg::sparsemax());
   each(fg::entmax15());
+  each(fg::entmax(1.3));
 }

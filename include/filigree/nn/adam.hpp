@@ -1,23 +1,28 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <cmath>
+#include <type_traits>
 
 #include "filigree/nn/optimiser.hpp"
 
 namespace filigree {
 
 /// Adam: m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2, theta -= rate m^ / (sqrt(v^) + epsilon), where m^
-/// and v^ are divided by 1 - beta^t.
+/// and v^ are divided by 1 - beta^t. With amsgrad the largest v so far takes the place of v.
 ///
-/// Reference  Kingma and Ba, arXiv:1412.6980, algorithm 1
+/// Reference  Kingma and Ba, arXiv:1412.6980, algorithm 1; Reddi et al., arXiv:1904.09237, algorithm 2, in the form of
+///            torch.optim.Adam
 struct adam {
   double rate = 1e-3;     ///< step size
   double beta1 = 0.9;     ///< memory of the gradient
   double beta2 = 0.999;   ///< memory of its square
   double epsilon = 1e-8;  ///< keeps steps finite where the gradient has been 0
+  bool amsgrad = false;   ///< divides by the largest square so far, so that steps do not grow again
 
   static constexpr Index moments = 2;
+  [[nodiscard]] Index extra_moments() const { return amsgrad ? 1 : 0; }
   template <Real S>
   void check() const {
     detail::require_not_negative<S>(rate, "adam{.rate}: rate");
@@ -34,13 +39,18 @@ struct adam {
     const S root = static_cast<S>(std::sqrt(1 - std::pow(beta2, t))), least = static_cast<S>(epsilon);
     const S b1 = static_cast<S>(beta1), b2 = static_cast<S>(beta2);
     const S c1 = static_cast<S>(1 - beta1), c2 = static_cast<S>(1 - beta2);
-    S *m = p.moments, *v = p.moments + p.count;
-    for (Index i = 0; i < p.count; ++i) {
-      const S g = p.gradient[i];
-      m[i] = detail::faded(b1 * m[i] + c1 * g);
-      v[i] = detail::faded(b2 * v[i] + c2 * g * g);
-      p.values[i] -= size * m[i] / (std::sqrt(v[i]) / root + least);
-    }
+    S *m = p.moments, *v = m + p.count, *most = v + p.count;
+    const auto move = [&](auto with_most) {
+      for (Index i = 0; i < p.count; ++i) {
+        const S g = p.gradient[i];
+        m[i] = detail::faded(b1 * m[i] + c1 * g);
+        v[i] = detail::faded(b2 * v[i] + c2 * g * g);
+        S square = v[i];
+        if constexpr (with_most) square = most[i] = (std::max)(most[i], square);
+        p.values[i] -= size * m[i] / (std::sqrt(square) / root + least);
+      }
+    };
+    amsgrad ? move(std::true_type()) : move(std::false_type());
   }
 };
 

@@ -14,8 +14,10 @@ struct adamw {
   double beta2 = 0.999;   ///< memory of its square
   double epsilon = 1e-8;  ///< keeps steps finite where the gradient has been 0
   double decay = 0.01;    ///< share of a weight that goes per step and unit of rate
+  bool amsgrad = false;   ///< divides by the largest square so far, so that steps do not grow again
 
   static constexpr Index moments = 2;
+  [[nodiscard]] Index extra_moments() const { return amsgrad ? 1 : 0; }
   template <Real S>
   void check() const {
     as_adam().template check<S>();
@@ -29,7 +31,9 @@ struct adamw {
   }
 
  private:
-  [[nodiscard]] adam as_adam() const { return {.rate = rate, .beta1 = beta1, .beta2 = beta2, .epsilon = epsilon}; }
+  [[nodiscard]] adam as_adam() const {
+    return {.rate = rate, .beta1 = beta1, .beta2 = beta2, .epsilon = epsilon, .amsgrad = amsgrad};
+  }
 };
 
 }  // namespace filigree

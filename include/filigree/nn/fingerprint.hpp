@@ -33,9 +33,11 @@ std::string text_of(const Parts&... parts) {
   return text;
 }
 
-/// A stage, with its options where they are whole numbers alone: "TopK(4)".
+/// A stage or a term, by its text() if it has one, else by its type, with its options where they are whole numbers
+/// alone: "TopK(4)".
 template <class T>
 std::string stage_text(const T& stage) {
+  if constexpr (requires { stage.text(); }) return stage.text();
   std::string text = type_name<T>();
   if constexpr (std::is_trivially_copyable_v<T> && std::has_unique_object_representations_v<T> && !std::is_empty_v<T> &&
                 sizeof(T) % sizeof(Index) == 0) {

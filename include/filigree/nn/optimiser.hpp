@@ -15,15 +15,16 @@ template <Real S>
 struct Parameters {
   S* values;          // [count]
   const S* gradient;  // [count]
-  S* moments;         // [Optimiser::moments][count], 0 before the first step
+  S* moments;         // [Optimiser::moments + extra_moments()][count], 0 before the first step
   Index count;
   bool weights;  // and not biases, which do not decay and are not drawn to 0
 };
 
-// An optimiser is an aggregate of options with the number of `moments` that it keeps for each parameter and
-// `void step(const Parameters<S>&, Index number, double factor) const`, which moves the parameters by their gradient in
-// step `number`, counted from 1; its rate is multiplied by what a schedule says. `template <class S> void check()
-// const` throws an Error if an option cannot work for parameters of type S; fit calls it before anything is changed.
+// An optimiser is an aggregate of options with the number of `moments` that it keeps for each parameter, if its options
+// may ask for more `Index extra_moments() const`, and `void step(const Parameters<S>&, Index number, double factor)
+// const`, which moves the parameters by their gradient in step `number`, counted from 1; its rate is multiplied by what
+// a schedule says. `template <class S> void check() const` throws an Error if an option cannot work for parameters of
+// type S; fit calls it before anything is changed.
 
 namespace detail {
 
@@ -43,6 +44,15 @@ void require_not_negative(double value, const char* name) {
 /// The same of what is kept of an average from step to step, which must be below 1.
 inline void require_memory(double value, const char* name) {
   require(value >= 0 && value < 1, name, " must be at least 0 and below 1, got ", value);
+}
+
+/// The numbers that an optimiser keeps for each parameter.
+template <class Opt>
+Index moments_of(const Opt& optimiser) {
+  if constexpr (requires { optimiser.extra_moments(); })
+    return Opt::moments + optimiser.extra_moments();
+  else
+    return Opt::moments;
 }
 
 }  // namespace detail

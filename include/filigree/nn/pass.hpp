@@ -121,7 +121,7 @@ class Pass {
     const detail::ConstRows<S> target(targets, n, y.cols());
     double value = 0;
     detail::Slope<S> slope =
-        forward_.there_and_back(net, detail::is_by_sample<Objective>, gradient, value, way,
+        forward_.there_and_back(net, detail::is_by_sample(objective), gradient, value, way,
                                 [&](const detail::ConstRows<S>& outputs, Index first) {
                                   return slope_of(objective, outputs, target.middleRows(first, outputs.rows()), n,
                                                   gradient != nullptr, value, session);

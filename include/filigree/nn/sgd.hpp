@@ -5,25 +5,28 @@
 
 namespace filigree {
 
-/// Stochastic gradient descent: v = momentum v + g, theta -= rate v.
+/// Stochastic gradient descent: v = momentum v + g, theta -= rate v; with Nesterov's momentum
+/// theta -= rate (g + momentum v).
 ///
-/// Reference  Sutskever et al., ICML 2013, section 2; the form is that of PyTorch
+/// Reference  Sutskever et al., ICML 2013, section 2; the form is that of torch.optim.SGD
 struct sgd {
   double rate = 0.01;     ///< step size
   double momentum = 0.0;  ///< share of the last step that is kept, below 1
+  bool nesterov = false;  ///< whether the gradient counts once more; needs momentum
 
   static constexpr Index moments = 1;
   template <Real S>
   void check() const {
     detail::require_not_negative<S>(rate, "sgd{.rate}: rate");
     detail::require_memory(momentum, "sgd{.momentum}: momentum");
+    detail::require(!nesterov || momentum > 0, "sgd{.nesterov}: needs a momentum above 0, got ", momentum);
   }
   template <Real S>
   void step(const Parameters<S>& p, Index, double factor) const {
     const S decay = static_cast<S>(momentum), size = static_cast<S>(rate * factor);
     for (Index i = 0; i < p.count; ++i) {
       p.moments[i] = detail::faded(decay * p.moments[i] + p.gradient[i]);
-      p.values[i] -= size * p.moments[i];
+      p.values[i] -= size * (nesterov ? p.gradient[i] + decay * p.moments[i] : p.moments[i]);
     }
   }
 };

@@ -19,8 +19,8 @@ namespace filigree {
 /// Of activations: `double add(ConstRows<S> a, double factor, S* gradient, const Session&) const`.
 struct Penalty {};
 /// Of outputs and targets: `double add(ConstRows<S> y, ConstRows<S> target, double factor, S* gradient, const Session&)
-/// const`, whose gradient is that of y. `static constexpr bool by_sample = true` says that it is the mean over samples
-/// of what each comes to by itself, and `set`, if there is one, does what add does to a gradient of 0.
+/// const`, whose gradient is that of y. A member `by_sample` that is true says that it is the mean over samples of what
+/// each comes to by itself, and `set`, if there is one, does what add does to a gradient of 0.
 struct Loss {};
 /// Of an autoencoder's codes and its decoder, a linear layer: `double add(detail::CodePass<S>&, double factor) const`,
 /// which adds to the slopes of the codes and to the gradient of the decoder where there is one.
@@ -89,13 +89,24 @@ inline constexpr bool sets_gradient<Scaled<T>> = sets_gradient<T>;
 
 /// Whether the losses of an expression may be computed some samples at a time.
 template <class T>
-inline constexpr bool is_by_sample = TermOf<T, Decay> || requires {
-  requires std::remove_cvref_t<T>::by_sample;
-};
-template <class A, class B>
-inline constexpr bool is_by_sample<Plus<A, B>> = is_by_sample<A>&& is_by_sample<B>;
+bool is_by_sample(const T& term) {
+  if constexpr (TermOf<T, Decay>)
+    return true;
+  else if constexpr (requires { term.by_sample; })
+    return term.by_sample;
+  else
+    return false;
+}
 template <class T>
-inline constexpr bool is_by_sample<Scaled<T>> = is_by_sample<T>;
+bool is_by_sample(const Scaled<T>& scaled);
+template <class A, class B>
+bool is_by_sample(const Plus<A, B>& sum) {
+  return is_by_sample(sum.a) && is_by_sample(sum.b);
+}
+template <class T>
+bool is_by_sample(const Scaled<T>& scaled) {
+  return is_by_sample(scaled.term);
+}
 
 /// Calls f(term, factor) for each term of an expression, from left to right.
 template <Term T, class F>

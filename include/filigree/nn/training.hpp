@@ -93,7 +93,7 @@ class Training {
         batch_(options.batch == 0 ? x_.rows() : options.batch),
         pass_(net, options.executor),
         order_(static_cast<std::size_t>(x_.rows())) {
-    at_.moments.setZero(Opt::moments * net.parameters().size());
+    at_.moments.setZero(moments_of(optimiser) * net.parameters().size());
     if constexpr (has_codes) at_.active.setZero(net.latents());
     at_.seed = options.seed;
     at_.batch = batch_;
@@ -187,7 +187,7 @@ class Training {
   void move(Index from, Index count, bool weights, double factor) {
     const Parameters<S> parameters = {.values = net_.parameters().data() + from,
                                       .gradient = gradient_.data() + from,
-                                      .moments = at_.moments.data() + Opt::moments * from,
+                                      .moments = at_.moments.data() + moments_of(optimiser_) * from,
                                       .count = count,
                                       .weights = weights};
     optimiser_.step(parameters, at_.steps, factor);

@@ -14,7 +14,7 @@ struct Entmax15 {
 
   template <Real S>
   void apply(Row<S>& row) const {
-    const detail::Falling z = detail::falling(row, 0.5, 1.0);
+    const detail::Nearby z = detail::falling(row, 0.5, 1.0);
     if (z.count == 0) return;
     // Of the k largest: their mean and their squared distance from it, updated as Welford does, without cancellation.
     double mean = 0, spread = 0, tau = -1;

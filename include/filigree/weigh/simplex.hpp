@@ -11,18 +11,18 @@
 
 namespace filigree::detail {
 
-struct Falling {
-  const double* values;  // [count] scale * (score - highest), from 0 down
+struct Nearby {
+  double* values;  // [count] scale * (score - highest), at most 0
   Index count;
   double highest;
 };
 
-/// The scores of a row that lie less than reach below its maximum, after scaling, in falling order. A row with NaN or
-/// +inf becomes NaN, and the list is empty.
+/// The scores of a row that lie less than reach below its maximum, after scaling. A row with NaN or +inf becomes NaN,
+/// and the list is empty.
 ///
 /// Differences from the maximum keep sums finite, and lose nothing where they are small.
 template <Real S>
-Falling falling(Row<S>& row, double scale, double reach) {
+Nearby nearby(Row<S>& row, double scale, double reach) {
   S highest = -std::numeric_limits<S>::infinity();
   bool broken = false;
   for (Index i = 0; i < row.count; ++i) {
@@ -33,14 +33,21 @@ Falling falling(Row<S>& row, double scale, double reach) {
     row.fill(std::numeric_limits<S>::quiet_NaN());
     return {nullptr, 0, 0};
   }
-  double* nearby = row.scratch.values.template get<double>(row.count);
+  double* values = row.scratch.values.template get<double>(row.count);
   Index count = 0;
   for (Index i = 0; i < row.count; ++i) {
-    nearby[count] = scale * (static_cast<double>(row.values[i]) - static_cast<double>(highest));
-    count += nearby[count] > -reach ? 1 : 0;
+    values[count] = scale * (static_cast<double>(row.values[i]) - static_cast<double>(highest));
+    count += values[count] > -reach ? 1 : 0;
   }
-  std::sort(nearby, nearby + count, std::greater<>());
-  return {nearby, count, static_cast<double>(highest)};
+  return {values, count, static_cast<double>(highest)};
+}
+
+/// The same in falling order.
+template <Real S>
+Nearby falling(Row<S>& row, double scale, double reach) {
+  const Nearby z = nearby(row, scale, reach);
+  std::sort(z.values, z.values + z.count, std::greater<>());
+  return z;
 }
 
 }  // namespace filigree::detail

@@ -12,7 +12,7 @@ struct Sparsemax {
 
   template <Real S>
   void apply(Row<S>& row) const {
-    const detail::Falling z = detail::falling(row, 1.0, 1.0);
+    const detail::Nearby z = detail::falling(row, 1.0, 1.0);
     if (z.count == 0) return;
     double sum = 0, tau = 0;
     for (Index k = 1; k <= z.count; ++k) {

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""entmax, sparsemax and entmax15
+"""entmax: sparsemax, entmax15 and entmax_bisect
 
 Seed 15; each case is a matrix `rows` with the weights of each row: `normal`, `ties` (whole numbers, rows that are
 constant), `negative` (all below -3), `large` (magnitudes up to 1e6), `sharp` (one entry far above the others), `long`
-(400 entries), `pair` (2 entries), `single` (1 entry).
+(400 entries), `pair` (2 entries), `single` (1 entry). `entmax_105` is entmax_bisect with alpha = 1.05 and 80 steps of bisection, and so on.
 """
 
 import entmax
@@ -31,4 +31,10 @@ def write(fixture):
     }
     for case, rows in cases.items():
         x = double(rows)
-        fixture.save(case, rows=rows, sparsemax=entmax.sparsemax(x).numpy(), entmax15=entmax.entmax15(x).numpy())
+        bisected = {
+            f"entmax_{alpha}": entmax.entmax_bisect(x, alpha / 100, n_iter=80).numpy()
+            for alpha in (105, 125, 150, 175, 200)
+        }
+        fixture.save(
+            case, rows=rows, sparsemax=entmax.sparsemax(x).numpy(), entmax15=entmax.entmax15(x).numpy(), **bisected
+        )
