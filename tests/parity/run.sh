@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# tests/parity/run.sh [name...]: runs the references, or those named, and writes what they compute into data/.
+# tests/parity/run.sh [name...]: runs the references, or those named, and writes what they compute into data/. The name
+# `differential`, or none, compares the readers of files with those of Python's libraries (differential.py).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -10,4 +11,16 @@ if ! cmp -s tests/parity/requirements.txt "$venv/ready"; then
   "$venv/bin/pip" install --quiet -r tests/parity/requirements.txt
   cp tests/parity/requirements.txt "$venv/ready"
 fi
-HF_HUB_OFFLINE=1 exec "$venv/bin/python" -B -W ignore tests/parity/generate.py "$@"
+
+names=() differential=$((! $#))
+for name; do
+  if [[ $name == differential ]]; then differential=1; else names+=("$name"); fi
+done
+if ((! $# || ${#names[@]})); then
+  HF_HUB_OFFLINE=1 "$venv/bin/python" -B -W ignore tests/parity/generate.py "${names[@]}"
+fi
+if ((differential)); then
+  eigen=(/usr/local/include/eigen3 /usr/include/eigen3)
+  "${CXX:-g++}" -std=c++20 -O1 -Iinclude "${eigen[@]/#/-isystem}" tests/parity/reads.cpp -o build/parity/reads
+  "$venv/bin/python" -B tests/parity/differential.py build/parity/reads build/parity/files
+fi

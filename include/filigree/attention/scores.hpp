@@ -213,7 +213,13 @@ class ScoreSource {
   static constexpr const char* name() { return "scores(Q, K) | stages"; }
 
   ScoreSource(Operand<Q> q, Operand<K> k, const score_options& options)
-      : q_(std::forward<Operand<Q>>(q)), k_(std::forward<Operand<K>>(k)), options_(options) {
+      : q_(std::forward<Operand<Q>>(q)),
+        k_(std::forward<Operand<K>>(k)),
+        has_scale_(options.scale.has_value()),
+        has_query_at_(options.query_at.has_value()),
+        scale_(options.scale.value_or(1)),
+        query_at_(options.query_at.value_or(0)),
+        key_at_(options.key_at) {
     check();
   }
 
@@ -224,22 +230,22 @@ class ScoreSource {
     require(q_.cols() == k_.cols(), "scores(Q, K): Q.cols() = ", q_.cols(), " must equal K.cols() = ", k_.cols());
     constexpr Index most = (std::numeric_limits<Column>::max)() - 1024;
     require(k_.rows() <= most, "scores(Q, K): K.rows() must be at most ", most, ", got ", k_.rows());
-    require_finite<Scalar>(options_.scale.value_or(1), "scores(Q, K, scale): scale");
+    require_finite<Scalar>(scale_, "scores(Q, K, scale): scale");
     const auto require_position = [](Index at, const char* name) {
       require(-farthest <= at && at <= farthest, "scores(Q, K, {.", name, "}): must be within -2^60 and 2^60, got ",
               at);
     };
-    require_position(options_.key_at, "key_at");
-    require_position(options_.query_at.value_or(0), "query_at");
+    require_position(key_at_, "key_at");
+    require_position(query_at_, "query_at");
   }
 
   [[nodiscard]] Grid grid() const {
     const Index n = q_.rows(), m = k_.rows();
-    return {.n = n, .m = m, .query_at = options_.query_at.value_or(options_.key_at + m - n), .key_at = options_.key_at};
+    return {.n = n, .m = m, .query_at = has_query_at_ ? query_at_ : key_at_ + m - n, .key_at = key_at_};
   }
   [[nodiscard]] Scalar scale() const {
     const auto d = static_cast<double>(q_.cols());
-    return static_cast<Scalar>(options_.scale.value_or(d > 0 ? 1.0 / std::sqrt(d) : 1.0));
+    return static_cast<Scalar>(has_scale_ ? scale_ : d > 0 ? 1.0 / std::sqrt(d) : 1.0);
   }
   [[nodiscard]] Reader<Queries> queries() const { return reader_of(q_); }
   [[nodiscard]] KeyReader keys() const {
@@ -289,7 +295,10 @@ class ScoreSource {
 
   Operand<Q> q_;
   Operand<K> k_;
-  score_options options_;
+  // Numbers, since g++ 12 warns at -O3 of copies of an empty std::optional.
+  bool has_scale_, has_query_at_;
+  double scale_;
+  Index query_at_, key_at_;
 };
 
 template <class Q, class K>

@@ -78,8 +78,8 @@ template <detail::PlainDense M>
         row.remove_prefix(more ? size + 1 : size);
 
         S number{};
-        // from_chars takes no plus sign
-        const bool plus = cell.starts_with('+') && cell.size() > 1 && cell[1] != '-' && cell[1] != '+';
+        // from_chars takes no plus sign; one before a sign or nan means nothing
+        const bool plus = cell.starts_with('+') && cell.find_first_of("+-nN", 1) != 1;
         const detail::NumberStatus status = detail::parse_number(plus ? cell.substr(1) : cell, number);
         const auto fail = [&, &cell = cell](const char* what) {
           detail::fail(name, ": line ", line, ", column ", col + 1, ": must be ", what, ", got ",

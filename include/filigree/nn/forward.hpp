@@ -274,7 +274,7 @@ class Forward<S, std::tuple<T...>> {
     if constexpr (is_gated<StageAt<1>>) slopes = std::get<1>(steps_).column_sums();
     S* bias = gradient + net.offset(depth - 1) + net.template stage<depth - 1>().weights();
     for_each_rows(linear.in, way.session, [&](Index first, Index last) {
-      Column rows[rows_per_task];
+      Column rows[rows_per_task] = {};
       S sums[rows_per_task];
       for (Index i = first; i < last; ++i) rows[i - first] = static_cast<Column>(i);
       kernel::kernels<S>().dots(sums, slopes, rows, last - first, weights, linear.out, linear.out);
