@@ -10,7 +10,7 @@ using fg::Index;
 
 /// Lowers the scores of keys in proportion to the logarithm of their age, as human memory does.
 struct Forgetting {
-  using Category = fg::Map;
+  using Category = fg::ScoreMap;
   double rate;
 
   template <fg::Real S>

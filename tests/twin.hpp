@@ -128,7 +128,7 @@ class AnyPattern {
 /// Any map on scalars S.
 template <class S>
 struct AnyMap {
-  using Category = fg::Map;
+  using Category = fg::ScoreMap;
   std::function<S(S, Index, Index, const fg::Grid&)> f;
   std::function<void(const fg::Grid&)> fits;
 

@@ -28,7 +28,7 @@ struct Nearest {
     }
   };
   struct Lower {
-    using Category = fg::Map;
+    using Category = fg::ScoreMap;
     template <class S>
     S map(S s, Index, Index, const fg::Grid&) const {
       return s - S(1);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Names that headers of glibc, Windows and macOS define as macros: complex.h, sys/sysmacros.h, sys/param.h, termios.h,
 // curses.h, ctype.h and math.h of old, windows.h and what it includes, objc.h. Each becomes something that no code
-// survives, so that a header of ours that uses one does not compile.
+// survives, so that a header of ours that uses one does not compile. Not among them: check, require and verify of
+// AssertMacros.h, which macOS has not defined since its SDKs know C++20.
 #pragma once
 
 #undef I

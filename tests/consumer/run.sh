@@ -75,6 +75,13 @@ macros() {
   "$CXX" "${options[@]}" "-I$here" -fsyntax-only macros.cpp
 }
 
+# using namespace Eigen and using namespace filigree, in one program.
+namespaces() {
+  compile namespaces.o "$here/namespaces.cpp"
+  "$CXX" namespaces.o -o program
+  ./program
+}
+
 # Prints each of our headers and which of Eigen's it includes, itself or by way of others: SparseCore, Core or none.
 eigen_headers() {
   (cd "$include" && grep -rE '^ *# *include *["<]' filigree) | awk -F '[:"<>]' '

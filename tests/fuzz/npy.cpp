@@ -5,13 +5,13 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   return fuzz::run(data, size, [](const filigree::Bytes& bytes) {
-    const filigree::Array array = filigree::parse_npy(bytes, "fuzz.npy");
+    const filigree::NdArray array = filigree::parse_npy(bytes, "fuzz.npy");
     fuzz::use(array);
     // What is read is written, and then read as the same.
     for (const bool columns_first : {false, true}) {
       std::string file;
       for (const filigree::Bytes& piece : filigree::detail::npy_pieces(array, columns_first)) file += piece.text();
-      const filigree::Array again = filigree::parse_npy(filigree::Bytes::copy(file), "again.npy");
+      const filigree::NdArray again = filigree::parse_npy(filigree::Bytes::copy(file), "again.npy");
       fuzz::expect(again.type == array.type && again.shape == array.shape && again.bytes.text() == array.bytes.text());
     }
   });

@@ -27,7 +27,7 @@ inline void expect(bool holds) {
 }
 
 /// Looks at every byte of an array, and at its numbers as a matrix if it may be one.
-inline void use(const filigree::Array& array) {
+inline void use(const filigree::NdArray& array) {
   array.check();
   unsigned sum = 0;
   for (const std::byte b : array.bytes.span()) sum += static_cast<unsigned>(b);

@@ -32,7 +32,7 @@ double nudged(double x, int steps) {
 TEST_CASE("an array has the rows of a matrix one after another, whatever its storage order") {
   const Eigen::MatrixXf x = (Eigen::MatrixXf(2, 3) << 1, 2, 3, 4, 5, 6).finished();
   const RowMajor y = x;
-  const fg::Array a = fg::array_of(x), b = fg::array_of(y);
+  const fg::NdArray a = fg::array_of(x), b = fg::array_of(y);
   CHECK(a.type == Type::float32);
   CHECK(a.shape == std::vector<Index>{2, 3});
   CHECK(a.size() == 6);
@@ -58,19 +58,19 @@ TEST_CASE("any expression becomes an array") {
 }
 
 TEST_CASE("one dimension is a column or a row as the target asks, none is one number") {
-  const fg::Array a = fg::array_of(Eigen::Vector3d(1, 2, 3));
+  const fg::NdArray a = fg::array_of(Eigen::Vector3d(1, 2, 3));
   CHECK(a.as<Eigen::VectorXd>() == Eigen::Vector3d(1, 2, 3));
   CHECK(a.as<Eigen::RowVectorXd>() == Eigen::RowVector3d(1, 2, 3));
   CHECK(a.as<Eigen::MatrixXd>() == Eigen::Vector3d(1, 2, 3));
   CHECK(a.map<Eigen::RowVectorXd>() == Eigen::RowVector3d(1, 2, 3));
   CHECK(a.reshaped({3, 1}).as<Eigen::VectorXd>() == Eigen::Vector3d(1, 2, 3));
-  const fg::Array one = fg::array_of(Eigen::Matrix<double, 1, 1>(7)).reshaped({});
+  const fg::NdArray one = fg::array_of(Eigen::Matrix<double, 1, 1>(7)).reshaped({});
   CHECK(one.as<Eigen::MatrixXd>()(0, 0) == 7);
   CHECK(one.as<Eigen::VectorXd>()(0) == 7);
 }
 
 TEST_CASE("shapes that do not fit are refused by name") {
-  fg::Array a = fg::array_of(Eigen::MatrixXd(2, 3).setZero());
+  fg::NdArray a = fg::array_of(Eigen::MatrixXd(2, 3).setZero());
   a.name = "W";
   CHECK_THROWS_WITH(a.as<Eigen::VectorXd>(), "filigree: W: must be n x 1, has shape (2, 3)");
   CHECK_THROWS_WITH(a.as<Eigen::Matrix3d>(), "filigree: W: must be 3 x 3, has shape (2, 3)");
@@ -97,7 +97,7 @@ TEST_CASE("small whole numbers go from every type to every type that they have a
   const Eigen::MatrixXi x = (Eigen::MatrixXi(2, 2) << 1, 0, 1, 1).finished();
   for (const Type type : all_types) {
     INFO(fg::name_of(type));
-    const fg::Array a = fg::array_of(x, type);
+    const fg::NdArray a = fg::array_of(x, type);
     CHECK(a.type == type);
     CHECK(a.bytes.size() == 4 * fg::bytes_each(type));
     CHECK(a.as<Eigen::MatrixXd>() == x.cast<double>());
@@ -114,7 +114,7 @@ TEST_CASE("small whole numbers go from every type to every type that they have a
 }
 
 TEST_CASE("whole numbers must fit") {
-  const fg::Array a = fg::array_of(Eigen::RowVector2i(100, 300));
+  const fg::NdArray a = fg::array_of(Eigen::RowVector2i(100, 300));
   CHECK_THROWS_WITH((a.as<Eigen::Matrix<std::int8_t, 1, 2>>()),
                     "filigree: array: the number at (0, 1) must fit int8, got 300");
   CHECK_THROWS_WITH((a.as<Eigen::Matrix<bool, 1, 2>>()), contains("must fit bool, got 100"));
@@ -160,7 +160,7 @@ TEST_CASE("16 bits are rounded to once, not by way of float") {
 }
 
 TEST_CASE("a byte of a truth value that is not 0 is true") {
-  fg::Array a = fg::array_of(Eigen::Matrix<bool, 3, 1>(false, true, true));
+  fg::NdArray a = fg::array_of(Eigen::Matrix<bool, 3, 1>(false, true, true));
   a.bytes = fg::Bytes::copy(std::string("\0\2\xFF", 3));
   CHECK(a.as<Eigen::VectorXi>() == Eigen::Vector3i(0, 1, 1));
 }

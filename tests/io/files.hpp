@@ -53,7 +53,9 @@ std::string raw(std::initializer_list<T> numbers) {
 
 /// An array as something to compare, without its name.
 using Plain = std::tuple<filigree::Type, std::vector<filigree::Index>, std::string>;
-inline Plain plain(const filigree::Array& array) { return {array.type, array.shape, std::string(array.bytes.text())}; }
+inline Plain plain(const filigree::NdArray& array) {
+  return {array.type, array.shape, std::string(array.bytes.text())};
+}
 inline std::vector<Plain> plain(const filigree::Arrays& arrays) {
   std::vector<Plain> result;
   for (const auto& [name, array] : arrays) result.push_back(plain(array));

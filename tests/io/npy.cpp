@@ -18,7 +18,7 @@ std::string file(const std::string& dictionary, const std::string& numbers) {
 std::string dictionary(const std::string& type, const std::string& shape) {
   return "{'descr': '" + type + "', 'fortran_order': False, 'shape': " + shape + ", }\n";
 }
-fg::Array parse(const std::string& text) { return fg::parse_npy(fg::Bytes::copy(text), "a.npy"); }
+fg::NdArray parse(const std::string& text) { return fg::parse_npy(fg::Bytes::copy(text), "a.npy"); }
 
 const std::string six = raw<float>({1, 2, 3, 4, 5, 6});
 
@@ -37,14 +37,14 @@ TEST_CASE("an array comes back from its file, in either order") {
   CHECK(test::content(path).substr(128) == std::string(reinterpret_cast<const char*>(x.data()), 5 * 7 * 4));
 
   // More dimensions, one of which is 1; no numbers at all.
-  const fg::Array numbers = fg::array_of(Eigen::VectorXi::LinSpaced(120, 0, 119));
+  const fg::NdArray numbers = fg::array_of(Eigen::VectorXi::LinSpaced(120, 0, 119));
   for (const std::vector<Index>& shape : {std::vector<Index>{120}, {2, 3, 4, 5}, {5, 1, 24}, {1, 120}, {120, 1, 1}})
     for (const bool columns_first : {false, true}) {
-      const fg::Array a = numbers.reshaped(shape);
+      const fg::NdArray a = numbers.reshaped(shape);
       fg::save_npy(path, a, {.columns_first = columns_first});
       CHECK(test::plain(fg::load_npy(path)) == test::plain(a));
     }
-  const fg::Array none = fg::array_of(Eigen::MatrixXd(0, 3)).reshaped({3, 0, 2});
+  const fg::NdArray none = fg::array_of(Eigen::MatrixXd(0, 3)).reshaped({3, 0, 2});
   fg::save_npy(path, none, {.columns_first = true});
   CHECK(test::plain(fg::load_npy(path)) == test::plain(none));
 }
@@ -65,7 +65,7 @@ TEST_CASE("a header is a Python dictionary") {
                            " { \"descr\" : \"<f4\" ,\n'shape': ( 2 , 3 , ), 'fortran_order': False }\n"})
     CHECK(parse(file(text, six)).shape == shape);
   CHECK(parse(file(dictionary("<f8", "()"), raw<double>({2}))).shape.empty());
-  const fg::Array none = parse(file(dictionary("|i1", "(9223372036854775807, 0)"), ""));
+  const fg::NdArray none = parse(file(dictionary("|i1", "(9223372036854775807, 0)"), ""));
   CHECK(none.as<Eigen::MatrixXi>().rows() == 9223372036854775807);
 }
 

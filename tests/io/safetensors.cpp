@@ -50,7 +50,7 @@ TEST_CASE("tensors and texts come back from their file") {
                       "filigree: " + path + ": \"W\": must be n x 1, has shape (5, 3)");
   }
   // A tensor keeps the mapped file.
-  const fg::Array kept = fg::map_safetensors(path)["W"];
+  const fg::NdArray kept = fg::map_safetensors(path)["W"];
   CHECK(kept.as<Matrix>() == W);
 
   fg::save_safetensors(path, {});

@@ -28,7 +28,7 @@ inline Eigen::MatrixXd fractions() {
 }
 
 /// The matrix that Python wrote in that type.
-inline filigree::Array matrix(filigree::Type type) {
+inline filigree::NdArray matrix(filigree::Type type) {
   using filigree::Type;
   if (type >= Type::float16) return filigree::array_of(fractions(), type);
   Eigen::MatrixXi x(3, 4);

@@ -19,11 +19,11 @@ TEST_CASE("what numpy.save writes is read, and written byte for byte, in every t
 }
 
 TEST_CASE("other shapes and versions") {
-  const fg::Array box = fg::array_of(Eigen::VectorXf::LinSpaced(24, 0, 23)).reshaped({2, 3, 4});
-  const fg::Array seven = fg::array_of(Eigen::Matrix<std::int64_t, 1, 1>(7)).reshaped({});
-  const fg::Array empty = fg::array_of(Eigen::MatrixXd(0, 3));
+  const fg::NdArray box = fg::array_of(Eigen::VectorXf::LinSpaced(24, 0, 23)).reshaped({2, 3, 4});
+  const fg::NdArray seven = fg::array_of(Eigen::Matrix<std::int64_t, 1, 1>(7)).reshaped({});
+  const fg::NdArray empty = fg::array_of(Eigen::MatrixXd(0, 3));
   const test::Folder folder;
-  const auto same = [&](const std::string& name, const fg::Array& array, bool columns_first = false) {
+  const auto same = [&](const std::string& name, const fg::NdArray& array, bool columns_first = false) {
     INFO(name);
     CHECK(plain(fg::load_npy(parity::path(name))) == plain(array));
     fg::save_npy(folder / name, array, {.columns_first = columns_first});

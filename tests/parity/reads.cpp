@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// reads [file...]: reads each file as its name says, .npy, .csv or .safetensors, and prints a line for each array in it,
-// "name type shape bytes" with the bytes in hexadecimal digits, or "error message"; then a point.
+// reads [file...]: reads each file as its name says, .npy, .csv or .safetensors, and prints a line for each array in
+// it, "name type shape bytes" with the bytes in hexadecimal digits, or "error message"; then a point.
 // tests/parity/differential.py compares that with what Python's libraries read.
+#include <cstdio>
 #include <filigree/io/csv.hpp>
 #include <filigree/io/npy.hpp>
 #include <filigree/io/safetensors.hpp>
-#include <cstdio>
 #include <iostream>
 #include <string>
 
@@ -23,7 +23,7 @@ std::string hexadecimal(const std::byte* bytes, std::size_t count) {
   return text;
 }
 
-void print(const std::string& name, const fg::Array& array) {
+void print(const std::string& name, const fg::NdArray& array) {
   std::string shape;
   for (const auto size : array.shape) shape += (shape.empty() ? "" : ",") + std::to_string(size);
   std::cout << hexadecimal(reinterpret_cast<const std::byte*>(name.data()), name.size()) << ' '

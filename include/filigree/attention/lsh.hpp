@@ -23,7 +23,7 @@ namespace filigree {
 /// What rounds of hashing add up to: a key that a query meets c times counts c times, + log c.
 class HashedCounts {
  public:
-  using Category = Map;
+  using Category = ScoreMap;
 
   explicit HashedCounts(std::shared_ptr<const detail::HashedTokens> tokens) : tokens_(std::move(tokens)) {}
 

@@ -22,7 +22,7 @@ namespace filigree {
 /// its choice in other pipelines on scores of the same n.
 class ActiveRows {
  public:
-  using Category = Map;
+  using Category = ScoreMap;
 
   /// The rows that attend by their own scores, ascending.
   [[nodiscard]] const std::vector<Index>& active() const { return held_->active; }

@@ -32,11 +32,11 @@ class TensorReader {
  public:
   TensorReader(const std::string& path, const std::string& config) : tensors_(map_safetensors(path)), config_(config) {}
 
-  [[nodiscard]] const Array& operator[](const std::string& name) const { return tensors_[name]; }
+  [[nodiscard]] const NdArray& operator[](const std::string& name) const { return tensors_[name]; }
 
   template <class M>
   void operator()(const std::string& name, M& matrix, Index rows, Index cols, bool transposed = false) {
-    const Array& stored = tensors_[name];
+    const NdArray& stored = tensors_[name];
     using Shape = std::vector<Index>;
     const Shape shape = M::IsVectorAtCompileTime ? Shape{rows} : transposed ? Shape{cols, rows} : Shape{rows, cols};
     require(stored.shape == shape, stored.name, ": must have shape ", shape_text(shape), " by ", config_, ", has ",

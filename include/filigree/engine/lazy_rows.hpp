@@ -28,7 +28,7 @@ inline constexpr bool makes_rows_lazy = requires(const std::remove_cvref_t<T>& s
 /// Behind softmax: a lazy row gets weight 1 on each key that it sees. NaN stays.
 template <class Rows>
 struct LazyOnes {
-  using Category = Map;
+  using Category = ScoreMap;
   Rows rows;
 
   template <Real S>

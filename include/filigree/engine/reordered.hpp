@@ -35,7 +35,7 @@ struct PlacedPattern {
 /// A map, by places.
 template <MapStage M>
 struct PlacedMap {
-  using Category = Map;
+  using Category = ScoreMap;
   const M& stage;
   const Order& order;
   const Grid& grid;

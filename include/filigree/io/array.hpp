@@ -36,7 +36,7 @@ concept PlainDense = DenseExpression<M> && std::same_as<M, typename M::PlainObje
 
 /// Numbers of one type in a box of any number of dimensions, the last of which runs fastest (C order), as the files of
 /// io/ hold them. Copies share the bytes, which may lie in a mapped file.
-struct Array {
+struct NdArray {
   Type type = Type::float32;
   std::vector<Index> shape = {0};
   Bytes bytes = {};
@@ -100,7 +100,7 @@ struct Array {
   /// The same numbers in another box of as many.
   ///
   /// Throws     Error if their number is another one
-  [[nodiscard]] Array reshaped(std::vector<Index> other) const {
+  [[nodiscard]] NdArray reshaped(std::vector<Index> other) const {
     check();
     Index needed = 0;
     const bool fits = detail::bytes_of(type, other, needed) && static_cast<std::size_t>(needed) == bytes.size();
@@ -152,12 +152,12 @@ struct Array {
 ///
 /// Throws     Error if fractions would become integers, or an integer does not fit
 template <DenseExpression E>
-Array array_of(const E& expression, Type type) {
+NdArray array_of(const E& expression, Type type) {
   using S = typename E::Scalar;
   static_assert(detail::Storable<S>, "array_of(x): no file holds numbers of the scalar of x");
   const auto& values = expression.eval();
   const Index rows = values.rows(), cols = values.cols();
-  Array array{.type = type, .shape = {rows, cols}};
+  NdArray array{.type = type, .shape = {rows, cols}};
   if constexpr (E::IsVectorAtCompileTime) array.shape = {rows * cols};
   const std::size_t size = static_cast<std::size_t>(rows) * static_cast<std::size_t>(cols) * bytes_each(type);
   array.bytes = Bytes::filled(size, [&](std::span<std::byte> to) {
@@ -182,7 +182,7 @@ Array array_of(const E& expression, Type type) {
 
 /// The same, of the type of its scalar.
 template <DenseExpression E>
-Array array_of(const E& expression) {
+NdArray array_of(const E& expression) {
   return array_of(expression, detail::type_of<typename E::Scalar>());
 }
 

@@ -15,7 +15,7 @@ namespace filigree {
 /// Named arrays in an order, as one file holds them: for (const auto& [name, array] : arrays), arrays["name"].
 class Arrays {
  public:
-  using Entry = std::pair<std::string, Array>;
+  using Entry = std::pair<std::string, NdArray>;
 
   Arrays() = default;
 
@@ -28,7 +28,7 @@ class Arrays {
   explicit Arrays(std::string file) : file_(std::move(file)) {}
 
   /// Throws     Error if there is one of that name
-  void add(const std::string& name, Array array) {
+  void add(const std::string& name, NdArray array) {
     const Index at = place(name);
     const bool taken = at < order_.size() && entries_[order_[at]].first == name;
     detail::require(!taken, file_, ": must name each array once, has two named ", detail::in_quotes(name));
@@ -38,12 +38,12 @@ class Arrays {
   }
 
   /// Throws     Error that lists the names if none is that one
-  const Array& operator[](std::string_view name) const& {
+  const NdArray& operator[](std::string_view name) const& {
     const Index at = place(name);
     if (at == order_.size() || entries_[order_[at]].first != name) fail_missing(name);
     return entries_[order_[at]].second;
   }
-  Array operator[](std::string_view name) && { return std::as_const(*this)[name]; }
+  NdArray operator[](std::string_view name) && { return std::as_const(*this)[name]; }
 
   [[nodiscard]] bool contains(std::string_view name) const {
     const Index at = place(name);

@@ -95,7 +95,7 @@ template <detail::PlainDense M>
     }
 
     const Bytes content(std::as_bytes(std::span(numbers)));
-    return Array{.type = detail::type_of<S>(), .shape = {rows, cols}, .bytes = content, .name = name}.as<M>();
+    return NdArray{.type = detail::type_of<S>(), .shape = {rows, cols}, .bytes = content, .name = name}.as<M>();
   }
 
 /// Reads a table: load_csv<Eigen::MatrixXd>("digits.csv", {.skip_rows = 1}).

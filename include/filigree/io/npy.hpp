@@ -51,7 +51,7 @@ inline Bytes with_dimensions_reversed(const Bytes& bytes, const std::vector<Inde
 }
 
 /// The pieces of an .npy file.
-inline List<Bytes> npy_pieces(const Array& array, bool columns_first) {
+inline List<Bytes> npy_pieces(const NdArray& array, bool columns_first) {
   array.check();
   columns_first = columns_first && order_matters(array.shape);
   const Bytes numbers =
@@ -67,12 +67,12 @@ inline List<Bytes> npy_pieces(const Array& array, bool columns_first) {
 /// Throws     Error that names the byte if it is anything else than one array of a type that there is here, in
 ///            little-endian numbers, and nothing after it. Records and objects are not read
 /// Reference  NumPy enhancement proposal 1; numpy.lib.format
-inline Array parse_npy(const Bytes& bytes, const std::string& name) {
+inline NdArray parse_npy(const Bytes& bytes, const std::string& name) {
   if (bytes.size() > 0 && !bytes.text().starts_with("\x93NUMPY"))
     detail::refuse_other_kind(bytes, name, "an .npy file");
   const detail::NpyHeader header = detail::read_npy_header(detail::Cursor(bytes, name), bytes.size());
   const Bytes numbers = bytes.part(static_cast<std::size_t>(header.begin), static_cast<std::size_t>(header.size));
-  Array array{.type = header.type, .shape = header.shape, .bytes = numbers, .name = name};
+  NdArray array{.type = header.type, .shape = header.shape, .bytes = numbers, .name = name};
   if (header.columns_first) {
     std::vector<Index> reversed = header.shape;
     std::reverse(reversed.begin(), reversed.end());
@@ -84,7 +84,7 @@ inline Array parse_npy(const Bytes& bytes, const std::string& name) {
 /// Reads an .npy file. parse_npy(map_file(path), path) maps it instead.
 ///
 /// Throws     Error if the file cannot be read, or as parse_npy does
-inline Array load_npy(const std::string& path) { return parse_npy(read_file(path), path); }
+inline NdArray load_npy(const std::string& path) { return parse_npy(read_file(path), path); }
 
 /// How save_npy lays the numbers out.
 struct npy {
@@ -95,7 +95,7 @@ struct npy {
 /// two raw bytes: np.load(path).view(ml_dtypes.bfloat16).
 ///
 /// Throws     Error if the array is inconsistent, or as write_file does
-inline void save_npy(const std::string& path, const Array& array, npy options = {}) {
+inline void save_npy(const std::string& path, const NdArray& array, npy options = {}) {
   const detail::List<Bytes> pieces = detail::npy_pieces(array, options.columns_first);
   write_file(path, {pieces.data(), static_cast<std::size_t>(pieces.size())});
 }

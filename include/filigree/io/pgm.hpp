@@ -112,7 +112,7 @@ M parse_pgm(const Bytes& bytes, const std::string& name) {
   cursor.require(!plain || cursor.at() == text.size(), "must end after ", count, " pixels");
 
   const Bytes content(std::as_bytes(std::span(pixels)));
-  M result = Array{.type = Type::uint16, .shape = {rows, cols}, .bytes = content, .name = name}.template as<M>();
+  M result = NdArray{.type = Type::uint16, .shape = {rows, cols}, .bytes = content, .name = name}.template as<M>();
   if constexpr (detail::Floating<S>) {
     using Wide = std::conditional_t<std::is_same_v<S, double>, double, float>;
     for (Index i = 0; i < result.rows(); ++i)

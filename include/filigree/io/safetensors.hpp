@@ -28,8 +28,8 @@ struct Safetensors {
   std::map<std::string, std::string> metadata;
 
   /// Throws     Error that lists the names if no tensor has that one
-  const Array& operator[](std::string_view name) const& { return tensors[name]; }
-  Array operator[](std::string_view name) && { return tensors[name]; }
+  const NdArray& operator[](std::string_view name) const& { return tensors[name]; }
+  NdArray operator[](std::string_view name) && { return tensors[name]; }
 };
 
 namespace detail {
@@ -76,7 +76,7 @@ inline Safetensors parse_safetensors(const Bytes& bytes, const std::string& name
     const bool fits = detail::bytes_of(entry.type, entry.shape, needed);
     detail::require(fits && static_cast<std::uint64_t>(needed) == size, inner, ": ", name_of(entry.type), " of shape ",
                     detail::shape_text(entry.shape), " cannot have ", size, " bytes");
-    Array array{.type = entry.type, .shape = std::move(entry.shape), .name = inner};
+    NdArray array{.type = entry.type, .shape = std::move(entry.shape), .name = inner};
     array.bytes = data.part(static_cast<std::size_t>(entry.begin), static_cast<std::size_t>(size));
     result.tensors.add(entry.name, std::move(array));
     place = entry.end;

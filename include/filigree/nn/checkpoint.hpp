@@ -57,8 +57,8 @@ struct Checkpoint {
   /// Throws  Error if the file cannot be read or is none of these
   static Checkpoint load(const std::string& path) {
     const Arrays arrays = load_npz(path);
-    const auto wanted = [&](const char* name, Type type) -> const Array& {
-      const Array& array = arrays[name];
+    const auto wanted = [&](const char* name, Type type) -> const NdArray& {
+      const NdArray& array = arrays[name];
       detail::require(array.type == type, array.name, ": must be ", name_of(type), ", is ", name_of(array.type));
       return array;
     };

@@ -10,7 +10,7 @@ namespace filigree {
 
 /// What gelu() returns.
 struct Gelu {
-  using Category = Map;
+  using Category = ScoreMap;
 
   template <Real S>
   S map(S x, Index, Index, const Grid&) const {
@@ -37,7 +37,7 @@ inline Gelu gelu() { return {}; }
 
 /// What gelu_tanh() returns.
 struct GeluTanh {
-  using Category = Map;
+  using Category = ScoreMap;
 
   template <Real S>
   S map(S x, Index, Index, const Grid&) const {

@@ -8,7 +8,7 @@ namespace filigree {
 
 /// What sigmoid() returns.
 struct Sigmoid {
-  using Category = Map;
+  using Category = ScoreMap;
   static constexpr bool slope_of_value = true;
 
   template <Real S>

@@ -9,7 +9,7 @@ namespace filigree {
 
 /// What tanh() returns.
 struct Tanh {
-  using Category = Map;
+  using Category = ScoreMap;
   static constexpr bool slope_of_value = true;
 
   template <Real S>

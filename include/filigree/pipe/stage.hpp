@@ -31,7 +31,7 @@ struct Pattern {};
 /// y is what x becomes: then it is a layer of networks too. `static constexpr bool slope_of_value = true` says that the
 /// slope looks at y alone, so that x need not be kept, and neither it nor map at p or the number of rows, so that a
 /// network may take some at a time.
-struct Map {};
+struct ScoreMap {};
 /// Makes entries absent by value: `void apply(Row<S>&) const`, which keeps NaN.
 struct Selector {};
 /// Changes the values of a row together: `void apply(Row<S>&) const`.
@@ -57,7 +57,7 @@ concept StageOf = Stage<T> && std::same_as<typename std::remove_cvref_t<T>::Cate
 template <class T>
 concept PatternStage = StageOf<T, Pattern>;
 template <class T>
-concept MapStage = StageOf<T, Map>;
+concept MapStage = StageOf<T, ScoreMap>;
 template <class T>
 concept SelectorStage = StageOf<T, Selector>;
 template <class T>

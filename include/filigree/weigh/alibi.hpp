@@ -10,7 +10,7 @@ namespace filigree {
 
 /// What alibi(slope) returns.
 struct Alibi {
-  using Category = Map;
+  using Category = ScoreMap;
   double slope;
 
   template <Real S>

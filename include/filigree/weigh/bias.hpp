@@ -14,7 +14,7 @@ namespace filigree {
 /// What bias(B) returns.
 template <class Held>
 struct Bias {
-  using Category = Map;
+  using Category = ScoreMap;
   Held b;
 
   template <Real S>

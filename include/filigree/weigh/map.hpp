@@ -11,7 +11,7 @@ namespace filigree {
 /// What map(f) returns.
 template <class F>
 struct MapWith {
-  using Category = Map;
+  using Category = ScoreMap;
   F f;
 
   template <Real S>

@@ -15,7 +15,7 @@ namespace filigree {
 /// What relative_bias(table) returns.
 template <class Held>
 struct RelativeBias {
-  using Category = Map;
+  using Category = ScoreMap;
   Held table;
 
   template <Real S>

@@ -11,7 +11,7 @@ namespace filigree {
 
 /// What softcap(c) returns.
 struct Softcap {
-  using Category = Map;
+  using Category = ScoreMap;
   double c;
 
   template <Real S>
