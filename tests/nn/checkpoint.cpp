@@ -90,6 +90,20 @@ TEST_CASE("training goes on where it was interrupted, whenever that was") {
     }
 }
 
+TEST_CASE("what aux_k takes for dead goes on where it was interrupted") {
+  const Folder folder;
+  const std::string path = folder.file("aux.npz");
+  const auto part = [&](auto& net, Index epochs, bool resume) {
+    return fg::fit(net, samples(), fg::squared_error() + 0.1 * fg::aux_k(5), fg::adam{.rate = 0.01},
+                   {.epochs = epochs, .batch = 3, .drop_rest = true, .checkpoint = path, .resume = resume});
+  };
+  auto whole = model(), parted = model();
+  part(whole, 9, false);
+  part(parted, 6, false);
+  part(parted, 9, true);
+  CHECK(test::same(parted.parameters(), whole.parameters()));
+}
+
 TEST_CASE("a process that is killed leaves a whole checkpoint") {
   const Folder folder;
   const std::string path = folder.file("killed.npz");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Thresholds that are learned, and those who count what is above them. The values stand in tests/parity.
+#include <cmath>
 #include <filigree/filigree.hpp>
 #include <limits>
 
@@ -51,6 +52,26 @@ TEST_CASE("codes above their thresholds, and straight-through gradients") {
   Eigen::VectorXd same;
   other.gradient(few, x, x, fg::squared_error(), same);
   CHECK(test::same(same, gradient));
+}
+
+TEST_CASE("a derivative as wide as the threshold") {
+  Random random(673);
+  const Matrix<double> x = test::normal<double>(random, 60, 5);
+  auto sae = fg::autoencoder(fg::linear<double>(5, 40) | fg::jump_relu<double>(40) | fg::penalize(0.01 * fg::l0()),
+                             fg::linear<double>(40, 5), 5);
+  for (Index j = 0; j < 40; ++j) sae.biases<1>()[j] = 0.02 * static_cast<double>(j);  // one of them is 0
+  fg::Pass pass(sae);
+  Eigen::VectorXd gradient;
+  pass.gradient(sae, x, x, fg::squared_error(), gradient);
+  const Matrix<double> z = sae.before<1>(x), codes = sae.encode(x);
+  const Matrix<double> d_a = 2 * (sae(x) - x) / 60 * sae.weights<3>().transpose();
+  for (Index j = 0; j < 40; ++j) {
+    const double theta = sae.biases<1>()[j];
+    double expected = 0;
+    for (Index i = 0; i < 60; ++i)
+      if (std::abs(z(i, j) - theta) < theta / 2) expected -= (theta * d_a(i, j) + 0.01 / 60) / theta;
+    CHECK(gradient[sae.offset(1) + j] == Approx(expected).margin(1e-14));
+  }
 }
 
 TEST_CASE("l0 counts, and nothing but thresholds right before it can change that") {

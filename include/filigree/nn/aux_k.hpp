@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <optional>
 
 #include "filigree/engine/matrix_product.hpp"
 #include "filigree/nn/residual_pass.hpp"
@@ -12,14 +13,15 @@ namespace filigree {
 
 /// Options of aux_k(k, options).
 struct aux_k_options {
-  Index after = 10'000'000;  ///< samples in which a latent has been 0 when it counts as dead
-  bool normalized = false;   ///< divides by the variation of the residuals, not by the number of samples
+  std::optional<Index> after = {};  ///< samples in which a latent has been 0 when it counts as dead; not given: a tenth
+                                    ///< of those seen so far, at least 10 batches and at most 10^7, as in the paper
+  bool normalized = false;          ///< divides by the variation of the residuals, not by the number of samples
 };
 
 /// What aux_k(k) returns.
 struct AuxK {
   using Kind = ResidualLoss;
-  Index k, after;
+  Index k, after;  // 0 where it was not given
   bool normalized;
 
   template <Real S>
@@ -27,8 +29,9 @@ struct AuxK {
     std::vector<Column>& dead = pass.memory.dead;
     dead.clear();
     dead.reserve(static_cast<std::size_t>(pass.latents));
+    const Index bound = after > 0 ? after : pass.idle.usual;
     for (Index j = 0; j < pass.latents; ++j)
-      if (pass.idle[static_cast<std::size_t>(j)] >= after) dead.push_back(static_cast<Column>(j));
+      if (pass.idle.samples[static_cast<std::size_t>(j)] >= bound) dead.push_back(static_cast<Column>(j));
     const Index n = pass.target.rows(), out = pass.target.cols();
     const double variation = normalized ? residual_variation(pass) : static_cast<double>(n);
     if (dead.empty() || !(variation > 0)) return 0;
@@ -146,8 +149,9 @@ struct AuxK {
 /// Reference  Gao et al., arXiv:2406.04093, appendix A.2
 inline AuxK aux_k(Index k, const aux_k_options& options = {}) {
   detail::require(k >= 1, "aux_k(k): k must be at least 1, got ", k);
-  detail::require(options.after >= 1, "aux_k(k, {.after}): after must be at least 1 sample, got ", options.after);
-  return {.k = k, .after = options.after, .normalized = options.normalized};
+  const Index after = options.after.value_or(1);
+  detail::require(after >= 1, "aux_k(k, {.after}): after must be at least 1 sample, got ", after);
+  return {.k = k, .after = options.after ? after : 0, .normalized = options.normalized};
 }
 
 }  // namespace filigree

@@ -136,7 +136,7 @@ class Forward<S, std::tuple<T...>> {
   /// What losses of residuals amount to, when the ways through all layers are done; they add to the gradients.
   template <class Net, class Objective>
   double add_residual_losses(const Net& net, const Objective& objective, const ConstRows<S>& target,
-                             const std::vector<Index>& idle, S* gradient, const Way& way) {
+                             const IdleLatents& idle, S* gradient, const Way& way) {
     double value = 0;
     each_term(objective, 1, [&](const auto& term, double factor) {
       if constexpr (TermOf<decltype(term), ResidualLoss>)
@@ -204,7 +204,7 @@ class Forward<S, std::tuple<T...>> {
 
   template <class T0, class Net>
   double add_residual_loss(const T0& term, double factor, const Net& net, const ConstRows<S>& target,
-                           const std::vector<Index>& idle, S* gradient, const Way& way) {
+                           const IdleLatents& idle, S* gradient, const Way& way) {
     constexpr std::size_t encoder = begins_centred ? 1 : 0, decoder = depth - 1;
     static_assert(is_linear<StageAt<encoder>> && is_linear<StageAt<decoder>> && encoder < decoder,
                   "filigree: this loss is one of residuals: it needs an autoencoder of two linear layers, the first of "

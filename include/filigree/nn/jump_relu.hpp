@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <vector>
 
 #include "filigree/core/check.hpp"
@@ -12,8 +13,10 @@ namespace filigree {
 
 /// Options of jump_relu(latents, options).
 struct jump_relu_options {
-  double theta = 1e-3;      ///< thresholds at the start
-  double bandwidth = 1e-3;  ///< eps: how near to its threshold a number counts for the derivative by it
+  std::optional<double> theta = {};  ///< thresholds at the start; not given: 0.001, and the root mean square of what
+                                     ///< comes to the layer in the first batch once fit() begins
+  std::optional<double> bandwidth = {};  ///< eps: how near to its threshold a number counts for the derivative by it;
+                                         ///< not given: as large as the threshold
 };
 
 /// What jump_relu(latents) returns. Its parameters are the thresholds.
@@ -22,7 +25,7 @@ struct JumpRelu {
   using Category = Layer;
   using Scalar = S;
   Index latents;
-  double theta, bandwidth;
+  double theta, bandwidth;  // 0 where they were not given
 
   [[nodiscard]] Index inputs() const { return latents; }
   [[nodiscard]] Index outputs(Index width) const {
@@ -32,7 +35,21 @@ struct JumpRelu {
   }
   [[nodiscard]] Index weights() const { return 0; }
   [[nodiscard]] Index parameters() const { return latents; }
-  void start(S* parameters, Generator&) const { std::fill_n(parameters, latents, static_cast<S>(theta)); }
+  void start(S* parameters, Generator&) const {
+    std::fill_n(parameters, latents, static_cast<S>(theta > 0 ? theta : unknown));
+  }
+  /// Whether fit() should call start_from() before its first step: no threshold was given, set or learned.
+  [[nodiscard]] bool waits(const S* parameters) const {
+    return theta == 0 &&
+           std::all_of(parameters, parameters + latents, [](S x) { return x == static_cast<S>(unknown); });
+  }
+  /// Thresholds for what comes to the layer, samples as rows.
+  template <class M>
+  void start_from(S* parameters, const M& z) const {
+    const double square = z.template cast<double>().squaredNorm() / static_cast<double>(z.size());
+    const S root = static_cast<S>(std::sqrt(square));
+    if (root > S(0) && std::isfinite(root)) std::fill_n(parameters, latents, root);
+  }
   /// Before and after a step of training, in which thresholds move by their logarithms: so they stay positive. A
   /// threshold of 0 stays 0.
   void begin_step(S* parameters, S* gradient) const {
@@ -51,9 +68,14 @@ struct JumpRelu {
   [[nodiscard]] bool holds(const S* parameters) const {
     return std::none_of(parameters, parameters + latents, [](S x) { return x < S(0); });
   }
+
+  static constexpr double unknown = 1e-3;  // the paper's start
 };
 
 /// A layer z [z > theta], with a threshold theta >= 0 for each latent, which fit moves by its logarithm.
+///
+/// The paper's theta and eps are 0.001, for inputs of variance 1 and billions of samples: in a thousand steps they let
+/// nothing move. By default both follow the data: theta begins as large as what comes to the layer, and eps is theta.
 ///
 /// The derivative by z is [z > theta]. That by theta is straight-through: -(theta / eps) K((z - theta) / eps), and
 /// -(1 / eps) K((z - theta) / eps) for l0() in a penalize right behind this layer, where K(u) = [|u| < 1 / 2].
@@ -64,12 +86,12 @@ template <Real S = float>
 JumpRelu<S> jump_relu(Index latents, const jump_relu_options& options = {}) {
   constexpr double most = (std::numeric_limits<double>::max)();
   detail::require(latents >= 1, "jump_relu(latents): latents must be at least 1, got ", latents);
-  detail::require(options.theta > 0 && options.theta <= most,
-                  "jump_relu(latents, {.theta}): theta must be positive and finite, got ", options.theta);
-  detail::require(options.bandwidth > 0 && options.bandwidth <= most,
-                  "jump_relu(latents, {.bandwidth}): the bandwidth must be positive and finite, got ",
-                  options.bandwidth);
-  return {.latents = latents, .theta = options.theta, .bandwidth = options.bandwidth};
+  const double theta = options.theta.value_or(0), bandwidth = options.bandwidth.value_or(0);
+  detail::require(!options.theta || (theta > 0 && theta <= most),
+                  "jump_relu(latents, {.theta}): theta must be positive and finite, got ", theta);
+  detail::require(!options.bandwidth || (bandwidth > 0 && bandwidth <= most),
+                  "jump_relu(latents, {.bandwidth}): the bandwidth must be positive and finite, got ", bandwidth);
+  return {.latents = latents, .theta = theta, .bandwidth = bandwidth};
 }
 
 namespace detail {
@@ -79,7 +101,7 @@ class Step<JumpRelu<S>, S> {
  public:
   void forward(const JumpRelu<S>& layer, const S* thresholds, Flow<S>& in, Flow<S>& out, const Way& way) {
     const ConstRows<S> z = in.rows(way.session);
-    const S reach = way.training ? static_cast<S>(layer.bandwidth / 2) : S(0);
+    const S given = static_cast<S>(layer.bandwidth / 2), share = layer.bandwidth > 0 ? S(0) : S(0.5);
     memory_.hold(in.n, in.cols);
     Lists<S> lists = memory_.lists();
     lists.with_absent = true;
@@ -90,6 +112,7 @@ class Step<JumpRelu<S>, S> {
           // What is near to its threshold has a derivative by it, whichever side it is on. NaN is kept.
           const S x = z(i, j), theta = thresholds[j];
           const bool above = !(x <= theta);
+          const S reach = way.training ? given + share * theta : S(0);
           lists.values[count] = above ? x : S(0);
           lists.columns[count] = static_cast<Column>(j);
           count += above || theta - x < reach ? 1 : 0;
@@ -106,17 +129,21 @@ class Step<JumpRelu<S>, S> {
     const ConstRows<S> z = in.rows(way.session);
     const Lists<S>& lists = memory_.lists();
     const double l0 = way.l0 / static_cast<double>((std::max)(in.n, Index{1}));
+    const S given = static_cast<S>(layer.bandwidth / 2), share = layer.bandwidth > 0 ? S(0) : S(0.5);
     sums_.assign(static_cast<std::size_t>(layer.latents), 0);
     for (Index i = 0; i < in.n; ++i)
       for (Index e = i * lists.stride; e < i * lists.stride + lists.counts[i]; ++e) {
         const Index j = lists.columns[e];
         const S theta = thresholds[j], x = z(i, j);
-        if (std::abs(x - theta) < static_cast<S>(layer.bandwidth / 2))
+        if (std::abs(x - theta) < given + share * theta)
           sums_[static_cast<std::size_t>(j)] += static_cast<double>(theta) * static_cast<double>(lists.slopes[e]) + l0;
         if (x <= theta) lists.slopes[e] = S(0);
       }
-    for (Index j = 0; j < layer.latents; ++j)
-      gradient[j] = static_cast<S>(-sums_[static_cast<std::size_t>(j)] / layer.bandwidth);
+    for (Index j = 0; j < layer.latents; ++j) {
+      const double sum = sums_[static_cast<std::size_t>(j)];
+      const double eps = layer.bandwidth > 0 ? layer.bandwidth : static_cast<double>(thresholds[j]);
+      gradient[j] = sum == 0 ? S(0) : static_cast<S>(-sum / eps);
+    }
     return {.kept = &lists};
   }
 

@@ -56,6 +56,9 @@ class Pass {
   [[nodiscard]] std::vector<Index>& idle() { return idle_; }
   [[nodiscard]] const std::vector<Index>& idle() const { return idle_; }
 
+  /// The number of samples in passes with a gradient.
+  [[nodiscard]] Index& seen() { return seen_; }
+
   /// Calls f(i, j) for each latent j of an autoencoder that is not 0 in sample i of the last pass; returns the number
   /// of samples.
   template <class F>
@@ -77,8 +80,13 @@ class Pass {
  private:
   static constexpr bool has_codes = requires(const Net& net) { net.latents(); };
 
+  /// For how many samples a latent may be 0 where a loss does not say it: the authors of aux_k take 10^7, of billions.
+  [[nodiscard]] Index usual_idle(Index batch) const {
+    return (std::min)(Index{10'000'000}, (std::max)(10 * batch, seen_ / 10));
+  }
   void count_idle() {
     const Index n = forward_.at(Net::code).n;
+    seen_ += n;
     for (Index& samples : idle_) samples += n;
     each_code([&](Index, Index j) { idle_[static_cast<std::size_t>(j)] = 0; });
   }
@@ -133,7 +141,7 @@ class Pass {
     }
     (std::make_index_sequence<(tail > end ? tail - end : 0)>{});
     if constexpr (has_codes) {
-      value += forward_.add_residual_losses(net, objective, target, idle_, gradient, way);
+      value += forward_.add_residual_losses(net, objective, target, {idle_, usual_idle(n)}, gradient, way);
       if (gradient != nullptr) count_idle();
     }
     if constexpr (end > 0) forward_.template back<0>(net, slope, gradient, value, way);
@@ -182,6 +190,7 @@ class Pass {
   detail::Forward<S, typename Net::StageTuple> forward_;
   detail::Buffer target_, slope_;
   std::vector<Index> idle_;
+  Index seen_ = 0;
 };
 
 }  // namespace filigree

@@ -16,6 +16,12 @@ struct ResidualMemory {
   Buffer weights, biases, numbers, residuals, sums;
 };
 
+/// How long each latent has not been used.
+struct IdleLatents {
+  const std::vector<Index>& samples;  // since it was not 0
+  Index usual;                        // for how many it may be 0 where a loss does not say it: a tenth of those seen
+};
+
 /// What a loss of residuals sees of a pass through an autoencoder of two linear layers, when both ways are done.
 template <Real S>
 struct ResidualPass {
@@ -24,7 +30,7 @@ struct ResidualPass {
   const S* decoder;                      // latents x out
   S *encoder_gradient, *encoder_bias_gradient, *decoder_gradient;  // to add to; null: the value alone
   Index latents;
-  const std::vector<Index>& idle;  // samples since each latent was not 0
+  IdleLatents idle;
   ResidualMemory<S>& memory;
   const Session& session;
 };

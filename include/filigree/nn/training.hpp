@@ -117,7 +117,8 @@ class Training {
         break;
       }
       shuffle();
-      while (at_.first < x_.rows() - (options_.drop_rest ? x_.rows() % batch_ : 0)) {
+      if (at_.steps == 0) initialise_from_samples();
+      while (at_.first < each_epoch()) {
         step(objective);
         if (options_.checkpoint_every > 0 && at_.steps % options_.checkpoint_every == 0) save();
       }
@@ -134,6 +135,28 @@ class Training {
   }
 
  private:
+  /// The number of samples that an epoch takes.
+  [[nodiscard]] Index each_epoch() const { return x_.rows() - (options_.drop_rest ? x_.rows() % batch_ : 0); }
+
+  /// Layers that wait for samples see what comes to them of the first batch.
+  void initialise_from_samples() {
+    [&]<std::size_t... L>(std::index_sequence<L...>) { (initialise_from_samples<L>(), ...); }
+    (std::make_index_sequence<Net::depth>{});
+  }
+  template <std::size_t L>
+  void initialise_from_samples() {
+    const auto& layer = net_.template stage<L>();
+    if constexpr (requires(S * parameters, const typename Net::Matrix& z) { layer.start_from(parameters, z); }) {
+      S* const parameters = net_.parameters().data() + net_.offset(L);
+      if (!layer.waits(parameters)) return;
+      constexpr Index most = 1024;
+      const SomeRows<X> first = {x_, order_.data(), (std::min)({batch_, x_.rows(), most})};
+      typename Net::Matrix rows(first.rows(), first.cols());
+      spread_samples(first, rows.data(), Session(Execution{}));
+      layer.start_from(parameters, net_.template before<L>(rows));
+    }
+  }
+
   /// The order of the samples in this epoch, which depends on the seed and the epoch's number alone.
   void shuffle() {
     for (std::size_t i = 0; i < order_.size(); ++i) order_[i] = static_cast<Index>(i);
@@ -246,6 +269,7 @@ class Training {
             ", sample ", from.first);
     at_ = std::move(from);
     pass_.idle() = at_.idle;
+    pass_.seen() = (at_.epoch - 1) * each_epoch() + at_.first;
     net_.parameters() = at_.parameters;
   }
 
