@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "filigree/io/file.hpp"
 
+#if !defined(_WIN32)
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#endif
 
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 
@@ -26,9 +29,18 @@ TEST_CASE("a file is read, mapped and written in pieces") {
   CHECK(mapped.part(4, 3).text() == "two");
   CHECK(folder.names() == std::vector<std::string>{"file"});
 
+#if !defined(_WIN32)
   // Who has mapped the old file keeps it.
   test::write(path, "three");
   CHECK(mapped.text() == "one two");
+#endif
+}
+
+TEST_CASE("a file is replaced") {
+  const Folder folder;
+  const std::string path = folder / "file";
+  test::write(path, "one");
+  test::write(path, "three");
   CHECK(content(path) == "three");
   test::write(path, "");
   CHECK(content(path).empty());
@@ -44,6 +56,36 @@ TEST_CASE("bytes live as long as the last part of them") {
     CHECK(part.text() == "3456");
   }
 }
+
+TEST_CASE("any name that is UTF-8") {
+  const Folder folder;
+  for (const std::string name : {"plain", "two words", "\xC3\xBC\xE2\x82\xAC", "+(1)"}) {
+    test::write(folder / name, name);
+    CHECK(content(folder / name) == name);
+    CHECK(fg::map_file(folder / name).text() == name);
+  }
+  CHECK_THROWS_WITH(fg::read_file(folder / "absent"), contains("absent: cannot be opened: No such file or directory"));
+  CHECK_THROWS_WITH(fg::write_file(folder / "absent/file", fg::Bytes()), contains("cannot be written"));
+}
+
+#if defined(_WIN32)
+
+TEST_CASE("what an ended program leaves is removed after a minute, and not before") {
+  const Folder folder;
+  const std::string path = folder / "file", part = path + ".filigree-0.part";
+  const auto leave = [&] { std::fclose(std::fopen(part.c_str(), "w")); };
+  leave();
+  test::write(path, "one");
+  CHECK(std::filesystem::exists(part));
+  CHECK(content(path) == "one");
+  std::filesystem::last_write_time(part, std::filesystem::file_time_type::clock::now() - std::chrono::minutes(2));
+  test::write(path, "two");
+  CHECK(!std::filesystem::exists(part));
+  CHECK(content(path) == "two");
+  CHECK(folder.names() == std::vector<std::string>{"file"});
+}
+
+#else
 
 TEST_CASE("what is no regular file is refused, by name and reason") {
   const Folder folder;
@@ -223,3 +265,5 @@ TEST_CASE("a write that fails half way leaves the old file and nothing else") {
   CHECK(content(folder / "file") == "old");
   CHECK(folder.names() == std::vector<std::string>{"file"});
 }
+
+#endif

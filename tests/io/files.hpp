@@ -2,11 +2,10 @@
 // A folder for files that a test writes, and damage that every reader must notice.
 #pragma once
 
-#include <unistd.h>
-
 #include <cstdio>
 #include <filesystem>
 #include <initializer_list>
+#include <random>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -21,8 +20,10 @@ namespace test {
 class Folder {
  public:
   Folder() {
-    path_ = (std::filesystem::temp_directory_path() / "filigree_io_XXXXXX").string();
-    REQUIRE(::mkdtemp(path_.data()) != nullptr);
+    std::random_device random;
+    do {
+      path_ = (std::filesystem::temp_directory_path() / ("filigree_io_" + std::to_string(random()))).string();
+    } while (!std::filesystem::create_directory(path_));
   }
   Folder(const Folder&) = delete;
   Folder& operator=(const Folder&) = delete;

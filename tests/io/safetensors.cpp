@@ -49,10 +49,11 @@ TEST_CASE("tensors and texts come back from their file") {
     CHECK_THROWS_WITH(read["W"].as<Eigen::VectorXf>(),
                       "filigree: " + path + ": \"W\": must be n x 1, has shape (5, 3)");
   }
-  // A tensor keeps the mapped file.
-  const fg::NdArray kept = fg::map_safetensors(path)["W"];
-  CHECK(kept.as<Matrix>() == W);
-
+  {
+    // A tensor keeps the mapped file.
+    const fg::NdArray kept = fg::map_safetensors(path)["W"];
+    CHECK(kept.as<Matrix>() == W);
+  }
   fg::save_safetensors(path, {});
   CHECK(test::content(path) == file("{}      ", ""));
   CHECK(fg::load_safetensors(path).tensors.size() == 0);

@@ -19,6 +19,12 @@
 #include "filigree/core/float_environment.hpp"
 #include "filigree/core/threads.hpp"
 
+#if defined(_WIN32)
+#define FILIGREE_HIDDEN  // modules share nothing there that they do not export
+#else
+#define FILIGREE_HIDDEN [[gnu::visibility("hidden")]]
+#endif
+
 namespace filigree {
 
 class TaskRef;
@@ -86,7 +92,7 @@ namespace detail {
 /// The executor that ExecutorRef() refers to, where it is not the serial one. It belongs to one module (a program or a
 /// shared library), which keeps its symbol to itself: a library with OpenMP must not change what others run on, nor
 /// leave them an executor when it is unloaded.
-[[gnu::visibility("hidden")]] inline constinit std::atomic<const ExecutorRef*> default_executor{nullptr};
+FILIGREE_HIDDEN inline constinit std::atomic<const ExecutorRef*> default_executor{nullptr};
 
 /// Whether this thread runs a task of a parallel executor. Such a thread must not wait for another executor's threads,
 /// which may be waiting for it. Modules share it where they can: one may compute inside a task of another.
@@ -156,7 +162,7 @@ class Batch {
 /// library: OpenMP when any of its translation units that include Filigree was compiled with it, else serial.
 class ExecutorRef {
  public:
-  [[gnu::visibility("hidden")]] ExecutorRef() noexcept : ExecutorRef(serial()) {
+  FILIGREE_HIDDEN ExecutorRef() noexcept : ExecutorRef(serial()) {
     if (const ExecutorRef* chosen = detail::default_executor.load(std::memory_order_acquire)) *this = *chosen;
   }
 
@@ -192,11 +198,13 @@ class OpenMpExecutor {
 };
 
 namespace detail {
-[[gnu::visibility("hidden")]] inline constexpr OpenMpExecutor openmp_executor;
-[[gnu::visibility("hidden")]] inline const ExecutorRef openmp_default(openmp_executor);
-[[gnu::visibility("hidden")]] inline const bool openmp_is_default =
+FILIGREE_HIDDEN inline constexpr OpenMpExecutor openmp_executor;
+FILIGREE_HIDDEN inline const ExecutorRef openmp_default(openmp_executor);
+FILIGREE_HIDDEN inline const bool openmp_is_default =
     (default_executor.store(&openmp_default, std::memory_order_release), true);
 }  // namespace detail
 #endif
 
 }  // namespace filigree
+
+#undef FILIGREE_HIDDEN

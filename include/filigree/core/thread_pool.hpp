@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <sched.h>
-#include <unistd.h>
 #include <Eigen/Core>
 
 #include <algorithm>
@@ -35,7 +33,7 @@ class ThreadPool {
     for (Worker& worker : workers_) {
       worker.pool = this;
       worker.number = started_ + 1;
-      if (const int error = detail::start_thread(worker.thread, worker)) {
+      if (const int error = worker.thread.start(worker)) {
         stop();
         detail::fail("thread_pool(threads): the system cannot start thread ", started_ + 1, " of ", threads, ": ",
                      std::strerror(error));
@@ -68,28 +66,28 @@ class ThreadPool {
   struct Worker {
     ThreadPool* pool = nullptr;
     Eigen::Index number = 0;
-    pthread_t thread{};
+    detail::Thread thread = {};
 
     void operator()() const { pool->serve(number); }
   };
 
   static constexpr Eigen::Index most_threads = 65536;
 
-  static Eigen::Index hardware_threads() { return std::max<Eigen::Index>(1, ::sysconf(_SC_NPROCESSORS_ONLN)); }
+  static Eigen::Index hardware_threads() { return std::max<Eigen::Index>(1, detail::processors()); }
 
-  [[nodiscard]] bool is_forked() const { return ::getpid() != process_; }
+  [[nodiscard]] bool is_forked() const { return detail::this_process() != process_; }
 
   // Waking a sleeper takes longer than a small batch, so whoever waits looks a few times before it sleeps.
   template <class Ready>
   static void linger(Ready ready) {
-    for (int i = 0; i < 64 && !ready(); ++i) ::sched_yield();
+    for (int i = 0; i < 64 && !ready(); ++i) detail::yield_thread();
   }
 
   /// Makes the pool this run's own. False, without waiting, for a busy pool inside a task.
   [[nodiscard]] bool acquire() {
     detail::Lock lock(mutex_);
     if (busy_ && detail::inside_task) return false;
-    idle_.wait(lock, [&] { return !busy_; });
+    lock.wait(idle_, [&] { return !busy_; });
     busy_ = true;
     return true;
   }
@@ -103,7 +101,7 @@ class ThreadPool {
     linger([&] { return active_.load(std::memory_order_relaxed) == 0; });
     {
       detail::Lock lock(mutex_);
-      done_.wait(lock, [&] { return active_.load(std::memory_order_relaxed) == 0; });
+      lock.wait(done_, [&] { return active_.load(std::memory_order_relaxed) == 0; });
       busy_ = false;
     }
     idle_.notify_one();
@@ -115,7 +113,7 @@ class ThreadPool {
       const auto called = [&] { return round_.load(std::memory_order_acquire) != seen; };
       linger(called);
       detail::Lock lock(mutex_);
-      work_.wait(lock, called);
+      lock.wait(work_, called);
       seen = round_.load(std::memory_order_relaxed);
       if (stopping_) return;
       if (batch_ == nullptr) continue;
@@ -136,7 +134,7 @@ class ThreadPool {
       round_.fetch_add(1, std::memory_order_release);
     }
     work_.notify_all();
-    for (Eigen::Index i = 0; i < started_; ++i) pthread_join(workers_[i].thread, nullptr);
+    for (Eigen::Index i = 0; i < started_; ++i) workers_[i].thread.join();
   }
 
   detail::Mutex mutex_;  // guards what follows; the atomics are changed under it and only peeked at without
@@ -148,7 +146,7 @@ class ThreadPool {
   bool stopping_ = false;
   detail::List<Worker> workers_;  // of which the first `started_` run
   Eigen::Index started_ = 0;
-  pid_t process_ = ::getpid();  // which has the threads
+  detail::Process process_ = detail::this_process();  // which has the threads
 };
 
 /// As programs write it: fg::thread_pool pool(4);

@@ -25,7 +25,9 @@ constexpr std::string_view to_string(InstructionSet set) {
 namespace detail {
 
 inline InstructionSet hardware_instruction_set() {
-#if defined(__x86_64__)
+// g++ for Windows aligns the stack to 16 bytes only, and vectors of 32 and 64 that lie there must be aligned:
+// https://gcc.gnu.org/bugzilla/show_bug.cgi?id=54412
+#if defined(__x86_64__) && (!defined(_WIN32) || defined(__clang__))
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))

@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <unistd.h>
-
 #include <cstdio>
 
 #include "filigree/core/concepts.hpp"
 #include "filigree/core/digits.hpp"
+#include "filigree/core/terminal.hpp"
 
 namespace filigree::detail {
 
 /// One line on the terminal that says how far training is; nothing where standard error is no terminal.
 class Progress {
  public:
-  explicit Progress(bool wanted) : shown_(wanted && ::isatty(STDERR_FILENO) != 0) {}
+  explicit Progress(bool wanted) : shown_(wanted && errors_go_to_a_terminal()) {}
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
   ~Progress() {

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#if defined(_WIN32)
+#include <io.h>
+#else
+#include <unistd.h>
+#endif
+
+namespace filigree::detail {
+
+/// Whether somebody may see what is written to standard error.
+inline bool errors_go_to_a_terminal() {
+#if defined(_WIN32)
+  return ::_isatty(2) != 0;
+#else
+  return ::isatty(STDERR_FILENO) != 0;
+#endif
+}
+
+}  // namespace filigree::detail
