@@ -48,6 +48,16 @@ template <detail::WeightsExpression A, class B>
 void operator+(const A&, const B&) {
   static_assert(!sizeof(A), "filigree: A + B: weights are lazy rows and are not added; assign them to matrices first");
 }
+/// Does not compile, for the same reason, whichever of the two comes first.
+template <DenseExpression B, detail::WeightsExpression A>
+void operator+(const B&, const A&) {
+  static_assert(!sizeof(A), "filigree: B + A: weights are lazy rows and are not added; assign them to matrices first");
+}
+template <DenseExpression B, detail::WeightsExpression A>
+void operator-(const B&, const A&) {
+  static_assert(!sizeof(A),
+                "filigree: B - A: weights are lazy rows and are not subtracted; assign them to matrices first");
+}
 /// Does not compile, for the same reason.
 template <detail::WeightsExpression A, class B>
 void operator-(const A&, const B&) {
