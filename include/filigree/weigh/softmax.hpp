@@ -36,8 +36,9 @@ struct Softmax {
 ///
 /// Cost       O(entries), one exponential each
 /// Edge case  an empty row stays empty; its logsumexp is the sink. NaN or +inf anywhere makes the row NaN; what
-/// underflows stays present, with a weight of 0 Throws     Error if the sink is NaN or +inf Reference  Vaswani et al.,
-/// arXiv:1706.03762, equation 1; the sink: Xiao et al., arXiv:2309.17453, section 3.3
+///            underflows stays present, with a weight of 0
+/// Throws     Error if the sink is NaN or +inf
+/// Reference  Vaswani et al., arXiv:1706.03762, equation 1; the sink: Xiao et al., arXiv:2309.17453, section 3.3
 inline Softmax softmax(const softmax_options& options = {}) {
   detail::require(options.sink <= (std::numeric_limits<double>::max)(),
                   "softmax({.sink = b}): b must be finite, or -inf for none, got ", options.sink);
