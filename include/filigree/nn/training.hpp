@@ -138,7 +138,7 @@ class Training {
   /// The number of samples that an epoch takes.
   [[nodiscard]] Index each_epoch() const { return x_.rows() - (options_.drop_rest ? x_.rows() % batch_ : 0); }
 
-  /// Layers that wait for samples see what comes to them of the first batch.
+  /// Initializes the layers whose parameters depend on the data, from their inputs for the first batch.
   void initialise_from_samples() {
     [&]<std::size_t... L>(std::index_sequence<L...>) { (initialise_from_samples<L>(), ...); }
     (std::make_index_sequence<Net::depth>{});

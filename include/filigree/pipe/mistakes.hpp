@@ -53,6 +53,7 @@ template <DenseExpression B, detail::WeightsExpression A>
 void operator+(const B&, const A&) {
   static_assert(!sizeof(A), "filigree: B + A: weights are lazy rows and are not added; assign them to matrices first");
 }
+/// Does not compile, for the same reason.
 template <DenseExpression B, detail::WeightsExpression A>
 void operator-(const B&, const A&) {
   static_assert(!sizeof(A),
