@@ -57,8 +57,8 @@ void add_attention() {
   for (const Index threads : {1, 2})
     add_attention(name("TopKAttentionThreads", 16384, d, 32, threads), 16384, 32, Order::random, {.threads = threads})
         ->UseRealTime();
-  add_attention(name("TopKAttentionRising", 4096, d, 32), 4096, 32, Order::rising);
-  add_attention(name("TopKAttentionFalling", 4096, d, 32), 4096, 32, Order::falling);
+  add_attention(name("TopKAttentionAscending", 4096, d, 32), 4096, 32, Order::ascending);
+  add_attention(name("TopKAttentionDescending", 4096, d, 32), 4096, 32, Order::descending);
   add_attention(name("TopKAttentionMisleading", 4096, d, 32), 4096, 32, Order::misleading);
   add_attention(name("TopKAttentionEqual", 4096, d, 32), 4096, 32, Order::equal);
   add_attention(name("TopKAttentionConstantRows", 4096, d, 32), 4096, 32, Order::constant_rows);

@@ -3,7 +3,7 @@
 
 #include <Eigen/Core>
 #include <cstdint>
-#include <filigree/core/random.hpp>
+#include <filigree/core/generator.hpp>
 
 namespace bench {
 

@@ -24,12 +24,11 @@ class Planning {
   /// Every group of six says what the pattern says itself.
   bool is_right() {
     run();
-    fg::detail::Sight planned, own;
+    fg::detail::Coverage planned, own;
     for (Index p = 0; p < n_; p += 6) {
       fg::detail::plan_rows(*plan_, p, std::min(p + 6, n_), plan_->grid(), planned);
       fg::detail::plan_rows(pattern_, p, std::min(p + 6, n_), plan_->grid(), own);
-      if (!std::ranges::equal(planned.covers, own.covers) || !std::ranges::equal(planned.contains, own.contains))
-        return false;
+      if (!std::ranges::equal(planned.maybe, own.maybe) || !std::ranges::equal(planned.sure, own.sure)) return false;
     }
     return true;
   }

@@ -29,7 +29,7 @@ double median(std::vector<double> values) {
 }
 
 /// The repetitions of one or more runs of a benchmark, by the names of the cases. Times are those of the processor,
-/// which a neighbour disturbs less, except where threads are compared.
+/// which a neighbor disturbs less, except where threads are compared.
 struct Results {
   std::map<std::string, Case> cases;
   json contexts = json::array();
@@ -209,7 +209,7 @@ int main(int argc, char** argv) {
     table.row(std::string(name) + "(5): time per row / ln n, n = 65536 over n = 4096",
               divide(per_row(65536), per_row(4096)), at_most, 1.5);
   }
-  for (const char* order : {"Rising", "Falling", "Misleading", "Equal", "ConstantRows", "NearTies"})
+  for (const char* order : {"Ascending", "Descending", "Misleading", "Equal", "ConstantRows", "NearTies"})
     table.row(std::string("keys against the selection: ") + order + ", over random",
               divide(orders.seconds(std::string("TopKAttention") + order + "/4096/64/32"),
                      orders.seconds("TopKAttention/4096/64/32")),

@@ -31,9 +31,9 @@ measure() {
 
 product='^ScoreProduct/4096/4096/64$'
 measure 4096 "^FmaPeak|$product|^TopKAttention(Causal)?/4096/" "$repetitions"
-measure orders '^TopKAttention(Rising|Falling|Misleading|Equal|ConstantRows|NearTies)?/4096/64/32$|^TopKAttention(Self|Other)/' "$repetitions"
+measure orders '^TopKAttention(Ascending|Descending|Misleading|Equal|ConstantRows|NearTies)?/4096/64/32$|^TopKAttention(Self|Other)/' "$repetitions"
 measure 16384 '^(ScoreProduct|TopKAttention)/16384/' $((repetitions / 2 + 3))
-measure threads '^TopKAttentionThreads' $((2 * repetitions)) # in wall-clock time, which neighbours disturb
+measure threads '^TopKAttentionThreads' $((2 * repetitions)) # in wall-clock time, which neighbors disturb
 FILIGREE_INSTRUCTION_SET=avx2 measure avx2 "^FmaPeak|$product" "$repetitions"
 patterns='^FmaPeak|^(Softmax|Causal)Attention/4096|^(Window|BigBird|Strided)Attention/(4096|16384)'
 ((large)) && patterns+='|^WindowAttention/65536|^Planning'

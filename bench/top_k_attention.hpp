@@ -17,18 +17,18 @@ struct Problem {
 };
 
 /// In which order the keys come: all but `random` are chosen to be bad for a selection that streams.
-enum class Order { random, rising, falling, misleading, equal, constant_rows, near_ties };
+enum class Order { random, ascending, descending, misleading, equal, constant_rows, near_ties };
 
 inline Problem make_problem(Index n, Index d, Order order) {
   Problem p{normal(n, d, 0), normal(n, d, 1), normal(n, d, 2)};
   const Eigen::RowVectorXf first = p.k.row(0);
   switch (order) {
     case Order::random: break;
-    case Order::rising:  // q > 0 and k_j = (j + 1) / n: each score is a new best
+    case Order::ascending:  // q > 0 and k_j = (j + 1) / n: each score is a new best
       p.q = p.q.cwiseAbs().eval();
       for (Index j = 0; j < n; ++j) p.k.row(j).setConstant(static_cast<float>(j + 1) / static_cast<float>(n));
       break;
-    case Order::falling:
+    case Order::descending:
       p.q = p.q.cwiseAbs().eval();
       for (Index j = 0; j < n; ++j) p.k.row(j).setConstant(static_cast<float>(n - j) / static_cast<float>(n));
       break;

@@ -14,7 +14,7 @@ inline auto top_k_autoencoder(Index d, Index m, Index k) {
   return fg::autoencoder(fg::pre_bias() | fg::linear(d, m) | fg::top_k(k) | fg::relu(), fg::linear(m, d));
 }
 
-/// A TopK autoencoder forward and backward: loss and gradient by all parameters, without an optimiser.
+/// A TopK autoencoder forward and backward: loss and gradient by all parameters, without an optimizer.
 class TopKStep {
  public:
   TopKStep(const Matrix& x, const Matrix& w, Index k)

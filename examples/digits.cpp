@@ -69,7 +69,7 @@ void run(const std::string& data, const std::string& png, Index threads) {
   const Index n = digits.count();
   fg::thread_pool pool(threads);
 
-  // Centred and of unit norm: the product of two images is their correlation.
+  // Centered and of unit norm: the product of two images is their correlation.
   Matrix X = digits.pixels.colwise() - digits.pixels.rowwise().mean();
   X.rowwise().normalize();
   const auto others = !fg::window(0);
@@ -97,9 +97,9 @@ void run(const std::string& data, const std::string& png, Index threads) {
   }
   std::erase(right, -1);
 
-  if (right.size() > 3) print_neighbours(digits, right[3], most);
-  if (!wrong.empty()) print_neighbours(digits, wrong[0], most);
-  draw_neighbours(digits, right, wrong, most, png);
+  if (right.size() > 3) print_neighbors(digits, right[3], most);
+  if (!wrong.empty()) print_neighbors(digits, wrong[0], most);
+  draw_neighbors(digits, right, wrong, most, png);
   std::printf("\n%s\n  shows one of each digit and some mistakes, each with the ten digits that it attends to.\n",
               std::filesystem::absolute(png).lexically_normal().c_str());
 }

@@ -24,7 +24,7 @@ std::string shades(const Pixels& row) {
 }
 
 /// Digit i and the three that it attends to most.
-inline void print_neighbours(const Digits& digits, Eigen::Index i, const filigree::Selected<float>& most) {
+inline void print_neighbors(const Digits& digits, Eigen::Index i, const filigree::Selected<float>& most) {
   std::printf("\n%-20s", ("A " + std::to_string(digits.label(i)) + " attends to").c_str());
   for (Eigen::Index e = 0; e < 3; ++e)
     std::printf("a %d with %2.0f %%%s", static_cast<int>(digits.label(most.columns(i, e))), 100 * most.weights(i, e),
@@ -37,18 +37,18 @@ inline void print_neighbours(const Digits& digits, Eigen::Index i, const filigre
   }
 }
 
-/// A canvas of coloured pixels.
+/// A canvas of colored pixels.
 class Canvas {
  public:
-  using Colour = std::array<unsigned char, 3>;
+  using Color = std::array<unsigned char, 3>;
 
   Canvas(int width, int height)
       : width_(width), height_(height), bytes_(static_cast<std::size_t>(3 * width * height), 245) {}
 
-  void fill(int x0, int y0, int width, int height, Colour colour) {
+  void fill(int x0, int y0, int width, int height, Color color) {
     for (int y = y0; y < y0 + height; ++y)
       for (int x = x0; x < x0 + width; ++x)
-        for (std::size_t c = 0; c < 3; ++c) bytes_[static_cast<std::size_t>(3 * (y * width_ + x)) + c] = colour[c];
+        for (std::size_t c = 0; c < 3; ++c) bytes_[static_cast<std::size_t>(3 * (y * width_ + x)) + c] = color[c];
   }
 
   void write_png(const std::string& path) const {
@@ -63,9 +63,9 @@ class Canvas {
 
 /// A page of digits in two columns, each with a row of those that it attends to. The bars are the weights: teal under
 /// the same label, orange under another.
-inline void draw_neighbours(const Digits& digits, const std::vector<Eigen::Index>& left,
-                            const std::vector<Eigen::Index>& right, const filigree::Selected<float>& most,
-                            const std::string& path) {
+inline void draw_neighbors(const Digits& digits, const std::vector<Eigen::Index>& left,
+                           const std::vector<Eigen::Index>& right, const filigree::Selected<float>& most,
+                           const std::string& path) {
   constexpr int dot = 6, side = 8 * dot, cell = side + 10, margin = 16;
   const auto k = static_cast<int>(most.columns.cols()), rows = static_cast<int>(std::max(left.size(), right.size()));
   const int width = (k + 1) * cell + 12;
@@ -73,8 +73,8 @@ inline void draw_neighbours(const Digits& digits, const std::vector<Eigen::Index
 
   const auto image = [&](int x, int y, Eigen::Index i) {
     for (int p = 0; p < 64; ++p) {
-      const auto grey = static_cast<unsigned char>(255 - 15 * static_cast<int>(digits.pixels(i, p)));
-      canvas.fill(x + p % 8 * dot, y + p / 8 * dot, dot, dot, {grey, grey, grey});
+      const auto gray = static_cast<unsigned char>(255 - 15 * static_cast<int>(digits.pixels(i, p)));
+      canvas.fill(x + p % 8 * dot, y + p / 8 * dot, dot, dot, {gray, gray, gray});
     }
   };
   const auto row = [&](int x, int y, Eigen::Index i) {
@@ -85,7 +85,7 @@ inline void draw_neighbours(const Digits& digits, const std::vector<Eigen::Index
       const int at = x + (e + 1) * cell + 12, bar = static_cast<int>(most.weights(i, e) / most.weights(i, 0) * side);
       image(at, y, j);
       canvas.fill(at, y + side + 2, bar, 5,
-                  digits.label(j) == digits.label(i) ? Canvas::Colour{0, 140, 130} : Canvas::Colour{235, 95, 40});
+                  digits.label(j) == digits.label(i) ? Canvas::Color{0, 140, 130} : Canvas::Color{235, 95, 40});
     }
   };
   for (std::size_t r = 0; r < left.size(); ++r) row(margin, margin + static_cast<int>(r) * (cell + 4), left[r]);

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filigree/core/random.hpp>
+#include <filigree/core/generator.hpp>
 #include <filigree/io/pgm.hpp>
 #include <string>
 #include <vector>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Which earlier passages does a passage of a long document attend to? Ten licences that copy from each other, 28,000
+// Which earlier passages does a passage of a long document attend to? Ten licenses that copy from each other, 28,000
 // words: each word stands for the sixteen up to it, and looks back beyond the last hundred. Exact top-k attention finds
 // the clauses that come again; how much of what it sees do cheaper patterns see?
 #include <chrono>
@@ -12,7 +12,7 @@ namespace fg = filigree;
 using Eigen::Index;
 
 int main() {
-  const Text text = read_licences(
+  const Text text = read_licenses(
       {"GPL-1", "Artistic", "GPL-2", "MPL-1.1", "LGPL-2.1", "Apache-2.0", "GPL-3", "GFDL-1.3", "MPL-2.0", "CC0-1.0"});
   const Matrix x = passages(text, 64, 16);
   const Index n = x.rows();
@@ -22,7 +22,7 @@ int main() {
   const Eigen::SparseMatrix<float, Eigen::RowMajor> seen = exact;
   const fg::Grid grid{.n = n, .m = n};
 
-  std::printf("%d words of %d licences\n\n%-34s %6s  %s\n", static_cast<int>(n), static_cast<int>(text.sources.size()),
+  std::printf("%d words of %d licenses\n\n%-34s %6s  %s\n", static_cast<int>(n), static_cast<int>(text.sources.size()),
               "method", "recall", "│ time");
   const auto row = [&](const char* name, const auto& a, const auto& kept) {
     double mass = 0, all = 0;

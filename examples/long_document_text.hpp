@@ -4,14 +4,14 @@
 #include <cctype>
 #include <cmath>
 #include <cstdint>
-#include <filigree/core/random.hpp>
+#include <filigree/core/generator.hpp>
 #include <fstream>
 #include <stdexcept>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
-// Licence texts, which lie on every Debian machine, as one long document.
+// License texts, which lie on every Debian machine, as one long document.
 
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
@@ -29,7 +29,7 @@ struct Text {
   }
 };
 
-inline Text read_licences(const std::vector<std::string>& names) {
+inline Text read_licenses(const std::vector<std::string>& names) {
   Text text;
   for (const std::string& name : names) {
     std::ifstream file("/usr/share/common-licenses/" + name);

@@ -26,7 +26,7 @@ auto general_sparse(const A& a) {
   const Engine engine(bound, a.stages(), session, a.row_count());
   filigree::detail::SparseSink<S> sink(a.first_row(), a.row_count(), engine.height());
   filigree::detail::for_each_row(engine, a.first_row(), a.row_count(), session, sink);
-  return sink.template matrix<Eigen::SparseMatrix<S, Eigen::RowMajor>>(a.source().grid().m, A::turned);
+  return sink.template matrix<Eigen::SparseMatrix<S, Eigen::RowMajor>>(a.source().grid().m, A::is_column);
 }
 
 /// A * V with the same gather, from values packed here.

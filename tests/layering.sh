@@ -8,7 +8,7 @@ cd "${1:-$(dirname "${BASH_SOURCE[0]}")/../include}"
 
 find filigree -name '*.hpp' -o -name '*.inl' | sort | xargs awk '
   BEGIN {
-    count = split("core io kernel pipe pattern weigh select engine attention nn encoder transformer", folders)
+    count = split("core io kernel pipe pattern score_map normalize select engine attention nn encoder transformer", folders)
     for (i = 1; i <= count; ++i) level[folders[i]] = i
   }
 

@@ -8,7 +8,7 @@
 #include <limits>
 #include <vector>
 
-#include "filigree/core/random.hpp"
+#include "filigree/core/generator.hpp"
 #include "filigree/pipe/row_list.hpp"
 #include "filigree/pipe/stage.hpp"
 

@@ -2,7 +2,7 @@
 // What every word means, slowly: the whole n x m matrix in long double with a flag for what is present, one stage after
 // another, each formula written here and nothing taken from the library.
 //
-// Numbers are exactly those of the scalar until a normaliser makes them inexact; from then on each carries a bound of
+// Numbers are exactly those of the scalar until a normalizer makes them inexact; from then on each carries a bound of
 // how far a correct evaluation in that scalar may be off. A selection that falls within these bounds leaves its row
 // open.
 #pragma once
@@ -320,7 +320,7 @@ inline Step batch_top_k(Index k) {
   return [=](Table& t) { keep_best(t, all_cells(t), k * t.n, plain); };
 }
 
-// Normalisers.
+// Normalizers.
 
 inline Step softmax(double sink = -std::numeric_limits<double>::infinity()) {
   return by_row([=](Table& t, Index i, const auto& cells) {

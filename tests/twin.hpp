@@ -144,7 +144,7 @@ struct AnyMap {
 /// Any list of stages that work on rows.
 template <class S>
 struct AnyStages {
-  using Category = fg::Normaliser;
+  using Category = fg::Normalizer;
   std::vector<std::function<void(fg::Row<S>&)>> stages = {};
 
   template <class T>
@@ -437,7 +437,7 @@ struct Words {
       default: return list.add(prune_n_m());
     }
   }
-  void add_normaliser(List& list) {
+  void add_normalizer(List& list) {
     switch (random.between(0, 7)) {
       case 0: return list.add(sink());
       case 1: return list.add(sparsemax());
@@ -454,7 +454,7 @@ struct Words {
     if (random.chance(0.15)) list.add(pattern(1));
     if (random.chance(0.15)) list.add(any_map());
     if (random.chance(0.2)) add_selector(list);
-    add_normaliser(list);
+    add_normalizer(list);
     if (random.chance(0.2)) list.add(dropout());
     if (random.chance(0.1)) add_selector(list);
     if (random.chance(0.05)) list.add(any_map());
@@ -467,7 +467,7 @@ struct Words {
         case 0: list.add(pattern(2)); break;
         case 1: list.add(any_map()); break;
         case 2: add_selector(list); break;
-        default: add_normaliser(list); break;
+        default: add_normalizer(list); break;
       }
     if (random.chance(0.2)) list.add(dropout());
     return list;

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Loss and gradients of sparse autoencoders by PyTorch, NumPy and Filigree on the same numbers, with the same number of
-threads: one pass forward and backward by all parameters, without an optimiser.
+threads: one pass forward and backward by all parameters, without an optimizer.
 
-The peers take turns; each figure is the median of the repetitions: processor time for one thread, which a neighbour
+The peers take turns; each figure is the median of the repetitions: processor time for one thread, which a neighbor
 disturbs less, else wall-clock time. Loss and every gradient are compared with double precision.
 
 Filigree is a program, `filigree_encoders folder case threads sizes...`, with these cases:

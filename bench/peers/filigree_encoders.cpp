@@ -38,10 +38,10 @@ template <std::size_t encoder, std::size_t decoder, class Net>
 static std::array<Part, 4> parts(const Net& net, const std::array<const char*, 4>& names) {
   const auto &e = net.template stage<encoder>(), &d = net.template stage<decoder>();
   const Index at = net.offset(encoder), on = net.offset(decoder);
-  return {{{names[0], at, e.weights()},
-           {names[1], at + e.weights(), e.out},
-           {names[2], on, d.weights()},
-           {names[3], on + d.weights(), d.out}}};
+  return {{{names[0], at, e.weight_count()},
+           {names[1], at + e.weight_count(), e.out},
+           {names[2], on, d.weight_count()},
+           {names[3], on + d.weight_count(), d.out}}};
 }
 
 struct Job {

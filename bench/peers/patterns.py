@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Attention under patterns by PyTorch and Filigree on the same Q, K and V, with the same number of threads.
 
-The peers take turns; each figure is the median of the repetitions: processor time for one thread, which a neighbour
+The peers take turns; each figure is the median of the repetitions: processor time for one thread, which a neighbor
 disturbs less, else wall-clock time. Filigree is compared with double precision in some rows, and the others with Filigree.
 Masks, block masks and what a compiler does are made before the clock starts; Filigree plans its patterns while it runs.
 """
@@ -148,7 +148,7 @@ def measure(n, pattern):
         add("torch sdpa, is_causal", sdpa(is_causal=True))
     add("torch sdpa, boolean mask", sdpa(attn_mask=torch.from_numpy(mask)))
     if pattern == "window":
-        add("torch, blocks of queries with their neighbours", lambda: Chunks(*tensors).run)
+        add("torch, blocks of queries with their neighbors", lambda: Chunks(*tensors).run)
     add("torch flex_attention, compiled", flex)
     ways["Filigree"] = lambda: filigree.attend(pattern)
     title = f"n = m = {n}, d = {d}, {PATTERNS[pattern]}: {100 * mask.mean():.2g} % of all pairs"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Top-k attention by NumPy, PyTorch, faiss and Filigree on the same Q, K and V, with the same number of threads.
 
-The peers take turns; each figure is the median of the repetitions: processor time for one thread, which a neighbour
+The peers take turns; each figure is the median of the repetitions: processor time for one thread, which a neighbor
 disturbs less, else wall-clock time. Every output is compared with double precision.
 """
 

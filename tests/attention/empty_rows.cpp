@@ -22,7 +22,7 @@ bool positive_zero(const M& x) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("a row without entries gives +0 for every normaliser", "", float, double) {
+TEMPLATE_TEST_CASE("a row without entries gives +0 for every normalizer", "", float, double) {
   using S = TestType;
   Random random(311);
   const Matrix<S> q = test::normal<S>(random, 9, 5), k = test::normal<S>(random, 70, 5);

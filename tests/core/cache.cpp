@@ -68,7 +68,7 @@ TEST_CASE("sizes of this machine are plausible and do not change") {
 TEST_CASE("shares of the caches") {
   constexpr CacheShares large = CacheShares::of({48 * kib, 2 * mib, 105 * mib});
   CHECK(large.queries == 24 * kib);
-  CHECK(large.ring == 512 * kib);
+  CHECK(large.panel_cache == 512 * kib);
   CHECK(large.panel == 256 * kib);
   CHECK(large.panels == 512 * kib);
   CHECK(large.operand == 1536 * kib);
@@ -76,7 +76,7 @@ TEST_CASE("shares of the caches") {
   CHECK(large.kept == 8 * mib);
   constexpr CacheShares small = CacheShares::of({32 * kib, mib, 16 * mib});
   CHECK(small.queries == 16 * kib);
-  CHECK(small.ring == 256 * kib);
+  CHECK(small.panel_cache == 256 * kib);
   CHECK(small.panel == 256 * kib);
   CHECK(small.panels == 512 * kib);
   CHECK(small.operand == 768 * kib);

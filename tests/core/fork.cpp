@@ -30,7 +30,7 @@ int run_in_child(Body body) {
   const pid_t child = ::fork();
   REQUIRE(child >= 0);
   if (child == 0) std::exit(body());
-  for (int waits = 0; waits < 1000; ++waits) {
+  for (int needs_samples = 0; needs_samples < 1000; ++needs_samples) {
     int status = 0;
     if (::waitpid(child, &status, WNOHANG) == child) return WIFEXITED(status) ? WEXITSTATUS(status) : -2;
     std::this_thread::sleep_for(std::chrono::milliseconds(10));

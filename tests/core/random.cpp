@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The golden values were computed by a separate program in Python, those of normal() excepted: these it knows to a few
 // ulp only, and the rest is pinned.
-#include "filigree/core/random.hpp"
+#include "filigree/core/generator.hpp"
 
 #include <Eigen/Core>
 

@@ -52,7 +52,7 @@ TEST_CASE("weights of a JumpReLU autoencoder go into a file of Gemma Scope and b
 
 TEST_CASE("a threshold is the number that it is in the file, and a number that equals it is not above it") {
   Random random(753);
-  fg::sae_weights<float> weights;
+  fg::SaeWeights<float> weights;
   constexpr Index latents = 500;
   weights.W_enc = Matrix<float>::Ones(1, latents), weights.W_dec = Matrix<float>::Ones(latents, 1);
   weights.b_enc = Eigen::VectorXf::Zero(latents), weights.b_dec = Eigen::VectorXf::Zero(1);
@@ -105,7 +105,7 @@ TEST_CASE("weights that do not fit change nothing") {
   auto sae = jumping();
   const Eigen::VectorXf before = sae.parameters();
   auto weights = fg::weights_of(sae);
-  const auto refused = [&](const fg::sae_weights<float>& wrong, const std::string& text) {
+  const auto refused = [&](const fg::SaeWeights<float>& wrong, const std::string& text) {
     CHECK_THROWS_WITH(fg::set_weights(sae, wrong), "filigree: set_weights(sae, weights): " + text);
   };
   auto wrong = weights;

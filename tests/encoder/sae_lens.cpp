@@ -10,7 +10,7 @@ namespace fg = filigree;
 using test::Index;
 using test::Matrix;
 using test::Random;
-using Weights = fg::sae_weights<float>;
+using Weights = fg::SaeWeights<float>;
 
 namespace {
 
@@ -39,8 +39,8 @@ void check_same(const Weights& a, const Weights& b) {
   CHECK(test::same(a.W_skip, b.W_skip));
 }
 
-fg::sae_lens_config config_of(const std::string& text) {
-  return fg::sae_lens_config::read(fg::parse_json(fg::Bytes::copy(text), "cfg.json"));
+fg::SaeLensConfig config_of(const std::string& text) {
+  return fg::SaeLensConfig::read(fg::parse_json(fg::Bytes::copy(text), "cfg.json"));
 }
 std::string encoder_of(const std::string& keys) {
   return fg::encoder_of(config_of(R"({"d_in": 6, "d_sae": 20)" + keys + "}"));
@@ -74,7 +74,7 @@ TEST_CASE("every kind of autoencoder goes into the layout of SAELens and back") 
 
     // What was read is written byte for byte.
     fg::save_sae_lens(folder / "copy", read, config);
-    for (const std::string name : {"/cfg.json", "/sae_weights.safetensors"})
+    for (const std::string name : {"/cfg.json", "/SaeWeights.safetensors"})
       CHECK(test::content(folder / "copy" + name) == test::content(folder / "new/layer" + name));
   }
 }
@@ -84,7 +84,7 @@ TEST_CASE("weights are written in the type that the configuration names") {
   const Weights weights = weights_for("standard");
   for (const fg::Type type : {fg::Type::float16, fg::Type::bfloat16, fg::Type::float32, fg::Type::float64}) {
     fg::save_sae_lens(folder / "x", weights, {.dtype = type});
-    CHECK(fg::load_safetensors(folder / "x/sae_weights.safetensors")["W_enc"].type == type);
+    CHECK(fg::load_safetensors(folder / "x/SaeWeights.safetensors")["W_enc"].type == type);
     const auto [config, read] = fg::load_sae_lens<double>(folder / "x");
     CHECK(config.dtype == type);
     CHECK(config.json.get<std::string>("dtype") == fg::name_of(type));
@@ -98,15 +98,15 @@ TEST_CASE("tensors of a directory keep the types that they had") {
   const Weights weights = weights_for("jumprelu");
   fg::save_sae_lens(folder / "x", weights, {.architecture = "jumprelu", .dtype = fg::Type::bfloat16});
   fg::Arrays mixed;
-  for (const auto& [name, array] : fg::load_safetensors(folder / "x/sae_weights.safetensors").tensors)
+  for (const auto& [name, array] : fg::load_safetensors(folder / "x/SaeWeights.safetensors").tensors)
     mixed.add(name, name == "threshold" ? fg::array_of(weights.threshold) : array);
-  fg::save_safetensors(folder / "x/sae_weights.safetensors", mixed);
+  fg::save_safetensors(folder / "x/SaeWeights.safetensors", mixed);
 
   const auto [config, read] = fg::load_sae_lens<float>(folder / "x");
   CHECK(config.dtype == fg::Type::bfloat16);
   CHECK(test::same(read.threshold, weights.threshold));
   fg::save_sae_lens(folder / "y", read, config);
-  for (const std::string file : {"/sae_weights.safetensors", "/cfg.json"})
+  for (const std::string file : {"/SaeWeights.safetensors", "/cfg.json"})
     CHECK(test::content(folder / "y" + file) == test::content(folder / "x" + file));
 }
 
@@ -116,7 +116,7 @@ TEST_CASE("keys that mean nothing here stay, and old spellings where nothing cha
       R"({"architecture": "standard", "d_in": 6, "d_sae": 20, "dtype": "torch.float32", "device": "cuda", )"
       R"("hook_layer": 8, "activation_fn_str": "topk", "activation_fn_kwargs": {"k": 4}, "lr": 1e-05, )"
       R"("prepend_bos": true, "normalize_activations": false, "model_from_pretrained_kwargs": {"a": [null]}})";
-  fg::sae_lens_config config = config_of(old);
+  fg::SaeLensConfig config = config_of(old);
   CHECK(fg::encoder_of(config) == "pre_bias() | linear(6, 20) | top_k(4) | relu()");
   fg::save_sae_lens(folder / "x", weights_for("topk"), config);
   CHECK(test::content(folder / "x/cfg.json") == old);
@@ -147,12 +147,12 @@ TEST_CASE("keys that mean nothing here stay, and old spellings where nothing cha
   fg::save_sae_lens(folder / "x", weights_for("topk"), config);
   CHECK(fg::encoder_of(fg::load_sae_lens(folder / "x").config) == "linear(6, 20) | top_k(5) | relu()");
 
-  fg::sae_lens_config other = config_of(R"({"d_in": 6, "d_sae": 20, "activation_fn": "tanh-relu"})");
+  fg::SaeLensConfig other = config_of(R"({"d_in": 6, "d_sae": 20, "activation_fn": "tanh-relu"})");
   other.activation_fn = "relu";
   fg::save_sae_lens(folder / "z", weights_for("standard"), other);
   CHECK(fg::load_sae_lens(folder / "z").config.activation_fn == "relu");
 
-  fg::sae_lens_config fresh{.architecture = "topk", .k = 3};
+  fg::SaeLensConfig fresh{.architecture = "topk", .k = 3};
   fresh.json.set("metadata", fg::JsonObject("m", {{"hook_name", "\"blocks.8\""}}));
   fg::save_sae_lens(folder / "y", weights_for("topk"), fresh);
   CHECK(test::content(folder / "y/cfg.json") ==
@@ -213,7 +213,7 @@ TEST_CASE("configurations out of range are refused") {
 
 TEST_CASE("weights that the configuration does not describe are refused") {
   const test::Folder folder;
-  const std::string path = folder / "x", cfg = path + "/cfg.json", file = path + "/sae_weights.safetensors";
+  const std::string path = folder / "x", cfg = path + "/cfg.json", file = path + "/SaeWeights.safetensors";
   const auto loads = [&](const std::string& message) {
     CHECK_THROWS_WITH(fg::load_sae_lens(path), "filigree: " + file + ": " + message);
   };
@@ -251,7 +251,7 @@ TEST_CASE("weights that the configuration does not describe are refused") {
 
 TEST_CASE("nothing is written of weights that do not fit") {
   const test::Folder folder;
-  const auto saves = [&](const Weights& weights, const fg::sae_lens_config& config, const std::string& message) {
+  const auto saves = [&](const Weights& weights, const fg::SaeLensConfig& config, const std::string& message) {
     CHECK_THROWS_WITH(fg::save_sae_lens(folder / "x", weights, config), "filigree: " + message);
     CHECK(folder.names().empty());
   };
@@ -282,7 +282,7 @@ TEST_CASE("damaged configurations are an error, or what they say") {
     std::string damaged = text;
     damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << bit % 8));
     try {
-      const fg::sae_lens_config config = config_of(damaged);
+      const fg::SaeLensConfig config = config_of(damaged);
       CHECK(fg::detail::document_of(config, "").text() == config.json.text());
     } catch (const fg::Error&) {
     }
@@ -308,11 +308,11 @@ TEST_CASE("codes of models with the weights of a directory") {
     CHECK((sae.encode(x) - codes).norm() < 1e-5F * codes.norm());
     CHECK((sae(x) - affine(codes, w.W_dec, w.b_dec)).norm() < 1e-4F * codes.norm());
   };
-  const auto centred = [&](const Weights& w) -> Matrix<float> { return x.rowwise() - w.b_dec.transpose(); };
+  const auto centered = [&](const Weights& w) -> Matrix<float> { return x.rowwise() - w.b_dec.transpose(); };
 
   auto w = load("standard").weights;
   check(fg::autoencoder(fg::pre_bias() | fg::linear(6, 20) | fg::relu(), fg::linear(20, 6)), w,
-        affine(centred(w), w.W_enc, w.b_enc).cwiseMax(0.0F));
+        affine(centered(w), w.W_enc, w.b_enc).cwiseMax(0.0F));
 
   w = load("jumprelu").weights;
   const Matrix<float> z = affine(x, w.W_enc, w.b_enc);
@@ -320,9 +320,9 @@ TEST_CASE("codes of models with the weights of a directory") {
         (z.array() > w.threshold.transpose().replicate(30, 1).array()).select(z, 0.0F));
 
   w = load("gated").weights;
-  const Matrix<float> pi = centred(w) * w.W_enc;
+  const Matrix<float> pi = centered(w) * w.W_enc;
   const Matrix<float> magnitudes =
-      affine(centred(w), w.W_enc * w.r_mag.array().exp().matrix().asDiagonal(), w.b_mag).cwiseMax(0.0F);
+      affine(centered(w), w.W_enc * w.r_mag.array().exp().matrix().asDiagonal(), w.b_mag).cwiseMax(0.0F);
   check(fg::autoencoder(fg::pre_bias() | fg::gated(6, 20), fg::linear(20, 6)), w,
         ((pi.rowwise() + w.b_enc.transpose()).array() > 0).select(magnitudes, 0.0F));
 
@@ -337,7 +337,7 @@ TEST_CASE("codes of models with the weights of a directory") {
   auto top_k = fg::autoencoder(fg::pre_bias() | fg::linear(6, 20) | fg::top_k(4) | fg::relu(), fg::linear(20, 6));
   auto file = load("topk");
   w = file.weights;
-  check(top_k, w, best(affine(centred(w), w.W_enc, w.b_enc)));
+  check(top_k, w, best(affine(centered(w), w.W_enc, w.b_enc)));
 
   // Latents times the lengths of their rows, and rows of length 1.
   CHECK_THROWS_WITH(fg::fold_decoder_norms(file), contains("must have \"rescale_acts_by_decoder_norm\": true"));
@@ -345,5 +345,5 @@ TEST_CASE("codes of models with the weights of a directory") {
   fg::fold_decoder_norms(file);
   CHECK(fg::encoder_of(file.config) == "pre_bias() | linear(6, 20) | top_k(4) | relu()");
   const Eigen::VectorXf norms = w.W_dec.rowwise().norm();
-  check(top_k, file.weights, best(affine(centred(w), w.W_enc, w.b_enc) * norms.asDiagonal()));
+  check(top_k, file.weights, best(affine(centered(w), w.W_enc, w.b_enc) * norms.asDiagonal()));
 }

@@ -10,7 +10,7 @@ namespace fg = filigree;
 using test::Index;
 using test::Matrix;
 using test::Random;
-using Weights = fg::sae_weights<float>;
+using Weights = fg::SaeWeights<float>;
 
 namespace {
 
@@ -25,8 +25,8 @@ Weights weights_for(bool skip) {
   return w;
 }
 
-fg::sparsify_config config_of(const std::string& text) {
-  return fg::sparsify_config::read(fg::parse_json(fg::Bytes::copy(text), "cfg.json"));
+fg::SparsifyConfig config_of(const std::string& text) {
+  return fg::SparsifyConfig::read(fg::parse_json(fg::Bytes::copy(text), "cfg.json"));
 }
 void refuses(const std::string& text, const std::string& message) {
   CHECK_THROWS_WITH(config_of(text), "filigree: cfg.json: " + message);
@@ -69,7 +69,7 @@ TEST_CASE("autoencoders and transcoders go into the layout of sparsify and back"
 TEST_CASE("the number of latents may be a multiple of the width, and other keys stay") {
   const test::Folder folder;
   const std::string text = R"({"signed": false, "expansion_factor": 4, "k": 3, "d_in": 6, "more": {"lr": 1e-05}})";
-  fg::sparsify_config config = config_of(text);
+  fg::SparsifyConfig config = config_of(text);
   CHECK(config.latents() == 24);
   CHECK(fg::encoder_of(config) == "pre_bias() | linear(6, 24) | top_k(3) | relu()");
   fg::save_sparsify(folder / "x", weights_for(false), config);
@@ -118,7 +118,7 @@ TEST_CASE("configurations out of range, and weights that they do not describe, a
   fg::save_sparsify(path, weights_for(true), {.k = 2, .skip_connection = true});
   loads(R"({"d_in": 6, "k": 2, "num_latents": 24})", "\"W_skip\": is not a tensor of what " + cfg + " describes");
 
-  const auto saves = [&](const Weights& weights, const fg::sparsify_config& config, const std::string& message) {
+  const auto saves = [&](const Weights& weights, const fg::SparsifyConfig& config, const std::string& message) {
     CHECK_THROWS_WITH(fg::save_sparsify(folder / "y", weights, config), "filigree: " + message);
     CHECK(folder.names() == std::vector<std::string>{"x"});
   };
@@ -140,7 +140,7 @@ TEST_CASE("damaged configurations of sparsify are an error, or what they say") {
     std::string damaged = text;
     damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << bit % 8));
     try {
-      const fg::sparsify_config config = config_of(damaged);
+      const fg::SparsifyConfig config = config_of(damaged);
       CHECK(fg::detail::document_of(config, "").text() == config.json.text());
     } catch (const fg::Error&) {
     }

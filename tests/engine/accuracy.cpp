@@ -14,21 +14,21 @@ using test::Random;
 
 namespace {
 
-enum class Normaliser { softmax, sink, sparsemax, entmax15, normalize_sum, none };
+enum class Normalizer { softmax, sink, sparsemax, entmax15, normalize_sum, none };
 
 constexpr double sink = 0.25;
 
-/// The normalised weights of one row, as anyone would write them.
+/// The normalized weights of one row, as anyone would write them.
 template <class T>
-std::vector<T> plain(std::vector<T> s, Normaliser which) {
+std::vector<T> plain(std::vector<T> s, Normalizer which) {
   if (s.empty()) return s;
   const T top = *std::max_element(s.begin(), s.end());
-  if (which == Normaliser::softmax || which == Normaliser::sink) {
-    const T high = which == Normaliser::sink ? std::max(top, T(sink)) : top;
-    T sum = which == Normaliser::sink ? std::exp(T(sink) - high) : T(0);
+  if (which == Normalizer::softmax || which == Normalizer::sink) {
+    const T high = which == Normalizer::sink ? std::max(top, T(sink)) : top;
+    T sum = which == Normalizer::sink ? std::exp(T(sink) - high) : T(0);
     for (T& x : s) sum += x = std::exp(x - high);
     for (T& x : s) x /= sum;
-  } else if (which == Normaliser::sparsemax) {
+  } else if (which == Normalizer::sparsemax) {
     std::vector<T> z = s;
     std::sort(z.begin(), z.end(), std::greater<>());
     T sum = 0, tau = 0;
@@ -37,7 +37,7 @@ std::vector<T> plain(std::vector<T> s, Normaliser which) {
       if (1 + static_cast<T>(k + 1) * z[k] > sum) tau = (sum - 1) / static_cast<T>(k + 1);
     }
     for (T& x : s) x = std::max(x - tau, T(0));
-  } else if (which == Normaliser::entmax15) {
+  } else if (which == Normalizer::entmax15) {
     for (T& x : s) x = (x - top) / 2;
     std::vector<T> z = s;
     std::sort(z.begin(), z.end(), std::greater<>());
@@ -52,7 +52,7 @@ std::vector<T> plain(std::vector<T> s, Normaliser which) {
       if (t <= z[k]) tau = t;
     }
     for (T& x : s) x = std::max(x - tau, T(0)) * std::max(x - tau, T(0));
-  } else if (which == Normaliser::normalize_sum) {
+  } else if (which == Normalizer::normalize_sum) {
     T sum = 0;
     for (const T x : s) sum += x;
     for (T& x : s) x /= sum;
@@ -63,7 +63,7 @@ std::vector<T> plain(std::vector<T> s, Normaliser which) {
 /// Row i of A * V over the kept columns, everything in T.
 template <class T, class Q, class K, class V>
 std::vector<T> plain_row(const Q& q, const K& k, const V& v, T scale, const std::vector<Index>& kept,
-                         Normaliser which) {
+                         Normalizer which) {
   std::vector<T> s;
   for (const Index c : kept) {
     T sum = 0;
@@ -78,7 +78,7 @@ std::vector<T> plain_row(const Q& q, const K& k, const V& v, T scale, const std:
 }
 
 template <class S, class Stage>
-void check(Normaliser which, const Stage& normaliser, std::uint64_t stream) {
+void check(Normalizer which, const Stage& normalizer, std::uint64_t stream) {
   Random random(stream);
   long double worst = 0, ours_total = 0, plain_total = 0;
   for (int number = 0; number < 40; ++number) {
@@ -86,14 +86,14 @@ void check(Normaliser which, const Stage& normaliser, std::uint64_t stream) {
     const auto kind = random.pick({test::Kind::normal, test::Kind::normal, test::Kind::low_rank, test::Kind::integers});
     Matrix<S> q = test::numbers<S>(random, n, d, kind), k = test::numbers<S>(random, m, d, kind);
     const Matrix<S> v = test::normal<S>(random, m, dv);
-    if (which == Normaliser::normalize_sum) {  // sums of one sign: a bound relative to the result makes sense
+    if (which == Normalizer::normalize_sum) {  // sums of one sign: a bound relative to the result makes sense
       q = q.cwiseAbs();
       k = k.cwiseAbs();
     }
     const double scale = 1 / std::sqrt(static_cast<double>(d));
     const auto raw = fg::scores(q, k) | fg::top_k(count);
     const Eigen::SparseMatrix<S, Eigen::RowMajor> kept = raw;
-    const Matrix<S> out = (raw | normaliser) * v;
+    const Matrix<S> out = (raw | normalizer) * v;
     long double ours = 0, theirs = 0, largest = 0;
     for (Index i = 0; i < n; ++i) {
       std::vector<Index> columns;
@@ -124,14 +124,14 @@ void check(Normaliser which, const Stage& normaliser, std::uint64_t stream) {
 }  // namespace
 
 TEMPLATE_TEST_CASE("accuracy of softmax", "", float, double) {
-  check<TestType>(Normaliser::softmax, fg::softmax(), 521);
-  check<TestType>(Normaliser::sink, fg::softmax({.sink = sink}), 522);
+  check<TestType>(Normalizer::softmax, fg::softmax(), 521);
+  check<TestType>(Normalizer::sink, fg::softmax({.sink = sink}), 522);
 }
 TEMPLATE_TEST_CASE("accuracy of sparsemax and entmax15", "", float, double) {
-  check<TestType>(Normaliser::sparsemax, fg::sparsemax(), 523);
-  check<TestType>(Normaliser::entmax15, fg::entmax15(), 524);
+  check<TestType>(Normalizer::sparsemax, fg::sparsemax(), 523);
+  check<TestType>(Normalizer::entmax15, fg::entmax15(), 524);
 }
 TEMPLATE_TEST_CASE("accuracy of sums and raw scores", "", float, double) {
-  check<TestType>(Normaliser::normalize_sum, fg::normalize_sum(), 525);
-  check<TestType>(Normaliser::none, fg::top_k(1000), 526);
+  check<TestType>(Normalizer::normalize_sum, fg::normalize_sum(), 525);
+  check<TestType>(Normalizer::none, fg::top_k(1000), 526);
 }

@@ -29,7 +29,7 @@ constexpr bool with_both_selectors() {
          fused<decltype(std::declval<B>() | fg::top_k(2) | std::declval<A>() | fg::dropout(0.1, 1))>;
 }
 template <class Before>
-constexpr bool with_every_normaliser() {
+constexpr bool with_every_normalizer() {
   using B = Before;
   return fused<decltype(std::declval<B>() | fg::top_k(2))> && fused<decltype(std::declval<B>() | fg::threshold(2))> &&
          with_both_selectors<B, decltype(fg::softmax())>() &&
@@ -54,26 +54,26 @@ static_assert(fused<decltype(fg::top_k(2) | fg::softmax() | fg::dropout(0.1, 1))
 static_assert(fused<decltype(fg::threshold(2) | fg::normalize_sum() | fg::dropout(0.1, 1))>);
 
 // Every pattern.
-static_assert(with_every_normaliser<decltype(fg::causal())>());
-static_assert(with_every_normaliser<decltype(fg::window(2, 3))>());
+static_assert(with_every_normalizer<decltype(fg::causal())>());
+static_assert(with_every_normalizer<decltype(fg::window(2, 3))>());
 static_assert(fused<decltype(fg::first(3) | fg::top_k(2) | fg::softmax())>);
 static_assert(fused<decltype(fg::global({0}) | fg::top_k(2) | fg::softmax())>);
 static_assert(fused<decltype(fg::same_block(3) | fg::top_k(2) | fg::softmax())>);
 static_assert(fused<decltype(std::declval<Documents>() | fg::top_k(2) | fg::softmax())>);
 static_assert(fused<decltype(std::declval<Parity>() | fg::top_k(2) | fg::softmax())>);
 static_assert(fused<decltype(std::declval<Given>() | fg::threshold(2) | fg::softmax())>);
-static_assert(with_every_normaliser<decltype(fg::causal() && (fg::window(2) || !fg::global({0})))>());
+static_assert(with_every_normalizer<decltype(fg::causal() && (fg::window(2) || !fg::global({0})))>());
 
 // Every map.
-static_assert(with_every_normaliser<decltype(fg::softcap(2))>());
+static_assert(with_every_normalizer<decltype(fg::softcap(2))>());
 static_assert(fused<decltype(fg::alibi(2) | fg::top_k(2) | fg::softmax())>);
 static_assert(fused<decltype(std::declval<Bias>() | fg::top_k(2) | fg::softmax())>);
 static_assert(fused<decltype(std::declval<Relative>() | fg::top_k(2) | fg::softmax())>);
 static_assert(fused<decltype(std::declval<Square>() | fg::threshold(2) | fg::softmax())>);
 
 // Patterns and maps together, in any order.
-static_assert(with_every_normaliser<decltype(fg::causal() | fg::softcap(2) | fg::alibi(1))>());
-static_assert(with_every_normaliser<decltype(fg::alibi(1) | fg::causal() | fg::softcap(2) | fg::window(3))>());
+static_assert(with_every_normalizer<decltype(fg::causal() | fg::softcap(2) | fg::alibi(1))>());
+static_assert(with_every_normalizer<decltype(fg::alibi(1) | fg::causal() | fg::softcap(2) | fg::window(3))>());
 
 // Packed keys and expressions as operands.
 static_assert(fg::is_fused<decltype(fg::scores(std::declval<M&>(), fg::pack(std::declval<M&>())) | fg::top_k(2))>);
@@ -98,7 +98,7 @@ static_assert(fused<decltype(fg::neighborhood(8) | fg::softmax())>);
 static_assert(fused<decltype(fg::dilated_window(8, 2) | fg::softmax())>);
 static_assert(fused<decltype(fg::random(8, 2) | fg::softmax())>);
 
-// Another normaliser, something after softmax, a selector of another kind first, a dense source: the general evaluator.
+// Another normalizer, something after softmax, a selector of another kind first, a dense source: the general evaluator.
 static_assert(!fused<decltype(fg::sparsemax())>);
 static_assert(!fused<decltype(fg::softmax() | fg::dropout(0.1, 1))>);
 static_assert(!fused<decltype(fg::top_p(0.5) | fg::top_k(2))>);

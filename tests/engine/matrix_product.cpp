@@ -20,8 +20,8 @@ struct Serial {
 };
 
 template <class S>
-Matrix<S> product(const fg::detail::View<S>& a, const fg::detail::View<S>& b, const fg::detail::Session& session,
-                  const S* start = nullptr) {
+Matrix<S> product(const fg::detail::MatrixView<S>& a, const fg::detail::MatrixView<S>& b,
+                  const fg::detail::Session& session, const S* start = nullptr) {
   Matrix<S> out = Matrix<S>::Constant(a.rows, b.cols, S(-9));
   fg::detail::multiply<S>(a, b, {.data = out.data(), .stride = b.cols, .start = start}, session);
   return out;

@@ -17,9 +17,9 @@ void use(const filigree::JsonObject& json) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   fuzz::run(data, size, [](const filigree::Bytes& bytes) {
-    use<filigree::sae_lens_config>(filigree::parse_json(bytes, "fuzz.json"));
+    use<filigree::SaeLensConfig>(filigree::parse_json(bytes, "fuzz.json"));
   });
   return fuzz::run(data, size, [](const filigree::Bytes& bytes) {
-    use<filigree::sparsify_config>(filigree::parse_json(bytes, "fuzz.json"));
+    use<filigree::SparsifyConfig>(filigree::parse_json(bytes, "fuzz.json"));
   });
 }

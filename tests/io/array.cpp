@@ -87,7 +87,7 @@ TEST_CASE("shapes that do not fit are refused by name") {
   a.shape = {2, 4};
   CHECK_THROWS_WITH(a.check(), "filigree: W: float64 of shape (2, 4) needs 64 bytes, has 48");
   a.shape = {5};
-  a.bytes = a.bytes.part(4, 40);
+  a.bytes = a.bytes.slice(4, 40);
   using Vector = Eigen::VectorXd;
   CHECK_THROWS_WITH(a.map<Vector>(), "filigree: W: its bytes must be aligned to 8 to be mapped: take as<M>()");
   CHECK(a.as<Vector>().size() == 5);
@@ -129,11 +129,11 @@ TEST_CASE("whole numbers must fit") {
 }
 
 TEST_CASE("16 bits are rounded to once, not by way of float") {
-  // Middles between neighbours: to the even one; a step aside: to the near one. Numbers from the smallest to the
+  // Middles between neighbors: to the even one; a step aside: to the near one. Numbers from the smallest to the
   // largest.
   for (const double scale : {1.0, -1.0, 0x1p-24, 0x1p-14, 0x1p10, 0x1p15}) {
     for (int k = 0; k < 64; ++k) {
-      const double step = scale * 0x1p-10, low = scale + k * step;  // neighbours in half when scale is no denormal
+      const double step = scale * 0x1p-10, low = scale + k * step;  // neighbors in half when scale is no denormal
       if (std::abs(scale) < 0x1p-13) continue;
       const double middle = low + step / 2;
       const auto rounded = [](double x) {

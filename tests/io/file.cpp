@@ -26,7 +26,7 @@ TEST_CASE("a file is read, mapped and written in pieces") {
   CHECK(content(path) == "one two");
   const fg::Bytes mapped = fg::map_file(path);
   CHECK(mapped.text() == "one two");
-  CHECK(mapped.part(4, 3).text() == "two");
+  CHECK(mapped.slice(4, 3).text() == "two");
   CHECK(folder.names() == std::vector<std::string>{"file"});
 
 #if !defined(_WIN32)
@@ -52,7 +52,7 @@ TEST_CASE("bytes live as long as the last part of them") {
   test::write(folder / "file", "0123456789");
   fg::Bytes part;
   for (const bool mapped : {false, true}) {
-    part = (mapped ? fg::map_file(folder / "file") : fg::read_file(folder / "file")).part(3, 4);
+    part = (mapped ? fg::map_file(folder / "file") : fg::read_file(folder / "file")).slice(3, 4);
     CHECK(part.text() == "3456");
   }
 }

@@ -107,7 +107,7 @@ TEST_CASE("headers that say something else are refused, with what and where") {
   refuses("{'descr': '<f4', 'shape': (2, 3)}\n",
           "43: the header must have 'descr', 'fortran_order' and 'shape', lacks 'fortran_order'");
   refuses("{'descr': '<f4', 'descr': '<f4'}", "27: key 'descr' comes twice");
-  refuses("{'colour': 3}", "11: a key must be 'descr', 'fortran_order' or 'shape', got \"colour\"");
+  refuses("{'color': 3}", "11: a key must be 'descr', 'fortran_order' or 'shape', got \"color\"");
   refuses("{'descr': [('a', '<f4')]}", "21: 'descr' must be one type, got a list: records are not read");
   refuses("{'descr': '>f4'}", "20: 'descr' must be little-endian, got \">f4\": save a.astype(\"<f4\")");
   refuses("{'descr': '|O'}",

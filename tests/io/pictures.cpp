@@ -68,7 +68,7 @@ TEST_CASE("damage is noticed") {
   test::notices_damage(header + six, header.size(), read);
 }
 
-TEST_CASE("numbers become grey by a straight line, cut off at both ends") {
+TEST_CASE("numbers become gray by a straight line, cut off at both ends") {
   const test::Folder folder;
   const std::string path = folder / "x.pgm";
   const Matrix x{{-5, 0, 0.1, 0.5, 1, 7}};

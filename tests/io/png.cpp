@@ -17,7 +17,7 @@ TEST_CASE("a matrix is a picture, a row of it a row of pixels") {
   const std::string path = folder / "x.png";
   const Eigen::MatrixXf x = Eigen::MatrixXf{{0, 0.5F, 1}, {2, -1, 0.2F}};
   for (const bool inverted : {false, true}) {
-    fg::save_png(path, x, inverted ? fg::grey{.black = 1, .white = 0} : fg::grey{});
+    fg::save_png(path, x, inverted ? fg::gray{.black = 1, .white = 0} : fg::gray{});
     int width = 0, height = 0, channels = 0;
     const std::unique_ptr<unsigned char, void (*)(void*)> pixels(stbi_load(path.c_str(), &width, &height, &channels, 0),
                                                                  stbi_image_free);

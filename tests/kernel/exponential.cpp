@@ -17,7 +17,7 @@ namespace {
 constexpr double none = -std::numeric_limits<double>::infinity();
 
 template <class S>
-filigree::kernel::SoftmaxSums<S> softmax(std::vector<S>& w, double sink = none) {
+filigree::kernel::LogSumExp<S> softmax(std::vector<S>& w, double sink = none) {
   const Index count = static_cast<Index>(w.size());
   w.resize(w.size() + 32, S(99));
   const auto sums = filigree::kernel::kernels<S>().softmax(w.data(), count, static_cast<S>(sink));

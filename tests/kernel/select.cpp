@@ -104,7 +104,7 @@ TEMPLATE_TEST_CASE("thin keeps what a stable sort keeps", "", float, double) {
     const List<S> list = any_list<S>(random, count), expected = best(list, k);
     List<S> got = padded(list);
     S bound = -std::numeric_limits<S>::infinity();
-    const Index kept = kernels.thin(got.values.data(), got.columns.data(), count, k, 0, &bound);
+    const Index kept = kernels.keep_top_k_of(got.values.data(), got.columns.data(), count, k, 0, &bound);
     got.values.resize(static_cast<std::size_t>(kept));
     got.columns.resize(static_cast<std::size_t>(kept));
     INFO("case " << number << ", count " << count << ", k " << k);
@@ -122,7 +122,7 @@ TEMPLATE_TEST_CASE("thin with slack keeps the k best and about slack more, and i
     const List<S> list = any_list<S>(random, count), expected = best(list, k);
     List<S> got = padded(list);
     S bound = -std::numeric_limits<S>::infinity();
-    const Index kept = kernels.thin(got.values.data(), got.columns.data(), count, k, slack, &bound);
+    const Index kept = kernels.keep_top_k_of(got.values.data(), got.columns.data(), count, k, slack, &bound);
     got.values.resize(static_cast<std::size_t>(kept));
     got.columns.resize(static_cast<std::size_t>(kept));
     INFO("case " << number << ", count " << count << ", k " << k << ", slack " << slack);
@@ -156,12 +156,12 @@ TEMPLATE_TEST_CASE("candidates that stream in and are thinned on the way end as 
       for (Index r = 0; r < rows; ++r)
         std::copy_n(all[static_cast<std::size_t>(r)].values.begin() + p * width, width, tile.begin() + r * width);
       kernels.append_scores(tile.data(), width, rows, static_cast<Column>(p * width), candidates);
-      kernels.thin_rows(candidates, rows, k, slack, limit);
+      kernels.keep_top_k(candidates, rows, k, slack, limit);
     }
     const Index room = k + 64;
     std::vector<S> best_values(static_cast<std::size_t>(rows * room), S(-7));
     std::vector<Column> best_columns(best_values.size(), -7), kept(static_cast<std::size_t>(rows), -7);
-    kernels.take_best(candidates, rows, k, {best_values.data(), best_columns.data(), room, kept.data(), nullptr});
+    kernels.move_top_k(candidates, rows, k, {best_values.data(), best_columns.data(), room, kept.data(), nullptr});
     INFO("case " << number << ", panels " << panels << ", rows " << rows << ", k " << k << ", slack " << slack
                  << ", limit " << limit);
     for (Index r = 0; r < rows; ++r) {
@@ -192,8 +192,8 @@ TEMPLATE_TEST_CASE("a guessed bound drops what does not exceed it, and is right 
     Column left = static_cast<Column>(count);
     S bound = bounded ? S(-3) : -std::numeric_limits<S>::infinity();
     const S before = bound;
-    kernels.guess_rows({got.values.data(), got.columns.data(), count + 64, &left, &bound}, 1, limit,
-                       static_cast<float>(expected));
+    kernels.estimate_bounds({got.values.data(), got.columns.data(), count + 64, &left, &bound}, 1, limit,
+                            static_cast<float>(expected));
     got.values.resize(static_cast<std::size_t>(left));
     got.columns.resize(static_cast<std::size_t>(left));
     INFO("case " << number << ", count " << count << ", limit " << limit << ", expected " << expected);

@@ -13,7 +13,7 @@ TEST_CASE("nucleus sampling of keys") {
 TEST_CASE("structured pruning of scores") {
   law_of_both(53, 60, [](auto w) { return w.prune_n_m() | w.drop_lowest() | w.softmax(); });
 }
-TEST_CASE("a selector after the normaliser") {
+TEST_CASE("a selector after the normalizer") {
   law_of_both(54, 60, [](auto w) { return w.window() | w.softmax() | w.top_k() | w.normalize_sum(); });
 }
 TEST_CASE("softmax over softmax") {

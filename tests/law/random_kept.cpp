@@ -4,7 +4,7 @@
 
 using test::law_of_both;
 
-TEST_CASE("pattern, normaliser") {
+TEST_CASE("pattern, normalizer") {
   law_of_both(91, 300, [](auto w) { return w.pattern() | w.sparsemax(); });
   law_of_both(92, 200, [](auto w) { return w.pattern() | w.any_map() | w.entmax15(); });
   law_of_both(93, 200, [](auto w) { return w.any_map() | w.pattern() | w.normalize_sum(); });

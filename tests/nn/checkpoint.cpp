@@ -46,7 +46,7 @@ Matrix<float> samples() {
 
 /// 3 epochs of 7 steps.
 template <class Net>
-fg::fit_report train(Net& net, fg::fit_options options) {
+fg::FitReport train(Net& net, fg::fit_options options) {
   options.epochs = 3;
   options.batch = 16;
   options.seed = 5;
@@ -150,13 +150,13 @@ TEST_CASE("a checkpoint of another training with as many numbers is refused, wit
   const Folder folder;
   const std::string path = folder.file("one.npz");
   const Matrix<float> x = samples();
-  const auto fit = [&](auto net, const auto& objective, const auto& optimiser, const Matrix<float>& y, bool resume) {
-    return fg::fit(net, x, y, objective, optimiser, {.epochs = 1, .batch = 16, .checkpoint = path, .resume = resume});
+  const auto fit = [&](auto net, const auto& objective, const auto& optimizer, const Matrix<float>& y, bool resume) {
+    return fg::fit(net, x, y, objective, optimizer, {.epochs = 1, .batch = 16, .checkpoint = path, .resume = resume});
   };
   const auto stages = [](const auto& map) { return fg::network(fg::linear(8, 6) | map | fg::linear(6, 8), 3); };
   fit(stages(fg::sigmoid()), fg::squared_error(), fg::adam{}, x, false);
-  const auto refuses = [&](const auto& net, const auto& objective, const auto& optimiser, const std::string& message) {
-    CHECK_THROWS_WITH(fit(net, objective, optimiser, x, true), contains(path + ": was made with " + message));
+  const auto refuses = [&](const auto& net, const auto& objective, const auto& optimizer, const std::string& message) {
+    CHECK_THROWS_WITH(fit(net, objective, optimizer, x, true), contains(path + ": was made with " + message));
   };
   const auto sigmoid = stages(fg::sigmoid());
   refuses(stages(fg::relu()), fg::squared_error(), fg::adam{},
@@ -167,7 +167,7 @@ TEST_CASE("a checkpoint of another training with as many numbers is refused, wit
           "the objective 1 SquaredError, and cannot go on with 0.5 Squared");
   refuses(sigmoid, fg::squared_error() + fg::weight_decay(), fg::adam{},
           "the objective 1 SquaredError, and cannot go on");
-  refuses(sigmoid, fg::squared_error(), fg::adamw{}, "the optimiser adam, and cannot go on with adamw");
+  refuses(sigmoid, fg::squared_error(), fg::adamw{}, "the optimizer adam, and cannot go on with adamw");
 
   fit(stages(fg::top_k(2)), fg::squared_error(), fg::adam{}, x, false);
   refuses(stages(fg::top_k(3)), fg::squared_error(), fg::adam{}, "stages 8 | Linear<float> | 6 | TopK(2) | 6");
@@ -215,12 +215,12 @@ TEST_CASE("a checkpoint of something else, or a broken one, changes nothing") {
   damaged("is at an impossible place", [](auto& c) { c.entries = huge; });
   damaged("is at an impossible place", [](auto& c) { c.first = -1; });
   damaged("is at an impossible place", [](auto& c) { c.epoch = 0; });
-  damaged("is at an impossible place", [](auto& c) { c.idle[3] = -1; });
+  damaged("is at an impossible place", [](auto& c) { c.samples_since_active[3] = -1; });
   damaged("is at an impossible place", [](auto& c) { c.losses.pop_back(); });
   damaged("holds numbers that are not finite",
           [](auto& c) { c.parameters[5] = std::numeric_limits<float>::quiet_NaN(); });
   damaged("holds numbers that are not finite", [](auto& c) { c.moments[0] = std::numeric_limits<float>::infinity(); });
-  damaged("cannot go on with", [](auto& c) { c.idle.clear(); });
+  damaged("cannot go on with", [](auto& c) { c.samples_since_active.clear(); });
   const std::string content = bytes_of(path);
   for (const std::size_t size : {std::size_t{0}, std::size_t{100}, content.size() / 2, content.size() - 1}) {
     std::ofstream(path, std::ios::binary).write(content.data(), static_cast<std::streamsize>(size));

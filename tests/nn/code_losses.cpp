@@ -140,7 +140,7 @@ TEST_CASE("residuals for dead latents allocate nothing the second time") {
   Eigen::VectorXd gradient;
   const auto objective = fg::squared_error() + fg::aux_k(4, {.after = 1, .normalized = true});
   for (int warm = 0; warm < 2; ++warm) {
-    std::fill(pass.idle().begin(), pass.idle().end(), 5);
+    std::fill(pass.samples_since_active().begin(), pass.samples_since_active().end(), 5);
     pass.gradient(sae, x, x, objective, gradient);
   }
   CHECK(test::allocated_by([&] { pass.gradient(sae, x, x, objective, gradient); }) == 0);

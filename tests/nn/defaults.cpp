@@ -22,7 +22,7 @@ const Matrix& digits() {
 }
 
 template <class Sae, class Objective>
-fg::fit_report train(Sae& sae, const Objective& objective, fg::Index epochs = 30) {
+fg::FitReport train(Sae& sae, const Objective& objective, fg::Index epochs = 30) {
   return fg::fit(sae, digits(), objective, fg::adam{}, {.epochs = epochs, .batch = 64, .progress = false});
 }
 

@@ -26,11 +26,11 @@ struct Problem {
 
 }  // namespace
 
-TEST_CASE("every optimiser finds a linear map") {
+TEST_CASE("every optimizer finds a linear map") {
   const Problem p(651);
-  const auto reaches = [&](const auto& optimiser, const fg::fit_options& options) {
+  const auto reaches = [&](const auto& optimizer, const fg::fit_options& options) {
     auto net = fg::network(fg::linear<double>(5, 3));
-    const auto report = fg::fit(net, p.x, p.y, fg::squared_error(), optimiser, options);
+    const auto report = fg::fit(net, p.x, p.y, fg::squared_error(), optimizer, options);
     CHECK(report.losses.back() < 1e-8);
     CHECK((net.weights<0>() - p.weights).cwiseAbs().maxCoeff() < 1e-3);
     CHECK(net.biases<0>()[1] == Approx(-2).epsilon(1e-3));
@@ -50,19 +50,19 @@ TEST_CASE("weights that explain nothing become exact zeros") {
   fg::fit(net, x, y, 0.5 * fg::squared_error(), fg::proximal_gradient{.rate = 0.5, .l1 = 0.1}, {.epochs = 300});
   for (Index j = 0; j < 20; ++j) {
     // At the minimum the gradient is -l1 sign(w) where w is not 0, and within l1 where it is.
-    const double slope =
+    const double derivative =
         (x * net.weights<0>() + Matrix::Constant(500, 1, net.biases<0>()[0]) - y).col(0).dot(x.col(j)) / 500;
     const double w = net.weights<0>()(j, 0);
     if (j == 3 || j == 11)
-      CHECK(slope == Approx(w > 0 ? -0.1 : 0.1).epsilon(1e-6));
+      CHECK(derivative == Approx(w > 0 ? -0.1 : 0.1).epsilon(1e-6));
     else {
       CHECK(w == 0);
-      CHECK(std::abs(slope) <= 0.1);
+      CHECK(std::abs(derivative) <= 0.1);
     }
   }
 }
 
-TEST_CASE("the same seed takes the same way, whoever computes") {
+TEST_CASE("the same seed takes the same context, whoever computes") {
   Random random(653);
   const test::Matrix<float> x = test::normal<float>(random, 333, 12);
   const auto train = [&](std::uint64_t seed, fg::ExecutorRef executor) {
@@ -199,14 +199,14 @@ TEST_CASE("steps that overflow are noticed") {
                     "filigree: fit: the schedule must be finite and at least 0; schedule(0) is -1");
 }
 
-TEST_CASE("options of optimisers are checked before anything is changed") {
+TEST_CASE("options of optimizers are checked before anything is changed") {
   const Problem p(672);
   auto net = fg::network(fg::linear<float>(5, 3));
   const Eigen::VectorXf before = net.parameters();
   const test::Matrix<float> x = p.x.cast<float>(), y = p.y.cast<float>();
   constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-  const auto refuses = [&](const auto& optimiser, const std::string& message) {
-    CHECK_THROWS_WITH(fg::fit(net, x, y, fg::squared_error(), optimiser, {.epochs = 1}), "filigree: " + message);
+  const auto refuses = [&](const auto& optimizer, const std::string& message) {
+    CHECK_THROWS_WITH(fg::fit(net, x, y, fg::squared_error(), optimizer, {.epochs = 1}), "filigree: " + message);
     CHECK(net.parameters() == before);
   };
   refuses(fg::adam{.rate = nan}, "adam{.rate}: rate must be finite as a float, got nan");

@@ -45,8 +45,8 @@ TEST_CASE("a layer that norms gives each sample mean 0 and variance 1") {
   for (Index i = 0; i < 20; ++i) {
     CHECK(std::abs(y.row(i).mean()) < 1e-6);
     CHECK(y.row(i).squaredNorm() / 30 == Approx(1).epsilon(1e-5));
-    const Eigen::RowVectorXd centred = x.row(i).cast<double>().array() - x.row(i).cast<double>().mean();
-    CHECK((y.row(i).cast<double>() - centred / std::sqrt(centred.squaredNorm() / 30 + 1e-5)).norm() < 1e-5);
+    const Eigen::RowVectorXd centered = x.row(i).cast<double>().array() - x.row(i).cast<double>().mean();
+    CHECK((y.row(i).cast<double>() - centered / std::sqrt(centered.squaredNorm() / 30 + 1e-5)).norm() < 1e-5);
   }
   const Matrix<float> constant = Matrix<float>::Constant(1, 30, 7);
   CHECK((net(constant).array() == 0).all());

@@ -85,5 +85,5 @@ TEST_CASE("L-BFGS stops when it is told to, and refuses what it cannot use") {
   auto constrained = fg::network(fg::linear<double>(3, 2).unit_norm_rows());
   CHECK_THROWS_WITH(
       fg::fit(constrained, x, y, fg::squared_error(), fg::lbfgs{}),
-      "filigree: fit: lbfgs: stage 0 has constraints, which the other optimisers keep and this one does not");
+      "filigree: fit: lbfgs: stage 0 has constraints, which the other optimizers keep and this one does not");
 }

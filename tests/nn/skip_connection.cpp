@@ -92,10 +92,10 @@ TEST_CASE("gradients with a skip connection") {
   check_gradient(lists, stored, y, fg::squared_error());
 
   // The bias before it does not change what the connection sees.
-  auto centred = fg::autoencoder(fg::pre_bias() | fg::linear<double>(6, 5) | fg::sigmoid(),
-                                 fg::linear<double>(5, 6).skip_connection(6));
-  draw_parameters(random, centred);
-  check_gradient(centred, x, x, fg::squared_error());
+  auto centered = fg::autoencoder(fg::pre_bias() | fg::linear<double>(6, 5) | fg::sigmoid(),
+                                  fg::linear<double>(5, 6).skip_connection(6));
+  draw_parameters(random, centered);
+  check_gradient(centered, x, x, fg::squared_error());
 }
 
 TEST_CASE("a transcoder learns what is linear by its skip connection") {

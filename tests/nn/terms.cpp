@@ -137,9 +137,9 @@ TEST_CASE("losses are their formulas and have these gradients") {
     const Matrix y = test::normal<double>(random, n, 6), t = test::normal<double>(random, n, 6);
     const double samples = static_cast<double>(n);
     CHECK(loss(fg::squared_error(), y, t) == Approx((y - t).squaredNorm() / samples).epsilon(1e-13));
-    const Matrix centred = t.rowwise() - t.colwise().mean();
+    const Matrix centered = t.rowwise() - t.colwise().mean();
     CHECK(loss(fg::normalized_squared_error(), y, t) ==
-          Approx((y - t).squaredNorm() / centred.squaredNorm()).epsilon(1e-12));
+          Approx((y - t).squaredNorm() / centered.squaredNorm()).epsilon(1e-12));
     Matrix counts(n, 6);
     for (Index e = 0; e < counts.size(); ++e) counts.data()[e] = static_cast<double>(random.between(0, 3));
     double expected = 0;

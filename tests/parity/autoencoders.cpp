@@ -30,7 +30,7 @@ auto weights_of(const Net& net, const typename Net::Vector& gradient) {
 template <std::size_t L, class Net>
 auto biases_of(const Net& net, const typename Net::Vector& gradient) {
   const auto& layer = net.template stage<L>();
-  return gradient.segment(net.offset(L) + layer.weights(), layer.parameters() - layer.weights());
+  return gradient.segment(net.offset(L) + layer.weight_count(), layer.parameter_count() - layer.weight_count());
 }
 
 template <class S, class Stages>
@@ -78,7 +78,7 @@ TEMPLATE_TEST_CASE("the auxiliary loss of dead latents as torch computes it", ""
   const double loss = expected.vector<double>("loss")[0], normalized = expected.vector<double>("loss_normalized")[0];
   for (const bool divided : {false, true}) {
     fg::Pass pass(sae);
-    for (std::size_t j = 0; j < dead.size(); ++j) pass.idle()[j] = dead[j] * 1000;
+    for (std::size_t j = 0; j < dead.size(); ++j) pass.samples_since_active()[j] = dead[j] * 1000;
     typename decltype(sae)::Vector gradient, both;
     const auto auxiliary = (1.0 / 32) * fg::aux_k(expected.integer("k_aux"), {.after = 1000, .normalized = divided});
     const double value = pass.gradient(sae, x, x, 0.0 * fg::squared_error() + auxiliary, gradient);
@@ -89,7 +89,7 @@ TEMPLATE_TEST_CASE("the auxiliary loss of dead latents as torch computes it", ""
     if (divided) sum *= normalized / loss;
     CHECK(parity::deviation(gradient, sum) <= parity::tolerance<S>);
 
-    for (std::size_t j = 0; j < dead.size(); ++j) pass.idle()[j] = dead[j] * 1000;
+    for (std::size_t j = 0; j < dead.size(); ++j) pass.samples_since_active()[j] = dead[j] * 1000;
     pass.gradient(sae, x, x, fg::squared_error() + auxiliary, both);
     Eigen::VectorXd reconstruction(gradient.size());
     reconstruction << plain.vector<double>("grad_w_enc"), plain.vector<double>("grad_b_enc"),

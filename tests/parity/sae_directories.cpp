@@ -36,7 +36,7 @@ void check(const std::string& name, const Matrix<S>& codes, const Matrix<S>& out
 
 /// The model of a directory, built of the stages that encoder_of says.
 template <class S, class Encoder>
-void check_model(const std::string& name, const fg::sae_weights<S>& weights, const Encoder& encoder) {
+void check_model(const std::string& name, const fg::SaeWeights<S>& weights, const Encoder& encoder) {
   const Matrix<S> x = Fixture(name.substr(0, name.find('/'))).matrix<S>("x");
   auto decoder = fg::linear<S>(weights.W_dec.rows(), weights.W_dec.cols());
   if (weights.W_skip.size() > 0) decoder = decoder.skip_connection(weights.W_skip.rows());
@@ -102,7 +102,7 @@ TEST_CASE("directories are written as Python writes them") {
                                  "jumprelu", "gated", "skip_transcoder"}) {
     CAPTURE(name);
     const auto file = fg::load_sae_lens(path("sae_lens/" + name));
-    writes_the_same("sae_lens/" + name, "sae_weights.safetensors",
+    writes_the_same("sae_lens/" + name, "SaeWeights.safetensors",
                     [&](const std::string& to) { fg::save_sae_lens(to, file.weights, file.config); });
   }
   for (const std::string name : {"topk", "many", "skip_transcoder", "groupmax"}) {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "catch.hpp"
-#include "filigree/core/random.hpp"
+#include "filigree/core/generator.hpp"
 #include "filigree/pattern/pattern.hpp"
 
 namespace test {
@@ -30,7 +30,7 @@ class Any {
   Any(P pattern) : held_(std::make_shared<Model<P>>(std::move(pattern))) {}
 
   bool keeps(Index p, Index j, const Grid& grid) const { return held_->keeps(p, j, grid); }
-  Index alike_until(Index p, const Grid& grid) const { return held_->alike_until(p, grid); }
+  Index same_keys_until(Index p, const Grid& grid) const { return held_->same_keys_until(p, grid); }
   void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const { held_->covers(p0, p1, grid, out); }
   void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const { held_->contains(p0, p1, grid, out); }
 
@@ -38,7 +38,7 @@ class Any {
   struct Base {
     virtual ~Base() = default;
     virtual bool keeps(Index p, Index j, const Grid& grid) const = 0;
-    virtual Index alike_until(Index p, const Grid& grid) const = 0;
+    virtual Index same_keys_until(Index p, const Grid& grid) const = 0;
     virtual void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const = 0;
     virtual void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const = 0;
   };
@@ -46,7 +46,9 @@ class Any {
   struct Model : Base {
     explicit Model(P p) : pattern(std::move(p)) {}
     bool keeps(Index p, Index j, const Grid& grid) const override { return fg::detail::keeps(pattern, p, j, grid); }
-    Index alike_until(Index p, const Grid& grid) const override { return fg::detail::alike_until(pattern, p, grid); }
+    Index same_keys_until(Index p, const Grid& grid) const override {
+      return fg::detail::same_keys_until(pattern, p, grid);
+    }
     void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const override {
       fg::detail::covers(pattern, p0, p1, grid, out);
     }
@@ -77,7 +79,7 @@ inline bool normal(const Ranges& ranges, const Grid& grid) {
 template <class P>
 void sound(const P& pattern, const Grid& grid, bool exact_covers = false, bool exact_contains = false) {
   for (Index p = grid.query_at; p < grid.query_at + grid.n; ++p) {
-    const Index until = fg::detail::alike_until(pattern, p, grid);
+    const Index until = fg::detail::same_keys_until(pattern, p, grid);
     REQUIRE(until > p);
     for (Index like = p + 1; like < std::min(until, grid.query_at + grid.n); ++like)
       for (Index j = grid.key_at; j < grid.key_end(); ++j)
@@ -99,7 +101,7 @@ void sound(const P& pattern, const Grid& grid, bool exact_covers = false, bool e
           all &= kept;
         }
         const bool covered = inside(covers, j), contained = inside(contains, j);
-        const bool exact = fg::detail::covers_exactly<P> && p1 - p0 == 1;
+        const bool exact = fg::detail::ranges_are_exact<P> && p1 - p0 == 1;
         const bool check_covered = any || exact_covers || exact, check_contained = !all || exact_contains || exact;
         if ((check_covered && covered != any) || (check_contained && contained != all))
           UNSCOPED_INFO("n " << grid.n << ", m " << grid.m << ", query_at " << grid.query_at << ", key_at "

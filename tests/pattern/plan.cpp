@@ -17,11 +17,11 @@ namespace {
 /// The same pattern, said to be dear to ask.
 struct Dear {
   using Category = fg::Pattern;
-  static constexpr bool asks_dearly = true;
+  static constexpr bool keeps_is_expensive = true;
   Any pattern;
 
   bool keeps(Index p, Index j, const Grid& grid) const { return pattern.keeps(p, j, grid); }
-  Index alike_until(Index p, const Grid& grid) const { return pattern.alike_until(p, grid); }
+  Index same_keys_until(Index p, const Grid& grid) const { return pattern.same_keys_until(p, grid); }
   void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const { pattern.covers(p0, p1, grid, out); }
   void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const { pattern.contains(p0, p1, grid, out); }
 };
@@ -98,7 +98,7 @@ namespace {
 struct Stuck {
   using Category = fg::Pattern;
   bool keeps(Index p, Index j) const { return j <= p; }
-  Index alike_until(Index p, const fg::Grid&) const { return p; }
+  Index same_keys_until(Index p, const fg::Grid&) const { return p; }
 };
 
 }  // namespace
@@ -143,11 +143,11 @@ TEST_CASE("a query by itself is known as well as its pattern knows it") {
   each_pattern(n, [&](const auto& pattern) {
     const auto plan = fg::plan(pattern, n, n);
     for (Index p = 0; p < n; ++p) {
-      fg::detail::Sight planned, own;
+      fg::detail::Coverage planned, own;
       fg::detail::plan_rows(plan, p, p + 1, grid, planned);
       fg::detail::plan_rows(pattern, p, p + 1, grid, own);
-      REQUIRE(std::ranges::equal(planned.covers, own.covers));
-      REQUIRE(std::ranges::equal(planned.contains, own.contains));
+      REQUIRE(std::ranges::equal(planned.maybe, own.maybe));
+      REQUIRE(std::ranges::equal(planned.sure, own.sure));
     }
   });
 }

@@ -388,7 +388,7 @@ TEST_CASE("the patterns of the literature are their formulas") {
   agrees(
       fg::streaming(2, 3), [](Index p, Index j) { return j <= p && (j < 2 || p - j < 3); }, grid);
 
-  // BigBird: 8 blocks of 3, the last of 2; blocks 0 and 7 see everything; the others their neighbours, both ends, and 2
+  // BigBird: 8 blocks of 3, the last of 2; blocks 0 and 7 see everything; the others their neighbors, both ends, and 2
   // that are neither.
   const auto big = fg::bigbird(3, 2, 11);
   for (Index p = 0; p < 23; ++p) {

@@ -110,7 +110,7 @@ TEST_CASE("targets are resized when they can be") {
   CHECK(test::same(bounded, f.out));
 }
 
-TEST_CASE("direct and copy initialisation, arguments of functions, auto") {
+TEST_CASE("direct and copy initialization, arguments of functions, auto") {
   const Fixture f;
   const auto a = f.a();
   const Matrix<float> copy = a * f.v;

@@ -5,8 +5,8 @@
 #include <concepts>
 
 #include "filigree/attention/scores.hpp"
-#include "filigree/weigh/dropout.hpp"
-#include "filigree/weigh/softmax.hpp"
+#include "filigree/normalize/dropout.hpp"
+#include "filigree/normalize/softmax.hpp"
 
 namespace filigree {
 
@@ -21,7 +21,7 @@ struct Attended {
 
 namespace detail {
 
-/// Whether softmax normalises the rows, and nothing but dropout follows it.
+/// Whether softmax normalizes the rows, and nothing but dropout follows it.
 template <class Stages>
 inline constexpr bool ends_in_softmax = false;
 template <class... T>

@@ -24,7 +24,8 @@ namespace detail {
 template <PatternStage P>
 struct Meets {
   using Category = Pattern;
-  static constexpr bool asks_dearly = detail::asks_dearly<P>, covers_exactly = detail::covers_exactly<P>;
+  static constexpr bool keeps_is_expensive = detail::keeps_is_expensive<P>,
+                        ranges_are_exact = detail::ranges_are_exact<P>;
   const P& pattern;
   Index b;
   Grid keys;
@@ -35,7 +36,7 @@ struct Meets {
       if (detail::keeps(pattern, p, j, keys)) return true;
     return false;
   }
-  Index alike_until(Index p, const Grid&) const { return detail::alike_until(pattern, p, keys); }
+  Index same_keys_until(Index p, const Grid&) const { return detail::same_keys_until(pattern, p, keys); }
   void covers(Index p0, Index p1, const Grid&, Ranges& out) const {
     Ranges list;
     detail::covers(pattern, p0, p1, keys, list);
@@ -43,7 +44,7 @@ struct Meets {
   }
   void contains(Index p0, Index p1, const Grid&, Ranges& out) const {
     Ranges list;
-    if (covers_exactly && p1 - p0 == 1)
+    if (ranges_are_exact && p1 - p0 == 1)
       detail::covers(pattern, p0, p1, keys, list);
     else
       detail::contains(pattern, p0, p1, keys, list);
@@ -62,7 +63,7 @@ struct Meets {
 class ChosenBlocks {
  public:
   using Category = Pattern;
-  static constexpr bool asks_dearly = true, covers_exactly = true;
+  static constexpr bool keeps_is_expensive = true, ranges_are_exact = true;
 
   /// n x the most that a query has: the numbers floor(j / b) of its blocks, ascending; -1 where a query has fewer (with
   /// a negative key_at, count() tells).
@@ -98,7 +99,7 @@ class ChosenBlocks {
       if (out.size() == mark) return;
     }
   }
-  bool scatters(const Grid& grid) const {
+  bool is_scattered(const Grid& grid) const {
     return static_cast<Index>(held_->blocks.size()) * held_->b / 4 < grid.n * grid.m / 16;
   }
   void check(const Grid& grid) const {
@@ -133,7 +134,7 @@ class ChosenBlocks {
 };
 
 /// What block_top_k(b, k) returns.
-template <class Scorer = MeanPool, PatternStage Always = detail::Nothing>
+template <class Scorer = MeanPool, PatternStage Always = detail::KeepNone>
 struct BlockTopK {
   using Category = Router;
   Index b, k;
@@ -143,7 +144,7 @@ struct BlockTopK {
   /// are more than k, all of them are in and nothing else.
   template <PatternStage P>
   [[nodiscard]] BlockTopK<Scorer, std::remove_cvref_t<P>> always(P&& pattern) const {
-    static_assert(std::is_same_v<Always, detail::Nothing>,
+    static_assert(std::is_same_v<Always, detail::KeepNone>,
                   "filigree: block_top_k(b, k).always(P): forces one pattern; combine several with ||");
     return {b, k, std::forward<P>(pattern)};
   }
@@ -167,7 +168,7 @@ struct BlockTopK {
       };
       detail::for_each_row(engine, 0, scores.grid().n, session, take);
     };
-    if constexpr (std::is_same_v<Always, detail::Nothing>)
+    if constexpr (std::is_same_v<Always, detail::KeepNone>)
       collect(sees, must);
     else
       collect(sees && !must, sees && must);

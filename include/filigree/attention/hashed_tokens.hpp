@@ -151,10 +151,10 @@ struct Hashing {
   IndexMatrix hash(Index n, const Session& session, CopyRow&& copy_row) const {
     using Rows = Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
     const auto& kernels = kernel::kernels<S>();
-    const Rows turned = rotations.transpose().template cast<S>();
+    const Rows rows = rotations.transpose().template cast<S>();
     Buffer memory;
-    const PackedPanels<S> panels = pack_panels<S>(reader_of(turned), memory, session);
-    const Index d = turned.cols(), half = buckets / 2, stride = panels.panels() * panels.width;
+    const PackedPanels<S> panels = pack_panels<S>(reader_of(rows), memory, session);
+    const Index d = rows.cols(), half = buckets / 2, stride = panels.panels() * panels.width;
     constexpr Index groups = 8;
     const Index batch = groups * kernels.height;
     IndexMatrix result(n, rounds);

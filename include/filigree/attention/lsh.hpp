@@ -13,7 +13,7 @@
 
 #include "filigree/attention/hashed_tokens.hpp"
 #include "filigree/core/check.hpp"
-#include "filigree/core/random.hpp"
+#include "filigree/core/generator.hpp"
 #include "filigree/engine/reordered.hpp"
 #include "filigree/pattern/all_of.hpp"
 #include "filigree/pipe/routed.hpp"
@@ -42,7 +42,7 @@ class HashedKeys {
  public:
   using Category = Pattern;
   using Repeated = HashedCounts;
-  static constexpr bool asks_dearly = true, covers_exactly = true;
+  static constexpr bool keeps_is_expensive = true, ranges_are_exact = true;
 
   explicit HashedKeys(std::shared_ptr<const detail::HashedTokens> tokens) : tokens_(std::move(tokens)) {}
 
@@ -66,7 +66,7 @@ class HashedKeys {
   void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const {
     if (p1 - p0 == 1) covers(p0, p1, grid, out);
   }
-  bool scatters(const Grid& grid) const { return tokens_->rounds() * tokens_->chunk() * 8 < grid.m; }
+  bool is_scattered(const Grid& grid) const { return tokens_->rounds() * tokens_->chunk() * 8 < grid.m; }
   void check(const Grid& grid) const {
     detail::require(grid.n == tokens_->n() && grid.m == tokens_->n(), "route(A): its keys were chosen for ",
                     tokens_->n(), "x", tokens_->n(), " scores, these are ", grid.n, "x", grid.m);

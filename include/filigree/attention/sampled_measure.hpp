@@ -8,8 +8,8 @@
 #include <limits>
 #include <memory>
 
+#include "filigree/core/generator.hpp"
 #include "filigree/core/list.hpp"
-#include "filigree/core/random.hpp"
 #include "filigree/pipe/workspace.hpp"
 
 namespace filigree {

@@ -6,12 +6,12 @@
 #include <utility>
 
 #include "filigree/attention/packed_keys.hpp"
-#include "filigree/engine/blocks.hpp"
-#include "filigree/engine/either.hpp"
 #include "filigree/engine/lazy_rows.hpp"
-#include "filigree/engine/parts.hpp"
-#include "filigree/engine/residues.hpp"
+#include "filigree/engine/online_softmax.hpp"
+#include "filigree/engine/partitioned_softmax.hpp"
+#include "filigree/engine/scattered.hpp"
 #include "filigree/engine/selection.hpp"
+#include "filigree/engine/strided_softmax.hpp"
 #include "filigree/pipe/product.hpp"
 
 namespace filigree {
@@ -49,9 +49,9 @@ class BoundScores {
   void pack(const Session& session, Index count, Panels&& panels) const {
     if constexpr (!packed_before) {
       if (has_panels() || count <= few || d() == 0) return;
-      const Index places = Ring::places(static_cast<std::size_t>(keys_.width * d()) * sizeof(Scalar));
-      if (panels() <= places)
-        places_ = places;
+      const Index slots = PanelCache::slots(static_cast<std::size_t>(keys_.width * d()) * sizeof(Scalar));
+      if (panels() <= slots)
+        slots_ = slots;
       else
         keys_ = pack_panels<Scalar>(reader_, session.keys(), session);
     }
@@ -68,23 +68,23 @@ class BoundScores {
   [[nodiscard]] const Scalar* panel(Index p, WorkerScratch& scratch) const {
     if constexpr (!packed_before) {
       if (!has_panels() && d() > 0) {
-        Scalar* panel = scratch.keys.place<Scalar>(p, keys_.width * d());
-        if (scratch.keys.misses(p)) pack_panel(reader_, keys_, p, panel);
+        Scalar* panel = scratch.keys.slot<Scalar>(p, keys_.width * d());
+        if (!scratch.keys.lookup(p)) pack_panel(reader_, keys_, p, panel);
         return panel;
       }
     }
     return keys_.panel(p);
   }
   /// What panel() will read, and pack_queries().
-  void want_panel(Index p, Ahead& ahead) const {
+  void request_panel(Index p, Prefetcher& prefetcher) const {
     const Index first = p * keys_.width, count = (std::min)(keys_.width, keys_.m - first);
     if (has_panels())
-      ahead.want(keys_.panel(p), keys_.width, d(), d());
+      prefetcher.request(keys_.panel(p), keys_.width, d(), d());
     else if constexpr (!packed_before)
-      want_rows(reader_, first, count, ahead);
+      request_rows(reader_, first, count, prefetcher);
   }
-  void want_queries(Index first, Index count, Ahead& ahead) const {
-    want_rows(queries_, first, (std::min)(count, grid_.n - first), ahead);
+  void request_queries(Index first, Index count, Prefetcher& prefetcher) const {
+    request_rows(queries_, first, (std::min)(count, grid_.n - first), prefetcher);
   }
   /// Whether panels lie side by side at packed(), whatever the order in which they are asked for.
   [[nodiscard]] bool has_panels() const { return keys_.data != nullptr; }
@@ -125,7 +125,7 @@ class BoundScores {
   }
   /// To be called before the first panel.
   void reserve(WorkerScratch& scratch) const {
-    scratch.keys.start<Scalar>(places_, keys_.width * d());  // one in any case, for fewer queries later
+    scratch.keys.reset<Scalar>(slots_, keys_.width * d());  // one in any case, for fewer queries later
   }
   [[nodiscard]] Scalar scale() const { return scale_; }
   [[nodiscard]] Index d() const { return queries_.cols(); }
@@ -183,7 +183,7 @@ class BoundScores {
   Grid grid_;
   Scalar scale_;
   mutable PackedPanels<Scalar> keys_;
-  mutable Index places_ = 1;  // for panels of a worker, if they are not all packed
+  mutable Index slots_ = 1;  // for panels of a worker, if they are not all packed
 };
 
 /// What reads K: its panels, if it was packed before.
@@ -209,7 +209,7 @@ class ScoreSource {
                 "filigree: scores(Q, K): the scalar must be float or double; K alone may be half or bfloat16");
   static_assert(StoredReal<typename Keys::Scalar, Scalar>,
                 "filigree: scores(Q, K): Q and K must have the same scalar; cast one with .cast<>()");
-  static constexpr bool is_scores = true, turned = false;
+  static constexpr bool is_scores = true, is_column = false;
   static constexpr const char* name() { return "scores(Q, K) | stages"; }
 
   ScoreSource(Operand<Q> q, Operand<K> k, const score_options& options)
@@ -260,20 +260,22 @@ class ScoreSource {
   }
 
   template <class Stages, class Other>
-  using Scattering = std::conditional_t<has_scattering<Stages>, ScatteredOr<Bound, Stages, Other>, Other>;
+  using Scattering = std::conditional_t<has_scattered<Stages>, ScatteredOr<Bound, Stages, Other>, Other>;
 
   /// What computes rows: selections and patterns have engines, the rest is the general evaluator's.
   template <class Stages>
-  using RowChoice = std::conditional_t<
-      SelectionForm<Stages>::matches, Scattering<Stages, SelectionEngine<Bound, Stages>>,
-      std::conditional_t<KeptForm<Stages>::matches, KeptEngine<Bound, Stages>, GeneralEngine<Bound, Stages, Scalar>>>;
+  using RowChoice =
+      std::conditional_t<SelectionForm<Stages>::matches, Scattering<Stages, SelectionEngine<Bound, Stages>>,
+                         std::conditional_t<GatheredForm<Stages>::matches, GatheredEngine<Bound, Stages>,
+                                            GeneralEngine<Bound, Stages, Scalar>>>;
   /// What computes A * V.
   template <class Stages>
-  using SoftmaxChoice = std::conditional_t<
-      PartsForm<Stages>::matches, PartsEngine<Bound, Stages>,
-      std::conditional_t<ResidueForm<Stages>::matches, ResidueEngine<Bound, Stages>,
-                         std::conditional_t<is_block_form<Stages>, Scattering<Stages, BlockEngine<Bound, Stages>>,
-                                            RowChoice<Stages>>>>;
+  using SoftmaxChoice =
+      std::conditional_t<PartitionedForm<Stages>::matches, PartitionedEngine<Bound, Stages>,
+                         std::conditional_t<StridedForm<Stages>::matches, StridedEngine<Bound, Stages>,
+                                            std::conditional_t<is_online_softmax_form<Stages>,
+                                                               Scattering<Stages, OnlineSoftmaxEngine<Bound, Stages>>,
+                                                               RowChoice<Stages>>>>;
   template <class Stages>
   using ProductChoice = LazyRowsOr<Bound, Stages, SoftmaxChoice<Stages>>;
   /// The same for what routers leave.

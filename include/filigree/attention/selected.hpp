@@ -24,7 +24,7 @@ struct Selected {
 template <detail::WeightsExpression A>
 auto selected(const A& a) {
   using S = typename A::Scalar;
-  static_assert(!A::turned, "filigree: selected(A): A is a column vector");
+  static_assert(!A::is_column, "filigree: selected(A): A is a column vector");
   a.check();
   std::vector<std::vector<std::pair<Column, S>>> rows(static_cast<std::size_t>(a.row_count()));
   const detail::Session session(a.execution());

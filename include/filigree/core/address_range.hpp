@@ -8,7 +8,7 @@
 namespace filigree {
 
 /// The addresses [begin, end) of some memory. They are numbers: g++ takes a pointer to const that is passed on for a
-/// read of what it points to, and warns if that is not initialised.
+/// read of what it points to, and warns if that is not initialized.
 struct AddressRange {
   std::uintptr_t begin = 0, end = 0;
 

@@ -21,7 +21,7 @@ inline std::ptrdiff_t size_product(std::ptrdiff_t a, std::ptrdiff_t b) {
   return product;
 }
 
-/// Memory for any trivial type, aligned to a cache line, that grows and never shrinks. Not copied, not initialised.
+/// Memory for any trivial type, aligned to a cache line, that grows and never shrinks. Not copied, not initialized.
 ///
 /// `get<T>(count)` gives room for count values and forgets what was there when it has to grow.
 /// `grow<T>(count, kept)` keeps the first `kept` values.

@@ -88,19 +88,19 @@ namespace detail {
 /// How many bytes of which cache each user may fill. Sizes that define the order of a sum must not come from here: they
 /// are constants, so that results are the same on every machine.
 struct CacheShares {
-  Eigen::Index queries;  // first level: a block of queries, next to a panel of keys that streams through it
-  Eigen::Index ring;     // second level: the panels of keys, or rows of V, that a worker keeps
-  Eigen::Index panel;    // second level: one panel of a product of matrices
-  Eigen::Index panels;   // second level: the panels that stay while rows stream by
-  Eigen::Index operand;  // second level: an operand that is packed as a whole
-  Eigen::Index packed;   // beyond the second level: keys that are packed once, however few queries read them
-  Eigen::Index kept;     // third level: entries that are kept until their rows are finished
+  Eigen::Index queries;      // first level: a block of queries, next to a panel of keys that streams through it
+  Eigen::Index panel_cache;  // second level: the panels of keys, or rows of V, that a worker keeps
+  Eigen::Index panel;        // second level: one panel of a product of matrices
+  Eigen::Index panels;       // second level: the panels that stay while rows stream by
+  Eigen::Index operand;      // second level: an operand that is packed as a whole
+  Eigen::Index packed;       // beyond the second level: keys that are packed once, however few queries read them
+  Eigen::Index kept;         // third level: entries that are kept until their rows are finished
 
   static constexpr CacheShares of(const CacheSizes& sizes) {
     constexpr Eigen::Index kib = 1024;
     const auto smaller = [](Eigen::Index a, Eigen::Index b) { return a < b ? a : b; };
     return {.queries = sizes.l1 / 2,
-            .ring = sizes.l2 / 4,
+            .panel_cache = sizes.l2 / 4,
             .panel = smaller(sizes.l2 / 4, 256 * kib),
             .panels = smaller(sizes.l2 / 2, 512 * kib),
             .operand = sizes.l2 / 4 * 3,

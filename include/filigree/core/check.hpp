@@ -27,21 +27,21 @@ namespace detail {
 ///
 /// Edge case  a floating-point number is printed with the fewest digits that read back as the same value, without
 ///            an exponent from 1e-4 up to 1e15
-class Part {
+class MessagePart {
  public:
-  constexpr Part(const char* text) noexcept : Part(std::string_view(text)) {}
-  constexpr Part(std::string_view text) noexcept : kind_(Kind::text), text_(text) {}
-  constexpr Part(const std::string& text) noexcept : Part(std::string_view(text)) {}
-  constexpr Part(bool value) noexcept : Part(value ? "true" : "false") {}
-  Part(const void*) = delete;  // a pointer is no truth value
-  constexpr Part(char value) noexcept : kind_(Kind::character), character_(value) {}
+  constexpr MessagePart(const char* text) noexcept : MessagePart(std::string_view(text)) {}
+  constexpr MessagePart(std::string_view text) noexcept : kind_(Kind::text), text_(text) {}
+  constexpr MessagePart(const std::string& text) noexcept : MessagePart(std::string_view(text)) {}
+  constexpr MessagePart(bool value) noexcept : MessagePart(value ? "true" : "false") {}
+  MessagePart(const void*) = delete;  // a pointer is no truth value
+  constexpr MessagePart(char value) noexcept : kind_(Kind::character), character_(value) {}
   template <std::signed_integral T>
-  constexpr Part(T value) noexcept : kind_(Kind::integer), integer_(value) {}
+  constexpr MessagePart(T value) noexcept : kind_(Kind::integer), integer_(value) {}
   template <std::unsigned_integral T>
-  constexpr Part(T value) noexcept : kind_(Kind::natural), natural_(value) {}
-  constexpr Part(float value) noexcept : kind_(Kind::single), single_(value) {}
-  constexpr Part(double value) noexcept : kind_(Kind::real), real_(value) {}
-  constexpr Part(long double value) noexcept : kind_(Kind::long_real), long_real_(value) {}
+  constexpr MessagePart(T value) noexcept : kind_(Kind::natural), natural_(value) {}
+  constexpr MessagePart(float value) noexcept : kind_(Kind::single), single_(value) {}
+  constexpr MessagePart(double value) noexcept : kind_(Kind::real), real_(value) {}
+  constexpr MessagePart(long double value) noexcept : kind_(Kind::long_real), long_real_(value) {}
 
   void append_to(std::string& message) const {
     switch (kind_) {
@@ -88,53 +88,55 @@ class Part {
   };
 };
 
-[[noreturn, gnu::cold, gnu::noinline]] inline void fail_parts(std::initializer_list<Part> parts) {
+[[noreturn, gnu::cold, gnu::noinline]] inline void fail_parts(std::initializer_list<MessagePart> parts) {
   std::string message = "filigree: ";
-  for (const Part& part : parts) part.append_to(message);
+  for (const MessagePart& part : parts) part.append_to(message);
   throw Error(message);
 }
 
 template <class... Parts>
 [[noreturn]] void fail(const Parts&... parts) {
-  fail_parts({Part(parts)...});
+  fail_parts({MessagePart(parts)...});
 }
 
 /// Throws an Error that reads "filigree: " and then the parts, unless ok. A function for each number of parts up to
 /// eight: a template would be instantiated for the length of each text.
 ///
 /// Cost  one branch; the message is put together out of line, and only on failure
-constexpr void require(bool ok, const Part& a) {
+constexpr void require(bool ok, const MessagePart& a) {
   if (!ok) [[unlikely]]
     fail_parts({a});
 }
-constexpr void require(bool ok, const Part& a, const Part& b) {
+constexpr void require(bool ok, const MessagePart& a, const MessagePart& b) {
   if (!ok) [[unlikely]]
     fail_parts({a, b});
 }
-constexpr void require(bool ok, const Part& a, const Part& b, const Part& c) {
+constexpr void require(bool ok, const MessagePart& a, const MessagePart& b, const MessagePart& c) {
   if (!ok) [[unlikely]]
     fail_parts({a, b, c});
 }
-constexpr void require(bool ok, const Part& a, const Part& b, const Part& c, const Part& d) {
+constexpr void require(bool ok, const MessagePart& a, const MessagePart& b, const MessagePart& c,
+                       const MessagePart& d) {
   if (!ok) [[unlikely]]
     fail_parts({a, b, c, d});
 }
-constexpr void require(bool ok, const Part& a, const Part& b, const Part& c, const Part& d, const Part& e) {
+constexpr void require(bool ok, const MessagePart& a, const MessagePart& b, const MessagePart& c, const MessagePart& d,
+                       const MessagePart& e) {
   if (!ok) [[unlikely]]
     fail_parts({a, b, c, d, e});
 }
-constexpr void require(bool ok, const Part& a, const Part& b, const Part& c, const Part& d, const Part& e,
-                       const Part& f) {
+constexpr void require(bool ok, const MessagePart& a, const MessagePart& b, const MessagePart& c, const MessagePart& d,
+                       const MessagePart& e, const MessagePart& f) {
   if (!ok) [[unlikely]]
     fail_parts({a, b, c, d, e, f});
 }
-constexpr void require(bool ok, const Part& a, const Part& b, const Part& c, const Part& d, const Part& e,
-                       const Part& f, const Part& g) {
+constexpr void require(bool ok, const MessagePart& a, const MessagePart& b, const MessagePart& c, const MessagePart& d,
+                       const MessagePart& e, const MessagePart& f, const MessagePart& g) {
   if (!ok) [[unlikely]]
     fail_parts({a, b, c, d, e, f, g});
 }
-constexpr void require(bool ok, const Part& a, const Part& b, const Part& c, const Part& d, const Part& e,
-                       const Part& f, const Part& g, const Part& h) {
+constexpr void require(bool ok, const MessagePart& a, const MessagePart& b, const MessagePart& c, const MessagePart& d,
+                       const MessagePart& e, const MessagePart& f, const MessagePart& g, const MessagePart& h) {
   if (!ok) [[unlikely]]
     fail_parts({a, b, c, d, e, f, g, h});
 }
@@ -142,7 +144,7 @@ template <class... Parts>
   requires(sizeof...(Parts) > 8)
 constexpr void require(bool ok, const Parts&... parts) {
   if (!ok) [[unlikely]]
-    fail_parts({Part(parts)...});
+    fail_parts({MessagePart(parts)...});
 }
 
 /// Throws an Error unless S holds the number, which must be finite: softcap(1e300) is none of float.

@@ -5,6 +5,6 @@
 #include "filigree/core/check.hpp"        // IWYU pragma: export
 #include "filigree/core/concepts.hpp"     // IWYU pragma: export
 #include "filigree/core/executor.hpp"     // IWYU pragma: export
+#include "filigree/core/generator.hpp"    // IWYU pragma: export
 #include "filigree/core/lazy.hpp"         // IWYU pragma: export
-#include "filigree/core/random.hpp"       // IWYU pragma: export
 #include "filigree/core/thread_pool.hpp"  // IWYU pragma: export

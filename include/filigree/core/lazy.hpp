@@ -117,23 +117,23 @@ class MemoryReader {
   Index rows_, cols_, row_stride_, col_stride_;
 };
 
-/// Reads the coefficients of any other dense expression, nested products evaluated once. `turned`: a column is read as
-/// one row.
-template <class Xpr, bool turned>
+/// Reads the coefficients of any other dense expression, nested products evaluated once. `is_column`: a column is read
+/// as one row.
+template <class Xpr, bool is_column>
 class CoefficientReader {
  public:
   using Scalar = typename Xpr::Scalar;
   static constexpr bool direct = false;
 
   explicit CoefficientReader(const Xpr& x)
-      : rows_(turned ? x.cols() : x.rows()), cols_(turned ? x.rows() : x.cols()), coefficients_(x.derived()) {}
+      : rows_(is_column ? x.cols() : x.rows()), cols_(is_column ? x.rows() : x.cols()), coefficients_(x.derived()) {}
 
   [[nodiscard]] Index rows() const { return rows_; }
   [[nodiscard]] Index cols() const { return cols_; }
   [[nodiscard]] bool contiguous_rows() const { return false; }
 
   Scalar operator()(Index i, Index j) const {
-    if constexpr (turned)
+    if constexpr (is_column)
       return coefficients_.coeff(j, i);
     else
       return coefficients_.coeff(i, j);

@@ -148,7 +148,7 @@ class StableList {
   List<T*> entries_;
 };
 
-/// Some neighbours in a list, which must stay as it is.
+/// Some neighbors in a list, which must stay as it is.
 template <class T>
 struct Slice {
   const T *first = nullptr, *last = nullptr;

@@ -79,7 +79,7 @@ class ThreadPool {
 
   // Waking a sleeper takes longer than a small batch, so whoever waits looks a few times before it sleeps.
   template <class Ready>
-  static void linger(Ready ready) {
+  static void spin_briefly(Ready ready) {
     for (int i = 0; i < 64 && !ready(); ++i) detail::yield_thread();
   }
 
@@ -98,7 +98,7 @@ class ThreadPool {
       detail::Lock lock(mutex_);
       batch_ = nullptr;
     }
-    linger([&] { return active_.load(std::memory_order_relaxed) == 0; });
+    spin_briefly([&] { return active_.load(std::memory_order_relaxed) == 0; });
     {
       detail::Lock lock(mutex_);
       lock.wait(done_, [&] { return active_.load(std::memory_order_relaxed) == 0; });
@@ -111,7 +111,7 @@ class ThreadPool {
     std::size_t seen = 0;
     for (;;) {
       const auto called = [&] { return round_.load(std::memory_order_acquire) != seen; };
-      linger(called);
+      spin_briefly(called);
       detail::Lock lock(mutex_);
       lock.wait(work_, called);
       seen = round_.load(std::memory_order_relaxed);

@@ -30,17 +30,17 @@ class Largest {
   explicit Largest(std::size_t count) : count_(count) {}
   void show(S x) {
     if (x > bound_) best_.push_back(x);
-    if (best_.size() >= 2 * count_ + 1024) thin();
+    if (best_.size() >= 2 * count_ + 1024) keep_top_k_of();
   }
   /// The largest number that is not among them; -infinity if there is none.
   S next() {
     if (best_.size() <= count_) return -std::numeric_limits<S>::infinity();
-    thin();
+    keep_top_k_of();
     return *std::min_element(best_.begin(), best_.end());
   }
 
  private:
-  void thin() {
+  void keep_top_k_of() {
     const auto end = best_.begin() + static_cast<std::ptrdiff_t>(count_);
     std::nth_element(best_.begin(), end, best_.end(), std::greater<S>());
     bound_ = *end;

@@ -14,8 +14,8 @@ namespace filigree {
 /// Throws     Error if the file cannot be read, lacks an array, or holds one of another shape
 /// Reference  Lieberum et al., arXiv:2408.05147
 template <Real S = float>
-sae_weights<S> load_gemma_scope(const std::string& path) {
-  using Weights = sae_weights<S>;
+SaeWeights<S> load_gemma_scope(const std::string& path) {
+  using Weights = SaeWeights<S>;
   const Arrays arrays = load_npz(path);
   Weights weights;
   weights.W_enc = arrays["W_enc"].as<typename Weights::Matrix>();
@@ -39,7 +39,7 @@ sae_weights<S> load_gemma_scope(const std::string& path) {
 ///
 /// Throws     Error if there is no threshold, or the file cannot be written
 template <Real S>
-void save_gemma_scope(const std::string& path, const sae_weights<S>& weights) {
+void save_gemma_scope(const std::string& path, const SaeWeights<S>& weights) {
   detail::require(weights.threshold.size() > 0 && weights.r_mag.size() == 0,
                   "save_gemma_scope(path, weights): the weights must be those of a jump_relu");
   save_npz(path, {{"W_enc", array_of(weights.W_enc)},

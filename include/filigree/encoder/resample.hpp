@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "filigree/core/random.hpp"
+#include "filigree/core/generator.hpp"
 #include "filigree/encoder/start.hpp"
 
 namespace filigree {

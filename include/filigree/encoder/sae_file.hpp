@@ -19,9 +19,9 @@ namespace filigree {
 
 /// An autoencoder as a directory holds it: const auto [config, weights] = load_sae_lens("layer_12").
 template <class Config, Real S>
-struct sae_file {
+struct SaeFile {
   Config config;
-  sae_weights<S> weights;
+  SaeWeights<S> weights;
 };
 
 namespace detail {
@@ -94,7 +94,7 @@ class TensorWriter {
 
   /// Throws     Error if the weights have an array that this file has no place for
   template <Real S>
-  void done(const sae_weights<S>& weights) const {
+  void done(const SaeWeights<S>& weights) const {
     const auto check = [&](const char* name, const auto& array) {
       require(written_.contains(&array) || array.size() == 0, call_, ": ", name, " must be empty, is ", array.rows(),
               " x ", array.cols());

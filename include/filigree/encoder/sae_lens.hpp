@@ -14,7 +14,7 @@ namespace detail {
 
 /// Calls f(name in the file, array, rows, cols, whether the file has the transpose) for each array.
 template <class Weights, class F>
-void for_each_tensor(const sae_lens_config& config, Weights& weights, F&& f) {
+void for_each_tensor(const SaeLensConfig& config, Weights& weights, F&& f) {
   f("W_enc", weights.W_enc, config.d_in, config.d_sae);
   f("W_dec", weights.W_dec, config.d_sae, config.d_out);
   f(config.is_gated() ? "b_gate" : "b_enc", weights.b_enc, config.d_sae, 1);
@@ -27,17 +27,17 @@ void for_each_tensor(const sae_lens_config& config, Weights& weights, F&& f) {
 
 }  // namespace detail
 
-/// Reads an autoencoder in the layout of SAELens, a directory with cfg.json and sae_weights.safetensors.
+/// Reads an autoencoder in the layout of SAELens, a directory with cfg.json and SaeWeights.safetensors.
 /// encoder_of(config) says what it is here; it may be of a kind that is not.
 ///
 /// Throws     Error if a file cannot be read, the configuration is out of range, or the weights are not those that it
 ///            describes; finetuning factors must be 1
 /// Reference  https://github.com/jbloomAus/SAELens
 template <Real S = float>
-sae_file<sae_lens_config, S> load_sae_lens(const std::string& directory) {
+SaeFile<SaeLensConfig, S> load_sae_lens(const std::string& directory) {
   const std::string path = directory + "/cfg.json";
-  sae_file<sae_lens_config, S> file{.config = sae_lens_config::read(load_json(path)), .weights = {}};
-  detail::TensorReader tensors(directory + "/sae_weights.safetensors", path);
+  SaeFile<SaeLensConfig, S> file{.config = SaeLensConfig::read(load_json(path)), .weights = {}};
+  detail::TensorReader tensors(directory + "/SaeWeights.safetensors", path);
   detail::for_each_tensor(file.config, file.weights, tensors);
   tensors.ones("scaling_factor");
   tensors.ones("finetuning_scaling_factor");
@@ -51,7 +51,7 @@ sae_file<sae_lens_config, S> load_sae_lens(const std::string& directory) {
 /// Throws     Error, before anything is written, if the weights are not those that the configuration describes; or if a
 ///            file cannot be written
 template <Real S>
-void save_sae_lens(const std::string& directory, const sae_weights<S>& weights, sae_lens_config config = {}) {
+void save_sae_lens(const std::string& directory, const SaeWeights<S>& weights, SaeLensConfig config = {}) {
   const std::string call = "save_sae_lens(directory, weights, config)";
   if (config.d_in == 0) config.d_in = weights.W_enc.rows();
   if (config.d_sae == 0) config.d_sae = weights.W_enc.cols();
@@ -61,7 +61,7 @@ void save_sae_lens(const std::string& directory, const sae_weights<S>& weights, 
   detail::TensorWriter tensors(call, config.dtype, config.tensor_types);
   detail::for_each_tensor(config, weights, tensors);
   tensors.done(weights);
-  tensors.write(directory, "sae_weights.safetensors", json);
+  tensors.write(directory, "SaeWeights.safetensors", json);
 }
 
 /// Makes a file with rescale_acts_by_decoder_norm the same model without: what multiplied the latents goes into the
@@ -69,11 +69,11 @@ void save_sae_lens(const std::string& directory, const sae_weights<S>& weights, 
 ///
 /// Throws     Error if the configuration has no such rescaling
 template <Real S>
-void fold_decoder_norms(sae_file<sae_lens_config, S>& file) {
+void fold_decoder_norms(SaeFile<SaeLensConfig, S>& file) {
   auto& [config, weights] = file;
   detail::require(config.is_top_k() && config.rescale_acts_by_decoder_norm,
                   "fold_decoder_norms(file): the configuration must have \"rescale_acts_by_decoder_norm\": true");
-  const typename sae_weights<S>::Vector norms = weights.W_dec.rowwise().norm().cwiseMax(S(1e-8));
+  const typename SaeWeights<S>::Vector norms = weights.W_dec.rowwise().norm().cwiseMax(S(1e-8));
   weights.W_dec.array().colwise() /= norms.array();
   weights.W_enc.array().rowwise() *= norms.transpose().array();
   weights.b_enc.array() *= norms.array();

@@ -25,7 +25,7 @@ inline std::string normalization(const JsonObject& json) {
 /// the older ones too, where "topk" is the activation function of a "standard" autoencoder.
 ///
 /// Reference  https://github.com/jbloomAus/SAELens
-struct sae_lens_config {
+struct SaeLensConfig {
   std::string architecture = "standard";       ///< or "topk", "jumprelu", "gated", "transcoder", ...
   Index d_in = 0, d_sae = 0;                   ///< 0: those of the weights
   Index d_out = 0;                             ///< of a transcoder; 0: that of the weights
@@ -45,8 +45,8 @@ struct sae_lens_config {
   [[nodiscard]] bool has_skip() const { return architecture.ends_with("skip_transcoder"); }
 
   /// Throws     Error that names file and key if one is missing, of another kind or out of range
-  static sae_lens_config read(const JsonObject& json) {
-    sae_lens_config config;
+  static SaeLensConfig read(const JsonObject& json) {
+    SaeLensConfig config;
     config.json = json;
     config.architecture = json.get("architecture", config.architecture);
     config.activation_fn = json.get("activation_fn_str", json.get("activation_fn", config.activation_fn));
@@ -95,9 +95,9 @@ struct sae_lens_config {
 /// The encoder that such an autoencoder has here, for the decoder linear(d_sae, d_out):
 /// "pre_bias() | linear(768, 24576) | top_k(32) | relu()".
 ///
-/// Throws     Error that names what Filigree has no layer for: another architecture, normalisation or activation
+/// Throws     Error that names what Filigree has no layer for: another architecture, normalization or activation
 ///            function, or rescale_acts_by_decoder_norm (see fold_decoder_norms)
-inline std::string encoder_of(const sae_lens_config& config) {
+inline std::string encoder_of(const SaeLensConfig& config) {
   const auto refuse = [&](const char* key, const std::string& value) {
     detail::fail(config.json.name(), ": no encoder has \"", key, "\": ", value);
   };

@@ -15,7 +15,7 @@ namespace filigree {
 /// The weights of a sparse autoencoder or transcoder of two linear layers under the names that files give them; d_out
 /// is d_in but in a transcoder.
 template <Real S>
-struct sae_weights {
+struct SaeWeights {
   using Matrix = Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   using Vector = Eigen::Matrix<S, Eigen::Dynamic, 1>;
 
@@ -61,7 +61,7 @@ void require_shape(const char* name, const A& array, Index rows, Index cols) {
 /// The weights of an autoencoder of two layers with weights, a linear or gated encoder and a linear decoder, as its
 /// constraints make them.
 template <class... E, class D>
-sae_weights<typename Autoencoder<std::tuple<E...>, std::tuple<D>>::Scalar> weights_of(
+SaeWeights<typename Autoencoder<std::tuple<E...>, std::tuple<D>>::Scalar> weights_of(
     const Autoencoder<std::tuple<E...>, std::tuple<D>>& sae) {
   if (!sae.is_constrained()) {
     auto constrained = sae;
@@ -71,7 +71,7 @@ sae_weights<typename Autoencoder<std::tuple<E...>, std::tuple<D>>::Scalar> weigh
   using S = typename Autoencoder<std::tuple<E...>, std::tuple<D>>::Scalar;
   using Form = detail::EncoderForm<E...>;
   static_assert(Form::encoder < Form::none, "filigree: weights_of(sae): the encoder has no linear or gated layer");
-  sae_weights<S> weights;
+  SaeWeights<S> weights;
   const Index latents = sae.latents();
   weights.W_enc = sae.template weights<Form::encoder>();
   weights.b_enc = sae.template biases<Form::encoder>().head(latents);
@@ -91,7 +91,7 @@ sae_weights<typename Autoencoder<std::tuple<E...>, std::tuple<D>>::Scalar> weigh
 /// Throws     Error, before anything is changed, if a shape is another one, if the file has thresholds, gates or a skip
 ///            connection and the autoencoder has not, or the other way round, or if a threshold is below 0
 template <class... E, class D, Real S>
-void set_weights(Autoencoder<std::tuple<E...>, std::tuple<D>>& sae, const sae_weights<S>& weights) {
+void set_weights(Autoencoder<std::tuple<E...>, std::tuple<D>>& sae, const SaeWeights<S>& weights) {
   using Form = detail::EncoderForm<E...>;
   static_assert(Form::encoder < Form::none,
                 "filigree: set_weights(sae, weights): the encoder has no linear or gated layer");

@@ -14,7 +14,7 @@ namespace detail {
 
 /// Calls f(name in the file, array, rows, cols, whether the file has the transpose) for each array.
 template <class Weights, class F>
-void for_each_tensor(const sparsify_config& config, Weights& weights, F&& f) {
+void for_each_tensor(const SparsifyConfig& config, Weights& weights, F&& f) {
   const Index in = config.d_in, latents = config.latents();
   f("encoder.weight", weights.W_enc, in, latents, true);
   f("encoder.bias", weights.b_enc, latents, 1);
@@ -32,9 +32,9 @@ void for_each_tensor(const sparsify_config& config, Weights& weights, F&& f) {
 ///            describes
 /// Reference  https://github.com/EleutherAI/sparsify
 template <Real S = float>
-sae_file<sparsify_config, S> load_sparsify(const std::string& directory) {
+SaeFile<SparsifyConfig, S> load_sparsify(const std::string& directory) {
   const std::string path = directory + "/cfg.json";
-  sae_file<sparsify_config, S> file{.config = sparsify_config::read(load_json(path)), .weights = {}};
+  SaeFile<SparsifyConfig, S> file{.config = SparsifyConfig::read(load_json(path)), .weights = {}};
   detail::TensorReader tensors(directory + "/sae.safetensors", path);
   detail::for_each_tensor(file.config, file.weights, tensors);
   tensors.done();
@@ -48,7 +48,7 @@ sae_file<sparsify_config, S> load_sparsify(const std::string& directory) {
 /// Throws     Error, before anything is written, if the weights are not those that the configuration describes; or if a
 ///            file cannot be written
 template <Real S>
-void save_sparsify(const std::string& directory, const sae_weights<S>& weights, sparsify_config config = {}) {
+void save_sparsify(const std::string& directory, const SaeWeights<S>& weights, SparsifyConfig config = {}) {
   const std::string call = "save_sparsify(directory, weights, config)";
   if (config.d_in == 0) {
     config.d_in = weights.W_enc.rows();

@@ -13,7 +13,7 @@ namespace filigree {
 /// What the cfg.json of an autoencoder or transcoder in the layout of sparsify says.
 ///
 /// Reference  https://github.com/EleutherAI/sparsify
-struct sparsify_config {
+struct SparsifyConfig {
   Index d_in = 0;                          ///< 0: that of the weights
   Index num_latents = 0;                   ///< 0: d_in * expansion_factor
   Index expansion_factor = 32;             ///< means nothing beside num_latents
@@ -39,8 +39,8 @@ struct sparsify_config {
   }
 
   /// Throws     Error that names file and key if d_in is missing, or a key is of another kind or out of range
-  static sparsify_config read(const JsonObject& json) {
-    sparsify_config config;
+  static SparsifyConfig read(const JsonObject& json) {
+    SparsifyConfig config;
     config.json = json;
     config.d_in = detail::at_least(1, json, "d_in", json.get<Index>("d_in"));
     config.num_latents = detail::at_least(0, json, "num_latents", json.get("num_latents", config.num_latents));
@@ -76,7 +76,7 @@ struct sparsify_config {
 /// "pre_bias() | linear(768, 24576) | top_k(32) | relu()".
 ///
 /// Throws     Error if the activation is not "topk"
-inline std::string encoder_of(const sparsify_config& config) {
+inline std::string encoder_of(const SparsifyConfig& config) {
   detail::require(config.activation == "topk", config.json.name(),
                   ": no encoder has \"activation\": ", detail::in_quotes(config.activation));
   return (config.transcode ? "linear(" : "pre_bias() | linear(") + std::to_string(config.d_in) + ", " +

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "filigree/engine/blocks.hpp"
+#include "filigree/engine/online_softmax.hpp"
 #include "filigree/engine/prefix_sums.hpp"
 #include "filigree/pattern/all_of.hpp"
 
@@ -73,11 +73,12 @@ struct LazyForm<std::tuple<T...>> {
 
 /// Some queries of a source, as a source by itself: row r is query rows[r].
 template <class Source>
-class QueriesOf {
+class GatheredQueries {
  public:
   using Scalar = typename Source::Scalar;
 
-  QueriesOf(const Source& source, const std::vector<Index>& rows) : source_(source), rows_(rows), grid_(source.grid()) {
+  GatheredQueries(const Source& source, const std::vector<Index>& rows)
+      : source_(source), rows_(rows), grid_(source.grid()) {
     grid_.n = static_cast<Index>(rows.size());
     grid_.query_at = 0;
   }
@@ -108,9 +109,10 @@ class QueriesOf {
 
 /// A pattern as these queries see it.
 template <PatternStage P>
-struct AtRows {
+struct GatheredRowsPattern {
   using Category = Pattern;
-  static constexpr bool asks_dearly = detail::asks_dearly<P>, covers_exactly = detail::covers_exactly<P>;
+  static constexpr bool keeps_is_expensive = detail::keeps_is_expensive<P>,
+                        ranges_are_exact = detail::ranges_are_exact<P>;
   const P& pattern;
   const std::vector<Index>& rows;
   Grid whole;
@@ -125,7 +127,7 @@ struct AtRows {
     const Index mark = out.size();
     for (Index r = r0; r < r1; ++r) {
       const Index middle = out.size();
-      if constexpr (covers_exactly)
+      if constexpr (ranges_are_exact)
         detail::covers(pattern, position(r), position(r) + 1, whole, out);
       else
         detail::contains(pattern, position(r), position(r) + 1, whole, out);
@@ -143,8 +145,8 @@ class LazyRowsEngine {
   using Form = LazyForm<Stages>;
   using S = typename Bound::Scalar;
   using Patterns = decltype(patterns_of(std::declval<const Stages&>()));
-  using Some = QueriesOf<Bound>;
-  using SomeStages = std::tuple<AtRows<Patterns>, Softmax>;
+  using Some = GatheredQueries<Bound>;
+  using SomeStages = std::tuple<GatheredRowsPattern<Patterns>, Softmax>;
 
  public:
   static constexpr bool fused = true;
@@ -158,7 +160,7 @@ class LazyRowsEngine {
         tiles_(source, seen_),
         exact_(source, stages, session, count),
         some_(source, rows_),
-        some_stages_(AtRows<Patterns>{patterns_, rows_, source.grid()}, std::get<Form::softmax>(stages)),
+        some_stages_(GatheredRowsPattern<Patterns>{patterns_, rows_, source.grid()}, std::get<Form::softmax>(stages)),
         some_engine_(some_, some_stages_, session, (std::min)(count, static_cast<Index>(rows_.size()))),
         sink_(std::get<Form::softmax>(stages).sink) {
     const Index tasks = session.concurrency() > 1 ? 4 * session.concurrency() : 1;
@@ -190,7 +192,7 @@ class LazyRowsEngine {
   template <class Sink>
   void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
     Index alike = first;
-    kernel::SoftmaxSums<S> sums{};
+    kernel::LogSumExp<S> sums{};
     for (Index i = first; i < last; ++i) {
       if (!lazy_.is_lazy(i)) continue;
       if (!has_finite_scores(i, scratch)) {
@@ -199,8 +201,8 @@ class LazyRowsEngine {
         continue;
       }
       if (i >= alike) {
-        tiles_.plan(i, i + 1, scratch.sight, scratch.block);
-        alike = tiles_.row_alike_until(i);
+        tiles_.plan(i, i + 1, scratch.coverage, scratch.block);
+        alike = tiles_.same_keys_until(i);
         sums = mean(i, sink.values(), scratch);
       }
       sink.take(i, output(sink.values(), scratch), sums);
@@ -213,7 +215,7 @@ class LazyRowsEngine {
     Sink& sink;
     const std::vector<Index>& rows;
     [[nodiscard]] const ValueRows<S>& values() const { return sink.values(); }
-    void take(Index r, const S* out, const kernel::SoftmaxSums<S>& sums) const {
+    void take(Index r, const S* out, const kernel::LogSumExp<S>& sums) const {
       sink.take(rows[static_cast<std::size_t>(r)], out, sums);
     }
   };
@@ -221,25 +223,25 @@ class LazyRowsEngine {
   S* output(const ValueRows<S>& v, WorkerScratch& scratch) const { return scratch.kept_values.get<S>(2 * v.padded); }
 
   /// The mean (or sum) of the values that row i sees, into output().
-  kernel::SoftmaxSums<S> mean(Index i, const ValueRows<S>& v, WorkerScratch& scratch) const {
+  kernel::LogSumExp<S> mean(Index i, const ValueRows<S>& v, WorkerScratch& scratch) const {
     const Grid& grid = source_.grid();
     Index count = 0, asked = 0;
-    for (const Piece& piece : scratch.block)
-      if (piece.all)
-        count += piece.end - piece.begin;
+    for (const KeySpan& span : scratch.block)
+      if (span.all)
+        count += span.end - span.begin;
       else
-        asked += piece.end - piece.begin;
+        asked += span.end - span.begin;
     Column* apart = scratch.kept_columns.get<Column>(
         asked + static_cast<Index>(scratch.block.size()) * sums_.most_apart() + Row<S>::padding);
     Index alone = 0;
     double* total = scratch.values.get<double>(v.dv);
     std::fill_n(total, v.dv, 0.0);
-    for (const Piece& piece : scratch.block) {
-      if (piece.all) {
-        sums_.add(piece.begin, piece.end, total, [&](Index c) { apart[alone++] = static_cast<Column>(c); });
+    for (const KeySpan& span : scratch.block) {
+      if (span.all) {
+        sums_.add(span.begin, span.end, total, [&](Index c) { apart[alone++] = static_cast<Column>(c); });
         continue;
       }
-      for (Index c = piece.begin; c < piece.end; ++c)
+      for (Index c = span.begin; c < span.end; ++c)
         if (patterns_.keeps(grid.query_at + i, grid.key_at + c, grid)) {
           apart[alone++] = static_cast<Column>(c);
           ++count;
@@ -302,11 +304,11 @@ class LazyRowsEngine {
   const Lazy& lazy_;
   Patterns patterns_;
   std::tuple<const Patterns&> seen_;
-  Tiles<Bound, std::tuple<const Patterns&>, 1> tiles_;
+  ScoreTiles<Bound, std::tuple<const Patterns&>, 1> tiles_;
   RowEngine<Bound, Stages, S> exact_;
   Some some_;
   SomeStages some_stages_;
-  BlockEngine<Some, SomeStages> some_engine_;
+  OnlineSoftmaxEngine<Some, SomeStages> some_engine_;
   double sink_;
   Index height_;
   mutable PrefixSums<S> sums_;  // of the evaluation that was prepared

@@ -13,15 +13,15 @@ namespace filigree::detail {
 
 /// A matrix in memory, or its transpose.
 template <Real S>
-struct View {
+struct MatrixView {
   const S* data;
   Index rows, cols, row_stride, col_stride;
 
-  [[nodiscard]] View transposed() const { return {data, cols, rows, col_stride, row_stride}; }
+  [[nodiscard]] MatrixView transposed() const { return {data, cols, rows, col_stride, row_stride}; }
 };
 
 template <class M>
-View<typename M::Scalar> view(const M& x) {
+MatrixView<typename M::Scalar> view(const M& x) {
   return {x.data(), x.rows(), x.cols(), x.rowStride(), x.colStride()};
 }
 
@@ -44,7 +44,7 @@ struct ProductTarget {
 template <Real S>
 class MatrixProduct {
  public:
-  MatrixProduct(const View<S>& a, const View<S>& b, const ProductTarget<S>& out, const Session& session)
+  MatrixProduct(const MatrixView<S>& a, const MatrixView<S>& b, const ProductTarget<S>& out, const Session& session)
       : a_(a), b_(b), out_(out), session_(session), kernels_(kernel::kernels<S>()) {
     panels_ = (b.cols + kernels_.width - 1) / kernels_.width;
     groups_ = (a.rows + kernels_.height - 1) / kernels_.height;
@@ -76,7 +76,7 @@ class MatrixProduct {
     const S* start;
   };
   /// Groups of rows, or panels of columns.
-  struct Part {
+  struct IndexRange {
     Index begin, end;
   };
   static constexpr Index block = 16;  // groups that are multiplied by some panels in turn
@@ -107,12 +107,13 @@ class MatrixProduct {
     session_.run(columns * stripes, [&](Index task, Index worker) {
       WorkerScratch& scratch = session_.scratch(worker);
       const Index column = task / stripes, stripe = task % stripes;
-      const Part panels = {b_first ? 0 : column * fit, b_first ? panels_ : (std::min)((column + 1) * fit, panels_)};
-      const Part rows = {stripe * groups_ / stripes, (stripe + 1) * groups_ / stripes};
+      const IndexRange panels = {b_first ? 0 : column * fit,
+                                 b_first ? panels_ : (std::min)((column + 1) * fit, panels_)};
+      const IndexRange rows = {stripe * groups_ / stripes, (stripe + 1) * groups_ / stripes};
       S* own = scratch.queries.template get<S>(0);
       if (!b_first) pack_panels(panels, stretch, own);
       for (Index g = rows.begin; g < rows.end; g += block) {
-        const Part some = {g, (std::min)(g + block, rows.end)};
+        const IndexRange some = {g, (std::min)(g + block, rows.end)};
         if (b_first) pack_groups(some, stretch, own);
         const S* a = b_first ? own : first + g * a_size;
         const S* b = b_first ? first : own;
@@ -129,23 +130,23 @@ class MatrixProduct {
   }
 
   /// Some groups times a panel. A group that reaches beyond the target's rows is computed apart.
-  void multiply(const Part& groups, Index panel, const S* a, const S* b, const Stretch& stretch,
+  void multiply(const IndexRange& groups, Index panel, const S* a, const S* b, const Stretch& stretch,
                 WorkerScratch& scratch) const {
     const Index width = kernels_.width, height = kernels_.height, depth = stretch.depth;
     const Index c0 = panel * width, cols = (std::min)(width, b_.cols - c0);
     const Index whole = std::clamp<Index>(a_.rows / height, groups.begin, groups.end);
-    const kernel::Strided<const S> keys =
-        in_place(panel) ? kernel::Strided<const S>{b_.data + stretch.from * b_.row_stride + c0, b_.row_stride}
-                        : kernel::Strided<const S>{b, width};
-    const kernel::Groups<S> packed = {a, height * depth, height};
-    const kernel::Groups<S> queries =
-        a_in_place_
-            ? kernel::Groups<S>{a_.data + stretch.from * a_.col_stride + groups.begin * height, height, a_.col_stride}
-            : packed;
+    const kernel::StridedRows<const S> keys =
+        in_place(panel) ? kernel::StridedRows<const S>{b_.data + stretch.from * b_.row_stride + c0, b_.row_stride}
+                        : kernel::StridedRows<const S>{b, width};
+    const kernel::StridedGroups<S> packed = {a, height * depth, height};
+    const kernel::StridedGroups<S> queries =
+        a_in_place_ ? kernel::StridedGroups<S>{a_.data + stretch.from * a_.col_stride + groups.begin * height, height,
+                                               a_.col_stride}
+                    : packed;
     S* to = out_.data + groups.begin * height * out_.stride + c0;
-    const auto begin = [&](const S* at, Index stride) -> kernel::Strided<const S> {
-      return stretch.start != nullptr ? kernel::Strided<const S>{stretch.start + c0, 0}
-                                      : kernel::Strided<const S>{at, stride};
+    const auto begin = [&](const S* at, Index stride) -> kernel::StridedRows<const S> {
+      return stretch.start != nullptr ? kernel::StridedRows<const S>{stretch.start + c0, 0}
+                                      : kernel::StridedRows<const S>{at, stride};
     };
     kernels_.multiply_panel(queries, whole - groups.begin, keys, depth, begin(to, out_.stride), {to, out_.stride},
                             cols);
@@ -170,7 +171,7 @@ class MatrixProduct {
 
   /// Panels one after the other; columns beyond the last are 0. Rows of b give to all panels before the next does, for
   /// each may lie in a page of its own.
-  void pack_panels(const Part& panels, const Stretch& stretch, S* to) const {
+  void pack_panels(const IndexRange& panels, const Stretch& stretch, S* to) const {
     const Index width = kernels_.width, depth = stretch.depth;
     if (depth == 0 || in_place(panels.end - 1)) return;
     const S* at = b_.data + stretch.from * b_.row_stride;
@@ -193,7 +194,7 @@ class MatrixProduct {
   }
 
   /// Groups one after the other, if they cannot be read in place; missing rows of the last one are 0.
-  void pack_groups(const Part& groups, const Stretch& stretch, S* to) const {
+  void pack_groups(const IndexRange& groups, const Stretch& stretch, S* to) const {
     const Index height = kernels_.height, depth = stretch.depth;
     for (Index g = groups.begin; g < groups.end; ++g, to += depth * height) {
       const S* at = a_.data + g * height * a_.row_stride + stretch.from * a_.col_stride;
@@ -214,7 +215,7 @@ class MatrixProduct {
     }
   }
 
-  View<S> a_, b_;
+  MatrixView<S> a_, b_;
   ProductTarget<S> out_;
   const Session& session_;
   const kernel::Kernels<S>& kernels_;
@@ -225,7 +226,7 @@ class MatrixProduct {
 };
 
 template <Real S>
-void multiply(const View<S>& a, const View<S>& b, const ProductTarget<S>& out, const Session& session) {
+void multiply(const MatrixView<S>& a, const MatrixView<S>& b, const ProductTarget<S>& out, const Session& session) {
   MatrixProduct<S>(a, b, out, session).run();
 }
 

@@ -6,7 +6,7 @@
 #include <tuple>
 #include <utility>
 
-#include "filigree/engine/blocks.hpp"
+#include "filigree/engine/online_softmax.hpp"
 
 // A part of the queries and of the keys by themselves, in an order of their own, in which the keys that a query keeps
 // stand together: the block engine then works on dense tiles of keys that are in the cache.
@@ -20,7 +20,7 @@ struct Order {
 
 /// A pattern, asked by places. It plans nothing.
 template <PatternStage P>
-struct PlacedPattern {
+struct ReorderedPattern {
   using Category = Pattern;
   const P& pattern;
   const Order& order;
@@ -34,7 +34,7 @@ struct PlacedPattern {
 
 /// A map, by places.
 template <MapStage M>
-struct PlacedMap {
+struct ReorderedMap {
   using Category = ScoreMap;
   const M& stage;
   const Order& order;
@@ -48,11 +48,11 @@ struct PlacedMap {
 };
 
 template <Stage T>
-auto placed(const T& stage, const Order& order, const Grid& grid) {
+auto reordered_stage(const T& stage, const Order& order, const Grid& grid) {
   if constexpr (PatternStage<T>)
-    return PlacedPattern<T>{stage, order, grid};
+    return ReorderedPattern<T>{stage, order, grid};
   else if constexpr (MapStage<T>)
-    return PlacedMap<T>{stage, order, grid};
+    return ReorderedMap<T>{stage, order, grid};
   else
     return stage;
 }
@@ -114,15 +114,15 @@ ValueRows<S> reordered(const ValueRows<S>& v, const Order& order, WorkerScratch&
 
 /// Calls take(row, sums) with softmax times V over the keys of an order, for each of its queries.
 template <class Bound, class Stages, Real S, class Take>
-void attend_apart(const Bound& source, const Order& order, const Stages& stages, const ValueRows<S>& v,
-                  WorkerScratch& scratch, Take&& take) {
+void attend_reordered(const Bound& source, const Order& order, const Stages& stages, const ValueRows<S>& v,
+                      WorkerScratch& scratch, Take&& take) {
   scratch.gathered_by = nullptr;
   const ReorderedSource<Bound> part(source, order, scratch);
-  const BlockEngine<ReorderedSource<Bound>, Stages> engine(part, stages, part.grid().n);
+  const OnlineSoftmaxEngine<ReorderedSource<Bound>, Stages> engine(part, stages, part.grid().n);
   const ValueRows<S> values = reordered(v, order, scratch);
   for (Index first = 0; first < part.grid().n; first += engine.height()) {
     const Index rows = (std::min)(engine.height(), part.grid().n - first);
-    const kernel::Sums<S> sums = engine.partial(first, rows, values, scratch);
+    const kernel::SoftmaxState<S> sums = engine.partial(first, rows, values, scratch);
     for (Index r = 0; r < rows; ++r)
       take(static_cast<Index>(order.queries[static_cast<std::size_t>(first + r)]),
            sums.from(r, kernel::kernels<S>().lanes));

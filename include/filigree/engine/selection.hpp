@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "filigree/engine/panels.hpp"
-#include "filigree/engine/tiles.hpp"
+#include "filigree/engine/score_tiles.hpp"
 #include "filigree/select/threshold.hpp"
 #include "filigree/select/top_k.hpp"
 
@@ -42,7 +42,7 @@ class SelectionEngine {
   using Form = SelectionForm<Stages>;
   using S = typename Bound::Scalar;
   using Selector = std::tuple_element_t<Form::selector, Stages>;
-  using Panels = Tiles<Bound, Stages, Form::selector>;
+  using Panels = ScoreTiles<Bound, Stages, Form::selector>;
   static constexpr bool ranked = std::is_same_v<Selector, TopK>;
   static constexpr S absent = -std::numeric_limits<S>::infinity();
 
@@ -113,7 +113,7 @@ class SelectionEngine {
   void best(Index first, Index last, const kernel::Candidates<S>& to, WorkerScratch& scratch) const {
     const bool guesses = guesses_pay();
     const kernel::Candidates<S> candidates = stream(first, last, guesses, scratch);
-    kernels_.take_best(candidates, last - first, k_, to);
+    kernels_.move_top_k(candidates, last - first, k_, to);
     // Thinning leaves k candidates or more: a row with a bound and fewer has guessed too high. Its group is streamed
     // again, in the memory of the first group, which has been seen to by then.
     Index failed = 0;
@@ -122,7 +122,7 @@ class SelectionEngine {
       const Index before = failed;
       for (Index i = r; i < r + rows; ++i) failed += candidates.count[i] < k_ && candidates.bound[i] > absent ? 1 : 0;
       if (failed > before)
-        kernels_.take_best(stream(first + r, first + r + rows, false, scratch), rows, k_, to.from(r));
+        kernels_.move_top_k(stream(first + r, first + r + rows, false, scratch), rows, k_, to.from(r));
     }
     if (guesses) count_guesses(last - first, failed);
   }
@@ -248,15 +248,15 @@ class SelectionEngine {
                      const kernel::Candidates<S>& candidates, WorkerScratch& scratch) const {
     const S* keys = source_.panel(panel, scratch);
     const auto column = static_cast<Column>(panel * kernels_.width);
-    if constexpr (requires { source_.want_panel(panel, scratch.ahead); })
-      if ((panel + 1) * kernels_.width < source_.grid().m) source_.want_panel(panel + 1, scratch.ahead);
-    scratch.ahead.spread(tiles_.round_up(n) / kernels_.height);
+    if constexpr (requires { source_.request_panel(panel, scratch.prefetcher); })
+      if ((panel + 1) * kernels_.width < source_.grid().m) source_.request_panel(panel + 1, scratch.prefetcher);
+    scratch.prefetcher.pace(tiles_.round_up(n) / kernels_.height);
     for (const Index end = r + n; r < end; r += kernels_.height) {
-      scratch.ahead.step();
+      scratch.prefetcher.issue();
       kernels_.append_panel(block.queries + r * source_.d(), 1, keys, source_.d(), source_.scale(), column,
                             candidates.from(r));
     }
-    scratch.ahead.clear();
+    scratch.prefetcher.clear();
   }
 
   /// Gives rows with long lists a bound that somewhat more than k of all keys will exceed, if the scores of the others
@@ -265,14 +265,14 @@ class SelectionEngine {
   void raise_bounds(const kernel::Candidates<S>& candidates, Index rows, double share) const {
     if constexpr (ranked) {
       const double k = static_cast<double>(k_), expected = share * (k + 11 * std::sqrt(k));
-      if (expected < k / 2) kernels_.guess_rows(candidates, rows, limit_, static_cast<float>(expected));
+      if (expected < k / 2) kernels_.estimate_bounds(candidates, rows, limit_, static_cast<float>(expected));
     }
   }
 
   /// Ensures that every row can take one more panel.
   void make_room(kernel::Candidates<S>& candidates, Index rows, WorkerScratch& scratch) const {
     if constexpr (ranked) {
-      kernels_.thin_rows(candidates, rows, k_, k_ / 2, limit_);
+      kernels_.keep_top_k(candidates, rows, k_, k_ / 2, limit_);
     } else {
       const Index longest = *std::max_element(candidates.count, candidates.count + rows);
       if (longest + room_ <= candidates.stride) return;

@@ -42,7 +42,7 @@ class Bytes {
   [[nodiscard]] std::string_view text() const { return {reinterpret_cast<const char*>(data()), size()}; }
 
   /// `size` bytes from `begin` on; both must lie within.
-  [[nodiscard]] Bytes part(std::size_t begin, std::size_t size) const { return {view_.subspan(begin, size), owner_}; }
+  [[nodiscard]] Bytes slice(std::size_t begin, std::size_t size) const { return {view_.subspan(begin, size), owner_}; }
 
  private:
   std::span<const std::byte> view_;

@@ -55,7 +55,7 @@ class Cursor {
   /// The next bytes; `what` says in a message what they are.
   Bytes take(std::uint64_t count, std::string_view what) {
     require(count <= left(), what, " needs ", count, " bytes, ", left(), " are left");
-    Bytes result = bytes_.part(at_, static_cast<std::size_t>(count));
+    Bytes result = bytes_.slice(at_, static_cast<std::size_t>(count));
     at_ += result.size();
     return result;
   }

@@ -71,7 +71,7 @@ inline NdArray parse_npy(const Bytes& bytes, const std::string& name) {
   if (bytes.size() > 0 && !bytes.text().starts_with("\x93NUMPY"))
     detail::refuse_other_kind(bytes, name, "an .npy file");
   const detail::NpyHeader header = detail::read_npy_header(detail::Cursor(bytes, name), bytes.size());
-  const Bytes numbers = bytes.part(static_cast<std::size_t>(header.begin), static_cast<std::size_t>(header.size));
+  const Bytes numbers = bytes.slice(static_cast<std::size_t>(header.begin), static_cast<std::size_t>(header.size));
   NdArray array{.type = header.type, .shape = header.shape, .bytes = numbers, .name = name};
   if (header.columns_first) {
     std::vector<Index> reversed = header.shape;

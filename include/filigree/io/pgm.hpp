@@ -12,7 +12,7 @@
 #include "filigree/io/cursor.hpp"
 #include "filigree/io/file.hpp"
 #include "filigree/io/file_kind.hpp"
-#include "filigree/io/grey.hpp"
+#include "filigree/io/gray.hpp"
 
 namespace filigree {
 
@@ -134,7 +134,7 @@ M load_pgm(const std::string& path) {
 ///
 /// Throws     Error if x has no entries or a NaN, black is white, or as write_file does
 template <DenseExpression E>
-void save_pgm(const std::string& path, const E& x, grey range = {}) {
+void save_pgm(const std::string& path, const E& x, gray range = {}) {
   const detail::GreyLevels levels(range, 255, "save_pgm(path, x, range)");
   const auto& values = x.eval();
   detail::require(values.size() > 0, "save_pgm(path, x, range): x must have entries, is ", values.rows(), " x ",

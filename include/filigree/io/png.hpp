@@ -17,7 +17,7 @@
 #include "filigree/core/check.hpp"
 #include "filigree/core/concepts.hpp"
 #include "filigree/io/file.hpp"
-#include "filigree/io/grey.hpp"
+#include "filigree/io/gray.hpp"
 
 namespace filigree {
 
@@ -42,12 +42,12 @@ inline void write_png(const std::string& path, Index rows, Index cols, const std
 
 }  // namespace detail
 
-/// Writes a matrix as a PNG in 8 bits of grey, 0 as black and 1 as white unless `range` says otherwise; a row of the
+/// Writes a matrix as a PNG in 8 bits of gray, 0 as black and 1 as white unless `range` says otherwise; a row of the
 /// matrix is a row of pixels. save_png("features.png", tiles(W, 8, 8)) shows learned features.
 ///
 /// Throws     Error if x has no entries or a NaN, black is white, or as write_file does
 template <DenseExpression E>
-void save_png(const std::string& path, const E& x, grey range = {}) {
+void save_png(const std::string& path, const E& x, gray range = {}) {
   const char* const call = "save_png(path, x, range)";
   const detail::GreyLevels levels(range, 255, call);
   const auto& values = x.eval();

@@ -61,7 +61,7 @@ inline Safetensors parse_safetensors(const Bytes& bytes, const std::string& name
   std::sort(entries.begin(), entries.end(), [](const auto* a, const auto* b) {
     return std::tuple(a->begin, a->end, a) < std::tuple(b->begin, b->end, b);
   });
-  const Bytes data = bytes.part(cursor.at(), cursor.left());
+  const Bytes data = bytes.slice(cursor.at(), cursor.left());
   Safetensors result{.tensors = Arrays(name), .metadata = std::move(header.metadata)};
   std::uint64_t place = 0;
   for (detail::TensorEntry* const next : entries) {
@@ -77,7 +77,7 @@ inline Safetensors parse_safetensors(const Bytes& bytes, const std::string& name
     detail::require(fits && static_cast<std::uint64_t>(needed) == size, inner, ": ", name_of(entry.type), " of shape ",
                     detail::shape_text(entry.shape), " cannot have ", size, " bytes");
     NdArray array{.type = entry.type, .shape = std::move(entry.shape), .name = inner};
-    array.bytes = data.part(static_cast<std::size_t>(entry.begin), static_cast<std::size_t>(size));
+    array.bytes = data.slice(static_cast<std::size_t>(entry.begin), static_cast<std::size_t>(size));
     result.tensors.add(entry.name, std::move(array));
     place = entry.end;
   }

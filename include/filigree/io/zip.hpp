@@ -124,7 +124,7 @@ inline ZipDirectory read_zip_end(const Bytes& file, std::string_view name) {
 inline void read_zip_local(const Bytes& file, std::string_view name, std::uint64_t directory, ZipEntry& entry) {
   require(entry.header < directory, name, ": ", in_quotes(entry.name), ": its header must lie before byte ", directory,
           ", is at ", entry.header);
-  Cursor cursor(file.part(0, static_cast<std::size_t>(directory)), name, static_cast<std::size_t>(entry.header));
+  Cursor cursor(file.slice(0, static_cast<std::size_t>(directory)), name, static_cast<std::size_t>(entry.header));
   cursor.expect(zip_local, "the mark of an entry");
   cursor.take(2, "the version");
   cursor.expect(entry.flags, "the flags of the entry, as in the directory,");
@@ -155,7 +155,7 @@ inline void read_zip_local(const Bytes& file, std::string_view name, std::uint64
 inline List<ZipEntry> read_zip(const Bytes& file, std::string_view name) {
   const ZipDirectory directory = read_zip_end(file, name);
   const auto end = static_cast<std::size_t>(directory.begin + directory.size);
-  const Bytes head = file.part(0, end);
+  const Bytes head = file.slice(0, end);
   Cursor cursor(head, name, static_cast<std::size_t>(directory.begin));
   List<ZipEntry> entries;
   for (std::uint64_t i = 0; i < directory.count; ++i) {

@@ -50,7 +50,7 @@ struct zlib {
       }
       detail::require(result == Z_STREAM_END, "zlib{}: deflate fails");
     });
-    return room.part(0, state.total_out);
+    return room.slice(0, state.total_out);
   }
 
  private:

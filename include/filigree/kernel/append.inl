@@ -3,9 +3,9 @@
 // many. Appending has no branch and costs the same whether a score is kept or not, so a bound may be stale.
 
 // Appends what is above the rows' bounds of one group against one panel, straight from the registers.
-static void append_panel(const Real* q /*[groups][d][height]*/, Index groups, const Real* k /*[d][width]*/, Index d,
-                         Real scale, Column first, Candidates<Real> rows) {
-  Columns column[cols];
+static void append_panel(const Scalar* q /*[groups][d][height]*/, Index groups, const Scalar* k /*[d][width]*/, Index d,
+                         Scalar scale, Column first, Candidates<Scalar> rows) {
+  ColumnVec column[cols];
   FILIGREE_UNROLL
   for (int c = 0; c < cols; ++c) column[c] = iota() + (first + c * lanes);
   for (Index g = 0; g < groups; ++g, q += d * height) {
@@ -25,8 +25,8 @@ static void append_panel(const Real* q /*[groups][d][height]*/, Index groups, co
 }
 
 // The same from scores in memory: tiles that went through a mask or a map, where absent is -inf.
-static void append_scores(const Real* scores /*[count][stride]*/, Index stride, Index count, Column first,
-                          Candidates<Real> rows) {
+static void append_scores(const Scalar* scores /*[count][stride]*/, Index stride, Index count, Column first,
+                          Candidates<Scalar> rows) {
   for (Index row = 0; row < count; ++row, scores += stride) {
     const Vec bound = broadcast(rows.bound[row]);
     Index at = row * rows.stride + rows.count[row];
@@ -40,7 +40,7 @@ static void append_scores(const Real* scores /*[count][stride]*/, Index stride, 
 
 // Lists what exceeds the bound of count values, where they lie; returns how many. Readable and writable in whole
 // vectors and one more.
-static Index list_above(Real* values, Column* columns, Index count, Real bound) {
+static Index list_above(Scalar* values, Column* columns, Index count, Scalar bound) {
   const Vec limit = broadcast(bound);
   Index out = 0;
   for (Index i = 0; i < count; i += lanes) {
@@ -52,7 +52,7 @@ static Index list_above(Real* values, Column* columns, Index count, Real bound) 
 }
 
 // The same of a list that has columns already.
-static Index keep_above(Real* values, Column* columns, Index count, Real bound) {
+static Index keep_above(Scalar* values, Column* columns, Index count, Scalar bound) {
   const Vec limit = broadcast(bound);
   Index out = 0;
   for (Index i = 0; i < count; i += lanes) {

@@ -6,7 +6,7 @@
 // Reference: Milakov and Gimelshein, arXiv:1805.02867; Dao et al., arXiv:2205.14135, algorithm 1.
 
 // Whether count rows of `dv` numbers are all finite.
-static bool all_finite(const Real* v, Index stride, Index count, Index dv) {
+static bool all_finite(const Scalar* v, Index stride, Index count, Index dv) {
   Vec zero[chains]{};  // x - x is 0 or NaN
   for (Index j = 0; j < count; ++j) sweep(v + j * stride, dv, [&](int c, const Vec& x) { zero[c] += x - x; });
   return above((zero[0] + zero[1]) + (zero[2] + zero[3]), broadcast(infinity)) == 0;
@@ -21,8 +21,8 @@ template <class F>
 
 // Turns scores into exp(score - maximum), and keeps maxima and sums.
 template <int rows>
-[[gnu::always_inline]] static inline void soften(Real* tile /*[rows][stride]*/, Index stride, const Segment* segments,
-                                                 Index count, Sums<Real> to) {
+[[gnu::always_inline]] static inline void exponentiate(Scalar* tile /*[rows][stride]*/, Index stride,
+                                                       const Segment* segments, Index count, SoftmaxState<Scalar> to) {
   Vec high[rows];
   FILIGREE_UNROLL
   for (int r = 0; r < rows; ++r) high[r] = broadcast(-infinity);
@@ -37,7 +37,7 @@ template <int rows>
   FILIGREE_UNROLL
   for (int r = 0; r < rows; ++r) {
     to.maximum[r] = largest(high[r]);
-    shift[r] = broadcast(to.maximum[r] > -infinity ? to.maximum[r] : Real(0));
+    shift[r] = broadcast(to.maximum[r] > -infinity ? to.maximum[r] : Scalar(0));
     total[r] = Vec{};
   }
   each_vector(segments, count, [&](Index c) {
@@ -54,9 +54,9 @@ template <int rows>
 
 // Weights times `vectors` vectors of the rows of V, over ascending keys.
 template <int rows, int vectors>
-[[gnu::always_inline]] static inline void weigh_values(const Real* weights /*[rows][stride]*/, Index stride,
-                                                       const Segment* segments, Index count, const Real* v,
-                                                       Index v_stride, Real* out /*[rows][room]*/, Index room) {
+[[gnu::always_inline]] static inline void accumulate_values(const Scalar* weights /*[rows][stride]*/, Index stride,
+                                                            const Segment* segments, Index count, const Scalar* v,
+                                                            Index v_stride, Scalar* out /*[rows][room]*/, Index room) {
   Vec acc[rows][vectors];
   FILIGREE_UNROLL
   for (int r = 0; r < rows; ++r) {
@@ -64,8 +64,8 @@ template <int rows, int vectors>
     for (int c = 0; c < vectors; ++c) acc[r][c] = Vec{};
   }
   for (Index s = 0; s < count; ++s) {
-    const Real* w = weights + segments[s].begin;
-    const Real* row = v + segments[s].begin * v_stride;
+    const Scalar* w = weights + segments[s].begin;
+    const Scalar* row = v + segments[s].begin * v_stride;
     FILIGREE_UNROLL_TWICE
     for (Index j = segments[s].begin; j < segments[s].end; ++j, ++w, row += v_stride) {
       Vec value[vectors];
@@ -88,19 +88,19 @@ template <int rows, int vectors>
 
 // Some rows over the segments of a chunk; scores are -inf where absent. dv is a multiple of lanes.
 template <int rows>
-static void attend_rows(Real* tile /*[rows][stride]*/, Index stride, const Segment* segments, Index count,
-                        const Real* v /*[.][v_stride]*/, Index v_stride, Index dv, Sums<Real> to) {
-  soften<rows>(tile, stride, segments, count, to);
+static void attend_rows(Scalar* tile /*[rows][stride]*/, Index stride, const Segment* segments, Index count,
+                        const Scalar* v /*[.][v_stride]*/, Index v_stride, Index dv, SoftmaxState<Scalar> to) {
+  exponentiate<rows>(tile, stride, segments, count, to);
   Index f = 0;
   for (; f + width <= dv; f += width)
-    weigh_values<rows, cols>(tile, stride, segments, count, v + f, v_stride, to.out + f, to.stride);
+    accumulate_values<rows, cols>(tile, stride, segments, count, v + f, v_stride, to.out + f, to.stride);
   for (; f < dv; f += lanes)
-    weigh_values<rows, 1>(tile, stride, segments, count, v + f, v_stride, to.out + f, to.stride);
+    accumulate_values<rows, 1>(tile, stride, segments, count, v + f, v_stride, to.out + f, to.stride);
 }
 
 // A group of `height` rows, of which the first `present` are there.
-static void attend_chunk(Real* tile, Index stride, const Segment* segments, Index count, const Real* v, Index v_stride,
-                         Index dv, Index present, Sums<Real> to) {
+static void attend_chunk(Scalar* tile, Index stride, const Segment* segments, Index count, const Scalar* v,
+                         Index v_stride, Index dv, Index present, SoftmaxState<Scalar> to) {
   const RoundToNearest rounding;
   if (present == 1)
     attend_rows<1>(tile, stride, segments, count, v, v_stride, dv, to);
@@ -109,16 +109,16 @@ static void attend_chunk(Real* tile, Index stride, const Segment* segments, Inde
 }
 
 // The same for rows of V that are not finite: 0 times them is NaN, so only the queries that see them may meet them.
-static void attend_careful(Real* tile, Index stride, const Segment* segments, Index count, const Real* v,
-                           Index v_stride, Index dv, Index present, Sums<Real> to) {
+static void attend_nonfinite(Scalar* tile, Index stride, const Segment* segments, Index count, const Scalar* v,
+                             Index v_stride, Index dv, Index present, SoftmaxState<Scalar> to) {
   const RoundToNearest rounding;
   for (Index r = 0; r < present; ++r, tile += stride, to = to.from(1, lanes)) {
     for (Index f = 0; f < dv; ++f) to.out[f] = 0;
-    Real top = -infinity;
+    Scalar top = -infinity;
     each_vector(segments, count, [&](Index c) {
       for (Index j = c; j < c + lanes; ++j) top = tile[j] > top ? tile[j] : top;
     });
-    const Vec shift = broadcast(top > -infinity ? top : Real(0));
+    const Vec shift = broadcast(top > -infinity ? top : Scalar(0));
     Vec total{};
     for (Index s = 0; s < count; ++s) {
       for (Index c = segments[s].begin / lanes * lanes; c < segments[s].end; c += lanes) {
@@ -126,7 +126,7 @@ static void attend_careful(Real* tile, Index stride, const Segment* segments, In
         total += e;
         for (int l = 0; l < lanes; ++l) {
           if (score[l] == -infinity) continue;
-          const Real* row = v + (c + l) * v_stride;
+          const Scalar* row = v + (c + l) * v_stride;
           for (Index f = 0; f < dv; f += lanes)
             store(to.out + f, multiply_add(broadcast(e[l]), load(row + f), load(to.out + f)));
         }
@@ -138,11 +138,11 @@ static void attend_careful(Real* tile, Index stride, const Segment* segments, In
 }
 
 // Adds the parts of `count` rows, which come from later keys, to what there is: a chunk of keys after the other.
-static void merge_sums(Sums<Real> whole, Sums<Real> part, Index count, Index dv) {
+static void merge(SoftmaxState<Scalar> whole, SoftmaxState<Scalar> part, Index count, Index dv) {
   const RoundToNearest rounding;
   for (Index r = 0; r < count; ++r) {
-    const Real a = whole.maximum[r], b = part.maximum[r], top = b > a ? b : a;
-    const Real shift = top > -infinity ? top : Real(0);
+    const Scalar a = whole.maximum[r], b = part.maximum[r], top = b > a ? b : a;
+    const Scalar shift = top > -infinity ? top : Scalar(0);
     const Vec p = exponential(broadcast(a - shift)), q = exponential(broadcast(b - shift));
     whole.maximum[r] = top;
     store(whole.sum + r * lanes, load(whole.sum + r * lanes) * p + load(part.sum + r * lanes) * q);
@@ -154,15 +154,15 @@ static void merge_sums(Sums<Real> whole, Sums<Real> part, Index count, Index dv)
 
 // Divides the outputs of one row by its sum, to which exp(sink - maximum) is added; returns maximum and sum. Those of
 // an empty row are of the sink alone.
-static SoftmaxSums<Real> finish_row(Sums<Real> row, Index dv, Real sink) {
+static LogSumExp<Scalar> finish_row(SoftmaxState<Scalar> row, Index dv, Scalar sink) {
   const RoundToNearest rounding;
-  const Real before = *row.maximum;
-  Real total = sum(load(row.sum));
+  const Scalar before = *row.maximum;
+  Scalar total = sum(load(row.sum));
   if (before == -infinity && total == 0) {  // an empty row
     for (Index f = 0; f < dv; f += lanes) store(row.out + f, Vec{});
-    return {sink, sink > -infinity ? Real(1) : Real(0)};
+    return {sink, sink > -infinity ? Scalar(1) : Scalar(0)};
   }
-  Real top = before;
+  Scalar top = before;
   Vec scale = broadcast(1);
   if (sink > -infinity) {
     top = sink > before ? sink : before;

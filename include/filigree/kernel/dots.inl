@@ -3,9 +3,9 @@
 // at a time, whichever rows come together.
 
 template <int rows>
-[[gnu::always_inline]] static inline void dot_rows(Real* out, const Real* x, const Column* columns, const Real* v,
+[[gnu::always_inline]] static inline void dot_rows(Scalar* out, const Scalar* x, const Column* columns, const Scalar* v,
                                                    Index stride, Index d) {
-  const Real* row[rows];
+  const Scalar* row[rows];
   Vec even[rows], odd[rows];
   FILIGREE_UNROLL
   for (int r = 0; r < rows; ++r) {
@@ -21,7 +21,7 @@ template <int rows>
       odd[r] = multiply_add(b, load(row[r] + f + lanes), odd[r]);
     }
   }
-  Real rest[rows] = {};
+  Scalar rest[rows] = {};
   for (; f < d; ++f) {
     FILIGREE_UNROLL
     for (int r = 0; r < rows; ++r) rest[r] += x[f] * row[r][f];
@@ -30,8 +30,8 @@ template <int rows>
   for (int r = 0; r < rows; ++r) out[r] = sum(even[r] + odd[r]) + rest[r];
 }
 
-static void dots(Real* out /*[count]*/, const Real* x /*[d]*/, const Column* columns /*[count]*/, Index count,
-                 const Real* v /*[m][stride]*/, Index stride, Index d) {
+static void dots(Scalar* out /*[count]*/, const Scalar* x /*[d]*/, const Column* columns /*[count]*/, Index count,
+                 const Scalar* v /*[m][stride]*/, Index stride, Index d) {
   Index i = 0;
   for (; i + 4 <= count; i += 4) dot_rows<4>(out + i, x, columns + i, v, stride, d);
   for (; i < count; ++i) dot_rows<1>(out + i, x, columns + i, v, stride, d);

@@ -36,7 +36,7 @@ static constexpr double double_terms[] = {1.0,
                                           2.7564254929439037522e-6,
                                           2.7626296554217169468e-7,
                                           2.298131153883436429e-8};
-[[gnu::always_inline]] static constexpr Real term(int i) {
+[[gnu::always_inline]] static constexpr Scalar term(int i) {
   if constexpr (single)
     return single_terms[i];
   else
@@ -48,12 +48,12 @@ static constexpr double double_terms[] = {1.0,
 // x = n ln 2 + r with |r| <= ln(2)/2, exp(x) = 2^n exp(r); ln 2 in two parts keeps r exact. The caller sees to it that
 // the processor rounds to nearest, on which |r| depends.
 [[gnu::always_inline]] static inline Vec exponential(const Vec& x) {
-  constexpr Real magic =
-      single ? Real(12582912.0) : Real(6755399441055744.0);  // 1.5 * 2^23, 1.5 * 2^52: rounds to integer
-  constexpr Real log2e = Real(1.4426950408889634074);
-  constexpr Real ln2_high = single ? Real(0.693359375) : Real(6.93145751953125e-1);
-  constexpr Real ln2_low = single ? Real(-2.12194440e-4) : Real(1.42860682030941723212e-6);
-  constexpr Real least = single ? Real(-87.33654) : Real(-708.3964185322641);
+  constexpr Scalar magic =
+      single ? Scalar(12582912.0) : Scalar(6755399441055744.0);  // 1.5 * 2^23, 1.5 * 2^52: rounds to integer
+  constexpr Scalar log2e = Scalar(1.4426950408889634074);
+  constexpr Scalar ln2_high = single ? Scalar(0.693359375) : Scalar(6.93145751953125e-1);
+  constexpr Scalar ln2_low = single ? Scalar(-2.12194440e-4) : Scalar(1.42860682030941723212e-6);
+  constexpr Scalar least = single ? Scalar(-87.33654) : Scalar(-708.3964185322641);
   const Vec shifted = multiply_add(x, broadcast(log2e), broadcast(magic));
   const Vec n = shifted - broadcast(magic);
   Vec r = multiply_add(n, broadcast(-ln2_high), x);
@@ -70,12 +70,12 @@ static constexpr double double_terms[] = {1.0,
   const Vec e = exponential(x < Vec{} ? x : -x);
   return (x < Vec{} ? e : broadcast(1)) / (broadcast(1) + e);
 }
-static void sigmoid_all(Real* values, Index count) {
+static void sigmoid_all(Scalar* values, Index count) {
   const RoundToNearest rounding;
   Index i = 0;
   for (; i + lanes <= count; i += lanes) store(values + i, sigmoid(load(values + i)));
   if (i == count) return;
-  Real last[lanes]{};
+  Scalar last[lanes]{};
   for (Index l = 0; i + l < count; ++l) last[l] = values[i + l];
   store(last, sigmoid(load(last)));
   for (Index l = 0; i + l < count; ++l) values[i + l] = last[l];
@@ -83,7 +83,7 @@ static void sigmoid_all(Real* values, Index count) {
 
 // w[i] = exp(w[i] - maximum) / (sum + exp(sink - maximum)); NaN anywhere makes every w NaN. The sum runs over lanes of
 // the list, then over the lanes in order. `w` is readable and writable up to a multiple of lanes. sink = -inf: none.
-static SoftmaxSums<Real> softmax(Real* w, Index count, Real sink) {
+static LogSumExp<Scalar> softmax(Scalar* w, Index count, Scalar sink) {
   const RoundToNearest rounding;
   const Index padded = (count + lanes - 1) / lanes * lanes;
   for (Index i = count; i < padded; ++i) w[i] = -infinity;
@@ -92,7 +92,7 @@ static SoftmaxSums<Real> softmax(Real* w, Index count, Real sink) {
     const Vec v = load(w + i);
     high = v > high ? v : high;  // NaN never wins; it comes back through the sum
   }
-  const Real maximum = largest(high);
+  const Scalar maximum = largest(high);
   const Vec top = broadcast(maximum);
   Vec partial{};
   for (Index i = 0; i < padded; i += lanes) {
@@ -101,7 +101,7 @@ static SoftmaxSums<Real> softmax(Real* w, Index count, Real sink) {
     store(w + i, e);
     partial = partial + e;
   }
-  Real total = sum(partial);
+  Scalar total = sum(partial);
   if (sink > -infinity) {
     const Vec e = exponential(broadcast(sink - maximum));
     total += e[0];

@@ -2,13 +2,13 @@
 // out = sum over the list of weights[i] * v.row(columns[i]): one chain of multiply-adds per output, in list order.
 
 template <int vectors>
-[[gnu::always_inline]] static inline void gather_strip(Real* out, const Real* weights, const Column* columns,
-                                                       Index count, const Real* v, Index stride) {
+[[gnu::always_inline]] static inline void gather_strip(Scalar* out, const Scalar* weights, const Column* columns,
+                                                       Index count, const Scalar* v, Index stride) {
   Vec acc[vectors];
   FILIGREE_UNROLL
   for (int c = 0; c < vectors; ++c) acc[c] = Vec{};
   for (Index i = 0; i < count; ++i) {
-    const Real* row = v + columns[i] * stride;
+    const Scalar* row = v + columns[i] * stride;
     const Vec w = broadcast(weights[i]);
     FILIGREE_UNROLL
     for (int c = 0; c < vectors; ++c) acc[c] = multiply_add(w, load(row + c * lanes), acc[c]);
@@ -18,8 +18,8 @@ template <int vectors>
 }
 
 // dv is a multiple of lanes.
-static void gather(Real* out /*[dv]*/, const Real* weights /*[count]*/, const Column* columns /*[count]*/, Index count,
-                   const Real* v /*[m][stride]*/, Index stride, Index dv) {
+static void gather(Scalar* out /*[dv]*/, const Scalar* weights /*[count]*/, const Column* columns /*[count]*/,
+                   Index count, const Scalar* v /*[m][stride]*/, Index stride, Index dv) {
   Index f = 0;
   if (count == 0) {  // v may be null
     for (; f < dv; f += lanes) store(out + f, Vec{});

@@ -43,7 +43,7 @@
 #endif
 
 // Options that let a compiler reorder sums, or divide by multiplying, do not hold for the kernels: their error bounds
-// and the independence of a row from its neighbours rest on the order of operations.
+// and the independence of a row from its neighbors rest on the order of operations.
 #if defined(__clang__) && defined(__x86_64__)
 #pragma float_control(push)
 #pragma float_control(precise, on)
@@ -63,7 +63,7 @@ using detail::RoundToNearest;
 // whole program. Kernel text therefore uses none of its functions.
 #define FILIGREE_LEVEL 0
 namespace baseline {
-template <class Real>
+template <class Scalar>
 struct Level {
   static constexpr LevelSizes sizes = baseline_sizes;
 #include "filigree/kernel/all.inl"
@@ -75,7 +75,7 @@ struct Level {
 #define FILIGREE_LEVEL 2
 FILIGREE_TARGET_BEGIN("avx2,fma,popcnt,bmi,lzcnt")
 namespace avx2 {
-template <class Real>
+template <class Scalar>
 struct Level {
   static constexpr LevelSizes sizes = avx2_sizes;
 #include "filigree/kernel/all.inl"
@@ -87,7 +87,7 @@ FILIGREE_TARGET_END
 #define FILIGREE_LEVEL 512
 FILIGREE_TARGET_BEGIN("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,popcnt,bmi,lzcnt")
 namespace avx512 {
-template <class Real>
+template <class Scalar>
 struct Level {
   static constexpr LevelSizes sizes = avx512_sizes;
 #include "filigree/kernel/all.inl"
@@ -103,91 +103,91 @@ FILIGREE_TARGET_END
 #if defined(FILIGREE_COMPILED)
 #define FILIGREE_BY_LEVEL(call) ;
 #elif defined(__x86_64__)
-#define FILIGREE_BY_LEVEL(call)                                      \
-  {                                                                  \
-    switch (instruction_set()) {                                     \
-      case InstructionSet::avx512: return avx512::Level<Real>::call; \
-      case InstructionSet::avx2: return avx2::Level<Real>::call;     \
-      default: return baseline::Level<Real>::call;                   \
-    }                                                                \
+#define FILIGREE_BY_LEVEL(call)                                        \
+  {                                                                    \
+    switch (instruction_set()) {                                       \
+      case InstructionSet::avx512: return avx512::Level<Scalar>::call; \
+      case InstructionSet::avx2: return avx2::Level<Scalar>::call;     \
+      default: return baseline::Level<Scalar>::call;                   \
+    }                                                                  \
   }
 #else
 #define FILIGREE_BY_LEVEL(call) \
-  { return baseline::Level<Real>::call; }
+  { return baseline::Level<Scalar>::call; }
 #endif
 
 /// The kernels of the chosen instruction set for one scalar, and the sizes of its tiles. Shapes stand in the .inl
 /// files.
 ///
 /// Each kernel is a static member of a template, so a program compiles those that it calls and no others.
-template <class Real>
+template <class Scalar>
 struct Kernels {
-  static_assert(std::is_same_v<Real, float> || std::is_same_v<Real, double>);
+  static_assert(std::is_same_v<Scalar, float> || std::is_same_v<Scalar, double>);
   int lanes, width, height;
 
   constexpr explicit Kernels(const LevelSizes& sizes)
-      : lanes(sizes.vector_bytes / static_cast<int>(sizeof(Real))),
+      : lanes(sizes.vector_bytes / static_cast<int>(sizeof(Scalar))),
         width(lanes * sizes.vectors),
         height(sizes.queries) {}
 
   // clang-format off
-  static void pack_panel(const Real* rows, Index stride, Index count, Index d, Real* out)
+  static void pack_panel(const Scalar* rows, Index stride, Index count, Index d, Scalar* out)
       FILIGREE_BY_LEVEL(pack_panel( rows, stride, count, d, out))
-  static void gather_panel(const Real* rows, Index stride, const Column* columns, Index count, Index d, Real* out)
+  static void gather_panel(const Scalar* rows, Index stride, const Column* columns, Index count, Index d, Scalar* out)
       FILIGREE_BY_LEVEL(gather_panel(rows, stride, columns, count, d, out))
-  static void pack_group( const Real* rows, Index stride, Index d, Real* out)
+  static void pack_group( const Scalar* rows, Index stride, Index d, Scalar* out)
       FILIGREE_BY_LEVEL(pack_group(rows, stride, d, out))
-  static void widen_half(const void* from, Index count, Real* out)
+  static void widen_half(const void* from, Index count, Scalar* out)
       FILIGREE_BY_LEVEL(widen_half(from, count, out))
-  static void widen_bfloat(const void* from, Index count, Real* out)
+  static void widen_bfloat(const void* from, Index count, Scalar* out)
       FILIGREE_BY_LEVEL(widen_bfloat(from, count, out))
-  static void score_panel(const Real* q, Index groups, const Real* k, Index d, Real scale, Real* out, Index stride)
+  static void score_panel(const Scalar* q, Index groups, const Scalar* k, Index d, Scalar scale, Scalar* out, Index stride)
       FILIGREE_BY_LEVEL(score_panel(q, groups, k, d, scale, out, stride))
-  static void score_part(const Real* q, const Real* k, Index d, Real scale, Real* out, Index stride, Index begin,
+  static void score_columns(const Scalar* q, const Scalar* k, Index d, Scalar scale, Scalar* out, Index stride, Index begin,
       Index end)
-      FILIGREE_BY_LEVEL(score_part(q, k, d, scale, out, stride, begin, end))
-  static void score_run(const Real* q, const Real* panels, Index begin, Index end, Index d, Real scale, Real* out)
+      FILIGREE_BY_LEVEL(score_columns(q, k, d, scale, out, stride, begin, end))
+  static void score_run(const Scalar* q, const Scalar* panels, Index begin, Index end, Index d, Scalar scale, Scalar* out)
       FILIGREE_BY_LEVEL(score_run(q, panels, begin, end, d, scale, out))
-  static void multiply_panel(Groups<Real> a, Index groups, Strided<const Real> b, Index d,
-      Strided<const Real> start, Strided<Real> out, Index count)
+  static void multiply_panel(StridedGroups<Scalar> a, Index groups, StridedRows<const Scalar> b, Index d,
+      StridedRows<const Scalar> start, StridedRows<Scalar> out, Index count)
       FILIGREE_BY_LEVEL(multiply_panel(a, groups, b, d, start, out, count))
-  static void append_panel(const Real* q, Index groups, const Real* k, Index d, Real scale, Column first,
-      Candidates<Real> rows)
+  static void append_panel(const Scalar* q, Index groups, const Scalar* k, Index d, Scalar scale, Column first,
+      Candidates<Scalar> rows)
       FILIGREE_BY_LEVEL(append_panel(q, groups, k, d, scale, first, rows))
-  static void append_scores(const Real* scores, Index stride, Index count, Column first, Candidates<Real> rows)
+  static void append_scores(const Scalar* scores, Index stride, Index count, Column first, Candidates<Scalar> rows)
       FILIGREE_BY_LEVEL(append_scores(scores, stride, count, first, rows))
-  static Index list_above(Real* values, Column* columns, Index count, Real bound)
+  static Index list_above(Scalar* values, Column* columns, Index count, Scalar bound)
       FILIGREE_BY_LEVEL(list_above(values, columns, count, bound))
-  static Index keep_above(Real* values, Column* columns, Index count, Real bound)
+  static Index keep_above(Scalar* values, Column* columns, Index count, Scalar bound)
       FILIGREE_BY_LEVEL(keep_above(values, columns, count, bound))
-  static Index thin(Real* values, Column* columns, Index count, Index k, Index slack, Real* bound)
-      FILIGREE_BY_LEVEL(thin(values, columns, count, k, slack, bound))
-  static void thin_rows(Candidates<Real> rows, Index count, Index k, Index slack, Index limit)
-      FILIGREE_BY_LEVEL(thin_rows(rows, count, k, slack, limit))
-  static void guess_rows(Candidates<Real> rows, Index count, Index limit, float expected)
-      FILIGREE_BY_LEVEL(guess_rows(rows, count, limit, expected))
-  static void take_best(Candidates<Real> rows, Index count, Index k, Candidates<Real> to)
-      FILIGREE_BY_LEVEL(take_best(rows, count, k, to))
-  static void sigmoid(Real* values, Index count)
+  static Index keep_top_k_of(Scalar* values, Column* columns, Index count, Index k, Index slack, Scalar* bound)
+      FILIGREE_BY_LEVEL(keep_top_k_of(values, columns, count, k, slack, bound))
+  static void keep_top_k(Candidates<Scalar> rows, Index count, Index k, Index slack, Index limit)
+      FILIGREE_BY_LEVEL(keep_top_k(rows, count, k, slack, limit))
+  static void estimate_bounds(Candidates<Scalar> rows, Index count, Index limit, float expected)
+      FILIGREE_BY_LEVEL(estimate_bounds(rows, count, limit, expected))
+  static void move_top_k(Candidates<Scalar> rows, Index count, Index k, Candidates<Scalar> to)
+      FILIGREE_BY_LEVEL(move_top_k(rows, count, k, to))
+  static void sigmoid(Scalar* values, Index count)
       FILIGREE_BY_LEVEL(sigmoid_all(values, count))
-  static SoftmaxSums<Real> softmax(Real* w, Index count, Real sink)
+  static LogSumExp<Scalar> softmax(Scalar* w, Index count, Scalar sink)
       FILIGREE_BY_LEVEL(softmax(w, count, sink))
-  static bool all_finite(const Real* v, Index stride, Index count, Index dv)
+  static bool all_finite(const Scalar* v, Index stride, Index count, Index dv)
       FILIGREE_BY_LEVEL(all_finite(v, stride, count, dv))
-  static void attend_chunk(Real* tile, Index stride, const Segment* segments, Index count, const Real* v,
-      Index v_stride, Index dv, Index present, Sums<Real> to)
+  static void attend_chunk(Scalar* tile, Index stride, const Segment* segments, Index count, const Scalar* v,
+      Index v_stride, Index dv, Index present, SoftmaxState<Scalar> to)
       FILIGREE_BY_LEVEL(attend_chunk(tile, stride, segments, count, v, v_stride, dv, present, to))
-  static void attend_careful(Real* tile, Index stride, const Segment* segments, Index count, const Real* v,
-      Index v_stride, Index dv, Index present, Sums<Real> to)
-      FILIGREE_BY_LEVEL(attend_careful(tile, stride, segments, count, v, v_stride, dv, present, to))
-  static void merge_sums(Sums<Real> whole, Sums<Real> part, Index count, Index dv)
-      FILIGREE_BY_LEVEL(merge_sums(whole, part, count, dv))
-  static SoftmaxSums<Real> finish_row(Sums<Real> row, Index dv, Real sink)
+  static void attend_nonfinite(Scalar* tile, Index stride, const Segment* segments, Index count, const Scalar* v,
+      Index v_stride, Index dv, Index present, SoftmaxState<Scalar> to)
+      FILIGREE_BY_LEVEL(attend_nonfinite(tile, stride, segments, count, v, v_stride, dv, present, to))
+  static void merge(SoftmaxState<Scalar> whole, SoftmaxState<Scalar> part, Index count, Index dv)
+      FILIGREE_BY_LEVEL(merge(whole, part, count, dv))
+  static LogSumExp<Scalar> finish_row(SoftmaxState<Scalar> row, Index dv, Scalar sink)
       FILIGREE_BY_LEVEL(finish_row(row, dv, sink))
-  static void gather(Real* out, const Real* weights, const Column* columns, Index count, const Real* v,
+  static void gather(Scalar* out, const Scalar* weights, const Column* columns, Index count, const Scalar* v,
       Index stride, Index dv)
       FILIGREE_BY_LEVEL(gather(out, weights, columns, count, v, stride, dv))
-  static void dots(Real* out, const Real* x, const Column* columns, Index count, const Real* v, Index stride, Index d)
+  static void dots(Scalar* out, const Scalar* x, const Column* columns, Index count, const Scalar* v, Index stride, Index d)
       FILIGREE_BY_LEVEL(dots(out, x, columns, count, v, stride, d))
   // clang-format on
 };
@@ -198,9 +198,9 @@ template struct Kernels<double>;
 #endif
 
 /// The kernels of the chosen instruction set.
-template <class Real>
-const Kernels<Real>& kernels() {
-  static constexpr Kernels<Real> at_baseline(baseline_sizes), at_avx2(avx2_sizes), at_avx512(avx512_sizes);
+template <class Scalar>
+const Kernels<Scalar>& kernels() {
+  static constexpr Kernels<Scalar> at_baseline(baseline_sizes), at_avx2(avx2_sizes), at_avx512(avx512_sizes);
   switch (instruction_set()) {
     case InstructionSet::avx512: return at_avx512;
     case InstructionSet::avx2: return at_avx2;

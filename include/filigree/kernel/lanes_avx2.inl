@@ -66,17 +66,17 @@ typedef std::int64_t Pair __attribute__((vector_size(16)));
 #endif
 
 // Writes the lanes of v and columns c whose bit is set side by side; a whole vector is stored.
-[[gnu::always_inline]] static inline int append(Real* values, Column* columns, const Vec& v, const Columns& c,
+[[gnu::always_inline]] static inline int append(Scalar* values, Column* columns, const Vec& v, const ColumnVec& c,
                                                 unsigned mask) {
   if constexpr (single) {
     const Order8 order = eight_bytes(compress_order.eight[mask]);
     store(values, (Vec)__builtin_ia32_permvarsf256(v, order));
-    store_columns(columns, (Columns)__builtin_ia32_permvarsi256(c, order));
+    store_columns(columns, (ColumnVec)__builtin_ia32_permvarsi256(c, order));
   } else {
     const Order8 pairs = eight_bytes(compress_order.pairs[mask]);
     store(values, (Vec)__builtin_ia32_permvarsf256((Singles8)v, pairs));
     const Order4 order = four_bytes(compress_order.eight[mask]);
-    store_columns(columns, (Columns)__builtin_ia32_vpermilvarps((Singles4)c, order));
+    store_columns(columns, (ColumnVec)__builtin_ia32_vpermilvarps((Singles4)c, order));
   }
   return population(mask);
 }

@@ -30,16 +30,16 @@ template <int predicate>
 [[gnu::always_inline]] static inline int population(unsigned mask) { return __builtin_popcount(mask); }
 
 // Writes the lanes of v and columns c whose bit is set side by side; a whole vector is stored.
-[[gnu::always_inline]] static inline int append(Real* values, Column* columns, const Vec& v, const Columns& c,
+[[gnu::always_inline]] static inline int append(Scalar* values, Column* columns, const Vec& v, const ColumnVec& c,
                                                 unsigned mask) {
   if constexpr (single) {
     const auto bits = static_cast<std::uint16_t>(mask);
     store(values, (Vec)__builtin_ia32_compresssf512_mask(v, v, bits));
-    store_columns(columns, (Columns)__builtin_ia32_compresssi512_mask(c, c, bits));
+    store_columns(columns, (ColumnVec)__builtin_ia32_compresssi512_mask(c, c, bits));
   } else {
     const auto bits = static_cast<std::uint8_t>(mask);
     store(values, (Vec)__builtin_ia32_compressdf512_mask(v, v, bits));
-    store_columns(columns, (Columns)__builtin_ia32_compresssi256_mask(c, c, bits));
+    store_columns(columns, (ColumnVec)__builtin_ia32_compresssi256_mask(c, c, bits));
   }
   return population(mask);
 }

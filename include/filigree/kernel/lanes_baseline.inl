@@ -44,7 +44,7 @@
 }
 
 // Writes the lanes of v and columns c whose bit is set side by side; at most a whole vector is stored.
-[[gnu::always_inline]] static inline int append(Real* values, Column* columns, const Vec& v, const Columns& c,
+[[gnu::always_inline]] static inline int append(Scalar* values, Column* columns, const Vec& v, const ColumnVec& c,
                                                 unsigned mask) {
   int count = 0;
   FILIGREE_UNROLL

@@ -5,9 +5,10 @@
 // The first `count` columns of a panel, which `vectors` vectors hold; nothing is read or written beside them. A chain
 // begins at `start`: at what there is, with the strides of `out`, or at one row for all, with stride 0.
 template <int vectors = 1, bool whole = true>
-static void multiply_panel(Groups<Real> a /*[groups][d][height]*/, Index groups, Strided<const Real> b /*[d][width]*/,
-                           Index d, Strided<const Real> start /*[groups * height][.]*/,
-                           Strided<Real> out /*[groups * height][.]*/, Index count) {
+static void multiply_panel(StridedGroups<Scalar> a /*[groups][d][height]*/, Index groups,
+                           StridedRows<const Scalar> b /*[d][width]*/, Index d,
+                           StridedRows<const Scalar> start /*[groups * height][.]*/,
+                           StridedRows<Scalar> out /*[groups * height][.]*/, Index count) {
   if constexpr (vectors < cols) {
     if (count > vectors * lanes) return multiply_panel<vectors + 1>(a, groups, b, d, start, out, count);
   }

@@ -24,7 +24,8 @@ template <int distance = 1>
 
 // `lanes` rows, row(r) each, as columns [c, c + lanes) of a panel; rows from `count` on are 0.
 template <class RowOf>
-[[gnu::always_inline]] static inline void pack_lanes(const RowOf& row, Index count, Index d, Real* out /*[d][width]*/) {
+[[gnu::always_inline]] static inline void pack_lanes(const RowOf& row, Index count, Index d,
+                                                     Scalar* out /*[d][width]*/) {
   Index f = 0;
   if (count >= lanes) {
     for (; f + lanes <= d; f += lanes) {
@@ -37,19 +38,19 @@ template <class RowOf>
     }
   }
   for (; f < d; ++f)
-    for (int r = 0; r < lanes; ++r) out[f * width + r] = r < count ? row(r)[f] : Real(0);
+    for (int r = 0; r < lanes; ++r) out[f * width + r] = r < count ? row(r)[f] : Scalar(0);
 }
 
 // Rows from `count` on are 0.
-static void pack_panel(const Real* rows /*[count][stride]*/, Index stride, Index count, Index d,
-                       Real* out /*[d][width]*/) {
+static void pack_panel(const Scalar* rows /*[count][stride]*/, Index stride, Index count, Index d,
+                       Scalar* out /*[d][width]*/) {
   for (int c = 0; c < width; c += lanes)
     pack_lanes([&](Index r) { return rows + (c + r) * stride; }, count - c, d, out + c);
 }
 
 // The same for rows that stand anywhere. Vectors without a row are not written.
-static void gather_panel(const Real* rows /*[m][stride]*/, Index stride, const Column* columns, Index count, Index d,
-                         Real* out /*[d][width]*/) {
+static void gather_panel(const Scalar* rows /*[m][stride]*/, Index stride, const Column* columns, Index count, Index d,
+                         Scalar* out /*[d][width]*/) {
   if (d == 0) return;  // rows and out may be null
   Index c = 0;
   for (; c + lanes <= count; c += lanes)
@@ -62,7 +63,7 @@ static void gather_panel(const Real* rows /*[m][stride]*/, Index stride, const C
 
 // Vectors of features are turned like keys; of each `height` numbers are wanted, and what is stored beyond them is
 // overwritten by the next.
-static void pack_group(const Real* rows /*[height][stride]*/, Index stride, Index d, Real* out /*[d][height]*/) {
+static void pack_group(const Scalar* rows /*[height][stride]*/, Index stride, Index d, Scalar* out /*[d][height]*/) {
   Index f = 0;
   if constexpr (lanes >= height) {
     for (; f + 2 * lanes <= d; f += lanes, rows += lanes, out += lanes * height) {

@@ -13,7 +13,7 @@ struct Tile {
 
 // Continues the chains in acc by d more features.
 template <int rows, int vectors>
-[[gnu::always_inline]] static inline void add_products(const Real* q /*[d][height]*/, const Real* k /*[d][width]*/,
+[[gnu::always_inline]] static inline void add_products(const Scalar* q /*[d][height]*/, const Scalar* k /*[d][width]*/,
                                                        Index d, Vec (&acc)[rows][vectors], Index q_step = height,
                                                        Index k_step = width) {
   FILIGREE_UNROLL_TWICE
@@ -31,8 +31,8 @@ template <int rows, int vectors>
 }
 
 template <int rows, int vectors>
-[[gnu::always_inline]] static inline void score_tile(const Real* q /*[d][height]*/, const Real* k /*[d][width]*/,
-                                                     Index d, Real scale, Tile<rows, vectors>& tile) {
+[[gnu::always_inline]] static inline void score_tile(const Scalar* q /*[d][height]*/, const Scalar* k /*[d][width]*/,
+                                                     Index d, Scalar scale, Tile<rows, vectors>& tile) {
   Vec acc[rows][vectors];
   FILIGREE_UNROLL
   for (int r = 0; r < rows; ++r) {
@@ -49,8 +49,8 @@ template <int rows, int vectors>
 }
 
 // Scores of `groups` groups of queries against one panel of keys, written to memory.
-static void score_panel(const Real* q /*[groups][d][height]*/, Index groups, const Real* k /*[d][width]*/, Index d,
-                        Real scale, Real* out /*[groups * height][stride]*/, Index stride) {
+static void score_panel(const Scalar* q /*[groups][d][height]*/, Index groups, const Scalar* k /*[d][width]*/, Index d,
+                        Scalar scale, Scalar* out /*[groups * height][stride]*/, Index stride) {
   for (Index g = 0; g < groups; ++g, q += d * height) {
     Tile<height> tile;
     score_tile<height>(q, k, d, scale, tile);
@@ -64,9 +64,9 @@ static void score_panel(const Real* q /*[groups][d][height]*/, Index groups, con
 
 // Scores of one query against the vectors [begin, begin + vectors) of consecutive panels.
 template <int vectors>
-[[gnu::always_inline]] static inline void score_few(const Real* q /*[d]*/, const Real* panels /*[.][d][width]*/,
-                                                    Index begin, Index d, const Vec& scale, Real* out) {
-  const Real* key[vectors];
+[[gnu::always_inline]] static inline void score_few(const Scalar* q /*[d]*/, const Scalar* panels /*[.][d][width]*/,
+                                                    Index begin, Index d, const Vec& scale, Scalar* out) {
+  const Scalar* key[vectors];
   Vec acc[vectors];
   FILIGREE_UNROLL
   for (int c = 0; c < vectors; ++c) {
@@ -83,8 +83,8 @@ template <int vectors>
 }
 
 // Eight chains at a time, for the latency of a multiply-add.
-static void score_run(const Real* q /*[d]*/, const Real* panels /*[.][d][width]*/, Index begin, Index end, Index d,
-                      Real scale, Real* out /*[(end - begin) * lanes]*/) {
+static void score_run(const Scalar* q /*[d]*/, const Scalar* panels /*[.][d][width]*/, Index begin, Index end, Index d,
+                      Scalar scale, Scalar* out /*[(end - begin) * lanes]*/) {
   const Vec factor = broadcast(scale);
   for (; begin + 8 <= end; begin += 8, out += 8 * lanes) score_few<8>(q, panels, begin, d, factor, out);
   for (; begin + 4 <= end; begin += 4, out += 4 * lanes) score_few<4>(q, panels, begin, d, factor, out);
@@ -94,7 +94,7 @@ static void score_run(const Real* q /*[d]*/, const Real* panels /*[.][d][width]*
 
 // The same for the vectors [first, first + vectors) of one group's tile.
 template <int vectors = 1>
-static void score_vectors(const Real* q, const Real* k, Index d, Real scale, Real* out /*[height][stride]*/,
+static void score_vectors(const Scalar* q, const Scalar* k, Index d, Scalar scale, Scalar* out /*[height][stride]*/,
                           Index stride, int first, int count) {
   if constexpr (vectors <= cols) {
     if (count > vectors) return score_vectors<vectors + 1>(q, k, d, scale, out, stride, first, count);
@@ -110,8 +110,8 @@ static void score_vectors(const Real* q, const Real* k, Index d, Real scale, Rea
 }
 
 // Scores of one group against the keys [begin, end) of a panel; those beside them in their vectors come along.
-static void score_part(const Real* q, const Real* k, Index d, Real scale, Real* out /*[height][stride]*/, Index stride,
-                       Index begin, Index end) {
+static void score_columns(const Scalar* q, const Scalar* k, Index d, Scalar scale, Scalar* out /*[height][stride]*/,
+                          Index stride, Index begin, Index end) {
   const int first = static_cast<int>(begin) / lanes, last = (static_cast<int>(end) + lanes - 1) / lanes;
   if (d > 0) k += first * lanes;  // else it may be null
   score_vectors(q, k, d, scale, out, stride, first, last - first);

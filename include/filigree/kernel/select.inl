@@ -3,11 +3,11 @@
 
 // Floats in order of value as integers in the same order, and back (the map is its own inverse).
 [[gnu::always_inline]] static inline Bits flip(Bits b) { return b ^ ((b >> (8 * sizeof(Bits) - 1)) & ~sign_bit); }
-[[gnu::always_inline]] static inline Bits rank(Real x) { return flip(__builtin_bit_cast(Bits, x)); }
-[[gnu::always_inline]] static inline Real from_rank(Bits r) { return __builtin_bit_cast(Real, flip(r)); }
+[[gnu::always_inline]] static inline Bits rank(Scalar x) { return flip(__builtin_bit_cast(Bits, x)); }
+[[gnu::always_inline]] static inline Scalar from_rank(Bits r) { return __builtin_bit_cast(Scalar, flip(r)); }
 // A number below x: the next one, but none between the smallest normal numbers, which all equal 0 to a processor that
 // takes denormals for zeros.
-[[gnu::always_inline]] static inline Real below(Real x) {
+[[gnu::always_inline]] static inline Scalar below(Scalar x) {
   return -smallest_normal < x && x < smallest_normal ? -smallest_normal : from_rank(rank(x) - 1);
 }
 
@@ -17,7 +17,7 @@
 }
 
 // The largest number of values[0, padded), where -inf fills up, and whether any is NaN.
-[[gnu::always_inline]] static inline Real peak(const Real* values, Index padded, bool& nan) {
+[[gnu::always_inline]] static inline Scalar peak(const Scalar* values, Index padded, bool& nan) {
   Vec high[chains];
   FILIGREE_UNROLL
   for (int c = 0; c < chains; ++c) high[c] = broadcast(-infinity);
@@ -33,7 +33,7 @@
 }
 
 // The least number, likewise.
-[[gnu::always_inline]] static inline Real least(const Real* values, Index padded) {
+[[gnu::always_inline]] static inline Scalar least(const Scalar* values, Index padded) {
   Vec low[chains];
   FILIGREE_UNROLL
   for (int c = 0; c < chains; ++c) low[c] = broadcast(infinity);
@@ -48,11 +48,11 @@
 
 // Three bounds inside (lo, hi): at first around a guess, then at the quarters, and when values are too close or too far
 // apart for that, halfway in rank among all floats.
-[[gnu::always_inline]] static inline void place(Real lo, Real hi, int step, Real guess, Real* at /*[3]*/) {
-  const Real spread = hi - lo;
-  at[0] = lo + spread * (step == 0 ? guess * Real(0.8) : Real(0.25));
-  at[1] = lo + spread * (step == 0 ? guess : Real(0.5));
-  at[2] = lo + spread * (step == 0 ? guess * Real(1.25) : Real(0.75));
+[[gnu::always_inline]] static inline void place(Scalar lo, Scalar hi, int step, Scalar guess, Scalar* at /*[3]*/) {
+  const Scalar spread = hi - lo;
+  at[0] = lo + spread * (step == 0 ? guess * Scalar(0.8) : Scalar(0.25));
+  at[1] = lo + spread * (step == 0 ? guess : Scalar(0.5));
+  at[2] = lo + spread * (step == 0 ? guess * Scalar(1.25) : Scalar(0.75));
   if (step < 12 && lo < at[0] && at[0] < at[1] && at[1] < at[2] && at[2] < hi) return;
   const Bits x = rank(lo), y = rank(hi);
   at[0] = at[1] = at[2] = from_rank((x & y) + ((x ^ y) >> 1));  // the floor of the mean, without overflow
@@ -60,22 +60,22 @@
 
 // A search for the k best of a list: fewer than k of the values it looks at exceed hi, at least k exceed lo.
 struct Search {
-  Real* values;
+  Scalar* values;
   Column* columns;
-  Real* bound;
+  Scalar* bound;
   Index count;
-  Real* to_values;  // where the best go: to the front of the list, or elsewhere
+  Scalar* to_values;  // where the best go: to the front of the list, or elsewhere
   Column* to_columns;
-  const Real* sample;  // what the search looks at: the values, or the largest of each few of them
-  Real lo, hi, least, guess;
+  const Scalar* sample;  // what the search looks at: the values, or the largest of each few of them
+  Scalar lo, hi, least, guess;
   Index above_lo, above_hi;
 };
 
-[[gnu::always_inline]] static inline bool open(const Search& s, Index most) {
+[[gnu::always_inline]] static inline bool is_unfinished(const Search& s, Index most) {
   return s.above_lo > most && s.hi > s.least && rank(s.lo) + 1 < rank(s.hi);
 }
 
-[[gnu::always_inline]] static inline Index count_above(const Real* values, Index padded, Real t) {
+[[gnu::always_inline]] static inline Index count_above(const Scalar* values, Index padded, Scalar t) {
   const Vec bound = broadcast(t);
   Index count = 0;
   for (Index i = 0; i < padded; i += lanes) count += population(above(load(values + i), bound));
@@ -84,14 +84,14 @@ struct Search {
 
 // The largest of every few values: vector i meets vector i + size, i + 2 size, ... If k of these exceed a bound, k of
 // the values do, and hardly more of them; a search among a quarter of the numbers is four times as fast.
-[[gnu::always_inline]] static inline void fold(const Real* values, Index padded, Index size, Real* folded) {
+[[gnu::always_inline]] static inline void block_max(const Scalar* values, Index padded, Index size, Scalar* maxima) {
   for (Index i = 0; i < size; i += lanes) {
     Vec high = load(values + i);
     for (Index j = i + size; j < padded; j += size) {
       const Vec v = load(values + j);
       high = v > high ? v : high;
     }
-    store(folded + i, high);
+    store(maxima + i, high);
   }
 }
 
@@ -102,7 +102,7 @@ struct Search {
   const bool bounded = *s.bound > -infinity;
   s.least = bounded ? *s.bound : least(s.sample, size);
   s.lo = below(s.least);
-  s.guess = static_cast<Real>(bounded ? tail : 0.5F + 0.5F * tail);  // beyond a bound, or beyond the median
+  s.guess = static_cast<Scalar>(bounded ? tail : 0.5F + 0.5F * tail);  // beyond a bound, or beyond the median
   s.above_lo = size;
   s.above_hi = nan ? count_above(s.sample, size, infinity) : 0;
   if (s.above_hi >= k) {  // nothing but NaN has a place any more
@@ -115,8 +115,8 @@ struct Search {
 // the four parts holds the answer is looked up, because no branch could predict it; lower and upper ends stand in
 // arrays of their own, because a pair loaded at once from what was just stored in pieces waits until the stores have
 // left the core.
-[[gnu::always_inline]] static inline void narrow(Search& s, Index size, Index k, int step) {
-  Real at[3];
+[[gnu::always_inline]] static inline void bisect(Search& s, Index size, Index k, int step) {
+  Scalar at[3];
   place(s.lo, s.hi, step, s.guess, at);
   const Vec t0 = broadcast(at[0]), t1 = broadcast(at[1]), t2 = broadcast(at[2]);
   Index n0 = 0, n1 = 0, n2 = 0;
@@ -126,7 +126,7 @@ struct Search {
     n1 += population(above(v, t1));
     n2 += population(above(v, t2));
   }
-  const Real lower[4] = {s.lo, at[0], at[1], at[2]}, upper[4] = {at[0], at[1], at[2], s.hi};
+  const Scalar lower[4] = {s.lo, at[0], at[1], at[2]}, upper[4] = {at[0], at[1], at[2], s.hi};
   const Index above_lower[4] = {s.above_lo, n0, n1, n2}, above_upper[4] = {n0, n1, n2, s.above_hi};
   const int part = (n0 >= k) + (n1 >= k) + (n2 >= k);
   s.lo = lower[part];
@@ -169,18 +169,18 @@ struct Search {
 // candidates must exceed. No sort; two bits of the answer per pass, one pass of moves. The lists go through each pass
 // together: a pass is shorter than the wait for its result, which the next list fills.
 // The buffers are readable and writable up to the longest list of the group, in whole vectors and one more.
-static void thin_group(Search* lists, int size, Index k, Index slack) {
+static void keep_top_k_of_group(Search* lists, int size, Index k, Index slack) {
   const bool rough = slack > 0;
   Index longest = 0;
   for (int i = 0; i < size; ++i) longest = lists[i].count > longest ? lists[i].count : longest;
   const Index padded = (longest + lanes - 1) / lanes * lanes, most = k + slack;
   // Rough work may search among the largest of every four or two, as long as these are twice as many as are wanted.
-  constexpr Index room = 16 * lanes;
-  Real folded[group * room];
+  constexpr Index capacity = 16 * lanes;
+  Scalar maxima[group * capacity];
   Index sample = padded;
   for (Index part = 4; rough && part > 1 && sample == padded; part /= 2) {
     const Index vectors = (padded / lanes + part - 1) / part;
-    if (vectors * lanes >= 2 * k && vectors * lanes <= room) sample = vectors * lanes;
+    if (vectors * lanes >= 2 * k && vectors * lanes <= capacity) sample = vectors * lanes;
   }
   // If values fall off exponentially, the k-th best of n lies this far on the way from the bound to the best. So many
   // values exceed the k-th best of the sample: -log(1 - k/sample) * sample, nearly.
@@ -192,20 +192,20 @@ static void thin_group(Search* lists, int size, Index k, Index slack) {
     for (Index j = list.count; j < padded; j += lanes) store(list.values + j, broadcast(-infinity));
     list.sample = list.values;
     if (rough && sample < padded) {
-      fold(list.values, padded, sample, folded + i * room);
-      list.sample = folded + i * room;
+      block_max(list.values, padded, sample, maxima + i * capacity);
+      list.sample = maxima + i * capacity;
     }
     begin(list, sample, k, tail);
     active[left] = i;
-    left += open(list, most) ? 1 : 0;
+    left += is_unfinished(list, most) ? 1 : 0;
   }
   for (int step = 0; left > 0; ++step) {
     int still = 0;
     for (int a = 0; a < left; ++a) {
       const int i = active[a];
-      narrow(lists[i], sample, k, step);
+      bisect(lists[i], sample, k, step);
       active[still] = i;
-      still += open(lists[i], most) ? 1 : 0;
+      still += is_unfinished(lists[i], most) ? 1 : 0;
     }
     left = still;
   }
@@ -213,7 +213,8 @@ static void thin_group(Search* lists, int size, Index k, Index slack) {
 }
 
 // Sets a list that is to be thinned where it lies. Field by field: a copy of what was just stored in pieces waits.
-[[gnu::always_inline]] static inline void set(Search& list, Real* values, Column* columns, Index count, Real* bound) {
+[[gnu::always_inline]] static inline void set(Search& list, Scalar* values, Column* columns, Index count,
+                                              Scalar* bound) {
   list.values = list.to_values = values;
   list.columns = list.to_columns = columns;
   list.bound = bound;
@@ -221,19 +222,19 @@ static void thin_group(Search* lists, int size, Index k, Index slack) {
 }
 
 // Thins one list; returns how many stay.
-static Index thin(Real* values, Column* columns, Index count, Index k, Index slack, Real* bound) {
+static Index keep_top_k_of(Scalar* values, Column* columns, Index count, Index k, Index slack, Scalar* bound) {
   if (count <= k) return count;
   Search list;
   set(list, values, columns, count, bound);
-  thin_group(&list, 1, k, slack);
-  if (list.count > k + 2 * slack) thin_group(&list, 1, k, 0);  // the largest few met each other in the fold
+  keep_top_k_of_group(&list, 1, k, slack);
+  if (list.count > k + 2 * slack) keep_top_k_of_group(&list, 1, k, 0);  // the largest few met each other in the fold
   return list.count;
 }
 
 // Whether any of count[0, rows) exceeds the limit.
 [[gnu::always_inline]] static inline bool any_above(const Column* count, Index rows, Index limit) {
-  Columns spare{};  // negative where a count exceeds the limit
-  const Columns most = Columns{} + static_cast<Column>(limit);
+  ColumnVec spare{};  // negative where a count exceeds the limit
+  const ColumnVec most = ColumnVec{} + static_cast<Column>(limit);
   Index r = 0;
   for (; r + lanes <= rows; r += lanes) spare |= most - load_columns(count + r);
   bool any = false;
@@ -244,7 +245,7 @@ static Index thin(Real* values, Column* columns, Index count, Index k, Index sla
 
 // Calls use(lists, rows, size) for groups of the rows that have more than `limit` candidates.
 template <class Use>
-[[gnu::always_inline]] static inline void for_each_group(Candidates<Real> rows, Index count, Index limit,
+[[gnu::always_inline]] static inline void for_each_group(Candidates<Scalar> rows, Index count, Index limit,
                                                          const Use& use) {
   Search lists[group];
   Index numbers[group];
@@ -254,7 +255,7 @@ template <class Use>
     size += rows.count[r] > limit ? 1 : 0;
     if (size < group && r + 1 < count) continue;
     for (int i = 0; i < size; ++i) {
-      const Candidates<Real> row = rows.from(numbers[i]);
+      const Candidates<Scalar> row = rows.from(numbers[i]);
       set(lists[i], row.values, row.columns, *row.count, row.bound);
     }
     if (size > 0) use(lists, numbers, size);
@@ -263,12 +264,13 @@ template <class Use>
 }
 
 // Thins every row that has more than `limit` candidates.
-static void thin_rows(Candidates<Real> rows, Index count, Index k, Index slack, Index limit) {
+static void keep_top_k(Candidates<Scalar> rows, Index count, Index k, Index slack, Index limit) {
   if (!any_above(rows.count, count, limit)) return;
   for_each_group(rows, count, limit, [&](Search* lists, const Index* numbers, int size) {
-    thin_group(lists, size, k, slack);
+    keep_top_k_of_group(lists, size, k, slack);
     for (int i = 0; i < size; ++i) {
-      if (lists[i].count > k + 2 * slack) thin_group(lists + i, 1, k, 0);  // the largest few met each other in the fold
+      if (lists[i].count > k + 2 * slack)
+        keep_top_k_of_group(lists + i, 1, k, 0);  // the largest few met each other in the fold
       rows.count[numbers[i]] = static_cast<Column>(lists[i].count);
     }
   });
@@ -284,9 +286,9 @@ static void thin_rows(Candidates<Real> rows, Index count, Index k, Index slack, 
 // Mean and variance of the values whose squared distance from the origin is at most `reach`. Changes what is stored
 // after the values, up to a whole vector.
 struct Moments {
-  Real mean, variance;
+  Scalar mean, variance;
 };
-static Moments moments(Real* values, Index n, Real origin, Real reach) {
+static Moments moments(Scalar* values, Index n, Scalar origin, Scalar reach) {
   const Vec zero = broadcast(origin), limit = broadcast(reach);
   const Index padded = (n + lanes - 1) / lanes * lanes;
   for (Index i = n; i < padded; i += lanes) store(values + i, zero);
@@ -299,8 +301,8 @@ static Moments moments(Real* values, Index n, Real origin, Real reach) {
     size[c] += inside ? broadcast(1) : Vec{};
   });
   const auto total = [](const Vec* part) { return sum((part[0] + part[1]) + (part[2] + part[3])); };
-  const Real count = total(size) - static_cast<Real>(padded - n);
-  const Real mean = total(first) / count;
+  const Scalar count = total(size) - static_cast<Scalar>(padded - n);
+  const Scalar mean = total(first) / count;
   return {origin + mean, total(second) / count - mean * mean};
 }
 
@@ -311,20 +313,20 @@ static Moments moments(Real* values, Index n, Real origin, Real reach) {
 // Values more than three standard deviations from the mean are left out of the moments, since one outlier would raise
 // the bound too far. The standard deviation of the other values of a normal variable is 1.4% smaller, so the bound is
 // rather too low, which costs less than a bound that is too high.
-static void guess_rows(Candidates<Real> rows, Index count, Index limit, float expected) {
+static void estimate_bounds(Candidates<Scalar> rows, Index count, Index limit, float expected) {
   if (!any_above(rows.count, count, limit)) return;
   for (Index r = 0; r < count; ++r) {
     const Index n = rows.count[r];
     if (n <= limit || rows.bound[r] > -infinity) continue;
-    Real* values = rows.values + r * rows.stride;
+    Scalar* values = rows.values + r * rows.stride;
     Column* columns = rows.columns + r * rows.stride;
     const Index padded = (n + lanes - 1) / lanes * lanes;
     const Moments all = moments(values, n, values[0], infinity);
     const Moments most = moments(values, n, all.mean, 9 * all.variance);
     if (!(most.variance > 0 && all.variance < infinity)) continue;
     const float log2_p = rough_log2(static_cast<Index>(1024 * expected)) - rough_log2(1024 * n);
-    const Real deviation = static_cast<Real>(__builtin_sqrt(most.variance));
-    const Real t = most.mean + static_cast<Real>(tail_quantile(log2_p)) * deviation;
+    const Scalar deviation = static_cast<Scalar>(__builtin_sqrt(most.variance));
+    const Scalar t = most.mean + static_cast<Scalar>(tail_quantile(log2_p)) * deviation;
     for (Index i = n; i < padded; i += lanes) store(values + i, broadcast(-infinity));
     if (2 * static_cast<float>(count_above(values, padded, t) + 1) < expected) continue;
     const Vec bound = broadcast(t);
@@ -339,24 +341,24 @@ static void guess_rows(Candidates<Real> rows, Index count, Index limit, float ex
 }
 
 // Moves the k best of every row to `to`, in whole vectors; the rows themselves and their bounds are spoilt.
-static void take_best(Candidates<Real> rows, Index count, Index k, Candidates<Real> to) {
+static void move_top_k(Candidates<Scalar> rows, Index count, Index k, Candidates<Scalar> to) {
   for (Index r = 0; r < count; ++r) {
-    const Candidates<Real> from = rows.from(r), target = to.from(r);
+    const Candidates<Scalar> from = rows.from(r), target = to.from(r);
     const Index kept = *from.count < k ? *from.count : k;
     *target.count = static_cast<Column>(kept);
     if (*from.count > k) continue;
     for (Index i = 0; i < kept; i += lanes) {
       store(target.values + i, load(from.values + i));
-      const Columns columns = load_columns(from.columns + i);
+      const ColumnVec columns = load_columns(from.columns + i);
       __builtin_memcpy(target.columns + i, &columns, sizeof columns);
     }
   }
   for_each_group(rows, count, k, [&](Search* lists, const Index* numbers, int size) {
     for (int i = 0; i < size; ++i) {
-      const Candidates<Real> target = to.from(numbers[i]);
+      const Candidates<Scalar> target = to.from(numbers[i]);
       lists[i].to_values = target.values;
       lists[i].to_columns = target.columns;
     }
-    thin_group(lists, size, k, 0);
+    keep_top_k_of_group(lists, size, k, 0);
   });
 }

@@ -20,13 +20,13 @@ struct LevelSizes {
 inline constexpr LevelSizes baseline_sizes{16, 2, 4}, avx2_sizes{32, 2, 6}, avx512_sizes{64, 4, 6};
 
 /// The candidates of a block of rows: a list of values with ascending columns for each.
-template <class Real>
+template <class Scalar>
 struct Candidates {
-  Real* values;     // [rows][stride]
+  Scalar* values;   // [rows][stride]
   Column* columns;  // [rows][stride]
   Index stride;     // room per row, one panel more than the lists may hold
   Column* count;    // [rows]
-  Real* bound;      // [rows] only what exceeds it, or NaN, is a candidate; null for lists that are final
+  Scalar* bound;    // [rows] only what exceeds it, or NaN, is a candidate; null for lists that are final
 
   /// The candidates from a row on.
   [[nodiscard]] Candidates from(Index row) const {
@@ -35,40 +35,40 @@ struct Candidates {
   }
 };
 
-template <class Real>
-struct SoftmaxSums {
-  Real maximum, sum;  // sum of exp(value - maximum)
+template <class Scalar>
+struct LogSumExp {
+  Scalar maximum, sum;  // sum of exp(value - maximum)
 };
 
 /// Softmax times V of some rows over some keys: sum of exp(score - maximum), and that times the rows of V.
-template <class Real>
-struct Sums {
-  Real* out;  // [rows][stride]
+template <class Scalar>
+struct SoftmaxState {
+  Scalar* out;  // [rows][stride]
   Index stride;
-  Real* maximum;  // [rows] the largest score
-  Real* sum;      // [rows][lanes] one sum for each lane
+  Scalar* maximum;  // [rows] the largest score
+  Scalar* sum;      // [rows][lanes] one sum for each lane
 
   /// The rows from one on.
-  [[nodiscard]] Sums from(Index row, Index lanes) const {
+  [[nodiscard]] SoftmaxState from(Index row, Index lanes) const {
     return {out + row * stride, stride, maximum + row, sum + row * lanes};
   }
 };
 
 /// Rows that stand `stride` apart.
-template <class Real>
-struct Strided {
-  Real* data;
+template <class Scalar>
+struct StridedRows {
+  Scalar* data;
   Index stride;
 };
 
-/// Groups of rows, `stride` apart; the rows of one stand side by side, and their features `step` apart.
-template <class Real>
-struct Groups {
-  const Real* data;
+/// StridedGroups of rows, `stride` apart; the rows of one stand side by side, and their features `step` apart.
+template <class Scalar>
+struct StridedGroups {
+  const Scalar* data;
   Index stride, step;
 };
 
-/// Columns [begin, end) of a tile.
+/// ColumnVec [begin, end) of a tile.
 struct Segment {
   Index begin, end;
 };

@@ -1,64 +1,64 @@
 // SPDX-License-Identifier: MIT
-// The vector types of one level: `Real` is float or double, `lanes` of them fill a register, a tile of scores is
+// The vector types of one level: `Scalar` is float or double, `lanes` of them fill a register, a tile of scores is
 // `height` queries by `width` keys.
-static constexpr bool single = std::is_same_v<Real, float>;
+static constexpr bool single = std::is_same_v<Scalar, float>;
 using Bits = std::conditional_t<single, std::int32_t, std::int64_t>;
 
-static constexpr int lanes = sizes.vector_bytes / static_cast<int>(sizeof(Real)), cols = sizes.vectors;
+static constexpr int lanes = sizes.vector_bytes / static_cast<int>(sizeof(Scalar)), cols = sizes.vectors;
 static constexpr int width = lanes * cols, height = sizes.queries;
 static constexpr int group = 8;  // lists that are thinned together
 
-typedef Real Vec __attribute__((vector_size(sizeof(Real) * lanes)));
-typedef Bits Mask __attribute__((vector_size(sizeof(Real) * lanes)));
-// T itself, as a type that depends on Real: g++ makes vectors of a size that depends on it of such types alone.
+typedef Scalar Vec __attribute__((vector_size(sizeof(Scalar) * lanes)));
+typedef Bits Mask __attribute__((vector_size(sizeof(Scalar) * lanes)));
+// T itself, as a type that depends on Scalar: g++ makes vectors of a size that depends on it of such types alone.
 template <class T>
 using Lane = std::conditional_t<single, T, T>;
-typedef Lane<Column> Columns __attribute__((vector_size(sizeof(Column) * lanes)));
+typedef Lane<Column> ColumnVec __attribute__((vector_size(sizeof(Column) * lanes)));
 
 static constexpr Bits sign_bit = static_cast<Bits>(1) << (8 * sizeof(Bits) - 2) << 1;
 // Predicates of x86 comparisons, true for NaN, which raise no exception.
 static constexpr int not_less = 0x15, not_less_equal = 0x16;
-static constexpr Real infinity = static_cast<Real>(__builtin_inf());
-static constexpr Real smallest_normal = single ? Real(0x1p-126) : Real(0x1p-1022);
+static constexpr Scalar infinity = static_cast<Scalar>(__builtin_inf());
+static constexpr Scalar smallest_normal = single ? Scalar(0x1p-126) : Scalar(0x1p-1022);
 
-[[gnu::always_inline]] static inline Vec load(const Real* p) {
+[[gnu::always_inline]] static inline Vec load(const Scalar* p) {
   Vec v;
   __builtin_memcpy(&v, p, sizeof v);
   return v;
 }
-[[gnu::always_inline]] static inline Columns load_columns(const Column* p) {
-  Columns v;
+[[gnu::always_inline]] static inline ColumnVec load_columns(const Column* p) {
+  ColumnVec v;
   __builtin_memcpy(&v, p, sizeof v);
   return v;
 }
-[[gnu::always_inline]] static inline void store(Real* p, const Vec& v) { __builtin_memcpy(p, &v, sizeof v); }
-[[gnu::always_inline]] static inline void store_columns(Column* p, const Columns& v) {
+[[gnu::always_inline]] static inline void store(Scalar* p, const Vec& v) { __builtin_memcpy(p, &v, sizeof v); }
+[[gnu::always_inline]] static inline void store_columns(Column* p, const ColumnVec& v) {
   __builtin_memcpy(p, &v, sizeof v);
 }
 // Less than a vector.
-[[gnu::always_inline]] static inline Vec load_first(const Real* p, Index count) {
+[[gnu::always_inline]] static inline Vec load_first(const Scalar* p, Index count) {
   Vec v{};
   for (int l = 0; l < count; ++l) v[l] = p[l];
   return v;
 }
-[[gnu::always_inline]] static inline void store_first(Real* p, const Vec& v, Index count) {
+[[gnu::always_inline]] static inline void store_first(Scalar* p, const Vec& v, Index count) {
   for (int l = 0; l < count; ++l) p[l] = v[l];
 }
-[[gnu::always_inline]] static inline Vec broadcast(Real x) { return x - Vec{}; }
-[[gnu::always_inline]] static inline Columns iota() {
-  Columns v{};
+[[gnu::always_inline]] static inline Vec broadcast(Scalar x) { return x - Vec{}; }
+[[gnu::always_inline]] static inline ColumnVec iota() {
+  ColumnVec v{};
   FILIGREE_UNROLL
   for (int l = 0; l < lanes; ++l) v[l] = l;
   return v;
 }
 
-// The largest lane; NaN counts for nothing. Lanes meet their neighbours at distance 1, 2, 4, ...
+// The largest lane; NaN counts for nothing. Lanes meet their neighbors at distance 1, 2, 4, ...
 template <int distance, int... At>
 [[gnu::always_inline]] static inline Vec exchanged(const Vec& v, std::integer_sequence<int, At...>) {
   return __builtin_shufflevector(v, v, (At ^ distance)...);
 }
 template <int distance = 1>
-[[gnu::always_inline]] static inline Real largest(const Vec& v) {
+[[gnu::always_inline]] static inline Scalar largest(const Vec& v) {
   if constexpr (distance < lanes) {
     const Vec other = exchanged<distance>(v, std::make_integer_sequence<int, lanes>{});
     return largest<2 * distance>(other > v ? other : v);
@@ -67,9 +67,9 @@ template <int distance = 1>
   }
 }
 
-// The sum of the lanes, neighbours first.
+// The sum of the lanes, neighbors first.
 template <int distance = 1>
-[[gnu::always_inline]] static inline Real sum(const Vec& v) {
+[[gnu::always_inline]] static inline Scalar sum(const Vec& v) {
   if constexpr (distance < lanes)
     return sum<2 * distance>(v + exchanged<distance>(v, std::make_integer_sequence<int, lanes>{}));
   else
@@ -79,7 +79,7 @@ template <int distance = 1>
 // Lets take(chain, vector) see values[0, padded), in independent chains for their latency.
 static constexpr int chains = 4;
 template <class Take>
-[[gnu::always_inline]] static inline void sweep(const Real* values, Index padded, const Take& take) {
+[[gnu::always_inline]] static inline void sweep(const Scalar* values, Index padded, const Take& take) {
   Index i = 0;
   for (; i + chains * lanes <= padded; i += chains * lanes) {
     FILIGREE_UNROLL

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Numbers stored in 16 bits become Real. Nothing is rounded: float holds all of both formats.
+// Numbers stored in 16 bits become Scalar. Nothing is rounded: float holds all of both formats.
 
 typedef Lane<std::uint16_t> Halves __attribute__((vector_size(2 * lanes)));
 typedef Lane<std::int32_t> Words __attribute__((vector_size(4 * lanes)));
@@ -30,7 +30,7 @@ template <bool brain>
 }
 
 template <bool brain>
-[[gnu::always_inline]] static inline void widen(const void* from, Index count, Real* out) {
+[[gnu::always_inline]] static inline void widen(const void* from, Index count, Scalar* out) {
   const char* next = static_cast<const char*>(from);
   Halves h{};
   for (; count >= lanes; count -= lanes, next += sizeof h, out += lanes) {
@@ -40,8 +40,8 @@ template <bool brain>
   if (count <= 0) return;
   __builtin_memcpy(&h, next, static_cast<std::size_t>(count) * 2);
   const Vec last = widened<brain>(h);
-  __builtin_memcpy(out, &last, static_cast<std::size_t>(count) * sizeof(Real));
+  __builtin_memcpy(out, &last, static_cast<std::size_t>(count) * sizeof(Scalar));
 }
 
-static void widen_half(const void* from /*[count]*/, Index count, Real* out) { widen<false>(from, count, out); }
-static void widen_bfloat(const void* from /*[count]*/, Index count, Real* out) { widen<true>(from, count, out); }
+static void widen_half(const void* from /*[count]*/, Index count, Scalar* out) { widen<false>(from, count, out); }
+static void widen_bfloat(const void* from /*[count]*/, Index count, Scalar* out) { widen<true>(from, count, out); }

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <type_traits>
 
-#include "filigree/nn/optimiser.hpp"
+#include "filigree/nn/optimizer.hpp"
 
 namespace filigree {
 
@@ -43,8 +43,8 @@ struct adam {
     const auto move = [&](auto with_most) {
       for (Index i = 0; i < p.count; ++i) {
         const S g = p.gradient[i];
-        m[i] = detail::faded(b1 * m[i] + c1 * g);
-        v[i] = detail::faded(b2 * v[i] + c2 * g * g);
+        m[i] = detail::flush_denormal(b1 * m[i] + c1 * g);
+        v[i] = detail::flush_denormal(b2 * v[i] + c2 * g * g);
         S square = v[i];
         if constexpr (with_most) square = most[i] = (std::max)(most[i], square);
         p.values[i] -= size * m[i] / (std::sqrt(square) / root + least);

@@ -29,9 +29,9 @@ struct AuxK {
     std::vector<Column>& dead = pass.memory.dead;
     dead.clear();
     dead.reserve(static_cast<std::size_t>(pass.latents));
-    const Index bound = after > 0 ? after : pass.idle.usual;
+    const Index bound = after > 0 ? after : pass.use.dead_after;
     for (Index j = 0; j < pass.latents; ++j)
-      if (pass.idle.samples[static_cast<std::size_t>(j)] >= bound) dead.push_back(static_cast<Column>(j));
+      if (pass.use.samples_since_active[static_cast<std::size_t>(j)] >= bound) dead.push_back(static_cast<Column>(j));
     const Index n = pass.target.rows(), out = pass.target.cols();
     const double variation = normalized ? residual_variation(pass) : static_cast<double>(n);
     if (dead.empty() || !(variation > 0)) return 0;
@@ -50,7 +50,7 @@ struct AuxK {
         square += static_cast<double>(residual[f]) * static_cast<double>(residual[f]);
         residual[f] *= static_cast<S>(2 * share);
       }
-      kernel::kernels<S>().dots(lists.slopes + at, residual, lists.columns + at, count, pass.decoder, out, out);
+      kernel::kernels<S>().dots(lists.gradients + at, residual, lists.columns + at, count, pass.decoder, out, out);
       return square;
     });
     if (pass.decoder_gradient != nullptr) add_gradients(pass, residuals);
@@ -84,7 +84,7 @@ struct AuxK {
         std::copy_n(z + i * count, count, values);
         S bound = 0;
         const Index positive = kernels.list_above(values, columns, count, bound);
-        lists.counts[i] = kernels.thin(values, columns, positive, k, 0, &bound);
+        lists.counts[i] = kernels.keep_top_k_of(values, columns, positive, k, 0, &bound);
         for (Index e = 0; e < lists.counts[i]; ++e) columns[e] = memory.dead[static_cast<std::size_t>(columns[e])];
       }
     });
@@ -107,7 +107,7 @@ struct AuxK {
       detail::gather_rows(sums + c * out, by.values(j), by.rows(j), by.count(j), residuals, out);
       for (Index f = 0; f < out; ++f) pass.decoder_gradient[j * out + f] += sums[c * out + f];
     });
-    by.sort(lists, lists.slopes, pass.latents);
+    by.sort(lists, lists.gradients, pass.latents);
     each_dead([&](Index j, Index c) {
       detail::gather_rows(sums + c * in, by.values(j), by.rows(j), by.count(j), pass.inputs.data(), in);
       for (Index f = 0; f < in; ++f) pass.encoder_gradient[f * pass.latents + j] += sums[c * in + f];

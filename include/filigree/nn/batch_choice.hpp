@@ -6,7 +6,7 @@
 #include <limits>
 #include <vector>
 
-#include "filigree/nn/flow.hpp"
+#include "filigree/nn/activations.hpp"
 #include "filigree/pipe/row_list.hpp"
 #include "filigree/select/batch_top_k.hpp"
 #include "filigree/select/rank.hpp"
@@ -36,15 +36,15 @@ class BatchChoice {
  public:
   /// row_of(i) is row i of what comes in, in memory that may be written.
   template <class T, class RowOf>
-  const RowList<S>& choose(const T& stage, const Flow<S>& in, const Grid& grid, RowOf&& row_of) {
+  const RowList<S>& choose(const T& stage, const Activations<S>& in, const Grid& grid, RowOf&& row_of) {
     constexpr S lowest = -std::numeric_limits<S>::infinity();
     S bound = lowest;
     Index wanted = 0;
     if constexpr (std::same_as<T, BatchTopK>)
-      if (!in.listed()) {
+      if (!in.has_lists()) {
         // What lies below some number that enough others exceed need not be listed.
         wanted = stage.kept(grid.n, grid.n * grid.m);
-        bound = guess_bound(in.all, grid.n * grid.m, wanted, sample_);
+        bound = guess_bound(in.data, grid.n * grid.m, wanted, sample_);
       }
     collect(grid, row_of, bound);
     if (list_.count() < wanted && bound > lowest) collect(grid, row_of, lowest);

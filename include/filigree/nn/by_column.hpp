@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "filigree/nn/flow.hpp"
+#include "filigree/nn/activations.hpp"
 
 namespace filigree::detail {
 
@@ -11,7 +11,7 @@ namespace filigree::detail {
 template <Real S>
 class ByColumn {
  public:
-  /// `values` belong to the lists: their values or their slopes.
+  /// `values` belong to the lists: their values or their gradients.
   void sort(const Lists<S>& lists, const S* values, Index cols) {
     Index* start = start_.get<Index>(cols + 1);
     std::fill_n(start, cols + 1, Index(0));

@@ -16,19 +16,19 @@ struct Checkpoint {
   using Vector = Eigen::Matrix<S, Eigen::Dynamic, 1>;
   using Flags = detail::Later<Eigen::Matrix<std::uint8_t, Eigen::Dynamic, 1>, S>;
 
-  Vector parameters = {}, moments = {};  // of the network and of the optimiser
+  Vector parameters = {}, moments = {};  // of the network and of the optimizer
   Index steps = 0;
-  Index epoch = 1;                  // that is under way
-  Index first = 0;                  // how many samples it has met
-  double sum = 0;                   // of their losses
-  std::vector<double> losses = {};  // of the epochs before it
-  Flags active = {};                // latents that were, in this epoch
-  Index entries = 0;                // of its codes that were not 0
-  std::vector<Index> idle = {};     // samples since each latent was not 0
+  Index epoch = 1;                               // that is under way
+  Index first = 0;                               // how many samples it has met
+  double sum = 0;                                // of their losses
+  std::vector<double> losses = {};               // of the epochs before it
+  Flags active = {};                             // latents that were, in this epoch
+  Index entries = 0;                             // of its codes that were not 0
+  std::vector<Index> samples_since_active = {};  // samples since each latent was not 0
   // What cannot change when it goes on.
   std::uint64_t seed = 0;
   Index batch = 0, samples = 0;
-  std::string stages = {}, objective = {}, optimiser = {}, data = {};  // as fingerprint.hpp writes them
+  std::string stages = {}, objective = {}, optimizer = {}, data = {};  // as fingerprint.hpp writes them
 
   /// Writes it, all or nothing, as an .npz file that numpy reads too.
   ///
@@ -47,9 +47,11 @@ struct Checkpoint {
                     {"active", array_of(active)},
                     {"stages", array_of(bytes_of(stages))},
                     {"objective", array_of(bytes_of(objective))},
-                    {"optimiser", array_of(bytes_of(optimiser))},
+                    {"optimizer", array_of(bytes_of(optimizer))},
                     {"data", array_of(bytes_of(data))},
-                    {"idle", array_of(Eigen::Map<const Indices>(idle.data(), static_cast<Index>(idle.size())))}});
+                    {"samples_since_active",
+                     array_of(Eigen::Map<const Indices>(samples_since_active.data(),
+                                                        static_cast<Index>(samples_since_active.size())))}});
   }
 
   /// Reads one.
@@ -75,10 +77,10 @@ struct Checkpoint {
     const auto text = [&](const char* name) { return std::string(wanted(name, Type::uint8).bytes.text()); };
     checkpoint.stages = text("stages");
     checkpoint.objective = text("objective");
-    checkpoint.optimiser = text("optimiser");
+    checkpoint.optimizer = text("optimizer");
     checkpoint.data = text("data");
-    const auto idle = wanted("idle", Type::int64).template as<Indices>();
-    checkpoint.idle.assign(idle.begin(), idle.end());
+    const auto idle = wanted("samples_since_active", Type::int64).template as<Indices>();
+    checkpoint.samples_since_active.assign(idle.begin(), idle.end());
     checkpoint.steps = counters[1];
     checkpoint.epoch = counters[2];
     checkpoint.first = counters[3];

@@ -8,14 +8,14 @@
 namespace filigree::detail {
 
 /// What a loss of codes sees of a pass: the codes, the decoder that is a linear layer, and the targets; on the way back
-/// the slopes and gradients that it adds to.
+/// the gradients and gradients that it adds to.
 template <Real S>
 struct CodePass {
-  Flow<S>& flow;                       // n x latents
+  Activations<S>& activations;         // n x latents
   const S *weights, *biases;           // latents x out, out
   ConstRows<S> target;                 // n x out
   S *weight_gradient, *bias_gradient;  // null: the value alone
-  Slope<S> slope;                      // by the codes: lists where they are sparse
+  Gradient<S> dy;                      // by the codes: lists where they are sparse
   const Lists<S>* gates;               // what a gated() before the decoder opens; null: there is none
   std::array<Buffer, 2>& memory;
   ByColumn<S>& by_column;

@@ -21,7 +21,7 @@ struct Constraints {
 
   /// Takes out of a gradient what the constraints would undo: what changes the length of a row, and masked weights.
   template <Real S>
-  void project(const S* weights, S* gradient, Index rows, Index cols) const {
+  void project_gradient(const S* weights, S* gradient, Index rows, Index cols) const {
     for (Index e = 0; mask != nullptr && e < rows * cols; ++e)
       if ((*mask)[static_cast<std::size_t>(e)] == 0) gradient[e] = S(0);
     for (Index i = 0; unit_rows && i < rows; ++i) {
@@ -37,7 +37,7 @@ struct Constraints {
 
   /// Whether restore() would change nothing but roundings.
   template <Real S>
-  [[nodiscard]] bool hold(const S* weights, Index rows, Index cols) const {
+  [[nodiscard]] bool are_satisfied(const S* weights, Index rows, Index cols) const {
     for (Index e = 0; mask != nullptr && e < rows * cols; ++e)
       if ((*mask)[static_cast<std::size_t>(e)] == 0 && weights[e] != S(0)) return false;
     for (Index e = 0; non_negative && e < rows * cols; ++e)
@@ -54,7 +54,7 @@ struct Constraints {
 
   /// Moves weights to the nearest ones that are like that; a row of zeros stays.
   template <Real S>
-  void restore(S* weights, Index rows, Index cols) const {
+  void project_weights(S* weights, Index rows, Index cols) const {
     for (Index e = 0; mask != nullptr && e < rows * cols; ++e)
       if ((*mask)[static_cast<std::size_t>(e)] == 0) weights[e] = S(0);
     for (Index e = 0; non_negative && e < rows * cols; ++e) weights[e] = weights[e] < S(0) ? S(0) : weights[e];

@@ -27,8 +27,8 @@ struct Entropy {
              for (Index j = 0; j < a.cols() && gradient != nullptr; ++j) {
                const auto x = static_cast<double>(a(i, j));
                if (x == 0) continue;
-               const double slope = (std::log(sum) - std::log(std::abs(x)) - value) / sum;
-               gradient[i * a.cols() + j] += static_cast<S>(share * (x > 0 ? slope : -slope));
+               const double dy = (std::log(sum) - std::log(std::abs(x)) - value) / sum;
+               gradient[i * a.cols() + j] += static_cast<S>(share * (x > 0 ? dy : -dy));
              }
              return value;
            });

@@ -29,7 +29,7 @@ std::string type_name() {
 template <class... Parts>
 std::string text_of(const Parts&... parts) {
   std::string text;
-  (Part(parts).append_to(text), ...);
+  (MessagePart(parts).append_to(text), ...);
   return text;
 }
 

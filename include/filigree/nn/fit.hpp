@@ -14,9 +14,9 @@ namespace filigree {
 /// Throws  Error if a shape, an option or the checkpoint does not fit, or if a sample is not finite, before anything is
 ///         changed; if the loss, a gradient or the schedule is not, or a step would make a parameter overflow, with the
 ///         parameters as they were before that step
-template <class Net, Samples X, Samples Y, Term Objective, Optimiser Opt>
-fit_report fit(Net& net, const X& samples, const Y& targets, const Objective& objective, const Opt& optimiser,
-               const fit_options& options = {}) {
+template <class Net, Samples X, Samples Y, Term Objective, Optimizer Opt>
+FitReport fit(Net& net, const X& samples, const Y& targets, const Objective& objective, const Opt& optimizer,
+              const fit_options& options = {}) {
   detail::require(options.epochs >= 0, "fit: epochs must be at least 0, got ", options.epochs);
   detail::require(options.batch >= 0, "fit: batch must be at least 1, or 0 for all samples, got ", options.batch);
   detail::require(options.clip > 0, "fit: clip must be above 0, got ", options.clip);
@@ -25,23 +25,23 @@ fit_report fit(Net& net, const X& samples, const Y& targets, const Objective& ob
                   options.checkpoint_every);
   detail::require(!options.checkpoint.empty() || (!options.resume && options.checkpoint_every == 0),
                   "fit: resume and checkpoint_every need a file, {.checkpoint = path}");
-  if constexpr (requires { optimiser.template check<typename Net::Scalar>(); })
-    optimiser.template check<typename Net::Scalar>();
+  if constexpr (requires { optimizer.template check<typename Net::Scalar>(); })
+    optimizer.template check<typename Net::Scalar>();
   detail::require_valid_samples(samples, "fit: X");
   detail::require_valid_samples(targets, "fit: Y");
   const auto x = detail::samples_of<Net>(samples);
   const auto y = detail::samples_of<Net>(targets);
   detail::require_samples(net, x, y);
-  return detail::Training(net, optimiser, options, x, y).run(objective);
+  return detail::Training(net, optimizer, options, x, y).run(objective);
 }
 
 /// The same with the samples as targets, for autoencoders.
-template <class Net, Samples X, Term Objective, Optimiser Opt>
-fit_report fit(Net& net, const X& samples, const Objective& objective, const Opt& optimiser,
-               const fit_options& options = {}) {
+template <class Net, Samples X, Term Objective, Optimizer Opt>
+FitReport fit(Net& net, const X& samples, const Objective& objective, const Opt& optimizer,
+              const fit_options& options = {}) {
   detail::require_valid_samples(samples, "fit: X");
   const auto x = detail::samples_of<Net>(samples);
-  return fit(net, x, x, objective, optimiser, options);
+  return fit(net, x, x, objective, optimizer, options);
 }
 
 }  // namespace filigree

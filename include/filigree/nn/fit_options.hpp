@@ -13,7 +13,7 @@
 namespace filigree {
 
 /// One round over the samples.
-struct epoch_report {
+struct EpochReport {
   Index epoch;                                           ///< counted from 1
   double loss;                                           ///< mean over the samples, as each batch was met
   double l0 = std::numeric_limits<double>::quiet_NaN();  ///< of an autoencoder: mean number of latents that are not 0
@@ -29,17 +29,17 @@ struct fit_options {
   double clip = std::numeric_limits<double>::infinity();  ///< largest norm of a gradient; longer ones shrink to it
   Index patience = 0;                                     ///< stops after so many epochs without a new best; 0: never
   std::function<double(Index step)> schedule = {};        ///< factor of the rate in each step, counted from 0
-  std::function<bool(const epoch_report&)> after_epoch = {};  ///< returns whether to go on
-  std::string checkpoint = {};                                ///< file for what training needs to go on; empty: none
-  Index checkpoint_every = 0;                                 ///< steps between checkpoints; 0: one after each epoch
-  bool resume = false;                                        ///< goes on from that file, if it is there; the last
-                                                              ///< after_epoch may be called again
-  bool progress = true;                                       ///< a line on the terminal, if standard error is one
-  ExecutorRef executor = {};                                  ///< whose threads compute; no bit depends on it
+  std::function<bool(const EpochReport&)> after_epoch = {};  ///< returns whether to go on
+  std::string checkpoint = {};                               ///< file for what training needs to go on; empty: none
+  Index checkpoint_every = 0;                                ///< steps between checkpoints; 0: one after each epoch
+  bool resume = false;                                       ///< goes on from that file, if it is there; the last
+                                                             ///< after_epoch may be called again
+  bool progress = true;                                      ///< a line on the terminal, if standard error is one
+  ExecutorRef executor = {};                                 ///< whose threads compute; no bit depends on it
 };
 
 /// What fit did.
-struct fit_report {
+struct FitReport {
   std::vector<double> losses;  ///< of each epoch; of L-BFGS of each evaluation
   Index steps = 0;
   std::string note = {};  ///< why it ended before its time, if it did

@@ -25,10 +25,10 @@ struct Gated {
                     in);
     return out;
   }
-  [[nodiscard]] Index weights() const { return in * out; }
-  [[nodiscard]] Index parameters() const { return in * out + 3 * out; }
-  void start(S* parameters, Generator& generator) const {
-    Linear<S>{.in = in, .out = out}.start(parameters, generator);
+  [[nodiscard]] Index weight_count() const { return in * out; }
+  [[nodiscard]] Index parameter_count() const { return in * out + 3 * out; }
+  void initialize(S* parameters, Generator& generator) const {
+    Linear<S>{.in = in, .out = out}.initialize(parameters, generator);
     std::fill_n(parameters + in * out, 3 * out, S(0));
   }
 };
@@ -59,7 +59,7 @@ struct GateL1 {
              double sum = 0;
              for (Index e = i * gates.stride; e < i * gates.stride + gates.counts[i]; ++e) {
                sum += static_cast<double>(gates.values[e]);
-               if (codes.differentiated()) gates.slopes[e] += static_cast<S>(share);
+               if (codes.differentiated()) gates.gradients[e] += static_cast<S>(share);
              }
              return sum;
            });
@@ -96,7 +96,7 @@ struct GateReconstruction {
              }
              if (!codes.differentiated()) return sum;
              kernel::kernels<S>().dots(products + at, residual, gates.columns + at, count, codes.weights, out, out);
-             for (Index e = at; e < at + count; ++e) gates.slopes[e] += static_cast<S>(2 * share) * products[e];
+             for (Index e = at; e < at + count; ++e) gates.gradients[e] += static_cast<S>(2 * share) * products[e];
              return sum;
            });
   }
@@ -116,21 +116,23 @@ template <Real S>
 inline constexpr bool is_gated<Gated<S>> = true;
 
 template <Real S>
-class Step<Gated<S>, S> {
+class State<Gated<S>, S> {
  public:
-  void forward(const Gated<S>& layer, const S* weights, Flow<S>& in, Flow<S>& out, const Way& way) {
+  void forward(const Gated<S>& layer, const S* weights, Activations<S>& in, Activations<S>& out,
+               const Context& context) {
     const Index cols = layer.out;
-    const S *gate = weights + layer.weights(), *magnitude = gate + cols, *r = magnitude + cols;
-    S* pi = pi_.fill(in.n, cols);
-    multiply(view(in.rows(way.session)), {weights, layer.in, cols, cols, 1}, {.data = pi, .stride = cols}, way.session);
+    const S *gate = weights + layer.weight_count(), *magnitude = gate + cols, *r = magnitude + cols;
+    S* pi = pi_.set_dense(in.n, cols);
+    multiply(view(in.rows(context.session)), {weights, layer.in, cols, cols, 1}, {.data = pi, .stride = cols},
+             context.session);
     scales_.resize(static_cast<std::size_t>(cols));
     for (Index j = 0; j < cols; ++j) scales_[static_cast<std::size_t>(j)] = std::exp(r[j]);
     memory_.hold(in.n, cols);
     const Lists<S>& lists = memory_.lists();
     gates_ = lists;
     gates_.values = gate_values_.get<S>(in.n * lists.stride + 1);
-    gates_.slopes = gate_slopes_.get<S>(in.n * lists.stride + 1);
-    for_each_rows(in.n, way.session, [&](Index first, Index last) {
+    gates_.gradients = gate_gradients_.get<S>(in.n * lists.stride + 1);
+    for_each_rows(in.n, context.session, [&](Index first, Index last) {
       for (Index i = first; i < last; ++i) {
         Index e = i * lists.stride;
         for (Index j = 0; j < cols; ++j) {
@@ -139,50 +141,50 @@ class Step<Gated<S>, S> {
           lists.values[e] = size <= S(0) ? S(0) : size;  // NaN stays
           lists.columns[e] = static_cast<Column>(j);
           gates_.values[e] = open;
-          gates_.slopes[e] = S(0);
+          gates_.gradients[e] = S(0);
           e += open <= S(0) ? 0 : 1;
         }
         lists.counts[i] = e - i * lists.stride;
       }
     });
-    out.keep(cols, lists);
+    out.set_lists(cols, lists);
   }
 
-  Slope<S> backward(const Gated<S>& layer, const S* weights, Flow<S>& in, Flow<S>& out, const Slope<S>& slope,
-                    S* gradient, bool further, const Way& way) {
+  Gradient<S> backward(const Gated<S>& layer, const S* weights, Activations<S>& in, Activations<S>& out,
+                       const Gradient<S>& dy, S* gradient, bool needs_input_gradient, const Context& context) {
     const Index cols = layer.out;
-    memory_.receive(slope, out.cols, way.session);
+    memory_.receive(dy, out.cols, context.session);
     const Lists<S>& lists = memory_.lists();
     sums_.assign(static_cast<std::size_t>(3 * cols), 0);
     for (Index i = 0; i < in.n; ++i)
       for (Index e = i * lists.stride; e < i * lists.stride + lists.counts[i]; ++e) {
         const auto j = static_cast<std::size_t>(lists.columns[e]), count = static_cast<std::size_t>(cols);
-        const S x = pi_.all[i * cols + lists.columns[e]], scale = scales_[j], by_gate = gates_.slopes[e];
-        const S by_size = lists.values[e] <= S(0) ? S(0) : lists.slopes[e];
+        const S x = pi_.data[i * cols + lists.columns[e]], scale = scales_[j], by_gate = gates_.gradients[e];
+        const S by_size = lists.values[e] <= S(0) ? S(0) : lists.gradients[e];
         sums_[j] += static_cast<double>(by_gate);
         sums_[count + j] += static_cast<double>(by_size);
         sums_[2 * count + j] += static_cast<double>(by_size * scale * x);
-        lists.slopes[e] = by_size * scale + by_gate;
+        lists.gradients[e] = by_size * scale + by_gate;
       }
-    // The layer behind pi is linear; its biases, which there are none of, would gain the sums of the slopes.
-    const Slope<S> before =
-        linear_.backward({.in = layer.in, .out = cols}, weights, in, pi_, {.kept = &lists}, gradient, further, way);
-    S* rest = gradient + layer.weights();
+    // The layer behind pi is linear; its biases, which there are none of, would gain the sums of the gradients.
+    const Gradient<S> before = linear_.backward({.in = layer.in, .out = cols}, weights, in, pi_, {.lists = &lists},
+                                                gradient, needs_input_gradient, context);
+    S* rest = gradient + layer.weight_count();
     column_sums_.assign(rest, rest + cols);
     for (Index p = 0; p < 3 * cols; ++p) rest[p] = static_cast<S>(sums_[static_cast<std::size_t>(p)]);
     return before;
   }
 
   [[nodiscard]] const Lists<S>& gates() const { return gates_; }
-  /// The sums over samples of the slopes by pi.
+  /// The sums over samples of the gradients by pi.
   [[nodiscard]] const S* column_sums() const { return column_sums_.data(); }
 
  private:
   ListMemory<S> memory_;
-  Flow<S> pi_;
+  Activations<S> pi_;
   Lists<S> gates_;
-  Buffer gate_values_, gate_slopes_;
-  Step<Linear<S>, S> linear_;
+  Buffer gate_values_, gate_gradients_;
+  State<Linear<S>, S> linear_;
   std::vector<S> scales_, column_sums_;
   std::vector<double> sums_;
 };

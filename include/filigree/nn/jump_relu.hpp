@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "filigree/core/check.hpp"
-#include "filigree/nn/step.hpp"
+#include "filigree/nn/state.hpp"
 
 namespace filigree {
 
@@ -33,19 +33,19 @@ struct JumpRelu {
                     " columns from the stage before it, not ", latents);
     return width;
   }
-  [[nodiscard]] Index weights() const { return 0; }
-  [[nodiscard]] Index parameters() const { return latents; }
-  void start(S* parameters, Generator&) const {
+  [[nodiscard]] Index weight_count() const { return 0; }
+  [[nodiscard]] Index parameter_count() const { return latents; }
+  void initialize(S* parameters, Generator&) const {
     std::fill_n(parameters, latents, static_cast<S>(theta > 0 ? theta : unknown));
   }
-  /// Whether fit() should call start_from() before its first step: no threshold was given, set or learned.
-  [[nodiscard]] bool waits(const S* parameters) const {
+  /// Whether fit() should call initialize_from_samples() before its first step: no threshold was given, set or learned.
+  [[nodiscard]] bool needs_samples(const S* parameters) const {
     return theta == 0 &&
            std::all_of(parameters, parameters + latents, [](S x) { return x == static_cast<S>(unknown); });
   }
   /// Thresholds for what comes to the layer, samples as rows.
   template <class M>
-  void start_from(S* parameters, const M& z) const {
+  void initialize_from_samples(S* parameters, const M& z) const {
     const double square = z.template cast<double>().squaredNorm() / static_cast<double>(z.size());
     const S root = static_cast<S>(std::sqrt(square));
     if (root > S(0) && std::isfinite(root)) std::fill_n(parameters, latents, root);
@@ -62,10 +62,10 @@ struct JumpRelu {
     for (Index j = 0; j < latents; ++j) parameters[j] = std::exp(parameters[j]);
   }
   /// A threshold is not below 0.
-  void restore(S* parameters) const {
+  void project_weights(S* parameters) const {
     for (Index j = 0; j < latents; ++j) parameters[j] = parameters[j] < S(0) ? S(0) : parameters[j];
   }
-  [[nodiscard]] bool holds(const S* parameters) const {
+  [[nodiscard]] bool satisfies_constraints(const S* parameters) const {
     return std::none_of(parameters, parameters + latents, [](S x) { return x < S(0); });
   }
 
@@ -97,22 +97,23 @@ JumpRelu<S> jump_relu(Index latents, const jump_relu_options& options = {}) {
 namespace detail {
 
 template <Real S>
-class Step<JumpRelu<S>, S> {
+class State<JumpRelu<S>, S> {
  public:
-  void forward(const JumpRelu<S>& layer, const S* thresholds, Flow<S>& in, Flow<S>& out, const Way& way) {
-    const ConstRows<S> z = in.rows(way.session);
+  void forward(const JumpRelu<S>& layer, const S* thresholds, Activations<S>& in, Activations<S>& out,
+               const Context& context) {
+    const ConstRows<S> z = in.rows(context.session);
     const S given = static_cast<S>(layer.bandwidth / 2), share = layer.bandwidth > 0 ? S(0) : S(0.5);
     memory_.hold(in.n, in.cols);
     Lists<S> lists = memory_.lists();
     lists.with_absent = true;
-    for_each_rows(in.n, way.session, [&](Index first, Index last) {
+    for_each_rows(in.n, context.session, [&](Index first, Index last) {
       for (Index i = first; i < last; ++i) {
         Index count = i * lists.stride;
         for (Index j = 0; j < in.cols; ++j) {
           // What is near to its threshold has a derivative by it, whichever side it is on. NaN is kept.
           const S x = z(i, j), theta = thresholds[j];
           const bool above = !(x <= theta);
-          const S reach = way.training ? given + share * theta : S(0);
+          const S reach = context.training ? given + share * theta : S(0);
           lists.values[count] = above ? x : S(0);
           lists.columns[count] = static_cast<Column>(j);
           count += above || theta - x < reach ? 1 : 0;
@@ -120,15 +121,15 @@ class Step<JumpRelu<S>, S> {
         lists.counts[i] = count - i * lists.stride;
       }
     });
-    out.keep(in.cols, lists);
+    out.set_lists(in.cols, lists);
   }
 
-  Slope<S> backward(const JumpRelu<S>& layer, const S* thresholds, Flow<S>& in, Flow<S>& out, const Slope<S>& slope,
-                    S* gradient, bool, const Way& way) {
-    memory_.receive(slope, out.cols, way.session);
-    const ConstRows<S> z = in.rows(way.session);
+  Gradient<S> backward(const JumpRelu<S>& layer, const S* thresholds, Activations<S>& in, Activations<S>& out,
+                       const Gradient<S>& dy, S* gradient, bool, const Context& context) {
+    memory_.receive(dy, out.cols, context.session);
+    const ConstRows<S> z = in.rows(context.session);
     const Lists<S>& lists = memory_.lists();
-    const double l0 = way.l0 / static_cast<double>((std::max)(in.n, Index{1}));
+    const double l0 = context.l0 / static_cast<double>((std::max)(in.n, Index{1}));
     const S given = static_cast<S>(layer.bandwidth / 2), share = layer.bandwidth > 0 ? S(0) : S(0.5);
     sums_.assign(static_cast<std::size_t>(layer.latents), 0);
     for (Index i = 0; i < in.n; ++i)
@@ -136,15 +137,16 @@ class Step<JumpRelu<S>, S> {
         const Index j = lists.columns[e];
         const S theta = thresholds[j], x = z(i, j);
         if (std::abs(x - theta) < given + share * theta)
-          sums_[static_cast<std::size_t>(j)] += static_cast<double>(theta) * static_cast<double>(lists.slopes[e]) + l0;
-        if (x <= theta) lists.slopes[e] = S(0);
+          sums_[static_cast<std::size_t>(j)] +=
+              static_cast<double>(theta) * static_cast<double>(lists.gradients[e]) + l0;
+        if (x <= theta) lists.gradients[e] = S(0);
       }
     for (Index j = 0; j < layer.latents; ++j) {
       const double sum = sums_[static_cast<std::size_t>(j)];
       const double eps = layer.bandwidth > 0 ? layer.bandwidth : static_cast<double>(thresholds[j]);
       gradient[j] = sum == 0 ? S(0) : static_cast<S>(-sum / eps);
     }
-    return {.kept = &lists};
+    return {.lists = &lists};
   }
 
  private:

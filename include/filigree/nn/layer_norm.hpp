@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "filigree/core/check.hpp"
-#include "filigree/nn/step.hpp"
+#include "filigree/nn/state.hpp"
 
 namespace filigree {
 
@@ -22,9 +22,9 @@ struct LayerNorm {
                     " columns from the stage before it, not ", width);
     return width;
   }
-  [[nodiscard]] Index weights() const { return 0; }
-  [[nodiscard]] Index parameters() const { return 2 * width; }
-  void start(S* parameters, Generator&) const {
+  [[nodiscard]] Index weight_count() const { return 0; }
+  [[nodiscard]] Index parameter_count() const { return 2 * width; }
+  void initialize(S* parameters, Generator&) const {
     std::fill_n(parameters, width, S(1));
     std::fill_n(parameters + width, width, S(0));
   }
@@ -47,16 +47,17 @@ LayerNorm<S> layer_norm(Index width, double epsilon = 1e-5) {
 namespace detail {
 
 template <Real S>
-class Step<LayerNorm<S>, S> {
+class State<LayerNorm<S>, S> {
  public:
-  void forward(const LayerNorm<S>& layer, const S* parameters, Flow<S>& in, Flow<S>& out, const Way& way) {
-    const ConstRows<S> x = in.rows(way.session);
+  void forward(const LayerNorm<S>& layer, const S* parameters, Activations<S>& in, Activations<S>& out,
+               const Context& context) {
+    const ConstRows<S> x = in.rows(context.session);
     const Index width = layer.width;
     const S *gain = parameters, *offset = parameters + width;
-    S* y = out.fill(in.n, width);
+    S* y = out.set_dense(in.n, width);
     S* normal = normal_.get<S>((std::max)(in.n * width, Index{1}));
     S* scale = scales_.get<S>((std::max)(in.n, Index{1}));
-    for_each_rows(in.n, way.session, [&](Index first, Index last) {
+    for_each_rows(in.n, context.session, [&](Index first, Index last) {
       for (Index i = first; i < last; ++i) {
         double sum = 0, square = 0;
         for (Index j = 0; j < width; ++j) sum += static_cast<double>(x(i, j));
@@ -75,18 +76,19 @@ class Step<LayerNorm<S>, S> {
     });
   }
 
-  Slope<S> backward(const LayerNorm<S>& layer, const S* parameters, Flow<S>& in, Flow<S>&, const Slope<S>& slope,
-                    S* gradient, bool further, const Way& way) {
+  Gradient<S> backward(const LayerNorm<S>& layer, const S* parameters, Activations<S>& in, Activations<S>&,
+                       const Gradient<S>& gradient_of_y, S* gradient, bool needs_input_gradient,
+                       const Context& context) {
     const Index width = layer.width;
-    const Rows<S> all = spread(slope, in.n, width, spread_, way.session);
+    const Rows<S> all = to_dense(gradient_of_y, in.n, width, dense_, context.session);
     const ConstRows<S> dy(all.data(), in.n, width);
     S* normal = normal_.get<S>(0);
     const S* scale = scales_.get<S>(0);
-    // What is summed for a gain takes the place of the slope, which is done with by then.
-    S* dx = slopes_.get<S>((std::max)(in.n * width, Index{1}));
-    const double* sums = sum_columns(dy, way.session, [](S d) { return d; });
+    // What is summed for a gain takes the place of the dy, which is done with by then.
+    S* dx = gradients_.get<S>((std::max)(in.n * width, Index{1}));
+    const double* sums = sum_columns(dy, context.session, [](S d) { return d; });
     for (Index j = 0; j < width; ++j) gradient[width + j] = static_cast<S>(sums[j]);
-    for_each_rows(in.n, way.session, [&](Index first, Index last) {
+    for_each_rows(in.n, context.session, [&](Index first, Index last) {
       for (Index i = first; i < last; ++i) {
         double mean = 0, along = 0;
         for (Index j = 0; j < width; ++j) {
@@ -105,14 +107,14 @@ class Step<LayerNorm<S>, S> {
         }
       }
     });
-    const double* products = sum_columns(ConstRows<S>(normal, in.n, width), way.session, [](S d) { return d; });
+    const double* products = sum_columns(ConstRows<S>(normal, in.n, width), context.session, [](S d) { return d; });
     for (Index j = 0; j < width; ++j) gradient[j] = static_cast<S>(products[j]);
-    if (!further) return {};
-    return {.all = dx};
+    if (!needs_input_gradient) return {};
+    return {.dense = dx};
   }
 
  private:
-  Buffer normal_, scales_, slopes_, spread_;
+  Buffer normal_, scales_, gradients_, dense_;
 };
 
 }  // namespace detail

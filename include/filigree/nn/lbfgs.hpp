@@ -24,8 +24,8 @@ struct lbfgs {
   Index history = 10;       ///< pairs of steps and changes of the gradient that are kept
   double tolerance = 1e-9;  ///< stops where the gradient's norm falls below this much of the parameters' norm, or of 1
   bool progress = true;     ///< a line on the terminal, if standard error is one
-  std::function<bool(const epoch_report&)> after_evaluation = {};  ///< returns whether to go on
-  ExecutorRef executor = {};                                       ///< whose threads compute; no bit depends on it
+  std::function<bool(const EpochReport&)> after_evaluation = {};  ///< returns whether to go on
+  ExecutorRef executor = {};                                      ///< whose threads compute; no bit depends on it
 };
 
 namespace detail {
@@ -60,7 +60,7 @@ class Evaluations {
     }
   }
 
-  fit_report report;
+  FitReport report;
   std::exception_ptr thrown = nullptr;
 
  private:
@@ -97,7 +97,7 @@ class Evaluations {
 /// Throws  Error if a shape or an option does not fit, or a sample, the first loss or the first gradient is not finite;
 ///         the parameters are then as they were
 template <class Net, DenseExpression X, DenseExpression Y, Term Objective>
-fit_report fit(Net& net, const X& samples, const Y& targets, const Objective& objective, const lbfgs& options) {
+FitReport fit(Net& net, const X& samples, const Y& targets, const Objective& objective, const lbfgs& options) {
   using S = typename Net::Scalar;
   using Matrix = typename Net::Matrix;
   detail::require(options.iterations >= 0, "fit: lbfgs: iterations must be at least 0, got ", options.iterations);
@@ -106,7 +106,7 @@ fit_report fit(Net& net, const X& samples, const Y& targets, const Objective& ob
   net.each_layer([](const auto& layer, std::size_t l) {
     if constexpr (requires { layer.constraints; })
       detail::require(!layer.constraints.any(), "fit: lbfgs: stage ", l,
-                      " has constraints, which the other optimisers keep and this one does not");
+                      " has constraints, which the other optimizers keep and this one does not");
   });
   const Matrix x = detail::samples_of<Net>(samples);
   const Matrix y = detail::samples_of<Net>(targets);
@@ -141,7 +141,7 @@ fit_report fit(Net& net, const X& samples, const Y& targets, const Objective& ob
 
 /// The same with the samples as targets, for autoencoders.
 template <class Net, DenseExpression X, Term Objective>
-fit_report fit(Net& net, const X& samples, const Objective& objective, const lbfgs& options) {
+FitReport fit(Net& net, const X& samples, const Objective& objective, const lbfgs& options) {
   const typename Net::Matrix x = detail::samples_of<Net>(samples);
   return fit(net, x, x, objective, options);
 }

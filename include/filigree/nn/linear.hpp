@@ -4,11 +4,11 @@
 #include <cmath>
 #include <limits>
 
-#include "filigree/core/random.hpp"
+#include "filigree/core/generator.hpp"
 #include "filigree/engine/matrix_product.hpp"
 #include "filigree/nn/constraints.hpp"
 #include "filigree/nn/sparse_product.hpp"
-#include "filigree/nn/step.hpp"
+#include "filigree/nn/state.hpp"
 
 namespace filigree {
 
@@ -69,19 +69,23 @@ struct Linear {
                     in);
     return out;
   }
-  [[nodiscard]] Index weights() const { return (in + skip) * out; }
-  [[nodiscard]] Index parameters() const { return weights() + out; }
+  [[nodiscard]] Index weight_count() const { return (in + skip) * out; }
+  [[nodiscard]] Index parameter_count() const { return weight_count() + out; }
 
-  void start(S* parameters, Generator& generator) const {
+  void initialize(S* parameters, Generator& generator) const {
     const double r = std::sqrt(6 / static_cast<double>(in + out + 1));
     fill_uniform(detail::Rows<S>(parameters, in, out), -r, r, generator);
     std::fill_n(parameters + in * out, (skip + 1) * out, S(0));
-    restore(parameters);
+    project_weights(parameters);
   }
   /// Before and after a step of training.
-  void project(const S* parameters, S* gradient) const { constraints.project(parameters, gradient, in, out); }
-  void restore(S* parameters) const { constraints.restore(parameters, in, out); }
-  [[nodiscard]] bool holds(const S* parameters) const { return constraints.hold(parameters, in, out); }
+  void project_gradient(const S* parameters, S* gradient) const {
+    constraints.project_gradient(parameters, gradient, in, out);
+  }
+  void project_weights(S* parameters) const { constraints.project_weights(parameters, in, out); }
+  [[nodiscard]] bool satisfies_constraints(const S* parameters) const {
+    return constraints.are_satisfied(parameters, in, out);
+  }
 };
 
 /// A layer x W + b with `in` inputs and `out` outputs.
@@ -109,82 +113,83 @@ template <Real S>
 inline constexpr bool is_linear<Linear<S>> = true;
 
 template <Real S>
-class Step<Linear<S>, S> {
+class State<Linear<S>, S> {
  public:
   /// `x` is what the network takes; map(y, first, last) may change rows while they are in the cache.
   template <class F>
-  void forward(const Linear<S>& layer, const S* weights, Flow<S>& x, Flow<S>& in, Flow<S>& out, const Way& way,
-               F&& map) {
-    const S* biases = weights + layer.weights();
-    S* y = out.fill(in.n, layer.out);
+  void forward(const Linear<S>& layer, const S* weights, Activations<S>& x, Activations<S>& in, Activations<S>& out,
+               const Context& context, F&& map) {
+    const S* biases = weights + layer.weight_count();
+    S* y = out.set_dense(in.n, layer.out);
     if (layer.skip > 0)
-      add_product(x, {weights + layer.in * layer.out, layer.skip, layer.out, layer.out, 1}, biases, y, way.session,
+      add_product(x, {weights + layer.in * layer.out, layer.skip, layer.out, layer.out, 1}, biases, y, context.session,
                   [](Index, Index) {});
-    add_product(in, {weights, layer.in, layer.out, layer.out, 1}, layer.skip > 0 ? nullptr : biases, y, way.session,
+    add_product(in, {weights, layer.in, layer.out, layer.out, 1}, layer.skip > 0 ? nullptr : biases, y, context.session,
                 [&](Index first, Index last) { map(y, first, last); });
   }
 
   /// The gradient of W_skip.
-  void backward_skip(const Linear<S>& layer, Flow<S>& x, Flow<S>& out, const Slope<S>& dy, S* gradient,
-                     const Way& way) {
-    const Rows<S> all = spread(dy, out.n, out.cols, spread_, way.session);
-    gradient_of(x, {all.data(), out.n, out.cols}, gradient + layer.in * layer.out, way);
+  void backward_skip(const Linear<S>& layer, Activations<S>& x, Activations<S>& out, const Gradient<S>& dy, S* gradient,
+                     const Context& context) {
+    const Rows<S> all = to_dense(dy, out.n, out.cols, dense_, context.session);
+    gradient_of(x, {all.data(), out.n, out.cols}, gradient + layer.in * layer.out, context);
   }
 
-  Slope<S> backward(const Linear<S>& layer, const S* weights, Flow<S>& in, Flow<S>& out, const Slope<S>& dy,
-                    S* gradient, bool further, const Way& way) {
-    const Session& session = way.session;
-    S* biases = gradient + layer.weights();
-    const bool few = !in.sparse() && dy.kept != nullptr && is_sparse(*dy.kept, layer.out);
+  Gradient<S> backward(const Linear<S>& layer, const S* weights, Activations<S>& in, Activations<S>& out,
+                       const Gradient<S>& dy, S* gradient, bool needs_input_gradient, const Context& context) {
+    const Session& session = context.session;
+    S* biases = gradient + layer.weight_count();
+    const bool few = !in.is_sparse() && dy.lists != nullptr && is_sparse(*dy.lists, layer.out);
     if (few) {
-      by_column_.sort(*dy.kept, dy.kept->slopes, layer.out);
-      multiply_turned(in.rows(session), by_column_, layer.out, gradient, session);
+      by_column_.sort(*dy.lists, dy.lists->gradients, layer.out);
+      multiply_transposed(in.rows(session), by_column_, layer.out, gradient, session);
       for (Index j = 0; j < layer.out; ++j) biases[j] = by_column_.sum(j);
-      if (!further) return {};
+      if (!needs_input_gradient) return {};
     }
-    const Rows<S> all = spread(dy, out.n, out.cols, spread_, session);
-    const ConstRows<S> slopes(all.data(), out.n, out.cols);
+    const Rows<S> all = to_dense(dy, out.n, out.cols, dense_, session);
+    const ConstRows<S> gradients(all.data(), out.n, out.cols);
     if (!few) {
-      gradient_of(in, slopes, gradient, way);
-      const double* sums = sum_columns(slopes, session, [](S d) { return d; });
-      for (Index j = 0; j < layer.out; ++j) biases[j] = (way.adds ? biases[j] : S(0)) + static_cast<S>(sums[j]);
+      gradient_of(in, gradients, gradient, context);
+      const double* sums = sum_columns(gradients, session, [](S d) { return d; });
+      for (Index j = 0; j < layer.out; ++j)
+        biases[j] = (context.accumulate ? biases[j] : S(0)) + static_cast<S>(sums[j]);
     }
-    if (!further) return {};
-    if (in.sparse()) {
-      dot_lists(in.lists, slopes, weights, session);
-      return {.kept = &in.lists};
+    if (!needs_input_gradient) return {};
+    if (in.is_sparse()) {
+      dot_lists(in.lists, gradients, weights, session);
+      return {.lists = &in.lists};
     }
-    S* dx = slopes_.template get<S>((std::max)(in.n * layer.in, Index{1}));
-    const View<S> w = {weights, layer.in, layer.out, layer.out, 1};
-    multiply(view(slopes), w.transposed(), {.data = dx, .stride = layer.in}, session);
-    return {.all = dx};
+    S* dx = gradients_.template get<S>((std::max)(in.n * layer.in, Index{1}));
+    const MatrixView<S> w = {weights, layer.in, layer.out, layer.out, 1};
+    multiply(view(gradients), w.transposed(), {.data = dx, .stride = layer.in}, session);
+    return {.dense = dx};
   }
 
  private:
   /// y = start + in * weights, or y += in * weights if start is null; then finish(first, last) for complete rows.
   template <class F>
-  static void add_product(Flow<S>& in, const View<S>& weights, const S* start, S* y, const Session& session,
-                          F&& finish) {
+  static void add_product(Activations<S>& in, const MatrixView<S>& weights, const S* start, S* y,
+                          const Session& session, F&& finish) {
     const TaskRef finish_ref(finish);
-    if (in.sparse())
+    if (in.is_sparse())
       multiply_lists(in.lists, weights.data, start, weights.cols, y, session, finish);
     else
       multiply(view(in.rows(session)), weights,
                {.data = y, .stride = weights.cols, .start = start, .add = start == nullptr, .finish = &finish_ref},
                session);
   }
-  /// gradient = in' * slopes, or += if the way adds, which it does for matrices only.
-  void gradient_of(Flow<S>& in, const ConstRows<S>& slopes, S* gradient, const Way& way) {
-    if (in.sparse()) {
+  /// gradient = in' * gradients, or += if the way adds, which it does for matrices only.
+  void gradient_of(Activations<S>& in, const ConstRows<S>& gradients, S* gradient, const Context& context) {
+    if (in.is_sparse()) {
       by_column_.sort(in.lists, in.lists.values, in.cols);
-      multiply_columns(by_column_, in.cols, slopes, gradient, way.session);
+      multiply_columns(by_column_, in.cols, gradients, gradient, context.session);
     } else {
-      multiply(view(in.rows(way.session)).transposed(), view(slopes),
-               {.data = gradient, .stride = slopes.cols(), .add = way.adds}, way.session);
+      multiply(view(in.rows(context.session)).transposed(), view(gradients),
+               {.data = gradient, .stride = gradients.cols(), .add = context.accumulate}, context.session);
     }
   }
 
-  Buffer slopes_, spread_;
+  Buffer gradients_, dense_;
   ByColumn<S> by_column_;
 };
 

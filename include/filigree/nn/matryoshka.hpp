@@ -20,10 +20,11 @@ struct Matryoshka {
 
   template <Real S>
   double add(detail::CodePass<S>& codes, double factor) const {
-    const Index n = codes.flow.n, out = codes.out(), size = n * out;
+    const Index n = codes.activations.n, out = codes.out(), size = n * out;
     const auto levels = static_cast<Index>(prefixes.size());
-    detail::require(prefixes.back() <= codes.flow.cols, "matryoshka(prefixes): the last prefix must be at most the ",
-                    codes.flow.cols, " latents, got ", prefixes.back());
+    detail::require(prefixes.back() <= codes.activations.cols,
+                    "matryoshka(prefixes): the last prefix must be at most the ", codes.activations.cols,
+                    " latents, got ", prefixes.back());
     if (n == 0) return 0;
     // Level l holds what the latents of its stretch add to, less the target; then twice that, and of all levels above.
     S* residuals = codes.memory[0].template get<S>(levels * size);
@@ -50,7 +51,7 @@ struct Matryoshka {
     const double* sums =
         detail::sum_columns(detail::ConstRows<S>(residuals, n, out), codes.session, [](S r) { return r; });
     for (Index f = 0; f < out; ++f) codes.bias_gradient[f] += static_cast<S>(sums[f]);
-    if (codes.flow.sparse())
+    if (codes.activations.is_sparse())
       add_sparse(codes, residuals);
     else
       add_dense(codes, residuals);
@@ -75,15 +76,15 @@ struct Matryoshka {
   /// Residuals of one level from those of the one below.
   template <Real S>
   void decode(detail::CodePass<S>& codes, Index level, S* residuals) const {
-    const Index n = codes.flow.n, out = codes.out();
+    const Index n = codes.activations.n, out = codes.out();
     S* to = residuals + level * n * out;
     detail::for_each_rows(n, codes.session, [&](Index first, Index last) {
       for (Index i = first; i < last; ++i)
         for (Index f = 0; f < out; ++f)
           to[i * out + f] = level > 0 ? to[(i - n) * out + f] : codes.biases[f] - codes.target(i, f);
     });
-    if (codes.flow.sparse()) {
-      const detail::Lists<S>& lists = codes.flow.lists;
+    if (codes.activations.is_sparse()) {
+      const detail::Lists<S>& lists = codes.activations.lists;
       S* sums = codes.memory[1].template get<S>(n * out);
       detail::for_each_rows(n, codes.session, [&](Index first, Index last) {
         for (Index i = first; i < last; ++i) {
@@ -100,33 +101,34 @@ struct Matryoshka {
   }
 
   template <Real S>
-  [[nodiscard]] detail::View<S> stretch(detail::CodePass<S>& codes, Index level) const {
-    const auto rows = codes.flow.rows(codes.session);
+  [[nodiscard]] detail::MatrixView<S> stretch(detail::CodePass<S>& codes, Index level) const {
+    const auto rows = codes.activations.rows(codes.session);
     return {rows.data() + begin(level), rows.rows(), end(level) - begin(level), rows.cols(), 1};
   }
   template <Real S>
-  [[nodiscard]] detail::View<S> weights(const detail::CodePass<S>& codes, Index level) const {
+  [[nodiscard]] detail::MatrixView<S> weights(const detail::CodePass<S>& codes, Index level) const {
     const Index out = codes.out();
     return {codes.weights + begin(level) * out, end(level) - begin(level), out, out, 1};
   }
 
   template <Real S>
   void add_dense(detail::CodePass<S>& codes, const S* residuals) const {
-    const Index n = codes.flow.n, out = codes.out();
+    const Index n = codes.activations.n, out = codes.out();
     for (Index l = 0; l < static_cast<Index>(prefixes.size()); ++l) {
-      const detail::View<S> r = {residuals + l * n * out, n, out, out, 1};
+      const detail::MatrixView<S> r = {residuals + l * n * out, n, out, out, 1};
       detail::multiply(stretch(codes, l).transposed(), r,
                        {.data = codes.weight_gradient + begin(l) * out, .stride = out, .add = true}, codes.session);
       detail::multiply(r, weights(codes, l).transposed(),
-                       {.data = codes.slope.all + begin(l), .stride = codes.flow.cols, .add = true}, codes.session);
+                       {.data = codes.dy.dense + begin(l), .stride = codes.activations.cols, .add = true},
+                       codes.session);
     }
   }
 
   template <Real S>
   void add_sparse(detail::CodePass<S>& codes, const S* residuals) const {
-    const Index n = codes.flow.n, out = codes.out();
+    const Index n = codes.activations.n, out = codes.out();
     const auto levels = static_cast<Index>(prefixes.size());
-    const detail::Lists<S>& lists = codes.flow.lists;
+    const detail::Lists<S>& lists = codes.activations.lists;
     S* products = codes.memory[1].template get<S>(n * lists.stride);
     detail::for_each_rows(n, codes.session, [&](Index first, Index last) {
       for (Index i = first; i < last; ++i)
@@ -134,10 +136,10 @@ struct Matryoshka {
           const auto [from, until] = part(lists, i, l);
           kernel::kernels<S>().dots(products + from, residuals + (l * n + i) * out, lists.columns + from, until - from,
                                     codes.weights, out, out);
-          for (Index e = from; e < until; ++e) lists.slopes[e] += products[e];
+          for (Index e = from; e < until; ++e) lists.gradients[e] += products[e];
         }
     });
-    codes.by_column.sort(lists, lists.values, codes.flow.cols);
+    codes.by_column.sort(lists, lists.values, codes.activations.cols);
     S* sums = codes.memory[1].template get<S>(prefixes.back() * out);
     for (Index l = 0; l < levels; ++l)
       detail::for_each_rows(end(l) - begin(l), codes.session, [&](Index first, Index last) {

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "filigree/core/sparse_indices.hpp"
-#include "filigree/nn/forward.hpp"
+#include "filigree/nn/network_pass.hpp"
 #include "filigree/pipe/pipeline.hpp"
 
 namespace filigree {
@@ -30,9 +30,9 @@ class Network {
     const auto measure = [&](const auto& stage) {
       widths_[number] = width;
       offsets_[number++] = at;
-      if constexpr (detail::OwnLayer<std::remove_cvref_t<decltype(stage)>>) {
+      if constexpr (detail::ParameterLayer<std::remove_cvref_t<decltype(stage)>>) {
         width = stage.outputs(width);
-        at += stage.parameters();
+        at += stage.parameter_count();
       }
     };
     std::apply([&](const auto&... stage) { (measure(stage), ...); }, stages_);
@@ -49,7 +49,7 @@ class Network {
     parameters_.resize(at);
     each_layer([&](const auto& layer, std::size_t l) {
       Generator generator(seed, l);
-      layer.start(parameters_.data() + offsets_[l], generator);
+      layer.initialize(parameters_.data() + offsets_[l], generator);
     });
   }
 
@@ -80,11 +80,13 @@ class Network {
   /// Its biases; of a jump_relu its thresholds.
   template <std::size_t L>
   [[nodiscard]] Eigen::Map<Vector> biases() {
-    return {parameters_.data() + offsets_[L] + stage<L>().weights(), stage<L>().parameters() - stage<L>().weights()};
+    return {parameters_.data() + offsets_[L] + stage<L>().weight_count(),
+            stage<L>().parameter_count() - stage<L>().weight_count()};
   }
   template <std::size_t L>
   [[nodiscard]] Eigen::Map<const Vector> biases() const {
-    return {parameters_.data() + offsets_[L] + stage<L>().weights(), stage<L>().parameters() - stage<L>().weights()};
+    return {parameters_.data() + offsets_[L] + stage<L>().weight_count(),
+            stage<L>().parameter_count() - stage<L>().weight_count()};
   }
 
   /// W_skip of linear stage number L, inputs x out; empty if it has no skip connection.
@@ -104,8 +106,8 @@ class Network {
   [[nodiscard]] bool is_constrained() const {
     bool holds = true;
     each_layer([&](const auto& layer, std::size_t l) {
-      if constexpr (requires { layer.holds(parameters_.data()); })
-        holds = holds && (l < first || l >= last || layer.holds(parameters_.data() + offsets_[l]));
+      if constexpr (requires { layer.satisfies_constraints(parameters_.data()); })
+        holds = holds && (l < first || l >= last || layer.satisfies_constraints(parameters_.data() + offsets_[l]));
     });
     return holds;
   }
@@ -113,7 +115,8 @@ class Network {
   /// fit begins with it.
   void constrain() {
     each_layer([&](const auto& layer, std::size_t l) {
-      if constexpr (requires { layer.restore(parameters_.data()); }) layer.restore(parameters_.data() + offsets_[l]);
+      if constexpr (requires { layer.project_weights(parameters_.data()); })
+        layer.project_weights(parameters_.data() + offsets_[l]);
     });
   }
 
@@ -147,7 +150,7 @@ class Network {
   void each_layer(F&& f) const {
     [&]<std::size_t... L>(std::index_sequence<L...>) {
       const auto visit = [&](const auto& stage, std::size_t l) {
-        if constexpr (detail::OwnLayer<std::remove_cvref_t<decltype(stage)>>) f(stage, l);
+        if constexpr (detail::ParameterLayer<std::remove_cvref_t<decltype(stage)>>) f(stage, l);
       };
       (visit(std::get<L>(stages_), L), ...);
     }
@@ -189,9 +192,9 @@ class Network {
   template <std::size_t first, std::size_t last, class X>
   [[nodiscard]] Matrix run_as_it_is(const X& x) const {
     const detail::Session session(detail::Execution{});
-    detail::Forward<S, StageTuple> forward;
-    forward.template run<first, last>(*this, x, {.session = session, .training = false, .draw = 0});
-    return forward.at(last).rows(session);
+    detail::NetworkPass<S, StageTuple> pass;
+    pass.template run<first, last>(*this, x, {.session = session, .training = false, .draw = 0});
+    return pass.at(last).rows(session);
   }
 
   /// What the first layer with a width of its own takes; all before it pass the width on.
@@ -242,7 +245,7 @@ struct NetworkOf<std::tuple<T...>> {
 
 /// A network of layers and stages: network(linear(64, 25) | sigmoid() | linear(25, 10), seed).
 ///
-/// Any stage that has a derivative is a layer: maps with a slope, selectors, dropout.
+/// Any stage that has a derivative is a layer: maps with a dy, selectors, dropout.
 /// Throws  Error if a layer does not fit what comes before it
 template <detail::Piped P>
 auto network(P&& stages, std::uint64_t seed = 0) {

@@ -21,7 +21,7 @@ class Pass {
   static constexpr std::size_t depth = Net::depth;
 
   explicit Pass(const Net& net, ExecutorRef executor = {}) : executor_(executor) {
-    if constexpr (has_codes) idle_.assign(static_cast<std::size_t>(net.latents()), 0);
+    if constexpr (has_codes) samples_since_active_.assign(static_cast<std::size_t>(net.latents()), 0);
   }
 
   /// The loss of samples X for targets Y: the objective's terms, and the penalties in the network.
@@ -53,8 +53,8 @@ class Pass {
   }
 
   /// The number of samples since each latent of an autoencoder was not 0 in a pass with a gradient.
-  [[nodiscard]] std::vector<Index>& idle() { return idle_; }
-  [[nodiscard]] const std::vector<Index>& idle() const { return idle_; }
+  [[nodiscard]] std::vector<Index>& samples_since_active() { return samples_since_active_; }
+  [[nodiscard]] const std::vector<Index>& samples_since_active() const { return samples_since_active_; }
 
   /// The number of samples in passes with a gradient.
   [[nodiscard]] Index& seen() { return seen_; }
@@ -63,15 +63,15 @@ class Pass {
   /// of samples.
   template <class F>
   Index each_code(F&& f) const {
-    const detail::Flow<S>& codes = forward_.at(Net::code);
+    const detail::Activations<S>& codes = network_pass_.at(Net::code);
     for (Index i = 0; i < codes.n; ++i) {
-      if (codes.listed()) {
+      if (codes.has_lists()) {
         const Index begin = i * codes.lists.stride, end = begin + codes.lists.counts[i];
         for (Index e = begin; e < end; ++e)
           if (codes.lists.values[e] != 0) f(i, Index{codes.lists.columns[e]});
       } else {
         for (Index j = 0; j < codes.cols; ++j)
-          if (codes.all[i * codes.cols + j] != 0) f(i, j);
+          if (codes.data[i * codes.cols + j] != 0) f(i, j);
       }
     }
     return codes.n;
@@ -81,14 +81,14 @@ class Pass {
   static constexpr bool has_codes = requires(const Net& net) { net.latents(); };
 
   /// For how many samples a latent may be 0 where a loss does not say it: the authors of aux_k take 10^7, of billions.
-  [[nodiscard]] Index usual_idle(Index batch) const {
+  [[nodiscard]] Index default_dead_after(Index batch) const {
     return (std::min)(Index{10'000'000}, (std::max)(10 * batch, seen_ / 10));
   }
-  void count_idle() {
-    const Index n = forward_.at(Net::code).n;
+  void count_samples_since_active() {
+    const Index n = network_pass_.at(Net::code).n;
     seen_ += n;
-    for (Index& samples : idle_) samples += n;
-    each_code([&](Index, Index j) { idle_[static_cast<std::size_t>(j)] = 0; });
+    for (Index& samples : samples_since_active_) samples += n;
+    each_code([&](Index, Index j) { samples_since_active_[static_cast<std::size_t>(j)] = 0; });
   }
 
   template <class X, class Y, class Objective>
@@ -115,65 +115,67 @@ class Pass {
     detail::require_valid_samples(x, "pass: X");
     detail::require_valid_samples(y, "pass: Y");
     const detail::Session session(detail::Execution{executor_, &workspace_});
-    const detail::Way way = {.session = session, .training = true, .draw = draw};
-    constexpr std::size_t tail = decltype(forward_)::template tail<Net>();
-    forward_.template run<0, tail>(net, x, way);
+    const detail::Context context = {.session = session, .training = true, .draw = draw};
+    constexpr std::size_t tail = decltype(network_pass_)::template tail<Net>();
+    network_pass_.template run<0, tail>(net, x, context);
 
     const Index n = y.rows();
     const S* targets = detail::in_place<S>(y);
     if (targets == nullptr) {
       S* copied = target_.get<S>((std::max)(n * y.cols(), Index{1}));
-      detail::spread_samples(y, copied, session);
+      detail::to_dense_samples(y, copied, session);
       targets = copied;
     }
     const detail::ConstRows<S> target(targets, n, y.cols());
     double value = 0;
-    detail::Slope<S> slope =
-        forward_.there_and_back(net, detail::is_by_sample(objective), gradient, value, way,
-                                [&](const detail::ConstRows<S>& outputs, Index first) {
-                                  return slope_of(objective, outputs, target.middleRows(first, outputs.rows()), n,
-                                                  gradient != nullptr, value, session);
-                                });
-    value += forward_.add_code_losses(net, objective, target, slope, gradient, way);
-    constexpr std::size_t end = decltype(forward_)::begins_centred ? 1 : 0;
+    detail::Gradient<S> dy = network_pass_.forward_backward(
+        net, detail::is_by_sample(objective), gradient, value, context,
+        [&](const detail::ConstRows<S>& outputs, Index first) {
+          return output_gradient(objective, outputs, target.middleRows(first, outputs.rows()), n, gradient != nullptr,
+                                 value, session);
+        });
+    value += network_pass_.add_code_losses(net, objective, target, dy, gradient, context);
+    constexpr std::size_t end = decltype(network_pass_)::begins_centered ? 1 : 0;
     [&]<std::size_t... L>(std::index_sequence<L...>) {
-      ((slope = forward_.template back<tail - 1 - L>(net, slope, gradient, value, way)), ...);
+      ((dy = network_pass_.template backward<tail - 1 - L>(net, dy, gradient, value, context)), ...);
     }
     (std::make_index_sequence<(tail > end ? tail - end : 0)>{});
     if constexpr (has_codes) {
-      value += forward_.add_residual_losses(net, objective, target, {idle_, usual_idle(n)}, gradient, way);
-      if (gradient != nullptr) count_idle();
+      value += network_pass_.add_residual_losses(net, objective, target, {samples_since_active_, default_dead_after(n)},
+                                                 gradient, context);
+      if (gradient != nullptr) count_samples_since_active();
     }
-    if constexpr (end > 0) forward_.template back<0>(net, slope, gradient, value, way);
+    if constexpr (end > 0) network_pass_.template backward<0>(net, dy, gradient, value, context);
     detail::each_term(objective, 1, [&](const auto& term, double factor) {
       if constexpr (TermOf<decltype(term), Decay>)
         net.each_layer([&](const auto& layer, std::size_t l) {
-          value += term.add(net.parameters().data() + net.offset(l), layer.weights(), factor,
+          value += term.add(net.parameters().data() + net.offset(l), layer.weight_count(), factor,
                             gradient != nullptr ? gradient + net.offset(l) : nullptr);
         });
     });
     return value;
   }
 
-  /// The slope by the outputs of some of n samples; adds their losses to the value.
+  /// The dy by the outputs of some of n samples; adds their losses to the value.
   template <class Objective, class Target>
-  detail::Slope<S> slope_of(const Objective& objective, const detail::ConstRows<S>& outputs, const Target& targets,
-                            Index n, bool differentiated, double& value, const detail::Session& session) {
+  detail::Gradient<S> output_gradient(const Objective& objective, const detail::ConstRows<S>& outputs,
+                                      const Target& targets, Index n, bool differentiated, double& value,
+                                      const detail::Session& session) {
     const detail::ConstRows<S> target(targets.data(), targets.rows(), targets.cols());
     const double share = n > 0 ? static_cast<double>(outputs.rows()) / static_cast<double>(n) : 1;
-    detail::Slope<S> slope;
+    detail::Gradient<S> dy;
     if (differentiated) {
-      slope.all = slope_.get<S>((std::max)(outputs.size(), Index{1}));  // null would mean values alone
-      if constexpr (!detail::sets_gradient<Objective>) std::fill_n(slope.all, outputs.size(), S(0));
+      dy.dense = output_gradient_.get<S>((std::max)(outputs.size(), Index{1}));  // null would mean values alone
+      if constexpr (!detail::sets_gradient<Objective>) std::fill_n(dy.dense, outputs.size(), S(0));
     }
     bool first = true;
     detail::each_term(objective, share, [&](const auto& term, double factor) {
       if constexpr (TermOf<decltype(term), Loss>) {
         if constexpr (detail::sets_gradient<decltype(term)>) {
-          value += first && detail::sets_gradient<Objective> ? term.set(outputs, target, factor, slope.all, session)
-                                                             : term.add(outputs, target, factor, slope.all, session);
+          value += first && detail::sets_gradient<Objective> ? term.set(outputs, target, factor, dy.dense, session)
+                                                             : term.add(outputs, target, factor, dy.dense, session);
         } else {
-          value += term.add(outputs, target, factor, slope.all, session);
+          value += term.add(outputs, target, factor, dy.dense, session);
         }
       }
       first = false;
@@ -182,14 +184,14 @@ class Pass {
       static_assert(has_codes || !TermOf<decltype(term), ResidualLoss>,
                     "filigree: this loss is one of residuals, and needs an autoencoder(...)");
     });
-    return slope;
+    return dy;
   }
 
   ExecutorRef executor_;
   Workspace workspace_;
-  detail::Forward<S, typename Net::StageTuple> forward_;
-  detail::Buffer target_, slope_;
-  std::vector<Index> idle_;
+  detail::NetworkPass<S, typename Net::StageTuple> network_pass_;
+  detail::Buffer target_, output_gradient_;
+  std::vector<Index> samples_since_active_;
   Index seen_ = 0;
 };
 

@@ -11,10 +11,10 @@ struct PreBias {
   using Category = Layer;
 
   [[nodiscard]] Index outputs(Index width) const { return width; }
-  [[nodiscard]] Index weights() const { return 0; }
-  [[nodiscard]] Index parameters() const { return 0; }
+  [[nodiscard]] Index weight_count() const { return 0; }
+  [[nodiscard]] Index parameter_count() const { return 0; }
   template <Real S, class Generator>
-  void start(S*, Generator&) const {}
+  void initialize(S*, Generator&) const {}
 };
 
 /// Subtracts the bias of the last layer from the samples: z = (x - b_pre) W + b before a decoder a W' + b_pre. Stands

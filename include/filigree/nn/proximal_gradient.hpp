@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "filigree/nn/optimiser.hpp"
+#include "filigree/nn/optimizer.hpp"
 
 namespace filigree {
 

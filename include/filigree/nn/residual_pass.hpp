@@ -17,9 +17,9 @@ struct ResidualMemory {
 };
 
 /// How long each latent has not been used.
-struct IdleLatents {
-  const std::vector<Index>& samples;  // since it was not 0
-  Index usual;                        // for how many it may be 0 where a loss does not say it: a tenth of those seen
+struct LatentUse {
+  const std::vector<Index>& samples_since_active;  // since it was not 0
+  Index dead_after;  // for how many it may be 0 where a loss does not say it: a tenth of those seen
 };
 
 /// What a loss of residuals sees of a pass through an autoencoder of two linear layers, when both ways are done.
@@ -30,7 +30,7 @@ struct ResidualPass {
   const S* decoder;                      // latents x out
   S *encoder_gradient, *encoder_bias_gradient, *decoder_gradient;  // to add to; null: the value alone
   Index latents;
-  IdleLatents idle;
+  LatentUse use;
   ResidualMemory<S>& memory;
   const Session& session;
 };

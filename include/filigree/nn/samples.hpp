@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <concepts>
 
-#include "filigree/nn/flow.hpp"
+#include "filigree/nn/activations.hpp"
 #include "filigree/pipe/widen.hpp"
 
 namespace filigree {
@@ -90,7 +90,7 @@ void copy_samples(const X& x, S* to, const Session& session) {
 
 /// The same of any samples, what sparse ones do not store being 0.
 template <class X, Real S>
-void spread_samples(const X& x, S* to, const Session& session) {
+void to_dense_samples(const X& x, S* to, const Session& session) {
   if constexpr (is_sparse_samples<X>) {
     std::fill_n(to, x.rows() * x.cols(), S(0));
     each_entry(x, [&](Index i, Index j, auto value) { to[i * x.cols() + j] = static_cast<S>(value); });

@@ -10,7 +10,7 @@
 
 namespace filigree {
 
-// A schedule says by what the rate of an optimiser is multiplied in each step, counted from 0 as in PyTorch's LambdaLR:
+// A schedule says by what the rate of an optimizer is multiplied in each step, counted from 0 as in PyTorch's LambdaLR:
 // any f(step).
 
 /// Rises in a straight line from 0 to 1 in `steps` steps, and stays there: min(step / steps, 1).

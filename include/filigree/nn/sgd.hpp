@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "filigree/nn/optimiser.hpp"
+#include "filigree/nn/optimizer.hpp"
 
 namespace filigree {
 
@@ -25,7 +25,7 @@ struct sgd {
   void step(const Parameters<S>& p, Index, double factor) const {
     const S decay = static_cast<S>(momentum), size = static_cast<S>(rate * factor);
     for (Index i = 0; i < p.count; ++i) {
-      p.moments[i] = detail::faded(decay * p.moments[i] + p.gradient[i]);
+      p.moments[i] = detail::flush_denormal(decay * p.moments[i] + p.gradient[i]);
       p.values[i] -= size * (nesterov ? p.gradient[i] + decay * p.moments[i] : p.moments[i]);
     }
   }

@@ -45,7 +45,7 @@ void multiply_lists(const Lists<S>& lists, const S* weights, const S* biases, In
   });
 }
 
-/// The slopes of a list's values: the products of each row of dy with the rows of the weights that it has kept.
+/// The gradients of a list's values: the products of each row of dy with the rows of the weights that it has kept.
 ///
 /// Shapes  lists: n x in, dy: n x out, weights: in x out
 template <Real S>
@@ -53,8 +53,8 @@ void dot_lists(const Lists<S>& lists, const ConstRows<S>& dy, const S* weights, 
   const Index out = dy.cols();
   for_each_rows(lists.n, session, [&](Index first, Index last) {
     for (Index i = first; i < last; ++i)
-      kernel::kernels<S>().dots(lists.slopes + i * lists.stride, dy.data() + i * out, lists.columns + i * lists.stride,
-                                lists.counts[i], weights, out, out);
+      kernel::kernels<S>().dots(lists.gradients + i * lists.stride, dy.data() + i * out,
+                                lists.columns + i * lists.stride, lists.counts[i], weights, out, out);
   });
 }
 
@@ -74,7 +74,8 @@ void multiply_columns(const ByColumn<S>& by_column, Index cols, const ConstRows<
 ///
 /// Shapes  x: n x d, by_column: n x cols, to: d x cols
 template <Real S>
-void multiply_turned(const ConstRows<S>& x, const ByColumn<S>& by_column, Index cols, S* to, const Session& session) {
+void multiply_transposed(const ConstRows<S>& x, const ByColumn<S>& by_column, Index cols, S* to,
+                         const Session& session) {
   const auto& kernels = kernel::kernels<S>();
   const Index d = x.cols(), width = kernels.width;
   constexpr Index batch = 4;  // panels that are written together: each row lies in a page of its own
@@ -84,19 +85,19 @@ void multiply_turned(const ConstRows<S>& x, const ByColumn<S>& by_column, Index 
   }
   session.run((cols + batch * width - 1) / (batch * width), [&](Index task, Index worker) {
     WorkerScratch& scratch = session.scratch(worker);
-    S* sums = scratch.tile.get<S>(width * d);               // [width][d]
-    S* turned = scratch.queries.get<S>(batch * width * d);  // [batch][d][width]
+    S* sums = scratch.tile.get<S>(width * d);                   // [width][d]
+    S* transposed = scratch.queries.get<S>(batch * width * d);  // [batch][d][width]
     const Index begin = task * batch * width, end = (std::min)(begin + batch * width, cols);
     for (Index j0 = begin; j0 < end; j0 += width) {
       const Index count = (std::min)(width, end - j0);
       for (Index c = 0; c < count; ++c)
         gather_rows(sums + c * d, by_column.values(j0 + c), by_column.rows(j0 + c), by_column.count(j0 + c), x.data(),
                     d);
-      kernels.pack_panel(sums, d, count, d, turned + (j0 - begin) * d);
+      kernels.pack_panel(sums, d, count, d, transposed + (j0 - begin) * d);
     }
     for (Index f = 0; f < d; ++f)
       for (Index j0 = begin; j0 < end; j0 += width)
-        std::copy_n(turned + (j0 - begin) * d + f * width, (std::min)(width, end - j0), to + f * cols + j0);
+        std::copy_n(transposed + (j0 - begin) * d + f * width, (std::min)(width, end - j0), to + f * cols + j0);
   });
 }
 

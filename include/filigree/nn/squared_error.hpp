@@ -23,7 +23,7 @@ struct SquaredError {
   }
 
  private:
-  template <bool adds, Real S>
+  template <bool accumulate, Real S>
   static double go(const detail::ConstRows<S>& y, const detail::ConstRows<S>& target, double factor, S* gradient,
                    const detail::Session& session) {
     if (y.rows() == 0) return 0;
@@ -31,13 +31,13 @@ struct SquaredError {
     return share * detail::sum_over_rows(y.rows(), session, [&](Index i) {
              const Index cols = y.cols(), whole = cols / 4 * 4;
              const S *outputs = y.data() + i * cols, *targets = target.data() + i * cols;
-             S* slopes = gradient != nullptr ? gradient + i * cols : nullptr;
+             S* gradients = gradient != nullptr ? gradient + i * cols : nullptr;
              double sums[4] = {};  // the latency of an addition for each number would be most of the time
              const auto take = [&](Index j, Index l) {
                const double r = static_cast<double>(outputs[j + l]) - static_cast<double>(targets[j + l]);
                sums[l] += r * r;
-               if (slopes == nullptr) return;
-               slopes[j + l] = (adds ? slopes[j + l] : S(0)) + static_cast<S>(2 * share * r);
+               if (gradients == nullptr) return;
+               gradients[j + l] = (accumulate ? gradients[j + l] : S(0)) + static_cast<S>(2 * share * r);
              };
              for (Index j = 0; j < whole; j += 4)
                for (Index l = 0; l < 4; ++l) take(j, l);

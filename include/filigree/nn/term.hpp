@@ -23,7 +23,7 @@ struct Penalty {};
 /// each comes to by itself, and `set`, if there is one, does what add does to a gradient of 0.
 struct Loss {};
 /// Of an autoencoder's codes and its decoder, a linear layer: `double add(detail::CodePass<S>&, double factor) const`,
-/// which adds to the slopes of the codes and to the gradient of the decoder where there is one.
+/// which adds to the gradients of the codes and to the gradient of the decoder where there is one.
 struct CodeLoss {};
 /// Of what an autoencoder has left of the targets: `double add(detail::ResidualPass<S>&, double factor) const`, which
 /// adds to the gradients of the encoder and the decoder where there are some.

@@ -11,7 +11,7 @@
 #include "filigree/nn/checkpoint.hpp"
 #include "filigree/nn/fingerprint.hpp"
 #include "filigree/nn/fit_options.hpp"
-#include "filigree/nn/optimiser.hpp"
+#include "filigree/nn/optimizer.hpp"
 #include "filigree/nn/pass.hpp"
 #include "filigree/nn/progress.hpp"
 
@@ -58,7 +58,7 @@ void require_samples(const Net& net, const X& x, const Y& y) {
 template <class Net, class Vector>
 void require_finite_step(const Net& net, double loss, const Vector& gradient, Index step) {
   net.each_layer([&](const auto& layer, std::size_t l) {
-    require(gradient.segment(net.offset(l), layer.parameters()).allFinite(), "fit: the gradient of stage ", l,
+    require(gradient.segment(net.offset(l), layer.parameter_count()).allFinite(), "fit: the gradient of stage ", l,
             " is not finite in step ", step, "; the parameters are as they were before it");
   });
   require(std::isfinite(loss), "fit: the loss is not finite in step ", step,
@@ -84,31 +84,31 @@ class Training {
   static constexpr bool has_codes = requires(const Net& net) { net.latents(); };
 
  public:
-  Training(Net& net, const Opt& optimiser, const fit_options& options, const X& x, const Y& y)
+  Training(Net& net, const Opt& optimizer, const fit_options& options, const X& x, const Y& y)
       : net_(net),
-        optimiser_(optimiser),
+        optimizer_(optimizer),
         options_(options),
         x_(x),
         y_(y),
         batch_(options.batch == 0 ? x_.rows() : options.batch),
         pass_(net, options.executor),
         order_(static_cast<std::size_t>(x_.rows())) {
-    at_.moments.setZero(moments_of(optimiser) * net.parameters().size());
+    at_.moments.setZero(moments_of(optimizer) * net.parameters().size());
     if constexpr (has_codes) at_.active.setZero(net.latents());
     at_.seed = options.seed;
     at_.batch = batch_;
     at_.samples = x_.rows();
     at_.stages = network_text(net);
-    at_.optimiser = type_name<Opt>();
+    at_.optimizer = type_name<Opt>();
     at_.data = samples_text(x, y);
   }
 
   template <class Objective>
-  fit_report run(const Objective& objective) {
+  FitReport run(const Objective& objective) {
     at_.objective = objective_text(objective);
     if (options_.resume && !is_missing(options_.checkpoint))
       resume();  // whatever is wrong with the file, reading it says so
-    fit_report report;
+    FitReport report;
     const Progress progress(options_.progress);
     net_.constrain();
     while (at_.epoch <= options_.epochs && report.note.empty()) {
@@ -117,14 +117,14 @@ class Training {
         break;
       }
       shuffle();
-      if (at_.steps == 0) initialise_from_samples();
+      if (at_.steps == 0) initialize_from_samples();
       while (at_.first < each_epoch()) {
         step(objective);
         if (options_.checkpoint_every > 0 && at_.steps % options_.checkpoint_every == 0) save();
       }
       at_.losses.push_back(at_.sum / static_cast<double>(at_.first));
       progress.show("epoch", at_.epoch, options_.epochs, at_.losses.back());
-      const epoch_report epoch = end_epoch();
+      const EpochReport epoch = end_epoch();
       if (!options_.checkpoint.empty() && options_.checkpoint_every == 0) save();
       if (options_.after_epoch && !options_.after_epoch(epoch)) report.note = "stopped by after_epoch";
     }
@@ -139,21 +139,23 @@ class Training {
   [[nodiscard]] Index each_epoch() const { return x_.rows() - (options_.drop_rest ? x_.rows() % batch_ : 0); }
 
   /// Initializes the layers whose parameters depend on the data, from their inputs for the first batch.
-  void initialise_from_samples() {
-    [&]<std::size_t... L>(std::index_sequence<L...>) { (initialise_from_samples<L>(), ...); }
+  void initialize_from_samples() {
+    [&]<std::size_t... L>(std::index_sequence<L...>) { (initialize_from_samples<L>(), ...); }
     (std::make_index_sequence<Net::depth>{});
   }
   template <std::size_t L>
-  void initialise_from_samples() {
+  void initialize_from_samples() {
     const auto& layer = net_.template stage<L>();
-    if constexpr (requires(S * parameters, const typename Net::Matrix& z) { layer.start_from(parameters, z); }) {
+    if constexpr (requires(S * parameters, const typename Net::Matrix& z) {
+                    layer.initialize_from_samples(parameters, z);
+                  }) {
       S* const parameters = net_.parameters().data() + net_.offset(L);
-      if (!layer.waits(parameters)) return;
+      if (!layer.needs_samples(parameters)) return;
       constexpr Index most = 1024;
       const SomeRows<X> first = {x_, order_.data(), (std::min)({batch_, x_.rows(), most})};
       typename Net::Matrix rows(first.rows(), first.cols());
-      spread_samples(first, rows.data(), Session(Execution{}));
-      layer.start_from(parameters, net_.template before<L>(rows));
+      to_dense_samples(first, rows.data(), Session(Execution{}));
+      layer.initialize_from_samples(parameters, net_.template before<L>(rows));
     }
   }
 
@@ -182,17 +184,18 @@ class Training {
     net_.each_layer([&](const auto& layer, std::size_t l) {
       S *const parameters = net_.parameters().data() + net_.offset(l), *const gradient =
                                                                            gradient_.data() + net_.offset(l);
-      if constexpr (requires { layer.project(parameters, gradient); }) layer.project(parameters, gradient);
+      if constexpr (requires { layer.project_gradient(parameters, gradient); })
+        layer.project_gradient(parameters, gradient);
       if constexpr (requires { layer.begin_step(parameters, gradient); }) layer.begin_step(parameters, gradient);
     });
     const double norm = norm_of(gradient_);
     if (norm > options_.clip) gradient_ *= static_cast<S>(options_.clip / norm);
     net_.each_layer([&](const auto& layer, std::size_t l) {
       S* const parameters = net_.parameters().data() + net_.offset(l);
-      move(net_.offset(l), layer.weights(), true, factor);
-      move(net_.offset(l) + layer.weights(), layer.parameters() - layer.weights(), false, factor);
+      move(net_.offset(l), layer.weight_count(), true, factor);
+      move(net_.offset(l) + layer.weight_count(), layer.parameter_count() - layer.weight_count(), false, factor);
       if constexpr (requires { layer.end_step(parameters); }) layer.end_step(parameters);
-      if constexpr (requires { layer.restore(parameters); }) layer.restore(parameters);
+      if constexpr (requires { layer.project_weights(parameters); }) layer.project_weights(parameters);
     });
     if (!net_.parameters().allFinite()) {
       net_.parameters() = before_;
@@ -210,15 +213,15 @@ class Training {
   void move(Index from, Index count, bool weights, double factor) {
     const Parameters<S> parameters = {.values = net_.parameters().data() + from,
                                       .gradient = gradient_.data() + from,
-                                      .moments = at_.moments.data() + moments_of(optimiser_) * from,
+                                      .moments = at_.moments.data() + moments_of(optimizer_) * from,
                                       .count = count,
                                       .weights = weights};
-    optimiser_.step(parameters, at_.steps, factor);
+    optimizer_.step(parameters, at_.steps, factor);
   }
 
   /// What the epoch has come to; the next one begins.
-  epoch_report end_epoch() {
-    epoch_report report = {.epoch = at_.epoch, .loss = at_.losses.back()};
+  EpochReport end_epoch() {
+    EpochReport report = {.epoch = at_.epoch, .loss = at_.losses.back()};
     if constexpr (has_codes) {
       report.l0 = static_cast<double>(at_.entries) / static_cast<double>(at_.first);
       report.dead_latents = (at_.active.array() == 0).count();
@@ -238,7 +241,7 @@ class Training {
 
   void save() {
     at_.parameters = net_.parameters();
-    at_.idle = pass_.idle();
+    at_.samples_since_active = pass_.samples_since_active();
     at_.save(options_.checkpoint);
   }
   void resume() {
@@ -249,32 +252,32 @@ class Training {
     agrees("a number of parameters of", from.parameters.size(), net_.parameters().size());
     agrees("a number of moments of", from.moments.size(), at_.moments.size());
     agrees("a number of latents of", from.active.size(), at_.active.size());
-    agrees("a number of latents of", from.idle.size(), pass_.idle().size());
+    agrees("a number of latents of", from.samples_since_active.size(), pass_.samples_since_active().size());
     agrees("a number of samples of", from.samples, at_.samples);
     agrees("batch", from.batch, at_.batch);
     agrees("seed", from.seed, at_.seed);
     agrees("stages", from.stages, at_.stages);
     agrees("the objective", from.objective, at_.objective);
-    agrees("the optimiser", from.optimiser, at_.optimiser);
+    agrees("the optimizer", from.optimizer, at_.optimizer);
     agrees("samples and targets of", from.data, at_.data);
     const Index latents = at_.active.size();
     const auto is_count = [](Index number) { return number >= 0 && number < Index{1} << 60; };
     const bool possible = from.epoch >= 1 && from.first >= 0 && from.first <= at_.samples && is_count(from.steps) &&
                           is_count(from.entries) && from.entries <= (latents > 0 ? from.first * latents : 0) &&
-                          std::all_of(from.idle.begin(), from.idle.end(), is_count) &&
+                          std::all_of(from.samples_since_active.begin(), from.samples_since_active.end(), is_count) &&
                           static_cast<Index>(from.losses.size()) == from.epoch - 1;
     const bool finite = from.parameters.allFinite() && from.moments.allFinite() && std::isfinite(from.sum);
     require(finite, options_.checkpoint, ": holds numbers that are not finite");
     require(possible, options_.checkpoint, ": is at an impossible place: step ", from.steps, ", epoch ", from.epoch,
             ", sample ", from.first);
     at_ = std::move(from);
-    pass_.idle() = at_.idle;
+    pass_.samples_since_active() = at_.samples_since_active;
     pass_.seen() = (at_.epoch - 1) * each_epoch() + at_.first;
     net_.parameters() = at_.parameters;
   }
 
   Net& net_;
-  const Opt& optimiser_;
+  const Opt& optimizer_;
   const fit_options& options_;
   const X& x_;
   const Y& y_;

@@ -17,16 +17,16 @@ struct Pipeline;
 template <PatternStage A, PatternStage B>
 struct And {
   using Category = Pattern;
-  static constexpr bool asks_dearly = detail::asks_dearly<A> || detail::asks_dearly<B>;
-  static constexpr bool covers_exactly = detail::covers_exactly<A> && detail::covers_exactly<B>;
+  static constexpr bool keeps_is_expensive = detail::keeps_is_expensive<A> || detail::keeps_is_expensive<B>;
+  static constexpr bool ranges_are_exact = detail::ranges_are_exact<A> && detail::ranges_are_exact<B>;
   A a;
   B b;
 
   bool keeps(Index p, Index j, const Grid& grid) const {
     return detail::keeps(a, p, j, grid) && detail::keeps(b, p, j, grid);
   }
-  Index alike_until(Index p, const Grid& grid) const {
-    return (std::min)(detail::alike_until(a, p, grid), detail::alike_until(b, p, grid));
+  Index same_keys_until(Index p, const Grid& grid) const {
+    return (std::min)(detail::same_keys_until(a, p, grid), detail::same_keys_until(b, p, grid));
   }
   void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
     const Index mark = out.size();
@@ -46,8 +46,8 @@ struct And {
     detail::check(a, grid);
     detail::check(b, grid);
   }
-  bool scatters(const Grid& grid) const requires(detail::may_scatter<A> || detail::may_scatter<B>) {
-    return detail::scatters(a, grid) || detail::scatters(b, grid);
+  bool is_scattered(const Grid& grid) const requires(detail::may_be_scattered<A> || detail::may_be_scattered<B>) {
+    return detail::is_scattered(a, grid) || detail::is_scattered(b, grid);
   }
   bool reads(const AddressRange& target) const { return detail::reads(a, target) || detail::reads(b, target); }
 };
@@ -56,16 +56,16 @@ struct And {
 template <PatternStage A, PatternStage B>
 struct Or {
   using Category = Pattern;
-  static constexpr bool asks_dearly = detail::asks_dearly<A> || detail::asks_dearly<B>;
-  static constexpr bool covers_exactly = detail::covers_exactly<A> && detail::covers_exactly<B>;
+  static constexpr bool keeps_is_expensive = detail::keeps_is_expensive<A> || detail::keeps_is_expensive<B>;
+  static constexpr bool ranges_are_exact = detail::ranges_are_exact<A> && detail::ranges_are_exact<B>;
   A a;
   B b;
 
   bool keeps(Index p, Index j, const Grid& grid) const {
     return detail::keeps(a, p, j, grid) || detail::keeps(b, p, j, grid);
   }
-  Index alike_until(Index p, const Grid& grid) const {
-    return (std::min)(detail::alike_until(a, p, grid), detail::alike_until(b, p, grid));
+  Index same_keys_until(Index p, const Grid& grid) const {
+    return (std::min)(detail::same_keys_until(a, p, grid), detail::same_keys_until(b, p, grid));
   }
   void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
     const Index mark = out.size();
@@ -85,8 +85,8 @@ struct Or {
     detail::check(a, grid);
     detail::check(b, grid);
   }
-  bool scatters(const Grid& grid) const requires(detail::may_scatter<A> || detail::may_scatter<B>) {
-    return detail::scatters(a, grid) || detail::scatters(b, grid);
+  bool is_scattered(const Grid& grid) const requires(detail::may_be_scattered<A> || detail::may_be_scattered<B>) {
+    return detail::is_scattered(a, grid) || detail::is_scattered(b, grid);
   }
   bool reads(const AddressRange& target) const { return detail::reads(a, target) || detail::reads(b, target); }
 };
@@ -95,11 +95,12 @@ struct Or {
 template <PatternStage A>
 struct Not {
   using Category = Pattern;
-  static constexpr bool asks_dearly = detail::asks_dearly<A>, covers_exactly = detail::covers_exactly<A>;
+  static constexpr bool keeps_is_expensive = detail::keeps_is_expensive<A>,
+                        ranges_are_exact = detail::ranges_are_exact<A>;
   A a;
 
   bool keeps(Index p, Index j, const Grid& grid) const { return !detail::keeps(a, p, j, grid); }
-  Index alike_until(Index p, const Grid& grid) const { return detail::alike_until(a, p, grid); }
+  Index same_keys_until(Index p, const Grid& grid) const { return detail::same_keys_until(a, p, grid); }
   void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
     const Index mark = out.size();
     detail::contains(a, p0, p1, grid, out);

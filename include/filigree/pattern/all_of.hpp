@@ -15,17 +15,17 @@ template <PatternStage... P>
 class AllOf {
  public:
   using Category = Pattern;
-  static constexpr bool asks_dearly = (detail::asks_dearly<P> || ...);
-  static constexpr bool covers_exactly = (detail::covers_exactly<P> && ...);
+  static constexpr bool keeps_is_expensive = (detail::keeps_is_expensive<P> || ...);
+  static constexpr bool ranges_are_exact = (detail::ranges_are_exact<P> && ...);
 
   explicit AllOf(std::tuple<const P&...> patterns) : patterns_(patterns) {}
 
   bool keeps(Index p, Index j, const Grid& grid) const {
     return std::apply([&](const auto&... pattern) { return (detail::keeps(pattern, p, j, grid) && ...); }, patterns_);
   }
-  Index alike_until(Index p, const Grid& grid) const {
+  Index same_keys_until(Index p, const Grid& grid) const {
     Index until = (std::numeric_limits<Index>::max)();
-    each([&](const auto& pattern) { until = (std::min)(until, detail::alike_until(pattern, p, grid)); });
+    each([&](const auto& pattern) { until = (std::min)(until, detail::same_keys_until(pattern, p, grid)); });
     return until;
   }
   void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {

@@ -14,16 +14,17 @@ namespace filigree {
 template <PatternStage P>
 struct Blocks {
   using Category = Pattern;
-  static constexpr bool asks_dearly = detail::asks_dearly<P>, covers_exactly = detail::covers_exactly<P>;
+  static constexpr bool keeps_is_expensive = detail::keeps_is_expensive<P>,
+                        ranges_are_exact = detail::ranges_are_exact<P>;
   Index b;
   P pattern;
 
   bool keeps(Index p, Index j, const Grid& grid) const {
     return detail::keeps(pattern, block(p), block(j), blocks_of(grid));
   }
-  Index alike_until(Index p, const Grid& grid) const {
+  Index same_keys_until(Index p, const Grid& grid) const {
     constexpr Index most = (std::numeric_limits<Index>::max)();
-    const Index until = detail::alike_until(pattern, block(p), blocks_of(grid));
+    const Index until = detail::same_keys_until(pattern, block(p), blocks_of(grid));
     return until <= most / b ? until * b : most;
   }
   void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
@@ -33,8 +34,8 @@ struct Blocks {
     spread(p0, p1, grid, out, [&](Index b0, Index b1, const Grid& g) { detail::contains(pattern, b0, b1, g, out); });
   }
   void check(const Grid& grid) const { detail::check(pattern, blocks_of(grid)); }
-  bool scatters(const Grid& grid) const requires(detail::may_scatter<P>) {
-    return b < 8 && detail::scatters(pattern, blocks_of(grid));
+  bool is_scattered(const Grid& grid) const requires(detail::may_be_scattered<P>) {
+    return b < 8 && detail::is_scattered(pattern, blocks_of(grid));
   }
   bool reads(const AddressRange& target) const { return detail::reads(pattern, target); }
 

@@ -8,7 +8,7 @@ namespace filigree {
 /// What causal() returns.
 struct Causal {
   using Category = Pattern;
-  static constexpr bool covers_exactly = true;
+  static constexpr bool ranges_are_exact = true;
 
   bool keeps(Index p, Index j) const { return j <= p; }
   void covers(Index, Index p1, const Grid& grid, Ranges& out) const { out.add(grid.key_at, p1); }

@@ -11,11 +11,11 @@ namespace filigree {
 /// What columns(l, c) returns.
 struct Columns {
   using Category = Pattern;
-  static constexpr bool covers_exactly = true;
+  static constexpr bool ranges_are_exact = true;
   Index l, c;
 
   bool keeps(Index, Index j) const { return detail::modulo(j, l) >= l - c; }
-  Index alike_until(Index, const Grid&) const { return (std::numeric_limits<Index>::max)(); }
+  Index same_keys_until(Index, const Grid&) const { return (std::numeric_limits<Index>::max)(); }
   void covers(Index, Index, const Grid& grid, Ranges& out) const {
     if (c == l) return out.add(grid.key_at, grid.key_end());
     // From the last block that begins before the keys on; a block ends beyond the keys, or the next one begins there.
@@ -27,7 +27,7 @@ struct Columns {
     }
   }
   void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const { covers(p0, p1, grid, out); }
-  bool scatters(const Grid&) const { return c < 4 && c <= l / 4; }
+  bool is_scattered(const Grid&) const { return c < 4 && c <= l / 4; }
 };
 
 /// Lets every query see the last c keys of each block of l: j mod l >= l - c, the summaries of the blocks.

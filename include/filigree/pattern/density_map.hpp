@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "filigree/core/random.hpp"
-#include "filigree/pattern/parts.hpp"
+#include "filigree/core/generator.hpp"
+#include "filigree/pattern/coverage.hpp"
 
 namespace filigree::detail {
 
@@ -56,17 +56,17 @@ class DensityMap {
   template <PatternStage P>
   [[nodiscard]] double steps(const P& pattern) const {
     double sum = 0;
-    Sight sight;
+    Coverage coverage;
     for (Index a = 0; a < rows_; ++a) {
       const Index row = (std::min)(a * height_ + height_ / 2, grid_.n - 1), p = grid_.query_at + row;
-      plan_rows(pattern, p, p + 1, grid_, sight);
-      auto cost = static_cast<double>(sight.covers.size() + sight.contains.size());
-      each_part(sight, [&](const Range& keys, bool sure) {
+      plan_rows(pattern, p, p + 1, grid_, coverage);
+      auto cost = static_cast<double>(coverage.maybe.size() + coverage.sure.size());
+      for_each_range(coverage, [&](const Range& keys, bool sure) {
         const Index size = keys.end - keys.begin;
         cost += static_cast<double>(sure ? size / width_ : size);
       });
       sum += cost * static_cast<double>(height_) /
-             static_cast<double>(std::clamp<Index>(alike_rows(pattern, row, grid_) - row, 1, height_));
+             static_cast<double>(std::clamp<Index>(same_keys_until_row(pattern, row, grid_) - row, 1, height_));
     }
     return sum;
   }
@@ -84,13 +84,13 @@ class DensityMap {
 
   template <PatternStage P>
   void count(const P& pattern, Index a) {
-    Sight sight;
+    Coverage coverage;
     const Index last = (std::min)((a + 1) * height_, grid_.n);
     for (Index row = a * height_, end = 0; row < last; row = end) {
-      end = (std::min)(alike_rows(pattern, row, grid_), last);
+      end = (std::min)(same_keys_until_row(pattern, row, grid_), last);
       const Index p = grid_.query_at + row;
-      plan_rows(pattern, p, p + 1, grid_, sight);
-      each_part(sight, [&](const Range& part, bool sure) {
+      plan_rows(pattern, p, p + 1, grid_, coverage);
+      for_each_range(coverage, [&](const Range& part, bool sure) {
         add(a, static_cast<double>(end - row), part, [&](const Range& keys) {
           return static_cast<double>(sure ? keys.end - keys.begin : count_kept(pattern, p, keys, grid_));
         });
@@ -100,7 +100,7 @@ class DensityMap {
 
   template <PatternStage P>
   void estimate(const P& pattern, Index a) {
-    Sight sight;
+    Coverage coverage;
     Generator random(1, static_cast<std::uint64_t>(a));
     // One of each stratum; all of them where there are no more.
     const auto draw = [&](Index begin, Index end, auto&& f) {
@@ -115,8 +115,8 @@ class DensityMap {
     const double queries = static_cast<double>(last - first) / static_cast<double>((std::min)(strata, last - first));
     draw(first, last, [&](Index row) {
       const Index p = grid_.query_at + row;
-      plan_rows(pattern, p, p + 1, grid_, sight);
-      each_part(sight, [&](const Range& part, bool sure) {
+      plan_rows(pattern, p, p + 1, grid_, coverage);
+      for_each_range(coverage, [&](const Range& part, bool sure) {
         add(a, queries, part, [&](const Range& keys) {
           if (sure) return static_cast<double>(keys.end - keys.begin);
           double kept = 0;

@@ -11,7 +11,7 @@ namespace filigree {
 /// What dilated_window(r, step) returns.
 struct DilatedWindow {
   using Category = Pattern;
-  static constexpr bool covers_exactly = true;
+  static constexpr bool ranges_are_exact = true;
   Index reach, step;  // reach = r * step
 
   bool keeps(Index p, Index j) const { return j - p >= -reach && j - p <= reach && (p - j) % step == 0; }
@@ -26,7 +26,7 @@ struct DilatedWindow {
   void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const {
     if (p1 - p0 == 1) covers(p0, p1, grid, out);
   }
-  bool scatters(const Grid&) const { return step >= 4; }
+  bool is_scattered(const Grid&) const { return step >= 4; }
 };
 
 /// Lets a query see every step-th key up to r steps away: abs(p - j) <= r * step and step divides p - j.

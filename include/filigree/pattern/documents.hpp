@@ -19,7 +19,7 @@ struct Documents {
   bool sorted;  // found when it was made
 
   bool keeps(Index p, Index j) const { return inside(p) && inside(j) && id(p) == id(j); }
-  Index alike_until(Index p, const Grid&) const { return sorted && inside(p) ? first_beyond(id(p)) : p + 1; }
+  Index same_keys_until(Index p, const Grid&) const { return sorted && inside(p) ? first_beyond(id(p)) : p + 1; }
   void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
     if (!sorted) return out.add(grid.key_at, grid.key_end());
     p0 = std::max<Index>(p0, 0);

@@ -13,7 +13,7 @@
 
 namespace filigree {
 
-/// Draws a pattern into a PNG in shades of grey: a row of pixels for each query, a column for each key, dark where the
+/// Draws a pattern into a PNG in shades of gray: a row of pixels for each query, a column for each key, dark where the
 /// pair is kept. Queries stand where those of scores(Q, K) do.
 ///
 /// More than 512 queries or keys share pixels, which are the darker the more of their pairs are kept, and never white

@@ -9,7 +9,7 @@ namespace filigree {
 /// What first(c) returns.
 struct First {
   using Category = Pattern;
-  static constexpr bool covers_exactly = true;
+  static constexpr bool ranges_are_exact = true;
   Index c;
 
   bool keeps(Index, Index j) const { return j < c; }

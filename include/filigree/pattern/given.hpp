@@ -19,7 +19,7 @@ template <class Held>
 struct Given {
   using Category = Pattern;
   using Sparse = std::remove_cvref_t<Held>;
-  static constexpr bool by_row = bool(Sparse::IsRowMajor), covers_exactly = by_row;
+  static constexpr bool by_row = bool(Sparse::IsRowMajor), ranges_are_exact = by_row;
   Held s;
 
   bool keeps(Index p, Index j, const Grid& grid) const {
@@ -53,7 +53,7 @@ struct Given {
     }
   }
 
-  bool scatters(const Grid& grid) const requires(by_row) { return s.nonZeros() / 4 < grid.n * grid.m / 16; }
+  bool is_scattered(const Grid& grid) const requires(by_row) { return s.nonZeros() / 4 < grid.n * grid.m / 16; }
   void check(const Grid& grid) const {
     detail::require(s.rows() == grid.n && s.cols() == grid.m, "given(S): S is ", s.rows(), "x", s.cols(),
                     " and must have the shape of the scores, ", grid.n, "x", grid.m);

@@ -16,7 +16,7 @@ namespace filigree {
 template <class Held>
 struct GivenMask {
   using Category = Pattern;
-  static constexpr bool covers_exactly = true;
+  static constexpr bool ranges_are_exact = true;
   Held m;
 
   bool keeps(Index p, Index j, const Grid& grid) const {

@@ -16,11 +16,11 @@ namespace filigree {
 /// What global(ids) returns.
 struct Global {
   using Category = Pattern;
-  static constexpr bool covers_exactly = true;
+  static constexpr bool ranges_are_exact = true;
   std::vector<Index> ids;  // ascending, distinct; negative ones count from the end of the keys
 
   bool keeps(Index p, Index j, const Grid& grid) const { return is_global(p, grid) || is_global(j, grid); }
-  Index alike_until(Index p, const Grid& grid) const {
+  Index same_keys_until(Index p, const Grid& grid) const {
     if (is_global(p, grid)) return p + 1;
     Index next = (std::numeric_limits<Index>::max)();
     for (const Index id : ids) {

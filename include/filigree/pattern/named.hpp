@@ -32,7 +32,7 @@ auto longformer(Index w, const Ids& ids) {
   return window(w / 2) || global(ids);
 }
 
-/// BigBird: blocks of b that see their neighbours, the first and the last block, and r blocks drawn from the others;
+/// BigBird: blocks of b that see their neighbors, the first and the last block, and r blocks drawn from the others;
 /// the first and the last block see everything. A key counts once.
 ///
 /// Formula    blocks(b, P || random(r, seed).excluding(P)), P = window(1) || global({0, -1})

@@ -11,7 +11,7 @@ namespace filigree {
 /// What neighborhood(w) returns.
 struct Neighborhood {
   using Category = Pattern;
-  static constexpr bool covers_exactly = true;
+  static constexpr bool ranges_are_exact = true;
   Index w;
 
   bool keeps(Index p, Index j, const Grid& grid) const {

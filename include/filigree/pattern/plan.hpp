@@ -11,7 +11,7 @@
 
 #include "filigree/core/check.hpp"
 #include "filigree/core/digits.hpp"
-#include "filigree/pattern/parts.hpp"
+#include "filigree/pattern/coverage.hpp"
 #include "filigree/pattern/planned_ranges.hpp"
 
 namespace filigree {
@@ -28,9 +28,9 @@ template <PatternStage P>
 class Plan {
  public:
   using Category = Pattern;
-  static constexpr bool asks_dearly = detail::asks_dearly<P>;
-  static constexpr bool covers_exactly =
-      asks_dearly && detail::covers_exactly<P>;  // then queries are planned one by one
+  static constexpr bool keeps_is_expensive = detail::keeps_is_expensive<P>;
+  static constexpr bool ranges_are_exact =
+      keeps_is_expensive && detail::ranges_are_exact<P>;  // then queries are planned one by one
 
   Plan(P pattern, const Grid& grid) {
     auto planned = std::make_shared<Planned>(Planned{.pattern = std::move(pattern), .grid = grid, .lists = {}});
@@ -40,7 +40,7 @@ class Plan {
 
   bool keeps(Index p, Index j, const Grid& grid) const {
     using Seen = detail::PlannedRanges::Seen;
-    if constexpr (asks_dearly) {
+    if constexpr (keeps_is_expensive) {
       if (is_planned(p, p + 1, grid) && j >= grid.key_at && j < grid.key_end()) {
         const Seen seen = planned_->lists.sees(grid.row(p), grid.column(j), grid);
         if (seen != Seen::maybe) return seen == Seen::yes;
@@ -48,7 +48,7 @@ class Plan {
     }
     return detail::keeps(planned_->pattern, p, j, grid);
   }
-  Index alike_until(Index p, const Grid& grid) const { return detail::alike_until(planned_->pattern, p, grid); }
+  Index same_keys_until(Index p, const Grid& grid) const { return detail::same_keys_until(planned_->pattern, p, grid); }
   void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
     if (!is_planned(p0, p1, grid) || !planned_->lists.covers(grid.row(p0), grid.row(p1), grid, out))
       detail::covers(planned_->pattern, p0, p1, grid, out);
@@ -57,8 +57,8 @@ class Plan {
     if (!is_planned(p0, p1, grid) || !planned_->lists.contains(grid.row(p0), grid.row(p1), grid, out))
       detail::contains(planned_->pattern, p0, p1, grid, out);
   }
-  bool scatters(const Grid& grid) const requires(detail::may_scatter<P>) {
-    return detail::scatters(planned_->pattern, grid);
+  bool is_scattered(const Grid& grid) const requires(detail::may_be_scattered<P>) {
+    return detail::is_scattered(planned_->pattern, grid);
   }
   void check(const Grid& grid) const {
     const Grid& own = planned_->grid;
@@ -90,23 +90,23 @@ class Plan {
     const Grid& grid = planned_->grid;
     const Index across = (grid.m + size - 1) / size;
     TileCount result{.all = (grid.n + size - 1) / size * across};
-    detail::Sight sight;
+    detail::Coverage coverage;
     for (Index r = 0; r < grid.n; r += size) {
       const Index p0 = grid.query_at + r, p1 = (std::min)(p0 + size, grid.query_at + grid.n);
-      detail::plan_rows(*this, p0, p1, grid, sight);
+      detail::plan_rows(*this, p0, p1, grid, coverage);
       // A group that reaches beyond the tile makes it look looser than it is.
-      const Index mark = sight.covers.size();
-      detail::covers(planned_->pattern, p0, p1, grid, sight.covers);
-      sight.covers.intersect(0, mark);
-      detail::contains(planned_->pattern, p0, p1, grid, sight.contains);
-      sight.contains.normalize(0, grid);
+      const Index mark = coverage.maybe.size();
+      detail::covers(planned_->pattern, p0, p1, grid, coverage.maybe);
+      coverage.maybe.intersect(0, mark);
+      detail::contains(planned_->pattern, p0, p1, grid, coverage.sure);
+      coverage.sure.normalize(0, grid);
       Index full = 0, touched = 0, next = 0;  // tiles before `next` are counted
-      for (const Range& range : sight.covers) {
+      for (const Range& range : coverage.maybe) {
         const Index end = (grid.column(range.end) + size - 1) / size;
         touched += end - (std::max)(grid.column(range.begin) / size, next);
         next = end;
       }
-      for (const Range& range : sight.contains) {
+      for (const Range& range : coverage.sure) {
         const Index begin = (grid.column(range.begin) + size - 1) / size;
         const Index end = range.end == grid.key_end() ? across : grid.column(range.end) / size;
         full += std::max<Index>(end - begin, 0);
@@ -135,21 +135,21 @@ class Plan {
   };
 
   /// Kernels take 6 queries at a time, or 4. A query that is dear to ask gets lists of its own.
-  static constexpr Index step = asks_dearly ? 1 : 6;
+  static constexpr Index step = keeps_is_expensive ? 1 : 6;
   /// Longer lists are made anew each time, unless that is dear. So a plan has at most some 90 bytes for each query.
   static constexpr Index longest = 64;
 
   static void fill(const P& pattern, const Grid& grid, detail::PlannedRanges& lists) {
-    detail::Sight sight;
+    detail::Coverage coverage;
     for (Index row = 0, end = 0, skip = 0; row < grid.n; row = end) {
       end = (std::min)((row / step + 1) * step, grid.n);
-      const Index until = detail::alike_rows(pattern, row, grid);
+      const Index until = detail::same_keys_until_row(pattern, row, grid);
       const bool alike = until >= end;
       if (alike) end = until;
       const Index p0 = grid.query_at + row, p1 = alike ? p0 + 1 : grid.query_at + end;
-      detail::plan_rows(pattern, p0, p1, grid, sight);
-      if (asks_dearly || sight.covers.size() + sight.contains.size() <= longest) {
-        lists.append(row, alike, sight, grid);
+      detail::plan_rows(pattern, p0, p1, grid, coverage);
+      if (keeps_is_expensive || coverage.maybe.size() + coverage.sure.size() <= longest) {
+        lists.append(row, alike, coverage, grid);
         skip = 0;
       } else {
         // What is next is as long, most likely, and to find out would take the time that it takes to ask for it later.
@@ -172,7 +172,7 @@ class Plan {
   [[nodiscard]] Bounds count(double steps) const {
     const Grid& grid = planned_->grid;
     Bounds sum;
-    detail::Sight sight;
+    detail::Coverage coverage;
     planned_->lists.each_group(grid, [&](Index first, Index last, Index least, Index most) {
       for (Index row = first, end = 0; row < last; row = end) {
         if (least == most || steps < 0) {
@@ -180,12 +180,12 @@ class Plan {
           sum.most += most * (last - row);
           return;
         }
-        end = (std::min)(detail::alike_rows(*this, row, grid), last);
+        end = (std::min)(detail::same_keys_until_row(*this, row, grid), last);
         const Index p = grid.query_at + row;
-        detail::plan_rows(*this, p, p + 1, grid, sight);
-        steps -= static_cast<double>(sight.covers.size() + sight.contains.size());
+        detail::plan_rows(*this, p, p + 1, grid, coverage);
+        steps -= static_cast<double>(coverage.maybe.size() + coverage.sure.size());
         Bounds kept;
-        detail::each_part(sight, [&](const Range& keys, bool sure) {
+        detail::for_each_range(coverage, [&](const Range& keys, bool sure) {
           const Index size = keys.end - keys.begin;
           if (!sure) steps -= static_cast<double>(size);
           const bool asks = !sure && steps >= 0;

@@ -27,11 +27,11 @@ class PlannedRanges {
   }
 
   /// Adds the queries from `row` on; `alike` says that all of them keep the same keys.
-  void append(Index row, bool alike, const Sight& sight, const Grid& grid) {
+  void append(Index row, bool alike, const Coverage& coverage, const Grid& grid) {
     const Index at = columns_.size();
-    push(sight.covers, grid);
+    push(coverage.maybe, grid);
     const Index middle = columns_.size();
-    push(sight.contains, grid);
+    push(coverage.sure, grid);
     Group group{.at = at,
                 .covers = static_cast<std::uint32_t>(middle - at),
                 .contains = static_cast<std::uint32_t>(columns_.size() - middle),
@@ -58,7 +58,7 @@ class PlannedRanges {
   /// Adds the keys outside of which the queries of rows [first, last) keep nothing. Returns false and adds nothing if
   /// some of them are not stored, or a single one not as tightly as its pattern knows it.
   bool covers(Index first, Index last, const Grid& grid, Ranges& out) const {
-    const auto [begin, end] = meeting(first, last, grid);
+    const auto [begin, end] = overlapping(first, last, grid);
     if (begin == end) return false;
     // Range k of one group mostly overlaps range k of the next: these are joined on the way.
     bool more = true;
@@ -83,7 +83,7 @@ class PlannedRanges {
 
   /// Adds the keys inside which every one of them keeps everything, likewise.
   bool contains(Index first, Index last, const Grid& grid, Ranges& out) const {
-    const auto [begin, end] = meeting(first, last, grid);
+    const auto [begin, end] = overlapping(first, last, grid);
     if (begin == end) return false;
     const Index mark = out.size();
     for (auto group = begin; group != end; ++group) {
@@ -166,7 +166,7 @@ class PlannedRanges {
     return std::partition_point(begin + low, begin + high, [&](const Group& g) { return g.row <= row; }) - 1;
   }
   /// The groups of rows [first, last); none unless they can answer for them.
-  [[nodiscard]] std::pair<Iterator, Iterator> meeting(Index first, Index last, const Grid& grid) const {
+  [[nodiscard]] std::pair<Iterator, Iterator> overlapping(Index first, Index last, const Grid& grid) const {
     const Iterator begin = at(first, grid);
     Iterator end = begin;
     if (last - first == 1 && !begin->tight) return {begin, begin};

@@ -8,19 +8,13 @@
 #include <vector>
 
 #include "filigree/core/check.hpp"
-#include "filigree/core/random.hpp"
+#include "filigree/core/generator.hpp"
 #include "filigree/pattern/algebra.hpp"
+#include "filigree/pattern/keep.hpp"
 
 namespace filigree {
 
 namespace detail {
-
-/// Keeps nothing.
-struct Nothing {
-  using Category = Pattern;
-  bool keeps(Index, Index) const { return false; }
-  void covers(Index, Index, const Grid&, Ranges&) const {}
-};
 
 /// Adds exactly what the pattern keeps for one query.
 template <PatternStage P>
@@ -37,7 +31,7 @@ void kept_ranges(const P& pattern, Index p, const Grid& grid, Ranges& out) {
       for (; j < last; ++j)
         if (keeps(pattern, p, j, grid)) out.add(j, j + 1);
     };
-    for (const Range& sure : all.meeting(may.begin, may.end)) {
+    for (const Range& sure : all.overlapping(may.begin, may.end)) {
       ask(sure.begin);
       out.add((std::max)(j, sure.begin), (std::min)(sure.end, may.end));
       j = (std::max)(j, sure.end);
@@ -51,10 +45,10 @@ void kept_ranges(const P& pattern, Index p, const Grid& grid, Ranges& out) {
 }  // namespace detail
 
 /// What random(r, seed) returns.
-template <PatternStage Excluded = detail::Nothing>
+template <PatternStage Excluded = detail::KeepNone>
 struct Random {
   using Category = Pattern;
-  static constexpr bool asks_dearly = true, covers_exactly = true;
+  static constexpr bool keeps_is_expensive = true, ranges_are_exact = true;
   Index r;
   std::uint64_t seed;
   Excluded excluded = {};
@@ -62,7 +56,7 @@ struct Random {
   bool keeps(Index p, Index j, const Grid& grid) const {
     Ranges kept;
     covers(p, p + 1, grid, kept);
-    return !kept.meeting(j, j + 1).empty();
+    return !kept.overlapping(j, j + 1).empty();
   }
   void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
     const Index mark = out.size();
@@ -72,14 +66,14 @@ struct Random {
   void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const {
     if (p1 - p0 == 1) covers(p0, p1, grid, out);
   }
-  bool scatters(const Grid& grid) const { return r <= grid.m / 4; }
+  bool is_scattered(const Grid& grid) const { return r <= grid.m / 4; }
   void check(const Grid& grid) const { detail::check(excluded, grid); }
   bool reads(const AddressRange& target) const { return detail::reads(excluded, target); }
 
   /// The same, drawn from the keys that a pattern does not keep.
   template <PatternStage P>
   [[nodiscard]] Random<std::remove_cvref_t<P>> excluding(P&& pattern) const {
-    static_assert(std::is_same_v<Excluded, detail::Nothing>,
+    static_assert(std::is_same_v<Excluded, detail::KeepNone>,
                   "filigree: random(r, seed).excluding(P): excludes one pattern; combine several with ||");
     return {.r = r, .seed = seed, .excluded = std::forward<P>(pattern)};
   }
@@ -107,7 +101,7 @@ struct Random {
 /// What random(indices) returns.
 struct RandomIndices {
   using Category = Pattern;
-  static constexpr bool covers_exactly = true;
+  static constexpr bool ranges_are_exact = true;
   Eigen::Matrix<Index, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> indices;
 
   bool keeps(Index p, Index j, const Grid& grid) const {
@@ -125,7 +119,7 @@ struct RandomIndices {
   void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const {
     if (p1 - p0 == 1) covers(p0, p1, grid, out);
   }
-  bool scatters(const Grid& grid) const { return indices.cols() <= grid.m / 4; }
+  bool is_scattered(const Grid& grid) const { return indices.cols() <= grid.m / 4; }
   void check(const Grid& grid) const {
     detail::require(indices.rows() == grid.n, "random(indices): indices has ", indices.rows(),
                     " rows and must have one for each query (within blocks: block of queries), ", grid.n);

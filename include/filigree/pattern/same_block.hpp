@@ -11,11 +11,11 @@ namespace filigree {
 /// What same_block(b) returns.
 struct SameBlock {
   using Category = Pattern;
-  static constexpr bool covers_exactly = true;
+  static constexpr bool ranges_are_exact = true;
   Index b;
 
   bool keeps(Index p, Index j) const { return block(p) == block(j); }
-  Index alike_until(Index p, const Grid&) const {
+  Index same_keys_until(Index p, const Grid&) const {
     return block(p) < (std::numeric_limits<Index>::max)() / b ? (block(p) + 1) * b
                                                               : (std::numeric_limits<Index>::max)();
   }

@@ -26,7 +26,7 @@ inline void add_every(Index step, Index p, Index begin, Index end, Ranges& out) 
 /// What strided(l) returns.
 struct Strided {
   using Category = Pattern;
-  static constexpr bool covers_exactly = true;
+  static constexpr bool ranges_are_exact = true;
   Index l;
 
   bool keeps(Index p, Index j) const { return (p - j) % l == 0; }
@@ -39,7 +39,7 @@ struct Strided {
   void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const {
     if (p1 - p0 == 1 || l == 1) covers(p0, p0 + 1, grid, out);
   }
-  bool scatters(const Grid&) const { return l >= 4; }
+  bool is_scattered(const Grid&) const { return l >= 4; }
 };
 
 /// Lets a query see every l-th key, counted from itself: l divides p - j.

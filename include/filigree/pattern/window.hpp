@@ -9,7 +9,7 @@ namespace filigree {
 /// What window(left, right) returns.
 struct Window {
   using Category = Pattern;
-  static constexpr bool covers_exactly = true;
+  static constexpr bool ranges_are_exact = true;
   Index left, right;
 
   // Distances are compared, since p - left may lie beyond what an Index holds.

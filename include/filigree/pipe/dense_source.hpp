@@ -41,7 +41,7 @@ class DenseSource {
   using Scalar = typename Xpr::Scalar;
   static_assert(Real<Scalar>, "filigree: X | stage: X must have scalars of type float or double");
   static constexpr bool is_scores = false;
-  static constexpr bool turned = Xpr::ColsAtCompileTime == 1;  // a column that is read as one row
+  static constexpr bool is_column = Xpr::ColsAtCompileTime == 1;  // a column that is read as one row
   static constexpr const char* name() { return "X | stages"; }
 
   explicit DenseSource(Operand<X> x) : x_(std::forward<Operand<X>>(x)) { check(); }
@@ -52,7 +52,7 @@ class DenseSource {
   }
 
   [[nodiscard]] Grid grid() const {
-    const Index n = turned ? x_.cols() : x_.rows(), m = turned ? x_.rows() : x_.cols();
+    const Index n = is_column ? x_.cols() : x_.rows(), m = is_column ? x_.rows() : x_.cols();
     return {.n = n, .m = m, .query_at = m - n, .key_at = 0};
   }
 

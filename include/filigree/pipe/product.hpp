@@ -69,7 +69,7 @@ class Product {
 /// Throws     Error if V.rows() != A.cols(), now or when the product is evaluated, which asks for the shapes again
 template <detail::WeightsExpression A, DenseExpression V>
 auto operator*(A&& a, V&& v) {
-  static_assert(!std::remove_cvref_t<A>::turned, "filigree: A * V: A is a column vector");
+  static_assert(!std::remove_cvref_t<A>::is_column, "filigree: A * V: A is a column vector");
   return LazyDense<detail::Product<A, V>>(detail::Product<A, V>(std::forward<A>(a), std::forward<V>(v)));
 }
 

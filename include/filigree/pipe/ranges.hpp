@@ -32,8 +32,8 @@ class Ranges {
   void append(const Ranges& other, Index first) { list_.append(other.begin() + first, other.end()); }
   void reserve(Index count) { list_.reserve(count); }
 
-  /// The ranges of a normalised list that have a key in [begin, end).
-  [[nodiscard]] detail::Slice<Range> meeting(Index begin, Index end) const {
+  /// The ranges of a normalized list that have a key in [begin, end).
+  [[nodiscard]] detail::Slice<Range> overlapping(Index begin, Index end) const {
     const auto first = std::partition_point(list_.begin(), list_.end(), [&](const Range& r) { return r.end <= begin; });
     const auto last = std::partition_point(first, list_.end(), [&](const Range& r) { return r.begin < end; });
     return {first, last};
@@ -64,7 +64,7 @@ class Ranges {
     list_.resize(out);
   }
 
-  /// Replaces the normalised lists [mark, middle) and [middle, size()) by what is in both.
+  /// Replaces the normalized lists [mark, middle) and [middle, size()) by what is in both.
   void intersect(Index mark, Index middle) {
     const Index end = list_.size();
     for (Index a = mark, b = middle; a < middle && b < end;) {
@@ -76,7 +76,7 @@ class Ranges {
     drop(mark, end);
   }
 
-  /// Replaces the normalised lists [mark, middle) and [middle, size()) by what is in either.
+  /// Replaces the normalized lists [mark, middle) and [middle, size()) by what is in either.
   void unite(Index mark, Index middle) {
     const Index end = list_.size();
     if (middle == end || middle == mark) return;
@@ -91,7 +91,7 @@ class Ranges {
     drop(mark, end);
   }
 
-  /// Replaces the normalised list since `mark` by the keys of the grid that are not in it.
+  /// Replaces the normalized list since `mark` by the keys of the grid that are not in it.
   void complement(Index mark, const Grid& grid) {
     const Index end = list_.size();
     Index from = grid.key_at;
@@ -104,7 +104,7 @@ class Ranges {
     drop(mark, end);
   }
 
-  /// Replaces normalised ranges of blocks since `mark` by those of the keys of the grid, b to a block.
+  /// Replaces normalized ranges of blocks since `mark` by those of the keys of the grid, b to a block.
   void scale(Index mark, Index b, const Grid& grid) {
     // Only a block that begins within the keys can begin at more than an Index holds divided by b.
     const auto at = [&](Index block) {
@@ -134,37 +134,37 @@ class Ranges {
 namespace detail {
 
 /// What some queries see: nothing outside `covers`, everything inside `contains`.
-struct Sight {
-  Ranges covers, contains;
+struct Coverage {
+  Ranges maybe, sure;
 
   void clear() {
-    covers.clear();
-    contains.clear();
+    maybe.clear();
+    sure.clear();
   }
   void reserve(Index count) {
-    covers.reserve(count);
-    contains.reserve(count);
+    maybe.reserve(count);
+    sure.reserve(count);
   }
 };
 
 /// Columns [begin, end) that queries see: every one of them all of it, or each what the patterns keep of it.
-struct Piece {
+struct KeySpan {
   Index begin, end;
   bool all;
 };
-/// Ascending, apart; columns in no piece are seen by nobody.
-using Pieces = List<Piece>;
+/// Ascending, apart; columns in no span are seen by nobody.
+using KeySpans = List<KeySpan>;
 
-/// The pieces of a sight, whose lists are normalised.
-inline void cut(const Sight& sight, const Grid& grid, Pieces& out) {
+/// The spans of a coverage, whose lists are normalized.
+inline void split_into_spans(const Coverage& coverage, const Grid& grid, KeySpans& out) {
   out.clear();
   const auto add = [&](Index begin, Index end, bool all) {
     if (begin < end) out.push_back({grid.column(begin), grid.column(end), all});
   };
-  const Range* sure = sight.contains.begin();
-  for (const Range& may : sight.covers) {
+  const Range* sure = coverage.sure.begin();
+  for (const Range& may : coverage.maybe) {
     Index j = may.begin;
-    for (; sure != sight.contains.end() && sure->begin < may.end; ++sure) {
+    for (; sure != coverage.sure.end() && sure->begin < may.end; ++sure) {
       const Range both{(std::max)(j, sure->begin), (std::min)(may.end, sure->end)};
       if (both.begin < both.end) {
         add(j, both.begin, false);
@@ -177,11 +177,11 @@ inline void cut(const Sight& sight, const Grid& grid, Pieces& out) {
   }
 }
 
-/// The pieces that have a column in [c0, c1).
-inline Slice<Piece> meeting(const Pieces& pieces, Index c0, Index c1) {
-  const auto first = std::partition_point(pieces.begin(), pieces.end(), [&](const Piece& p) { return p.end <= c0; });
+/// The spans that have a column in [c0, c1).
+inline Slice<KeySpan> overlapping(const KeySpans& spans, Index c0, Index c1) {
+  const auto first = std::partition_point(spans.begin(), spans.end(), [&](const KeySpan& p) { return p.end <= c0; });
   auto last = first;
-  while (last != pieces.end() && last->begin < c1) ++last;
+  while (last != spans.end() && last->begin < c1) ++last;
   return {first, last};
 }
 

@@ -49,9 +49,9 @@ class SparseSink {
     block.values.insert(block.values.end(), row.values, row.values + row.count);
   }
 
-  /// `turned`: the one row becomes a column.
+  /// `is_column`: the one row becomes a column.
   template <class Sparse>
-  Sparse matrix(Index cols, bool turned) const {
+  Sparse matrix(Index cols, bool is_column) const {
     using StorageIndex = typename Sparse::StorageIndex;
     const auto rows = static_cast<Index>(counts_.size());
     Index stored = 0;
@@ -60,11 +60,11 @@ class SparseSink {
         std::min<unsigned long long>((std::numeric_limits<StorageIndex>::max)(), (std::numeric_limits<Index>::max)()));
     require(stored <= most && rows <= most && cols <= most, "Sparse = A: the StorageIndex of the target must hold ",
             (std::max)({stored, rows, cols}), ", its largest value is ", most);
-    Sparse result(turned ? cols : rows, turned ? rows : cols);
+    Sparse result(is_column ? cols : rows, is_column ? rows : cols);
     result.resizeNonZeros(stored);
     StorageIndex* outer = result.outerIndexPtr();
     std::fill_n(outer, result.outerSize() + 1, StorageIndex(0));
-    const bool by_column = bool(Sparse::IsRowMajor) == turned;  // outer vectors run along our columns
+    const bool by_column = bool(Sparse::IsRowMajor) == is_column;  // outer vectors run along our columns
     for_each([&](Index i, Column c, S) { ++outer[(by_column ? Index(c) : i) + 1]; });
     for (Index o = 0; o < result.outerSize(); ++o) outer[o + 1] = static_cast<StorageIndex>(outer[o + 1] + outer[o]);
     std::vector<StorageIndex> next(outer, outer + result.outerSize());
@@ -170,12 +170,12 @@ struct ProductSink {
   [[nodiscard]] const ValueRows<S>& values() const { return v; }
 
   /// Rows that will be taken.
-  void want(Index index, Index rows, Ahead& ahead) const {
+  void request(Index index, Index rows, Prefetcher& prefetcher) const {
     if (to.col_stride == 1 && to.cols > 0)
-      ahead.want(to.data + (index - first) * to.row_stride, rows, to.cols, to.row_stride);
+      prefetcher.request(to.data + (index - first) * to.row_stride, rows, to.cols, to.row_stride);
   }
   /// Row `index` from an engine that has done the product.
-  void take(Index index, const S* out, const kernel::SoftmaxSums<S>& sums) const {
+  void take(Index index, const S* out, const kernel::LogSumExp<S>& sums) const {
     to.put_row(index - first, out);
     if (lse != nullptr) put_lse(index, sums);
   }
@@ -194,7 +194,7 @@ struct ProductSink {
   }
 
  private:
-  void put_lse(Index index, const kernel::SoftmaxSums<S>& sums) const {
+  void put_lse(Index index, const kernel::LogSumExp<S>& sums) const {
     lse[index - first] = sums.sum == S(0) ? sums.maximum : sums.maximum + std::log(sums.sum);
   }
 };

@@ -20,22 +20,22 @@ namespace filigree {
 /// Makes entries absent by position: `bool keeps(Index p, Index j) const` or `keeps(p, j, grid)`.
 /// May also have `void covers(Index p0, Index p1, const Grid&, Ranges&) const` (outside these keys, queries p0 <= p <
 /// p1 keep nothing) and `contains` (inside these keys, every one of them keeps everything). Further, `Index
-/// alike_until(Index p, const Grid&) const` (the queries from p up to there, exclusive, keep the same keys) and `static
-/// constexpr bool asks_dearly = true` (asking keeps() costs more than planning a query by itself), `static constexpr
-/// bool covers_exactly = true` (what it covers and what it contains for one query is exactly what that keeps) and `bool
-/// scatters(const Grid&) const` (the keys of a query stand mostly apart, and not where those of the queries beside it
-/// do).
+/// same_keys_until(Index p, const Grid&) const` (the queries from p up to there, exclusive, keep the same keys) and
+/// `static constexpr bool keeps_is_expensive = true` (asking keeps() costs more than planning a query by itself),
+/// `static constexpr bool ranges_are_exact = true` (what it covers and what it contains for one query is exactly what
+/// that keeps) and `bool is_scattered(const Grid&) const` (the keys of a query stand mostly apart, and not where those
+/// of the queries beside it do).
 struct Pattern {};
 /// Changes the value of each present entry: `S map(S value, Index p, Index j, const Grid&) const`. May also have `void
-/// map_all(S* values, Index count) const`, the same for many, and `S slope(S x, S y) const`, the derivative at x, where
-/// y is what x becomes: then it is a layer of networks too. `static constexpr bool slope_of_value = true` says that the
-/// slope looks at y alone, so that x need not be kept, and neither it nor map at p or the number of rows, so that a
-/// network may take some at a time.
+/// map_all(S* values, Index count) const`, the same for many, and `S derivative(S x, S y) const`, the derivative at x,
+/// where y is what x becomes: then it is a layer of networks too. `static constexpr bool derivative_from_output = true`
+/// says that the slope looks at y alone, so that x need not be kept, and neither it nor map at p or the number of rows,
+/// so that a network may take some at a time.
 struct ScoreMap {};
 /// Makes entries absent by value: `void apply(Row<S>&) const`, which keeps NaN.
 struct Selector {};
 /// Changes the values of a row together: `void apply(Row<S>&) const`.
-struct Normaliser {};
+struct Normalizer {};
 /// Works on all rows at once: `void apply(RowList<S>&) const`. Only on a dense source.
 struct MatrixStage {};
 /// Looks at all queries and keys before anything is scored, and says which stages stand in its place: `auto bind(const
@@ -45,7 +45,7 @@ struct MatrixStage {};
 /// third parameter, if there is one, is the tuple of the stages that stand before it. `template <class Next> static
 /// constexpr void check_next()` may refuse what follows (void: nothing). Only on scores.
 struct Router {};
-/// Has parameters, or another output than a row of the same width: a layer of a network, as filigree/nn/step.hpp says.
+/// Has parameters, or another output than a row of the same width: a layer of a network, as filigree/nn/state.hpp says.
 struct Layer {};
 
 template <class T>
@@ -61,7 +61,7 @@ concept MapStage = StageOf<T, ScoreMap>;
 template <class T>
 concept SelectorStage = StageOf<T, Selector>;
 template <class T>
-concept NormaliserStage = StageOf<T, Normaliser>;
+concept NormalizerStage = StageOf<T, Normalizer>;
 template <class T>
 concept WholeMatrixStage = StageOf<T, MatrixStage>;
 template <class T>
@@ -83,34 +83,34 @@ bool keeps(const P& pattern, Index p, Index j, const Grid& grid) {
 }
 
 template <PatternStage P>
-Index alike_until(const P& pattern, Index p, const Grid& grid) {
-  if constexpr (requires { pattern.alike_until(p, grid); })
-    return (std::max)(pattern.alike_until(p, grid), p + 1);  // a pattern of a user may not advance
+Index same_keys_until(const P& pattern, Index p, const Grid& grid) {
+  if constexpr (requires { pattern.same_keys_until(p, grid); })
+    return (std::max)(pattern.same_keys_until(p, grid), p + 1);  // a pattern of a user may not advance
   else
     return p + 1;
 }
 
 template <class P>
-inline constexpr bool asks_dearly = false;
+inline constexpr bool keeps_is_expensive = false;
 template <class P>
-  requires requires { std::remove_cvref_t<P>::asks_dearly; }
-inline constexpr bool asks_dearly<P> = std::remove_cvref_t<P>::asks_dearly;
+  requires requires { std::remove_cvref_t<P>::keeps_is_expensive; }
+inline constexpr bool keeps_is_expensive<P> = std::remove_cvref_t<P>::keeps_is_expensive;
 
 template <class P>
-inline constexpr bool covers_exactly = false;
+inline constexpr bool ranges_are_exact = false;
 template <class P>
-  requires requires { std::remove_cvref_t<P>::covers_exactly; }
-inline constexpr bool covers_exactly<P> = std::remove_cvref_t<P>::covers_exactly;
+  requires requires { std::remove_cvref_t<P>::ranges_are_exact; }
+inline constexpr bool ranges_are_exact<P> = std::remove_cvref_t<P>::ranges_are_exact;
 
 /// Whether a stage is a pattern that may scatter.
 template <class P>
-inline constexpr bool may_scatter = requires(const std::remove_cvref_t<P>& pattern, const Grid& grid) {
-  pattern.scatters(grid);
+inline constexpr bool may_be_scattered = requires(const std::remove_cvref_t<P>& pattern, const Grid& grid) {
+  pattern.is_scattered(grid);
 };
 template <class P>
-bool scatters(const P& pattern, const Grid& grid) {
-  if constexpr (may_scatter<P>)
-    return pattern.scatters(grid);
+bool is_scattered(const P& pattern, const Grid& grid) {
+  if constexpr (may_be_scattered<P>)
+    return pattern.is_scattered(grid);
   else
     return false;
 }

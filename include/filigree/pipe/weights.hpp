@@ -55,7 +55,7 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
   using Engine = typename Source::template Engine<StageTuple>;
   using ProductEngine = typename Source::template ProductEngine<StageTuple>;  // what computes A * V
   using Bound = typename Source::Bound;
-  static constexpr bool turned = Source::turned;  // a column vector that is read as one row
+  static constexpr bool is_column = Source::is_column;  // a column vector that is read as one row
 
   Weights(Source source, StageTuple stages, const detail::RowSlice& slice = {}, detail::Execution execution = {})
       : source_(std::move(source)), stages_(std::move(stages)), slice_(slice), execution_(execution) {
@@ -63,8 +63,8 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
   }
 
   /// Shapes are those that the operands have now: an expression that is kept follows them.
-  [[nodiscard]] Index rows() const { return turned ? source_.grid().m : row_count(); }
-  [[nodiscard]] Index cols() const { return turned ? row_count() : source_.grid().m; }
+  [[nodiscard]] Index rows() const { return is_column ? source_.grid().m : row_count(); }
+  [[nodiscard]] Index cols() const { return is_column ? row_count() : source_.grid().m; }
 
   /// Whether the operands fit together, which every evaluation asks before it writes anything.
   ///
@@ -96,7 +96,7 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
 
   /// Rows first, ..., first + count - 1; only they are computed.
   [[nodiscard]] Weights middleRows(Index first, Index count) const {
-    static_assert(!turned, "filigree: A.middleRows(first, count): a column vector is one row");
+    static_assert(!is_column, "filigree: A.middleRows(first, count): a column vector is one row");
     const Index rows = row_count();
     detail::require(first >= 0 && count >= 0 && count <= rows && first <= rows - count,
                     "A.middleRows(first, count): rows ", first, " to ", end_of(first, count), " must lie within the ",
@@ -109,7 +109,7 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
   /// A matrix that takes any shape is made by Eigen's constructor from EigenBase, which would only assert that others
   /// fit.
   template <class S, int R, int C, int O, int MaxR, int MaxC>
-    requires(R != Eigen::Dynamic || MaxR != Eigen::Dynamic || (turned ? C != 1 : MaxC != Eigen::Dynamic))
+    requires(R != Eigen::Dynamic || MaxR != Eigen::Dynamic || (is_column ? C != 1 : MaxC != Eigen::Dynamic))
   operator Eigen::Matrix<S, R, C, O, MaxR, MaxC>() const {
     Eigen::Matrix<S, R, C, O, MaxR, MaxC> result;
     detail::assign(result, static_cast<const LazyMatrix<Weights, Scalar>&>(*this));
@@ -181,7 +181,7 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
   }
 
   void evaluate_to(detail::Target<Scalar> to) const {
-    if (turned) std::swap(to.row_stride, to.col_stride);
+    if (is_column) std::swap(to.row_stride, to.col_stride);
     const detail::Session session(execution_);
     for_each_row(session, detail::DenseSink<Scalar>{to, slice_.first});
   }
@@ -195,7 +195,7 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
     const Engine engine(bound, stages_, session, count);
     detail::SparseSink<Scalar> sink(slice_.first, count, engine.height());
     detail::for_each_row(engine, slice_.first, count, session, detail::RowSink<Scalar>(sink));
-    return sink.template matrix<Sparse>(source_.grid().m, turned);
+    return sink.template matrix<Sparse>(source_.grid().m, is_column);
   }
 
  private:
@@ -273,14 +273,14 @@ template <class Number, class Source, class... S>
   requires std::is_arithmetic_v<Number>
 void operator*(const Number&, const Weights<Source, S...>&) {
   static_assert(!sizeof(Number),
-                "filigree: 2 * A: weights are not scaled; use map(f) before the normaliser, or 2 * (A * V)");
+                "filigree: 2 * A: weights are not scaled; use map(f) before the normalizer, or 2 * (A * V)");
 }
 /// Does not compile, for the same reason.
 template <class Number, class Source, class... S>
   requires std::is_arithmetic_v<Number>
 void operator*(const Weights<Source, S...>&, const Number&) {
   static_assert(!sizeof(Number),
-                "filigree: A * 2: weights are not scaled; use map(f) before the normaliser, or 2 * (A * V)");
+                "filigree: A * 2: weights are not scaled; use map(f) before the normalizer, or 2 * (A * V)");
 }
 
 /// Does not compile: a source stands on the left of its stages.

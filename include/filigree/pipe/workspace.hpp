@@ -7,11 +7,11 @@
 #include <cstddef>
 #include <utility>
 
-#include "filigree/core/ahead.hpp"
 #include "filigree/core/cache.hpp"
 #include "filigree/core/check.hpp"
 #include "filigree/core/executor.hpp"
 #include "filigree/core/list.hpp"
+#include "filigree/core/prefetcher.hpp"
 #include "filigree/pipe/ranges.hpp"
 #include "filigree/pipe/row.hpp"
 
@@ -19,38 +19,38 @@ namespace filigree {
 
 namespace detail {
 
-/// Things of one size that a worker meets again and again, such as panels of keys: thing i lies in place i mod
-/// `places`, a power of two.
-class Ring {
+/// A direct-mapped cache of equally large items, such as packed panels of keys: item i is in slot i modulo the number
+/// of slots, a power of two.
+class PanelCache {
  public:
-  /// As many places for things of this many bytes as fill the ring's share of the second-level cache.
-  static Index places(std::size_t bytes) {
-    const auto most = static_cast<std::size_t>(cache_shares().ring);
-    return static_cast<Index>(std::bit_floor((std::max)(most / (std::max)(bytes, std::size_t{1}), std::size_t{1})));
+  /// The number of slots for items of this many bytes that fit into this cache's part of the second-level cache.
+  static Index slots(std::size_t bytes) {
+    const auto capacity = static_cast<std::size_t>(cache_shares().panel_cache);
+    return static_cast<Index>(std::bit_floor((std::max)(capacity / (std::max)(bytes, std::size_t{1}), std::size_t{1})));
   }
-  /// Holds nothing yet.
+  /// Empties the cache and allocates its slots.
   template <class T>
-  void start(Index places, Index size) {
-    memory_.get<T>(places * size);
-    holds_.assign(places, Index(-1));
+  void reset(Index slots, Index size) {
+    memory_.get<T>(slots * size);
+    items_.assign(slots, Index(-1));
   }
   template <class T>
-  T* place(Index i, Index size) {
-    return memory_.get<T>(0) + index(i) * size;
+  T* slot(Index i, Index size) {
+    return memory_.get<T>(0) + slot_of(i) * size;
   }
-  /// Whether thing i has to be put in its place, where it is taken to be from now on.
-  bool misses(Index i) { return std::exchange(holds_[index(i)], i) != i; }
+  /// Returns true if item i is in its slot. If not, the caller must write it there: the slot is assigned to it.
+  bool lookup(Index i) { return std::exchange(items_[slot_of(i)], i) == i; }
 
  private:
-  [[nodiscard]] Index index(Index i) const { return i & (holds_.size() - 1); }
+  [[nodiscard]] Index slot_of(Index i) const { return i & (items_.size() - 1); }
 
   Buffer memory_;
-  List<Index> holds_;
+  List<Index> items_;
 };
 
 /// What one worker needs while it evaluates a block of rows.
 struct WorkerScratch {
-  Ring keys, rows_of_v;  // by panels of keys
+  PanelCache keys, value_panels;  // by panels of keys
   Buffer queries, tile, values, columns, counts, bounds, out, sums;
   Buffer gathered, gathered_columns;       // keys that were gathered, as panels
   Buffer gathered_rows, gathered_queries;  // rows of V and queries that were
@@ -58,11 +58,11 @@ struct WorkerScratch {
   const void* gathered_by = nullptr;
   Buffer kept_values, kept_columns, kept_counts;
   RowScratch row;
-  Sight sight;           // of the queries that are being planned
-  Pieces block, before;  // of a block of queries, and of the one that was computed before it
-  Ahead ahead;
-  List<Pieces> groups;  // of a few of them each
-  List<Pieces> rows;    // of each of them
+  Coverage coverage;       // of the queries that are being planned
+  KeySpans block, before;  // of a block of queries, and of the one that was computed before it
+  Prefetcher prefetcher;
+  List<KeySpans> groups;  // of a few of them each
+  List<KeySpans> rows;    // of each of them
   List<kernel::Segment> segments;
   bool alike = false;  // all queries of the block see the same keys
   bool groups_planned = false;

@@ -20,7 +20,7 @@ struct DropLowest {
     const auto dropped = static_cast<Index>(std::floor(fraction * static_cast<double>(row.count)));
     if (dropped >= row.count) return row.filter([&](Index i) { return row.values[i] != row.values[i]; });
     S bound = -std::numeric_limits<S>::infinity();
-    row.count = kernel::kernels<S>().thin(row.values, row.columns, row.count, row.count - dropped, 0, &bound);
+    row.count = kernel::kernels<S>().keep_top_k_of(row.values, row.columns, row.count, row.count - dropped, 0, &bound);
   }
 };
 

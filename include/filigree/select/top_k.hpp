@@ -17,7 +17,7 @@ struct TopK {
   template <Real S>
   void apply(Row<S>& row) const {
     S bound = -std::numeric_limits<S>::infinity();
-    row.count = kernel::kernels<S>().thin(row.values, row.columns, row.count, k, 0, &bound);
+    row.count = kernel::kernels<S>().keep_top_k_of(row.values, row.columns, row.count, k, 0, &bound);
   }
 };
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""the neighbourhood of Hassani et al., arXiv:2204.07143, in NumPy, and NATTEN itself
+"""the neighborhood of Hassani et al., arXiv:2204.07143, in NumPy, and NATTEN itself
 
 Seed 14; n = 29, 2 heads of 8, scale 1 / sqrt(8), widths 2, 5, 6 and 29. The window of row i begins at i - floor(w /
 2), but not before key 0 and not so late that fewer than w keys are left. `output` is that formula in double.

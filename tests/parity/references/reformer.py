@@ -18,7 +18,7 @@ What it computes, which the script replays from these arrays without torch and c
 - A token's own key scores -1e5, a later one -1e9 if causal; both get weight 0 in double, unless nothing else is
   there: then the row is the token's own value (good to 1e-11 only, as its lse near -1e5 are rounded).
 - Rounds merge with weights exp(lse_round - logsumexp over rounds): one softmax in which a key that is seen c times
-  counts c times. That also holds for a key that comes twice within a round, by the neighbour from another round.
+  counts c times. That also holds for a key that comes twice within a round, by the neighbor from another round.
 """
 
 from unittest import mock

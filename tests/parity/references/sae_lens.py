@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """directories that SAELens writes, and what it computes from them
 
-Seed 31; 12 samples x of width 10, 24 latents. Each case is a directory with `cfg.json` and `sae_weights.safetensors`, as
+Seed 31; 12 samples x of width 10, 24 latents. Each case is a directory with `cfg.json` and `SaeWeights.safetensors`, as
 SAELens saves it; `codes` and `output` are what it computes in double after it has loaded that directory. Cases by
 architecture: `standard`, `standard_bare` (apply_b_dec_to_input false), `standard_bfloat16` (weights in that type), `topk` (k =
 4), `topk_rescaled` (k = 4, rescale_acts_by_decoder_norm), `jumprelu`, `gated`, `skip_transcoder` (outputs of width 7).

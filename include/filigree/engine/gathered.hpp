@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include "filigree/engine/score_tiles.hpp"
+
+// The engine of kept keys: scores | patterns and maps | any stages. Only the scores of keys that a query keeps are
+// computed, one query at a time, into a list; then the other stages run on the list.
+
+namespace filigree::detail {
+
+/// Whether a pipeline begins with patterns and maps, a pattern among them, and how many they are.
+template <class Stages>
+struct GatheredForm;
+template <class... T>
+struct GatheredForm<std::tuple<T...>> {
+  static constexpr std::size_t size = sizeof...(T);
+  static constexpr std::size_t stream = [] {
+    constexpr bool streams[] = {PatternStage<T> || MapStage<T>..., false};
+    std::size_t at = 0;
+    while (streams[at]) ++at;
+    return at;
+  }();
+  static constexpr bool matches = [] {
+    constexpr bool patterns[] = {PatternStage<T>..., false};
+    bool any = false;
+    for (std::size_t i = 0; i < stream; ++i) any |= patterns[i];
+    return any && (RowStage<T> && ...);
+  }();
+};
+
+template <class Bound, class Stages>
+class GatheredEngine {
+  using Form = GatheredForm<Stages>;
+  using S = typename Bound::Scalar;
+  static constexpr S absent = -std::numeric_limits<S>::infinity();
+
+ public:
+  static constexpr bool fused = true;
+
+  GatheredEngine(const Bound& source, const Stages& stages, const Session& session, Index count)
+      : source_(source), stages_(stages), tiles_(source, stages), kernels_(kernel::kernels<S>()) {
+    pack_keys(source, session, count);
+  }
+
+  /// Rows that one task finishes: queries beside each other share keys, which then are in the cache.
+  [[nodiscard]] Index height() const { return 48; }
+
+  void reserve(WorkerScratch& scratch) const {
+    source_.reserve(scratch);
+    scratch.gathered_by = nullptr;
+  }
+
+  void run(Index first, Index last, WorkerScratch& scratch, const RowSink<S>& sink) const {
+    Index alike = first;
+    for (Index i = first; i < last; ++i) {
+      if (i >= alike) {
+        tiles_.plan(i, i + 1, scratch.coverage, scratch.block);
+        alike = tiles_.same_keys_until(i);
+      }
+      Row<S> row = kept_scores(i, scratch);
+      each_stage_after([&](const auto& stage) { apply(stage, row); });
+      sink(row, scratch);
+    }
+  }
+
+ private:
+  /// Runs of keys that keep at least this many to a vector are scored where they lie packed; others are gathered, at
+  /// some 25 cycles a key against 64 a vector (d = 64).
+  static constexpr Index dense = 3;
+
+  Row<S> kept_scores(Index i, WorkerScratch& scratch) const {
+    Index most = 0;
+    for (const KeySpan& span : scratch.block) most += span.end - span.begin;
+    const Index lanes = kernels_.lanes, d = source_.d();
+    S* values = scratch.values.get<S>(most + Row<S>::padding);
+    Column* columns = scratch.columns.get<Column>(most + Row<S>::padding);
+    S* query = scratch.queries.get<S>(d);
+    source_.copy_query(i, query);
+
+    Column* wanted = scratch.counts.get<Column>(2 * most);  // keys to gather, and where in the list they stand
+    Column* targets = wanted + most;
+    Index count = 0, gathered = 0;
+    for (const KeySpan& span : scratch.block) {
+      const Index size = span.end - span.begin;
+      for (Index e = 0; e < size; ++e) columns[count + e] = static_cast<Column>(span.begin + e);
+      const Index begin = span.begin / lanes, end = (span.end + lanes - 1) / lanes;
+      if (source_.has_panels() && size >= dense * (end - begin)) {
+        S* run = scratch.tile.get<S>((end - begin) * lanes);
+        kernels_.score_run(query, source_.packed(), begin, end, d, source_.scale(), run);
+        std::copy_n(run + (span.begin - begin * lanes), size, values + count);
+      } else {
+        for (Index e = 0; e < size; ++e) {
+          wanted[gathered] = static_cast<Column>(span.begin + e);
+          targets[gathered++] = static_cast<Column>(count + e);
+        }
+      }
+      count += size;
+    }
+    score_gathered(query, wanted, targets, gathered, values, scratch);
+
+    Index at = 0;
+    for (const KeySpan& span : scratch.block) at = tiles_.stream(values, at, span, i);
+    count = kernels_.keep_above(values, columns, count, absent);
+    return make_row(source_.grid(), i, values, columns, count, scratch);
+  }
+
+  /// Scores of keys that stand apart. Panels that were gathered for the query before serve again if they hold the same
+  /// keys.
+  void score_gathered(const S* query, const Column* wanted, const Column* targets, Index count, S* values,
+                      WorkerScratch& scratch) const {
+    const Index width = kernels_.width, d = source_.d(), panels = (count + width - 1) / width;
+    if (std::exchange(scratch.gathered_by, this) != this) scratch.gathered_count = 0;
+    const Index kept = (scratch.gathered_count + width - 1) / width * width;
+    S* keys = scratch.gathered.grow<S>(panels * width * d, kept * d);
+    Column* held = scratch.gathered_columns.grow<Column>(panels * width, kept);
+    S* tile = scratch.tile.get<S>(width);
+    for (Index p = 0; p < panels; ++p) {
+      const Index begin = p * width, n = (std::min)(width, count - begin);
+      if (begin + n > scratch.gathered_count || !std::equal(wanted + begin, wanted + begin + n, held + begin)) {
+        source_.gather_panel(wanted + begin, n, keys + begin * d);
+        std::copy_n(wanted + begin, n, held + begin);
+        scratch.gathered_count = begin + n;
+      }
+      kernels_.score_run(query, keys + begin * d, 0, (n + kernels_.lanes - 1) / kernels_.lanes, d, source_.scale(),
+                         tile);
+      for (Index e = 0; e < n; ++e) values[targets[begin + e]] = tile[e];
+    }
+  }
+
+  template <class F>
+  void each_stage_after(F&& f) const {
+    [&]<std::size_t... At>(std::index_sequence<At...>) { (f(std::get<Form::stream + At>(stages_)), ...); }
+    (std::make_index_sequence<Form::size - Form::stream>{});
+  }
+
+  const Bound& source_;
+  const Stages& stages_;
+  ScoreTiles<Bound, Stages, Form::stream> tiles_;
+  const kernel::Kernels<S>& kernels_;
+};
+
+}  // namespace filigree::detail

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "filigree/engine/reordered.hpp"
+
+// Patterns that are made of dense parts: some queries that see some keys, round after round. Each part is a dense
+// problem of its own, and its sums are added to those of its queries.
+
+namespace filigree::detail {
+
+/// A pattern whose parts are known. In a round each query is in one part; `Repeated` is the map that may follow the
+/// pattern, where a key counts as often as a query meets it.
+template <class P>
+concept PartitionedPattern = PatternStage<P> && requires {
+  typename std::remove_cvref_t<P>::Repeated;
+};
+
+/// Whether a pipeline has the form: that of the block engine, with a parted pattern and no other that asks dearly,
+/// since the others are asked pair by pair; and which stage that is.
+template <class Stages>
+struct PartitionedForm;
+template <class... T>
+struct PartitionedForm<std::tuple<T...>> {
+  using Stages = std::tuple<T...>;
+  static constexpr std::size_t at = [] {
+    constexpr bool parted[] = {PartitionedPattern<T>..., true};
+    std::size_t i = 0;
+    while (!parted[i]) ++i;
+    return i;
+  }();
+  static constexpr bool repeats = [] {
+    if constexpr (at + 1 < sizeof...(T))
+      return std::is_same_v<std::remove_cvref_t<std::tuple_element_t<at + 1, Stages>>,
+                            typename std::remove_cvref_t<std::tuple_element_t<at, Stages>>::Repeated>;
+    else
+      return false;
+  }();
+  /// What comes after repeated keys were counted cannot be done before.
+  static constexpr bool matches = [] {
+    if constexpr (is_online_softmax_form<Stages> && at < sizeof...(T)) {
+      constexpr bool maps[] = {MapStage<T>...};
+      for (std::size_t i = at + 2; repeats && i < sizeof...(T); ++i)
+        if (maps[i]) return false;
+      return (int(PatternStage<T> && keeps_is_expensive<T>) + ...) ==
+             int(keeps_is_expensive<std::tuple_element_t<at, Stages>>);
+    } else {
+      return false;
+    }
+  }();
+};
+
+template <class Bound, class Stages>
+class PartitionedEngine {
+  using S = typename Bound::Scalar;
+  using Form = PartitionedForm<Stages>;
+
+ public:
+  static constexpr bool fused = true;
+
+  PartitionedEngine(const Bound& source, const Stages& stages, const Session&, Index)
+      : source_(source), stages_(stages) {}
+
+  [[nodiscard]] Index height() const { return 64; }
+
+  template <class Sink>
+  void prepare(Index first, Index count, const Session& session, const Sink& sink) const {
+    const ValueRows<S>& v = sink.values();
+    first_ = first;
+    sums_ = allocate_state<S>(session.memory(), count, v.padded);
+    clear(sums_, count);
+    const auto& pattern = std::get<Form::at>(stages_);
+    for (Index round = 0; round < pattern.rounds(); ++round)
+      session.run(pattern.parts(), [&](Index part, Index worker) {
+        WorkerScratch& scratch = session.scratch(worker);
+        Column* memory = scratch.kept_columns.get<Column>(pattern.part_size());
+        const Order order = pattern.part(round, part, first, first + count, Form::repeats, memory);
+        if (order.queries.empty()) return;
+        for (const Column row : order.queries) prefetch(sums(row));
+        attend_reordered(source_, order, part_stages(round, order), v, scratch,
+                         [&](Index row, const kernel::SoftmaxState<S>& more) {
+                           kernel::kernels<S>().merge(sums(row), more, 1, v.padded);
+                         });
+      });
+  }
+
+  template <class Sink>
+  void run(Index first, Index last, WorkerScratch&, Sink&& sink) const {
+    finish_rows(first, last - first, sums(first), std::get<std::tuple_size_v<Stages> - 1>(stages_), sink);
+  }
+
+ private:
+  [[nodiscard]] kernel::SoftmaxState<S> sums(Index row) const {
+    return sums_.from(row - first_, kernel::kernels<S>().lanes);
+  }
+
+  auto part_stages(Index round, const Order& order) const {
+    return [&]<std::size_t... At>(std::index_sequence<At...>) {
+      return std::tuple_cat(part_stage<At>(round, order)...);
+    }
+    (std::make_index_sequence<std::tuple_size_v<Stages>>{});
+  }
+  template <std::size_t At>
+  auto part_stage(Index round, const Order& order) const {
+    const auto& stage = std::get<At>(stages_);
+    if constexpr (At == Form::at)
+      return std::tuple(stage.met(round, order.queries, order.keys, Form::repeats));
+    else if constexpr (Form::repeats && At == Form::at + 1)
+      return std::tuple();
+    else
+      return std::tuple(reordered_stage(stage, order, source_.grid()));
+  }
+
+  const Bound& source_;
+  const Stages& stages_;
+  mutable Index first_ = 0;
+  mutable kernel::SoftmaxState<S> sums_{};  // of rows from first_ on
+};
+
+}  // namespace filigree::detail

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <optional>
+#include <tuple>
+
+#include "filigree/engine/gathered.hpp"
+
+namespace filigree::detail {
+
+/// The engine of kept keys where a pattern scatters what a query sees, else another.
+template <class Bound, class Stages, class Other>
+class ScatteredOr {
+  using Gathered = GatheredEngine<Bound, Stages>;
+
+ public:
+  static constexpr bool fused = Other::fused;
+
+  ScatteredOr(const Bound& source, const Stages& stages, const Session& session, Index count) {
+    const bool apart =
+        std::apply([&](const auto&... stage) { return (is_scattered(stage, source.grid()) || ...); }, stages);
+    if (apart)
+      gathered_.emplace(source, stages, session, count);
+    else
+      other_.emplace(source, stages, session, count);
+  }
+
+  [[nodiscard]] Index height() const {
+    return visit([](const auto& engine) { return engine.height(); });
+  }
+  void reserve(WorkerScratch& scratch) const {
+    visit([&](const auto& engine) { engine.reserve(scratch); });
+  }
+  template <class Sink>
+  void prepare(Index first, Index count, const Session& session, Sink&& sink) const {
+    visit([&](const auto& engine) {
+      if constexpr (requires { engine.prepare(first, count, session, sink); })
+        engine.prepare(first, count, session, sink);
+    });
+  }
+  template <class Sink>
+  void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
+    visit([&](const auto& engine) { engine.run(first, last, scratch, sink); });
+  }
+
+ private:
+  template <class F>
+  decltype(auto) visit(F&& f) const {
+    return gathered_.has_value() ? f(*gathered_) : f(*other_);
+  }
+
+  std::optional<Gathered> gathered_;
+  std::optional<Other> other_;
+};
+
+/// Whether a pattern of a pipeline may scatter.
+template <class Stages>
+inline constexpr bool has_scattered = false;
+template <class... T>
+inline constexpr bool has_scattered<std::tuple<T...>> = (may_be_scattered<T> || ...);
+
+}  // namespace filigree::detail

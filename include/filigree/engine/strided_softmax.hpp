@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <limits>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "filigree/engine/reordered.hpp"
+#include "filigree/pattern/algebra.hpp"
+#include "filigree/pattern/dilated_window.hpp"
+#include "filigree/pattern/keep.hpp"
+#include "filigree/pattern/strided.hpp"
+#include "filigree/pattern/window.hpp"
+
+// Patterns with a step: what a query keeps by strided(l) or dilated_window(r, l) are keys at a multiple of l from it.
+// Sorted by their rest modulo l, queries and keys form l dense problems.
+
+namespace filigree::detail {
+
+/// A pattern as dense || (stepped && strided(step)).
+template <class Dense, class Stepped>
+struct Stride {
+  Dense dense;
+  Stepped stepped;
+  Index step;
+};
+
+struct NoStride {};
+
+template <class P>
+auto stride_of(const P&) {
+  return NoStride{};
+}
+inline auto stride_of(const Strided& p) { return Stride<KeepNone, KeepAll>{{}, {}, p.l}; }
+inline auto stride_of(const DilatedWindow& p) {
+  return Stride<KeepNone, Window>{{}, {.left = p.reach, .right = p.reach}, p.step};
+}
+template <class A, class B>
+auto stride_of(const And<A, B>& p);
+template <class A, class B>
+auto stride_of(const Or<A, B>& p);
+
+template <class P>
+inline constexpr bool has_stride = !std::is_same_v<decltype(stride_of(std::declval<const P&>())), NoStride>;
+
+template <class A, class B>
+auto stride_and(const Stride<KeepNone, A>& a, const B& b) {
+  return Stride<KeepNone, And<A, B>>{{}, {a.stepped, b}, a.step};
+}
+template <class D, class A, class B>
+auto stride_and(const Stride<D, A>& a, const B& b) {
+  return Stride<And<D, B>, And<A, B>>{{a.dense, b}, {a.stepped, b}, a.step};
+}
+template <class A, class B>
+auto stride_or(const Stride<KeepNone, A>& a, const B& b) {
+  return Stride<B, A>{b, a.stepped, a.step};
+}
+template <class D, class A, class B>
+auto stride_or(const Stride<D, A>& a, const B& b) {
+  return Stride<Or<D, B>, A>{{a.dense, b}, a.stepped, a.step};
+}
+
+template <class A, class B>
+auto stride_of(const And<A, B>& p) {
+  if constexpr (has_stride<A>)
+    return stride_and(stride_of(p.a), p.b);
+  else if constexpr (has_stride<B>)
+    return stride_and(stride_of(p.b), p.a);
+  else
+    return NoStride{};
+}
+template <class A, class B>
+auto stride_of(const Or<A, B>& p) {
+  if constexpr (has_stride<A>)
+    return stride_or(stride_of(p.a), p.b);
+  else if constexpr (has_stride<B>)
+    return stride_or(stride_of(p.b), p.a);
+  else
+    return NoStride{};
+}
+
+/// Whether a pipeline has the form: that of the block engine, with a pattern that has a stride and no other that
+/// scatters, and which stage it is.
+template <class Stages>
+struct StridedForm;
+template <class... T>
+struct StridedForm<std::tuple<T...>> {
+  static constexpr std::size_t at = [] {
+    constexpr bool strided[] = {has_stride<T>..., true};
+    std::size_t i = 0;
+    while (!strided[i]) ++i;
+    return i;
+  }();
+  static constexpr bool matches = [] {
+    if constexpr (is_online_softmax_form<std::tuple<T...>> && at < sizeof...(T)) {
+      using Parts = decltype(stride_of(std::declval<const std::tuple_element_t<at, std::tuple<T...>>&>()));
+      int scattering = 0;
+      ((scattering += may_be_scattered<T> ? 1 : 0), ...);
+      return scattering == 1 && !may_be_scattered<decltype(Parts::dense)> &&
+             !may_be_scattered<decltype(Parts::stepped)>;
+    } else {
+      return false;
+    }
+  }();
+};
+
+/// Queries and keys that have the same rest modulo `step`: positions p0 + s step and j0 + t step.
+struct Residue {
+  Index step, p0, j0;
+  Index keys;  // how many
+
+  /// The residue_grid of the keys among ranges of positions.
+  void to_residue_indices(Index mark, Ranges& ranges, const Grid& residue_grid) const {
+    const auto place = [&](Index j) { return j <= j0 ? 0 : (std::min)((j - j0 - 1) / step + 1, keys); };
+    ranges.transform(mark, [&](const Range& r) { return Range{place(r.begin), place(r.end)}; });
+    ranges.normalize(mark, residue_grid);
+  }
+};
+
+/// What a pattern keeps of a residue, asked by places.
+template <PatternStage P>
+struct ResiduePattern {
+  using Category = Pattern;
+  const P& pattern;
+  const Residue& residue;
+  const Grid& grid;
+
+  bool keeps(Index s, Index t) const {
+    return detail::keeps(pattern, residue.p0 + s * residue.step, residue.j0 + t * residue.step, grid);
+  }
+  void covers(Index s0, Index s1, const Grid& residue_grid, Ranges& out) const {
+    const Index mark = out.size();
+    detail::covers(pattern, residue.p0 + s0 * residue.step, residue.p0 + (s1 - 1) * residue.step + 1, grid, out);
+    residue.to_residue_indices(mark, out, residue_grid);
+  }
+  void contains(Index s0, Index s1, const Grid& residue_grid, Ranges& out) const {
+    const Index mark = out.size();
+    detail::contains(pattern, residue.p0 + s0 * residue.step, residue.p0 + (s1 - 1) * residue.step + 1, grid, out);
+    residue.to_residue_indices(mark, out, residue_grid);
+  }
+};
+
+template <class Bound, class Stages>
+class StridedEngine {
+  using S = typename Bound::Scalar;
+  static constexpr std::size_t at = StridedForm<Stages>::at;
+  using Parts = decltype(stride_of(std::declval<const std::tuple_element_t<at, Stages>&>()));
+  using Dense = decltype(Parts::dense);
+  static constexpr bool has_dense = !std::is_same_v<Dense, KeepNone>;
+  using Stepped = And<decltype(Parts::stepped), Not<Dense>>;
+
+  template <std::size_t At>
+  static auto dense_stage(const Stages& stages, const Parts& parts) {
+    if constexpr (At == at)
+      return parts.dense;
+    else
+      return std::get<At>(stages);
+  }
+  static auto dense_stages(const Stages& stages, const Parts& parts) {
+    return [&]<std::size_t... At>(std::index_sequence<At...>) { return std::tuple(dense_stage<At>(stages, parts)...); }
+    (std::make_index_sequence<std::tuple_size_v<Stages>>{});
+  }
+  using DenseStages = decltype(dense_stages(std::declval<const Stages&>(), std::declval<const Parts&>()));
+
+ public:
+  static constexpr bool fused = true;
+
+  StridedEngine(const Bound& source, const Stages& stages, const Session& session, Index count)
+      : source_(source),
+        stages_(stages),
+        parts_(stride_of(std::get<at>(stages))),
+        stepped_{parts_.stepped, {parts_.dense}},
+        dense_stages_(dense_stages(stages, parts_)),
+        dense_(source, dense_stages_, session, count) {}
+
+  [[nodiscard]] Index height() const { return dense_.height(); }
+  void reserve(WorkerScratch& scratch) const { dense_.reserve(scratch); }
+
+  /// What rows [first, first + count) see by the stride.
+  template <class Sink>
+  void prepare(Index first, Index count, const Session& session, const Sink& sink) const {
+    const ValueRows<S>& v = sink.values();
+    dense_.take_values(v, session);
+    first_ = first;
+    sums_ = allocate_state<S>(session.memory(), count, v.padded);
+    clear(sums_, count);
+    const Index residues = (std::min)(parts_.step, count);
+    const Index blocks = (std::max<Index>)(session.concurrency() * 2 / std::max<Index>(residues, 1), 1);
+    session.run(residues * blocks, [&](Index task, Index worker) {
+      attend_residue(first + task / blocks, first + count, task % blocks, blocks, v, session.scratch(worker));
+    });
+  }
+
+  template <class Sink>
+  void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
+    const Softmax& softmax = std::get<std::tuple_size_v<Stages> - 1>(stages_);
+    if constexpr (has_dense) {
+      const kernel::SoftmaxState<S> here = dense_.partial(first, last - first, sink.values(), scratch);
+      kernel::kernels<S>().merge(here, sums(first), last - first, sink.values().padded);
+      finish_rows(first, last - first, here, softmax, sink);
+    } else {
+      finish_rows(first, last - first, sums(first), softmax, sink);
+    }
+  }
+
+ private:
+  [[nodiscard]] kernel::SoftmaxState<S> sums(Index row) const {
+    return sums_.from(row - first_, kernel::kernels<S>().lanes);
+  }
+
+  /// The rows of the residue of row `first`, the part-th of so many parts.
+  void attend_residue(Index first, Index last, Index part, Index parts, const ValueRows<S>& v,
+                      WorkerScratch& scratch) const {
+    const Grid& grid = source_.grid();
+    const Index step = parts_.step, rows = (last - first - 1) / step + 1, share = (rows + parts - 1) / parts;
+    const Index begin = (std::min)(part * share, rows), end = (std::min)(begin + share, rows);
+    const Index c0 = modulo(grid.query_at + first - grid.key_at, step);
+    if (begin == end || c0 >= grid.m) return;
+    const Residue residue{.step = step,
+                          .p0 = grid.query_at + first + begin * step,
+                          .j0 = grid.key_at + c0,
+                          .keys = (grid.m - c0 - 1) / step + 1};
+    Column* queries = scratch.kept_columns.get<Column>(end - begin + residue.keys);
+    Column* keys = queries + (end - begin);
+    for (Index s = begin; s < end; ++s) queries[s - begin] = static_cast<Column>(first + s * step);
+    for (Index t = 0; t < residue.keys; ++t) keys[t] = static_cast<Column>(c0 + t * step);
+    const Order order{{queries, static_cast<std::size_t>(end - begin)}, {keys, static_cast<std::size_t>(residue.keys)}};
+
+    const auto stages = [&]<std::size_t... At>(std::index_sequence<At...>) {
+      return std::tuple(stepped_stage<At>(residue, order)...);
+    }
+    (std::make_index_sequence<std::tuple_size_v<Stages>>{});
+    attend_reordered(source_, order, stages, v, scratch, [&](Index row, const kernel::SoftmaxState<S>& more) {
+      kernel::kernels<S>().merge(sums(row), more, 1, v.padded);
+    });
+  }
+
+  template <std::size_t At>
+  auto stepped_stage(const Residue& residue, const Order& order) const {
+    if constexpr (At == at)
+      return ResiduePattern<Stepped>{stepped_, residue, source_.grid()};
+    else
+      return reordered_stage(std::get<At>(stages_), order, source_.grid());
+  }
+
+  const Bound& source_;
+  const Stages& stages_;
+  Parts parts_;
+  Stepped stepped_;
+  DenseStages dense_stages_;
+  OnlineSoftmaxEngine<Bound, DenseStages> dense_;
+  mutable Index first_ = 0;
+  mutable kernel::SoftmaxState<S> sums_{};  // of rows from first_ on
+};
+
+}  // namespace filigree::detail

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+
+#include "filigree/nn/rows.hpp"
+#include "filigree/pipe/row.hpp"
+
+namespace filigree::detail {
+
+/// The entries that a stage kept of each row, in ascending columns.
+template <Real S>
+struct Lists {
+  Index n = 0, stride = 0;
+  S* values = nullptr;        // [n][stride]
+  Column* columns = nullptr;  // [n][stride]
+  Index* counts = nullptr;    // [n]
+  S* gradients = nullptr;     // [n][stride] the derivative by each value, on the way back
+  bool with_absent = false;   // zeros are absent entries, which are here because something depends on their gradients
+
+  [[nodiscard]] Index count() const {
+    Index sum = 0;
+    for (Index i = 0; i < n; ++i) sum += counts[i];
+    return sum;
+  }
+};
+
+/// Lists as a matrix: values[i][e] in column columns[i][e], 0 elsewhere.
+template <Real S>
+void scatter(const Lists<S>& lists, const S* values, Index cols, S* to, const Session& session) {
+  for_each_rows(lists.n, session, [&](Index first, Index last) {
+    std::fill(to + first * cols, to + last * cols, S(0));
+    for (Index i = first; i < last; ++i)
+      for (Index e = 0; e < lists.counts[i]; ++e)
+        to[i * cols + lists.columns[i * lists.stride + e]] = values[i * lists.stride + e];
+  });
+}
+
+/// Whether so few entries of rows of `cols` numbers are kept that it pays to touch them alone: they are fetched one by
+/// one, which costs as much as some ten that lie side by side.
+template <Real S>
+bool is_sparse(const Lists<S>& lists, Index cols) {
+  return 16 * lists.count() <= lists.n * cols;
+}
+
+/// The values between two stages of a network.
+template <Real S>
+class Activations {
+ public:
+  enum class Kind {
+    dense,     // all values
+    lists,     // the entries that a stage kept, all others being 0
+    postponed  // not computed: the next stage computes the values that it needs
+  };
+
+  Index n = 0, cols = 0;
+  Kind kind = Kind::postponed;
+  const S* data = nullptr;  // [n][cols] of dense values; of lists once rows() was called
+  Lists<S> lists;           // of kind lists
+
+  [[nodiscard]] bool has_lists() const { return kind == Kind::lists; }
+  [[nodiscard]] bool is_postponed() const { return kind == Kind::postponed; }
+  /// Returns true for lists that are short enough for products to touch their entries only.
+  [[nodiscard]] bool is_sparse() const { return has_lists() && detail::is_sparse(lists, cols); }
+
+  /// Allocates dense values and returns them; the caller writes them.
+  S* set_dense(Index rows, Index columns) {
+    set(Kind::dense, rows, columns);
+    S* to = memory_.get<S>((std::max)(n * cols, Index{1}));
+    data = to;
+    return to;
+  }
+  /// Refers to dense values in other memory.
+  void set_view(Index rows, Index columns, const S* values) {
+    set(Kind::dense, rows, columns);
+    data = values;
+  }
+  /// Refers to the lists of a stage's state.
+  void set_lists(Index columns, const Lists<S>& kept) {
+    set(Kind::lists, kept.n, columns);
+    lists = kept;
+  }
+  /// Leaves the values to the next stage.
+  void set_postponed(Index rows, Index columns) { set(Kind::postponed, rows, columns); }
+
+  /// Returns the dense values. Lists are expanded at the first call.
+  ConstRows<S> rows(const Session& session) {
+    if (data == nullptr) {
+      S* to = memory_.get<S>((std::max)(n * cols, Index{1}));
+      scatter(lists, lists.values, cols, to, session);
+      data = to;
+    }
+    return {data, n, cols};
+  }
+
+ private:
+  void set(Kind new_kind, Index rows, Index columns) {
+    n = rows;
+    cols = columns;
+    kind = new_kind;
+    data = nullptr;
+    lists = {};
+  }
+
+  Buffer memory_;
+};
+
+/// The gradient of the loss with respect to the values between two stages: of all values, or of the entries of lists,
+/// all others being 0.
+template <Real S>
+struct Gradient {
+  S* dense = nullptr;               // [n][cols]
+  const Lists<S>* lists = nullptr;  // their `gradients`; used if dense is null
+};
+
+/// Lists of a step, in memory of its own.
+template <Real S>
+class ListMemory {
+ public:
+  /// Room for n lists of so many entries.
+  void hold(Index n, Index most) {
+    lists_.n = n;
+    lists_.stride = most + Row<S>::padding;
+    const Index size = (std::max)(n * lists_.stride, Index{1});
+    lists_.values = values_.get<S>(size);
+    lists_.columns = columns_.get<Column>(size);
+    lists_.gradients = gradients_.get<S>(size);
+    lists_.counts = counts_.get<Index>((std::max)(n, Index{1}));
+  }
+  /// Numbers of entries, to be set before hold().
+  Index* counts(Index n) { return counts_.get<Index>((std::max)(n, Index{1})); }
+  void take(const Row<S>& row) { take(row.index, row.values, row.columns, row.count); }
+  void take(Index i, const S* values, const Column* columns, Index count) {
+    std::copy_n(values, count, lists_.values + i * lists_.stride);
+    std::copy_n(columns, count, lists_.columns + i * lists_.stride);
+    lists_.counts[i] = count;
+  }
+  [[nodiscard]] const Lists<S>& lists() const { return lists_; }
+
+  /// Sets the gradients of the lists from those of `cols` numbers, or of lists that hold some of these entries.
+  void receive(const Gradient<S>& dy, Index cols, const Session& session) {
+    if (dy.dense == nullptr && dy.lists->gradients == lists_.gradients) return;
+    for_each_rows(lists_.n, session, [&](Index first, Index last) {
+      for (Index i = first; i < last; ++i) {
+        const Column* columns = lists_.columns + i * lists_.stride;
+        S* to = lists_.gradients + i * lists_.stride;
+        Index next = 0;
+        for (Index e = 0; e < lists_.counts[i]; ++e) {
+          if (dy.dense != nullptr) {
+            to[e] = dy.dense[i * cols + columns[e]];
+            continue;
+          }
+          const Index at = i * dy.lists->stride;
+          const bool there = next < dy.lists->counts[i] && dy.lists->columns[at + next] == columns[e];
+          to[e] = there ? dy.lists->gradients[at + next++] : S(0);
+        }
+      }
+    });
+  }
+
+ private:
+  Lists<S> lists_;
+  Buffer values_, columns_, gradients_, counts_;
+};
+
+/// All numbers of a dy, in this memory if it holds lists.
+template <Real S>
+Rows<S> to_dense(const Gradient<S>& dy, Index n, Index cols, Buffer& memory, const Session& session) {
+  if (dy.dense != nullptr) return {dy.dense, n, cols};
+  S* to = memory.get<S>((std::max)(n * cols, Index{1}));
+  scatter(*dy.lists, dy.lists->gradients, cols, to, session);
+  return {to, n, cols};
+}
+
+}  // namespace filigree::detail

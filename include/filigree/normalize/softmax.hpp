@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <limits>
+
+#include "filigree/core/check.hpp"
+#include "filigree/kernel/kernels.hpp"
+#include "filigree/pipe/stage.hpp"
+
+namespace filigree {
+
+/// Options of softmax(options).
+struct softmax_options {
+  /// Adds exp(sink) to the denominator alone; -inf is none.
+  double sink = -std::numeric_limits<double>::infinity();
+};
+
+/// What softmax() returns.
+struct Softmax {
+  using Category = Normalizer;
+  double sink;
+
+  template <Real S>
+  void apply(Row<S>& row) const {
+    const auto sums = kernel::kernels<S>().softmax(row.values, row.count, static_cast<S>(sink));
+    row.maximum = sums.maximum;
+    row.sum = sums.sum;
+  }
+  template <Real S>
+  void check_scalar() const {
+    if (sink > -std::numeric_limits<double>::infinity()) detail::require_finite<S>(sink, "softmax({.sink = b}): b");
+  }
+};
+
+/// Turns the scores of a row into probabilities: exp(s) / (sum of exp(s) + exp(sink)).
+///
+/// Cost       O(entries), one exponential each
+/// Edge case  an empty row stays empty; its logsumexp is the sink. NaN or +inf anywhere makes the row NaN; what
+///            underflows stays present, with a weight of 0
+/// Throws     Error if the sink is NaN or +inf
+/// Reference  Vaswani et al., arXiv:1706.03762, equation 1; the sink: Xiao et al., arXiv:2309.17453, section 3.3
+inline Softmax softmax(const softmax_options& options = {}) {
+  detail::require(options.sink <= (std::numeric_limits<double>::max)(),
+                  "softmax({.sink = b}): b must be finite, or -inf for none, got ", options.sink);
+  return {.sink = options.sink};
+}
+
+}  // namespace filigree

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cmath>
+#include <numbers>
+
+#include "filigree/pipe/stage.hpp"
+
+namespace filigree {
+
+/// What gelu() returns.
+struct Gelu {
+  using Category = ScoreMap;
+
+  template <Real S>
+  S map(S x, Index, Index, const Grid&) const {
+    return x * below(x);
+  }
+  template <Real S>
+  S derivative(S x, S) const {
+    constexpr S density = std::numbers::inv_sqrtpi_v<S> / std::numbers::sqrt2_v<S>;
+    return below(x) + x * density * std::exp(-x * x / 2);
+  }
+
+ private:
+  /// The share of a standard normal variable that lies below x.
+  template <Real S>
+  static S below(S x) {
+    return std::erfc(-x / std::numbers::sqrt2_v<S>) / 2;
+  }
+};
+
+/// x times the share of a standard normal variable that lies below x: x * (1 + erf(x / sqrt(2))) / 2.
+///
+/// Reference  Hendrycks and Gimpel, arXiv:1606.08415, section 2
+inline Gelu gelu() { return {}; }
+
+/// What gelu_tanh() returns.
+struct GeluTanh {
+  using Category = ScoreMap;
+
+  template <Real S>
+  S map(S x, Index, Index, const Grid&) const {
+    return x / (1 + std::exp(-2 * argument(x)));
+  }
+  template <Real S>
+  S derivative(S x, S) const {
+    const S u = argument(x), p = 1 / (1 + std::exp(-2 * u)), e = std::exp(-2 * std::abs(u));
+    if (e == 0) return p;  // where the powers of x may overflow
+    return p + 2 * e / ((1 + e) * (1 + e)) * factor<S> * (x + 3 * cubic<S> * x * x * x);
+  }
+
+ private:
+  template <Real S>
+  static constexpr S factor = std::numbers::sqrt2_v<S>* std::numbers::inv_sqrtpi_v<S>;
+  template <Real S>
+  static constexpr S cubic = S(0.044715);
+  template <Real S>
+  static S argument(S x) {
+    return factor<S> * (x + cubic<S> * x * x * x);
+  }
+};
+
+/// gelu() with the hyperbolic tangent in place of the error function, as GPT-2 computes it:
+/// x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) / 2. The two differ by at most 0.0005.
+///
+/// Reference  Hendrycks and Gimpel, arXiv:1606.08415, section 2; torch.nn.GELU(approximate="tanh")
+inline GeluTanh gelu_tanh() { return {}; }
+
+}  // namespace filigree

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "filigree/kernel/kernels.hpp"
+#include "filigree/pipe/stage.hpp"
+
+namespace filigree {
+
+/// What sigmoid() returns.
+struct Sigmoid {
+  using Category = ScoreMap;
+  static constexpr bool derivative_from_output = true;
+
+  template <Real S>
+  S map(S x, Index, Index, const Grid&) const {
+    map_all(&x, 1);
+    return x;
+  }
+  template <Real S>
+  void map_all(S* values, Index count) const {
+    kernel::kernels<S>().sigmoid(values, count);
+  }
+  template <Real S>
+  S derivative(S, S y) const {
+    return y * (1 - y);
+  }
+};
+
+/// The logistic function: 1 / (1 + exp(-x)).
+inline Sigmoid sigmoid() { return {}; }
+
+}  // namespace filigree

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+#include "filigree/normalize/dropout.hpp"
+
+#include <cmath>
+#include <cstddef>
+#include <vector>
+
+#include "catch.hpp"
+#include "one_row.hpp"
+
+namespace fg = filigree;
+using Eigen::Index;
+
+TEMPLATE_TEST_CASE("which weights go depends on the seed and the two positions alone", "", float, double) {
+  using S = TestType;
+  const double p = 0.3;
+  const S scale = static_cast<S>(1 / 0.7);
+  Index kept = 0, total = 0;
+  for (const fg::Grid grid : {fg::Grid{40, 50, 10, 0}, fg::Grid{7, 30, -3, -20}})
+    for (Index i = 0; i < grid.n; ++i) {
+      std::vector<S> row(static_cast<std::size_t>(grid.m), S(0.5));
+      row[3] = absent<S>;
+      const auto got = OneRow<S>(row, grid, i).apply(fg::dropout(p, 9)).dense();
+      for (std::size_t c = 0; c < row.size(); ++c) {
+        const Index j = grid.key_at + static_cast<Index>(c);
+        const bool stays = c != 3 && fg::uniform_at(9, grid.query_at + i, j) >= p;
+        CHECK(got[c] == (stays ? S(0.5) * scale : absent<S>));
+        kept += stays ? 1 : 0;
+        ++total;
+      }
+    }
+  CHECK(static_cast<double>(kept) / static_cast<double>(total) == Approx(0.7).margin(0.05));
+}
+
+TEMPLATE_TEST_CASE("dropout at the ends", "", float, double) {
+  using S = TestType;
+  const std::vector<S> row{S(1), absent<S>, S(-2), S(3)};
+  CHECK(same(after(fg::dropout(0, 1), row), row));
+  CHECK(OneRow<S>({}).apply(fg::dropout(0.5, 1)).count() == 0);
+  // Drops everything but NaN, which cannot get lost.
+  const std::vector<S> broken(50, nan_of<S>);
+  CHECK(same(after(fg::dropout(0.99, 1), broken), broken));
+  std::vector<S> mixed(50, S(1));
+  mixed[20] = nan_of<S>;
+  CHECK(std::isnan(after(fg::dropout(0.999999, 1), mixed)[20]));
+}
+
+TEST_CASE("a probability below 1") {
+  CHECK_THROWS_WITH(fg::dropout(1, 0), "filigree: dropout(p, seed): p must be at least 0 and below 1, got 1");
+  CHECK_THROWS_AS(fg::dropout(-0.1, 0), fg::Error);
+  CHECK_THROWS_AS(fg::dropout(nan_of<double>, 0), fg::Error);
+}

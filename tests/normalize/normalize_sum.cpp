@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+#include "filigree/normalize/normalize_sum.hpp"
+
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <vector>
+
+#include "catch.hpp"
+#include "one_row.hpp"
+
+namespace fg = filigree;
+using Truth = long double;
+
+TEMPLATE_TEST_CASE("scores are divided by their sum", "", float, double) {
+  using S = TestType;
+  const std::uint64_t seed = 51;
+  CAPTURE(seed);
+  fg::Generator g(seed);
+  for (int trial = 0; trial < 300; ++trial) {
+    const std::vector<S> row = random_row<S>(g, g.below(60), false), got = after(fg::normalize_sum(), row);
+    Truth sum = 0, magnitudes = 0;
+    for (const S s : row) {
+      if (s == absent<S>) continue;
+      sum += static_cast<Truth>(s);
+      magnitudes += std::abs(static_cast<Truth>(s));
+    }
+    // The sum is off by no more than this, so a quotient is by no more than its share of it.
+    const Truth error = 1.2e-16L * static_cast<Truth>(row.size()) * magnitudes;
+    if (std::abs(sum) <= 4 * error) continue;
+    for (std::size_t c = 0; c < row.size(); ++c) {
+      if (row[c] == absent<S>) {
+        CHECK(got[c] == absent<S>);
+        continue;
+      }
+      const Truth truth = static_cast<Truth>(row[c]) / sum;
+      CAPTURE(c, row[c], got[c]);
+      CHECK(std::abs(static_cast<Truth>(got[c]) - truth) <=
+            std::abs(truth) * (2 * error / std::abs(sum) + static_cast<Truth>(std::numeric_limits<S>::epsilon())));
+    }
+  }
+}
+
+TEMPLATE_TEST_CASE("sums of zero, NaN and infinity", "", float, double) {
+  using S = TestType;
+  using Row = std::vector<S>;
+  const S no = absent<S>, nan = nan_of<S>;
+  const auto normalized = [](const Row& row) { return after(fg::normalize_sum(), row); };
+  CHECK(same(normalized({S(3), no, S(1)}), {S(0.75), no, S(0.25)}));
+  CHECK(same(normalized({S(-3), S(1)}), {S(1.5), S(-0.5)}));
+  CHECK(same(normalized({S(0), S(2)}), {S(0), S(1)}));  // a score of 0 is present, with a weight of 0
+  CHECK(same(normalized({S(2), S(-2)}), {no, no}));
+  CHECK(same(normalized({S(0), S(0)}), {no, no}));
+  CHECK(same(normalized({}), {}));
+  CHECK(same(normalized({S(1), nan, no}), {nan, nan, no}));
+  CHECK(same(normalized({S(1), infinity_of<S>, no}), {nan, nan, no}));
+}
+
+TEST_CASE("floats are summed in double") {
+  std::vector<float> row(10001, 1.f);
+  row[0] = 1e9f;
+  const auto got = after(fg::normalize_sum(), row);
+  CHECK(got[1] == static_cast<float>(1 / (1e9 + 1e4)));
+}
