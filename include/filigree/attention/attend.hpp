@@ -36,8 +36,9 @@ inline constexpr bool ends_in_softmax<std::tuple<T...>> = [] {
 
 }  // namespace detail
 
-/// A * V together with the logsumexp of each row's scores: lse(i) = log(sum over j of exp(s(i, j)) [+ exp(sink)]).
+/// Computes A * V together with the logsumexp of each row's scores.
 ///
+/// Formula   out = A V, lse(i) = log(Σ exp(s(i, c)) + exp(sink))
 /// Shapes    A: n x m ending in softmax() (dropout may follow), V: m x dv; out: n x dv, lse: n
 /// Edge case an empty row has out +0; its lse is the sink, -inf without one
 /// Throws    Error if V.rows() != A.cols()
@@ -62,9 +63,10 @@ auto attend(const A& a, const V& v) {
   return result;
 }
 
-/// The attention over all keys from the attentions over parts of them.
+/// Computes the attention over all keys from the attentions over disjoint parts of them.
 ///
 /// out = sum over parts of exp(lse_part - lse) * out_part, lse = log(sum over parts of exp(lse_part)).
+/// Formula   lse = log Σ exp(lse_part), out = Σ exp(lse_part − lse) · out_part
 /// Shapes    all of one shape; the parts must come from disjoint sets of keys (give each its key_at)
 /// Edge case parts with an empty row (lse -inf) count for nothing there; a sink belongs in one part, whatever that sees
 /// Throws    Error if the shapes differ

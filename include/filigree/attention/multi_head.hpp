@@ -187,7 +187,7 @@ class MultiHead {
 
 }  // namespace detail
 
-/// Attention of several heads, which are blocks of columns of Q, K and V, side by side in the result.
+/// Computes attention of several heads, which are blocks of columns of Q, K and V, next to each other in the result.
 ///
 /// Shapes    Q: n x (h d), K: m x (hkv d), V: m x (hkv dv), result: n x (h dv); lazy, an Eigen expression like A * V.
 ///           `head` is the pipeline of every head, or a function of the head's number that returns one

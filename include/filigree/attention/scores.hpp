@@ -314,11 +314,12 @@ concept KeysExpression = DenseExpression<K> || is_packed<std::remove_cvref_t<K>>
 
 }  // namespace detail
 
-/// Scores of all queries against all keys, lazy: s(i, j) = scale * <q_i, k_j>.
+/// Returns the scores of all queries against all keys, a lazy matrix.
 ///
 /// Each is one chain of multiply-adds over ascending features in the scalar of Q, times the scale. K of half or
 /// bfloat16 becomes that scalar, exactly, as it is packed.
 ///
+/// Formula   s(i, c) = ⟨q_i, k_c⟩ / √d
 /// Shapes    Q: n x d, K: m x d or pack(K); result: n x m
 /// Edge case d = 0 gives scores of 0; the scale defaults to 1 / sqrt(d)
 /// Throws    Error if Q.cols() != K.cols(), now or when the scores are evaluated, which asks for the shapes again; if
@@ -334,12 +335,17 @@ template <class Q, class K, class... Options>
 void scores(Q&&, K&&, const Options&...) {
   static_assert(!sizeof(Q), "filigree: scores(Q, K): Q and K must be dense; make a dense matrix of a sparse one");
 }
-/// The same with a factor of its own.
+/// Returns the scores with a given factor.
+///
+/// Formula    s(i, c) = scale · ⟨q_i, k_c⟩
 template <DenseExpression Q, detail::KeysExpression K>
 auto scores(Q&& q, K&& k, double scale) {
   return detail::make_scores(std::forward<Q>(q), std::forward<K>(k), {.scale = scale});
 }
-/// The same with a factor and positions of its own: scores(Q, K, {.scale = 0.125, .query_at = 7, .key_at = 0}).
+/// Returns the scores with a given factor and given positions: scores(Q, K, {.scale = 0.125, .query_at = 7, .key_at =
+/// 0}).
+///
+/// Formula    p = query_at + i, j = key_at + c
 template <DenseExpression Q, detail::KeysExpression K>
 auto scores(Q&& q, K&& k, const score_options& options) {
   return detail::make_scores(std::forward<Q>(q), std::forward<K>(k), options);

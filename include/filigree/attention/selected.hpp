@@ -16,7 +16,7 @@ struct Selected {
   Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> weights;      // n x k, 0 there
 };
 
-/// The entries of A that are present, as lists instead of a matrix.
+/// Returns the entries of A that are present, as lists instead of a matrix, best first.
 ///
 /// Shapes     A: n x m; the result is n x k with k the min(k, m) of the last top_k(k), else the longest row's entries
 /// Cost       that of A, O(n k) memory

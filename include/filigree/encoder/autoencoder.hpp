@@ -25,14 +25,14 @@ class Autoencoder<std::tuple<E...>, std::tuple<D...>> : public detail::NetworkOf
   /// Number of columns of a code.
   [[nodiscard]] Index latents() const { return this->width(code); }
 
-  /// The codes of samples as rows.
+  /// Returns the codes of samples as rows.
   ///
   /// Shapes  X: N x inputs, result: N x latents
   template <Samples X>
   [[nodiscard]] Matrix encode(const X& x) const {
     return this->template run<0, sizeof...(E)>(x, "encode(X)");
   }
-  /// What codes stand for.
+  /// Returns the outputs for codes as rows.
   ///
   /// Shapes  X: N x latents, result: N x outputs
   /// Throws  Error if the decoder has a skip connection
@@ -42,7 +42,7 @@ class Autoencoder<std::tuple<E...>, std::tuple<D...>> : public detail::NetworkOf
   }
 };
 
-/// An encoder that makes codes and a decoder that makes samples of them again.
+/// Makes an autoencoder: the encoder turns samples into codes, the decoder codes into samples.
 ///
 /// autoencoder(linear(64, 25) | sigmoid() | penalize(3.0 * kl(0.01)), linear(25, 64) | sigmoid())
 /// Throws     Error if a layer does not fit what comes before it, or the decoder's outputs are not the encoder's inputs
@@ -57,8 +57,8 @@ auto autoencoder(E&& encoder, D&& decoder, std::uint64_t seed = 0) {
   return sae;
 }
 
-/// The same for targets that are not the samples, of any width: what a layer of a model makes of its inputs, by codes
-/// that are sparse. fit(transcoder, X, Y, ...) trains it.
+/// Makes an autoencoder whose targets are not the samples: it learns what a layer of a model does, by sparse codes.
+/// fit(transcoder, X, Y, ...) trains it.
 ///
 /// transcoder(linear(512, 8192) | top_k(32), linear(8192, 512).skip_connection(512))
 /// Throws     Error if a layer does not fit what comes before it

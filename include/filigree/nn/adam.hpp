@@ -9,9 +9,10 @@
 
 namespace filigree {
 
-/// Adam: m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2, theta -= rate m^ / (sqrt(v^) + epsilon), where m^
-/// and v^ are divided by 1 - beta^t. With amsgrad the largest v so far takes the place of v.
+/// The optimizer Adam: divides the mean of the gradient by the root of its mean square. m^ and v^ are m and v divided
+/// by 1 − beta^t. With amsgrad the largest v so far replaces v.
 ///
+/// Formula    m = β₁ m + (1 − β₁) g, v = β₂ v + (1 − β₂) g², θ −= rate · m^ / (√v^ + epsilon)
 /// Reference  Kingma and Ba, arXiv:1412.6980, algorithm 1; Reddi et al., arXiv:1904.09237, algorithm 2, in the form of
 ///            torch.optim.Adam
 struct adam {

@@ -5,8 +5,9 @@
 
 namespace filigree {
 
-/// Adam whose weights, and not biases, also shrink by themselves: theta -= rate decay theta before each step.
+/// The optimizer AdamW: Adam that also shrinks the weights, not the biases, before each step.
 ///
+/// Formula    θ −= rate · decay · θ
 /// Reference  Loshchilov and Hutter, arXiv:1711.05101, algorithm 2
 struct adamw {
   double rate = 1e-3;     ///< step size

@@ -89,9 +89,10 @@ struct CrossEntropy {
   }
 };
 
-/// The cross entropy of targets t, which are probabilities of classes, and the softmax of the outputs y: mean over
-/// samples of -sum_j t_j ln softmax(y)_j. With label_smoothing e and C classes t_j becomes (1 - e) t_j + e / C.
+/// Measures the cross entropy of targets t, probabilities of classes, and the softmax of the outputs y. With
+/// label_smoothing e and C classes t_j becomes (1 − e) t_j + e / C.
 ///
+/// Formula    mean of −Σ t_j ln softmax(y)_j
 /// Edge case  without a sample that counts it is 0
 /// Throws     Error if label_smoothing is not from 0 to 1 or ignored_class is below -1; in training, if a target is
 ///            below 0, those of a sample do not add up to 1 within 0.001, or ignored_class is no class
@@ -104,9 +105,10 @@ inline CrossEntropy cross_entropy(const cross_entropy_options& options = {}) {
   return {.counts = false, .label_smoothing = options.label_smoothing, .ignored_class = options.ignored_class};
 }
 
-/// The same where targets are counts, such as of words or clicks: minus the log-likelihood of a multinomial
-/// distribution, without the term that only depends on the counts.
+/// Measures the cross entropy of targets that are counts, such as of words or clicks: minus the log-likelihood of a
+/// multinomial distribution, without the term that only depends on the counts.
 ///
+/// Formula    mean of −Σ t_j ln softmax(y)_j
 /// Throws     Error in training, if a target is below 0
 /// Reference  Liang et al., arXiv:1802.05814, equation 2
 inline CrossEntropy multinomial() { return {.counts = true}; }

@@ -35,8 +35,9 @@ struct Entropy {
   }
 };
 
-/// The entropy of each sample's shares p_j = |a_j| / sum |a|: mean over samples of -sum_j p_j ln p_j.
+/// Penalizes the entropy of how a sample's magnitudes are distributed over its latents.
 ///
+/// Formula    mean of −Σ p_j ln p_j, p_j = |a_j| / Σ |a|
 /// Edge case  a sample of zeros counts 0; a latent at 0 gets no derivative
 /// Reference  Shannon, Bell System Technical Journal 27, 1948
 inline Entropy entropy() { return {}; }

@@ -6,7 +6,7 @@
 
 namespace filigree {
 
-/// Moves a network's parameters so that the loss of samples X for targets Y falls.
+/// Trains a network: moves its parameters so that the loss of samples X for targets Y falls.
 ///
 /// Every epoch meets all samples in an order of its own, `batch` at a time; the last batch may be smaller, and a single
 /// sample that is left over joins the batch before it. The same seed gives the same bits, for any number of threads,
@@ -35,10 +35,10 @@ FitReport fit(Net& net, const X& samples, const Y& targets, const Objective& obj
   return detail::Training(net, optimizer, options, x, y).run(objective);
 }
 
-/// The same with the samples as targets, for autoencoders.
+/// Trains a network with the samples as targets, as for autoencoders.
 template <class Net, Samples X, Term Objective, Optimizer Opt>
 FitReport fit(Net& net, const X& samples, const Objective& objective, const Opt& optimizer,
-              const fit_options& options = {}) {
+               const fit_options& options = {}) {
   detail::require_valid_samples(samples, "fit: X");
   const auto x = detail::samples_of<Net>(samples);
   return fit(net, x, x, objective, optimizer, options);

@@ -34,8 +34,9 @@ struct Flops {
   }
 };
 
-/// The expected work of an inverted index: sum_j (mean over samples of |a_j|)^2.
+/// Penalizes the expected work of an inverted index.
 ///
+/// Formula    Σ (mean |a_j|)²
 /// Edge case  the derivative of |a_j| at 0 is 0
 /// Reference  Paria et al., arXiv:2004.05665, equation 4
 inline Flops flops() { return {}; }

@@ -33,9 +33,10 @@ struct Gated {
   }
 };
 
-/// The encoder of a gated autoencoder: with pi = x W, a latent is [pi + b_gate > 0] * max(exp(r) pi + b_mag, 0).
+/// Makes the encoder of a gated autoencoder, whose gates and magnitudes share their weights.
 ///
 /// Gates have no derivative; gate_l1() and gate_reconstruction() train them.
+/// Formula    [π + b_gate > 0] · max(exp(r) π + b_mag, 0), π = x W
 /// Cost       that of linear(in, latents), whose outputs are held
 /// Throws     Error if in or latents is below 1
 /// Reference  Rajamanoharan et al., arXiv:2404.16014, equations 6 and 7
@@ -66,8 +67,9 @@ struct GateL1 {
   }
 };
 
-/// The penalty that closes gates: the mean over samples of sum_j max(pi_j + b_gate_j, 0).
+/// Penalizes open gates.
 ///
+/// Formula    mean of Σ max(π_j + b_gate_j, 0)
 /// Reference  Rajamanoharan et al., arXiv:2404.16014, equation 8, second term
 inline GateL1 gate_l1() { return {}; }
 
@@ -102,9 +104,9 @@ struct GateReconstruction {
   }
 };
 
-/// The loss that opens gates: the squared error of what the decoder makes of max(pi + b_gate, 0), the decoder being
-/// constant.
+/// Measures the squared error of what the decoder, held constant, makes of the gates.
 ///
+/// Formula    mean ‖max(π + b_gate, 0) W' + b' − x‖²
 /// Reference  Rajamanoharan et al., arXiv:2404.16014, equation 8, third term
 inline GateReconstruction gate_reconstruction() { return {}; }
 

@@ -33,9 +33,9 @@ struct GroupLasso {
   }
 };
 
-/// The norms of groups of `size` latents beside each other: mean over samples of the sum over groups of sqrt(sum
-/// a_j^2).
+/// Penalizes the norms of groups of `size` consecutive latents.
 ///
+/// Formula    mean of Σ over groups of √(Σ a_j²)
 /// Edge case  the last group may be smaller; the derivative at a group of zeros is 0
 /// Throws     Error if size < 1
 /// Reference  Yuan and Lin, J. R. Stat. Soc. B 68, 2006

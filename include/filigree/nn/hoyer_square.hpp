@@ -34,9 +34,9 @@ struct HoyerSquare {
   }
 };
 
-/// The square of the ratio of norms: mean over samples of (sum_j |a_j|)^2 / sum_j a_j^2, 1 for one active latent, their
-/// number for equal ones.
+/// Penalizes the squared ratio of norms: 1 for one active latent, their number for equal ones.
 ///
+/// Formula    mean of (Σ |a_j|)² / Σ a_j²
 /// Edge case  a sample of zeros counts 0; the derivative of |a_j| at 0 is 0
 /// Reference  Yang et al., arXiv:1908.09979, equation 3
 inline HoyerSquare hoyer_square() { return {}; }

@@ -72,13 +72,15 @@ struct JumpRelu {
   static constexpr double unknown = 1e-3;  // the paper's start
 };
 
-/// A layer z [z > theta], with a threshold theta >= 0 for each latent, which fit moves by its logarithm.
+/// Makes a layer that keeps values above a learned threshold, theta ≥ 0 for each latent, which fit moves by its
+/// logarithm.
 ///
 /// The paper's theta and eps are 0.001, for inputs of variance 1 and billions of samples: in a thousand steps they let
 /// nothing move. By default both follow the data: theta begins as large as what comes to the layer, and eps is theta.
 ///
 /// The derivative by z is [z > theta]. That by theta is straight-through: -(theta / eps) K((z - theta) / eps), and
 /// -(1 / eps) K((z - theta) / eps) for l0() in a penalize right behind this layer, where K(u) = [|u| < 1 / 2].
+/// Formula    z · [z > theta]
 /// Cost       O(N latents), after which only what is above its threshold, or near it, is touched
 /// Throws     Error if latents is below 1, or theta or the bandwidth is not positive
 /// Reference  Rajamanoharan et al., arXiv:2407.14435, equations 10 to 12

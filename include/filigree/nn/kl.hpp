@@ -41,9 +41,9 @@ struct Kl {
   }
 };
 
-/// How far the mean activation r_j of each latent over the samples lies from rho:
-/// sum_j rho ln(rho / r_j) + (1 - rho) ln((1 - rho) / (1 - r_j)).
+/// Penalizes the distance of the mean activation r_j of each latent over the samples from rho.
 ///
+/// Formula    Σ rho ln(rho / r_j) + (1 − rho) ln((1 − rho) / (1 − r_j))
 /// Edge case  r_j is kept an epsilon away from 0 and 1, so that value and derivative stay finite
 /// Throws     Error unless 0 < rho < 1; in training, if a mean activation is below 0 or above 1
 /// Reference  Ng, CS294A lecture notes, "Sparse autoencoder", section 3

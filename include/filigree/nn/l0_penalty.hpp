@@ -20,10 +20,11 @@ struct L0 {
   }
 };
 
-/// The number of latents that are not 0: the mean over samples of sum_j [a_j != 0].
+/// Penalizes the number of latents that are not 0, the mean over samples.
 ///
 /// It is flat where it has a derivative. The thresholds of a jump_relu() right before it get the straight-through
 /// derivative that stands there; everything else gets none.
+/// Formula    mean of Σ [a_j ≠ 0]
 /// Reference  Rajamanoharan et al., arXiv:2407.14435, equations 9 and 12
 inline L0 l0() { return {}; }
 

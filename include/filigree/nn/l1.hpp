@@ -28,8 +28,9 @@ struct L1 {
   }
 };
 
-/// The sum of magnitudes: mean over samples of sum_j |a_j|.
+/// Penalizes the sum of magnitudes, the mean over samples.
 ///
+/// Formula    mean of Σ |a_j|
 /// Edge case  the derivative at 0 is 0
 /// Reference  Tibshirani, J. R. Stat. Soc. B 58, 1996
 inline L1 l1() { return {}; }

@@ -30,9 +30,9 @@ struct LayerNorm {
   }
 };
 
-/// A layer that gives each sample mean 0 and variance 1, then a gain and an offset for each column:
-/// y_j = gain_j (x_j - mean) / sqrt(variance + epsilon) + offset_j, mean and variance over the columns.
+/// Gives each sample mean 0 and variance 1 over its columns, then a gain and an offset for each column.
 ///
+/// Formula    gain_j (x_j − mean) / √(variance + epsilon) + offset_j
 /// Cost       O(N width)
 /// Throws     Error if width is below 1, or epsilon is not positive and finite
 /// Reference  Ba et al., arXiv:1607.06450, equation 4; the form is that of PyTorch

@@ -22,20 +22,25 @@ struct Linear {
   Index skip = 0;  // number of the network's inputs that it takes besides its own
   detail::Constraints constraints = {};
 
-  /// The same, whose rows of weights have length 1: the atoms of a dictionary. Gradients are projected.
+  /// Constrains the rows of the weights to length 1, as the atoms of a dictionary. Gradients are projected.
+  ///
+  /// Formula    ‖W_j‖ = 1
   [[nodiscard]] Linear unit_norm_rows() const {
     Linear layer = *this;
     layer.constraints.unit_rows = true;
     return layer;
   }
-  /// The same, whose weights are not below 0.
+  /// Constrains the weights to be at least 0.
+  ///
+  /// Formula    W ≥ 0
   [[nodiscard]] Linear non_negative() const {
     Linear layer = *this;
     layer.constraints.non_negative = true;
     return layer;
   }
-  /// The same, whose weights are 0 where the mask is.
+  /// Constrains the weights to be 0 where the mask is.
   ///
+  /// Formula  W = 0 where mask = 0
   /// Shapes  mask: in x out
   /// Throws  Error if the shape is another one
   template <DenseExpression M>
@@ -88,10 +93,11 @@ struct Linear {
   }
 };
 
-/// A layer x W + b with `in` inputs and `out` outputs.
+/// Makes a layer with `in` inputs, `out` outputs, weights W and biases b.
 ///
 /// Its parameters belong to the network that it becomes part of. W starts uniform in [-r, r], where
 /// r = sqrt(6 / (in + out + 1)), and b at 0. linear<double>(in, out) makes a network of double.
+/// Formula    x W + b
 /// Cost       2 N in out operations for N samples, three times that with the way back. After a stage that keeps few
 ///            entries it costs 2 N kept out, and three times that; before one that does, its own way back costs
 ///            2 N kept in, and where it is top_k of few its outputs are never held at once

@@ -152,10 +152,11 @@ struct Matryoshka {
   }
 };
 
-/// The squared errors of reconstructions from the first latents alone, added up: the sum over prefixes p of the mean
-/// over samples of |a_1..p W_1..p + b - x|^2. Latents behind the last prefix take no part.
+/// Measures the squared errors of reconstructions from the first latents alone, summed over prefixes. Latents after the
+/// last prefix do not count.
 ///
 /// Of an autoencoder whose decoder is one linear layer; takes the place of squared_error(), or stands beside it.
+/// Formula    Σ over prefixes p of mean ‖a_1..p W_1..p + b − x‖²
 /// Cost       that of one reconstruction and of one pass back, and N * out numbers for each prefix
 /// Throws     Error unless the prefixes rise from 1, or the last one is above the number of latents
 /// Reference  Bussmann et al., arXiv:2503.17547, equation 4

@@ -120,7 +120,7 @@ class Network {
     });
   }
 
-  /// The outputs for samples as rows. Dropout does nothing here.
+  /// Returns the outputs for samples as rows. Dropout does nothing here.
   ///
   /// Whether lists of kept entries or matrices go from layer to layer depends on how many all samples keep together, so
   /// the last bits of a sample's outputs may depend on the samples beside it, unless each keeps as many (top_k).
@@ -243,7 +243,7 @@ struct NetworkOf<std::tuple<T...>> {
 
 }  // namespace detail
 
-/// A network of layers and stages: network(linear(64, 25) | sigmoid() | linear(25, 10), seed).
+/// Makes a network of layers and stages: network(linear(64, 25) | sigmoid() | linear(25, 10), seed).
 ///
 /// Any stage that has a derivative is a layer: maps with a dy, selectors, dropout.
 /// Throws  Error if a layer does not fit what comes before it

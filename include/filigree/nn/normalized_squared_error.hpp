@@ -40,9 +40,9 @@ struct NormalizedSquaredError {
   }
 };
 
-/// The squared error over that of the batch's mean: sum |y - t|^2 / sum |t - mean t|^2; 1 for outputs that know
-/// nothing.
+/// Measures the squared error relative to that of the batch's mean: 1 for predicting the mean.
 ///
+/// Formula    Σ ‖y − t‖² / Σ ‖t − mean t‖²
 /// Throws     Error if the targets of a batch are all alike
 /// Reference  Gao et al., arXiv:2406.04093, section 2.1
 inline NormalizedSquaredError normalized_squared_error() { return {}; }

@@ -24,7 +24,7 @@ struct Penalize {
   }
 };
 
-/// A layer that passes on what it gets and adds a penalty of it to the loss: penalize(3.0 * kl(0.01) + 0.1 * l1()).
+/// Passes its input on and adds a penalty of it to the loss: penalize(3.0 * kl(0.01) + 0.1 * l1()).
 template <Term P>
 Penalize<std::remove_cvref_t<P>> penalize(P&& penalty) {
   static_assert(TermOf<P, Penalty>,

@@ -17,9 +17,10 @@ struct PreBias {
   void initialize(S*, Generator&) const {}
 };
 
-/// Subtracts the bias of the last layer from the samples: z = (x - b_pre) W + b before a decoder a W' + b_pre. Stands
-/// first in an autoencoder, before a linear layer; the last stage is a linear layer too.
+/// Subtracts the bias of the last layer from the samples. It is the first stage of an autoencoder, before a linear
+/// layer; the last stage is a linear layer too.
 ///
+/// Formula    z = (x − b_pre) W + b before a decoder a W' + b_pre
 /// Cost       N in subtractions, and in * out multiplications for what the bias gains in gradient
 /// Reference  Gao et al., arXiv:2406.04093, equations 1 and 2; Bricken et al. 2023, "Towards Monosemanticity"
 inline PreBias pre_bias() { return {}; }

@@ -7,9 +7,9 @@
 
 namespace filigree {
 
-/// Gradient descent on a loss plus l1 times the sum of the weights' magnitudes, which reaches exact zeros:
-/// theta = soft(theta - rate g, rate l1), where soft(x, t) = sign(x) max(|x| - t, 0); biases by rate g alone.
+/// Gradient descent with an L1 penalty of the weights, not the biases, that reaches exact zeros.
 ///
+/// Formula    θ = soft(θ − rate · g, rate · l1), soft(x, t) = sign(x) · max(|x| − t, 0)
 /// Reference  Daubechies et al., arXiv:math/0307152; Beck and Teboulle, SIAM J. Imaging Sci. 2, 2009, equation 1.4
 struct proximal_gradient {
   double rate = 0.01;  ///< step size

@@ -20,6 +20,8 @@ struct WarmUp {
     return step >= steps ? 1 : static_cast<double>(step) / static_cast<double>(steps);
   }
 };
+///
+/// Formula  min(step / steps, 1)
 /// Throws  Error if steps < 1
 inline WarmUp warm_up(Index steps) {
   detail::require(steps >= 1, "warm_up(steps): steps must be at least 1, got ", steps);
@@ -36,6 +38,8 @@ struct Cosine {
     return (1 + std::cos(std::numbers::pi * (std::min)(share, 1.0))) / 2;
   }
 };
+///
+/// Formula    (1 + cos(π (step − warm) / (steps − warm))) / 2
 /// Throws     Error unless 0 <= warm < steps
 /// Reference  Loshchilov and Hutter, arXiv:1608.03983, equation 5, one period
 inline Cosine cosine(Index steps, Index warm = 0) {

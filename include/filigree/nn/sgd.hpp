@@ -5,9 +5,9 @@
 
 namespace filigree {
 
-/// Stochastic gradient descent: v = momentum v + g, theta -= rate v; with Nesterov's momentum
-/// theta -= rate (g + momentum v).
+/// Stochastic gradient descent, with momentum.
 ///
+/// Formula    v = momentum · v + g, θ −= rate · v; Nesterov: θ −= rate · (g + momentum · v)
 /// Reference  Sutskever et al., ICML 2013, section 2; the form is that of torch.optim.SGD
 struct sgd {
   double rate = 0.01;     ///< step size

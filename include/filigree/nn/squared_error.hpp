@@ -47,7 +47,9 @@ struct SquaredError {
   }
 };
 
-/// The squared distance of outputs and targets: mean over samples of sum_j (y_j - t_j)^2.
+/// Measures the squared distance of outputs and targets, the mean over samples.
+///
+/// Formula    mean of Σ (y_j − t_j)²
 inline SquaredError squared_error() { return {}; }
 
 }  // namespace filigree

@@ -20,7 +20,9 @@ struct WeightDecay {
   }
 };
 
-/// Half the sum of squared weights, biases excluded.
+/// Penalizes the sum of squared weights, biases excluded.
+///
+/// Formula    ½ Σ W²
 inline WeightDecay weight_decay() { return {}; }
 
 }  // namespace filigree

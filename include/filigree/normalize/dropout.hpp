@@ -28,6 +28,7 @@ struct Dropout {
 /// Makes each weight absent with probability p and multiplies the others by 1 / (1 - p). Leave it out to evaluate.
 ///
 /// Which ones depends on (seed, query position, key position) alone: the same on every platform, for any threads.
+/// Formula    w / (1 − p), or absent with probability p
 /// Edge case  NaN is never dropped
 /// Throws     Error unless 0 <= p < 1
 /// Reference  Srivastava et al., JMLR 15, 2014

@@ -67,9 +67,10 @@ struct Entmax {
   }
 };
 
-/// From softmax (alpha towards 1) to sparsemax (alpha = 2): max((alpha - 1) s - tau, 0)^(1 / (alpha - 1)), with tau
-/// such that they sum to 1. What comes out as 0 is absent.
+/// Turns scores into probabilities between softmax (alpha towards 1) and sparsemax (alpha = 2). Weights of 0 are
+/// absent.
 ///
+/// Formula    max((α − 1) s − τ, 0)^(1 / (α − 1)), τ such that the sum is 1
 /// Cost       O(entries) and some 5 to 10 times O(c) for c scores within 1 / (alpha - 1) of the row's maximum, one
 ///            exponential and one logarithm each; sums in double. entmax15() and sparsemax() are faster
 /// Edge case  NaN or +inf anywhere makes the row NaN

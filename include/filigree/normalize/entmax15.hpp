@@ -35,8 +35,9 @@ struct Entmax15 {
   }
 };
 
-/// Between softmax and sparsemax: max(s/2 - tau, 0)^2, with tau such that they sum to 1. What comes out as 0 is absent.
+/// Turns scores into probabilities that are sparser than softmax and denser than sparsemax. Weights of 0 are absent.
 ///
+/// Formula    max(s / 2 − τ, 0)², τ such that the sum is 1
 /// Cost       O(entries + c log c) for c scores within 2 of the row's maximum; sums in double
 /// Edge case  NaN or +inf anywhere makes the row NaN
 /// Reference  Peters, Niculae and Martins, arXiv:1905.05702, algorithm 2

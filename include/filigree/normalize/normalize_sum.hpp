@@ -28,6 +28,7 @@ struct NormalizeSum {
 /// Divides the scores of a row by their sum, as plain recipes do with raw scores.
 ///
 /// The sum runs in double over ascending columns; the error is bounded relative to the sum of magnitudes.
+/// Formula    s / Σ s
 /// Edge case  a sum of 0 leaves the row empty; NaN or an infinite sum makes the row NaN
 inline NormalizeSum normalize_sum() { return {}; }
 

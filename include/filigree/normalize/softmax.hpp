@@ -32,8 +32,9 @@ struct Softmax {
   }
 };
 
-/// Turns the scores of a row into probabilities: exp(s) / (sum of exp(s) + exp(sink)).
+/// Turns the scores of a row into probabilities.
 ///
+/// Formula    exp(s) / (Σ exp(s) + exp(sink))
 /// Cost       O(entries), one exponential each
 /// Edge case  an empty row stays empty; its logsumexp is the sink. NaN or +inf anywhere makes the row NaN; what
 ///            underflows stays present, with a weight of 0

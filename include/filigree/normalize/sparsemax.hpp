@@ -29,9 +29,9 @@ struct Sparsemax {
   }
 };
 
-/// Projects the scores of a row onto the probability simplex: max(s - tau, 0), with tau such that they sum to 1. What
-/// comes out as 0 is absent.
+/// Projects the scores of a row onto the probability simplex. Weights of 0 are absent.
 ///
+/// Formula    max(s − τ, 0), τ such that the sum is 1
 /// Cost       O(entries + c log c) for c scores within 1 of the row's maximum; sums in double
 /// Edge case  NaN or +inf anywhere makes the row NaN
 /// Reference  Martins and Astudillo, arXiv:1602.02068, algorithm 1

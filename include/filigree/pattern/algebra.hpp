@@ -136,18 +136,24 @@ inline constexpr bool only_patterns = false;
 }  // namespace detail
 
 /// Keeps what both patterns keep.
+///
+/// Formula    a(p, j) and b(p, j)
 template <PatternStage A, PatternStage B>
 And<std::remove_cvref_t<A>, std::remove_cvref_t<B>> operator&&(A&& a, B&& b) {
   return {std::forward<A>(a), std::forward<B>(b)};
 }
 
 /// Keeps what either pattern keeps.
+///
+/// Formula    a(p, j) or b(p, j)
 template <PatternStage A, PatternStage B>
 Or<std::remove_cvref_t<A>, std::remove_cvref_t<B>> operator||(A&& a, B&& b) {
   return {std::forward<A>(a), std::forward<B>(b)};
 }
 
 /// Keeps what the pattern does not keep.
+///
+/// Formula    not a(p, j)
 template <PatternStage A>
 Not<std::remove_cvref_t<A>> operator!(A&& a) {
   return {std::forward<A>(a)};

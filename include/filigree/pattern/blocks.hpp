@@ -60,9 +60,10 @@ struct Blocks {
   }
 };
 
-/// A pattern over blocks of b positions: P sees the numbers of the blocks, floor(p / b) and floor(j / b), as positions.
+/// Applies a pattern to blocks of b positions: the positions that P gets are the numbers of the blocks.
 ///
 /// Ids that count from the end, and what P draws from all keys, count blocks.
+/// Formula  P(⌊p / b⌋, ⌊j / b⌋)
 /// Throws  Error if b < 1
 template <PatternStage P>
 Blocks<std::remove_cvref_t<P>> blocks(Index b, P&& pattern) {

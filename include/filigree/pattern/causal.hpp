@@ -15,8 +15,9 @@ struct Causal {
   void contains(Index p0, Index, const Grid& grid, Ranges& out) const { out.add(grid.key_at, p0 + 1); }
 };
 
-/// Lets a query see no later key: j <= p.
+/// Keeps the keys up to the query's own position.
 ///
+/// Formula    j ≤ p
 /// Reference  Vaswani et al., arXiv:1706.03762, section 3.2.3
 inline Causal causal() { return {}; }
 

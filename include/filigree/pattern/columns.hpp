@@ -30,8 +30,9 @@ struct Columns {
   bool is_scattered(const Grid&) const { return c < 4 && c <= l / 4; }
 };
 
-/// Lets every query see the last c keys of each block of l: j mod l >= l - c, the summaries of the blocks.
+/// Keeps the last c keys of each block of l, the summaries of the blocks, for every query.
 ///
+/// Formula    j mod l ≥ l − c
 /// Throws     Error if l < 1 or c is not within 0 and l
 /// Reference  Child et al., arXiv:1904.10509, section 4.2
 inline Columns columns(Index l, Index c) {

@@ -29,8 +29,9 @@ struct DilatedWindow {
   bool is_scattered(const Grid&) const { return step >= 4; }
 };
 
-/// Lets a query see every step-th key up to r steps away: abs(p - j) <= r * step and step divides p - j.
+/// Keeps every step-th key up to r steps away.
 ///
+/// Formula    |p − j| ≤ r · step and step divides p − j
 /// Throws     Error if r is negative, step < 1 or r * step does not fit
 /// Reference  Beltagy et al., arXiv:2004.05150, section 3.1
 inline DilatedWindow dilated_window(Index r, Index step) {

@@ -85,8 +85,9 @@ template <class Ids>
 
 }  // namespace detail
 
-/// Keeps packed sequences apart: ids[p] == ids[j].
+/// Keeps the keys of the query's own sequence, where several sequences are packed into one.
 ///
+/// Formula    ids[p] = ids[j]
 /// Shapes     ids: one integer for each position from 0 on; a vector, a span, an Eigen vector
 /// Cost       ids that ascend are planned by binary search; with others every pair is looked at
 /// Edge case  a position that ids does not reach sees nothing and is seen by nothing

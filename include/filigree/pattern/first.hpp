@@ -17,8 +17,9 @@ struct First {
   void contains(Index, Index, const Grid& grid, Ranges& out) const { out.add(grid.key_at, c); }
 };
 
-/// Lets every query see the first keys, as attention sinks: j < c.
+/// Keeps the first keys for every query, as attention sinks.
 ///
+/// Formula    j < c
 /// Edge case  counts from position 0, wherever the first column stands
 /// Throws     Error if c is negative
 /// Reference  Xiao et al., arXiv:2309.17453, section 3.2

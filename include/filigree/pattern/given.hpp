@@ -102,6 +102,7 @@ struct HeldSparse<T> {
 
 /// Keeps the stored entries of a sparse matrix, explicit zeros included; their values do not matter.
 ///
+/// Formula    S(i, c) is stored
 /// Shapes     S: n x m, row i for query i and column c for key c, whatever their positions
 /// Cost       a row-major S is planned in O(entries); a column-major one is searched for every pair
 /// Aliasing   an lvalue is held by reference: its entries must stay where they are

@@ -66,6 +66,7 @@ struct GivenMask {
 
 /// Keeps the entries that are true in a dense mask: given(M), given(X.array() > 0).
 ///
+/// Formula    M(i, c) is true
 /// Shapes     M: n x m of bool, row i for query i and column c for key c, whatever their positions
 /// Cost       a row is read once for each block that plans it, and once more for each pair that a tile has to ask for
 /// Aliasing   an lvalue is held by reference; an expression that does not lie in memory is evaluated here, once

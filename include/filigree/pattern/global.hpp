@@ -76,8 +76,9 @@ inline Global global_of(std::vector<Index> ids) {
 
 }  // namespace detail
 
-/// Lets some positions see everything and be seen by everything: p in ids or j in ids. There is no count form.
+/// Keeps all keys of some queries and, for every query, some keys: global tokens.
 ///
+/// Formula    p ∈ ids or j ∈ ids
 /// Cost       O(log(ids)) for each pair outside the planned ranges
 /// Edge case  a negative id counts from the end of the keys, -1 is the last one; an id outside the keys is no error
 /// Reference  Beltagy et al., arXiv:2004.05150, section 3.1

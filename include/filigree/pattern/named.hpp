@@ -17,8 +17,9 @@
 
 namespace filigree {
 
-/// Longformer: a window of w keys, half of them on each side, and global tokens: window(w / 2) || global(ids).
+/// Keeps a window of w keys, half of them on each side, and global tokens: Longformer.
 ///
+/// Formula    window(w / 2) || global(ids)
 /// Throws     Error if w is negative
 /// Reference  Beltagy et al., arXiv:2004.05150, section 3.1
 inline auto longformer(Index w, std::initializer_list<Index> ids) {
@@ -32,8 +33,8 @@ auto longformer(Index w, const Ids& ids) {
   return window(w / 2) || global(ids);
 }
 
-/// BigBird: blocks of b that see their neighbors, the first and the last block, and r blocks drawn from the others;
-/// the first and the last block see everything. A key counts once.
+/// Keeps blocks of b: for each the two next to it, the first, the last and r random ones; the first and the last keep
+/// all: BigBird. A key counts once.
 ///
 /// Formula    blocks(b, P || random(r, seed).excluding(P)), P = window(1) || global({0, -1})
 /// Throws     Error if b < 1 or r is negative
@@ -45,9 +46,9 @@ inline auto bigbird(Index b, Index r, std::uint64_t seed) {
   return blocks(b, local || random(r, seed).excluding(local));
 }
 
-/// Sparse Transformer, strided: the last l keys, and every l-th key before: causal() && (window(l - 1, 0) ||
-/// strided(l)).
+/// Keeps the last l keys and every l-th key before them: Sparse Transformer, strided.
 ///
+/// Formula    causal() && (window(l − 1, 0) || strided(l))
 /// Throws     Error if l < 1
 /// Reference  Child et al., arXiv:1904.10509, section 4.2
 inline auto sparse_transformer_strided(Index l) {
@@ -55,9 +56,9 @@ inline auto sparse_transformer_strided(Index l) {
   return causal() && (window(l - 1, 0) || strided(l));
 }
 
-/// Sparse Transformer, fixed: the own block of l, and the last c keys of those before: causal() && (same_block(l) ||
-/// columns(l, c)).
+/// Keeps the own block of l and the last c keys of the blocks before: Sparse Transformer, fixed.
 ///
+/// Formula    causal() && (same_block(l) || columns(l, c))
 /// Throws     Error if l < 1 or c is not within 0 and l
 /// Reference  Child et al., arXiv:1904.10509, section 4.2
 inline auto sparse_transformer_fixed(Index l, Index c) {
@@ -67,9 +68,9 @@ inline auto sparse_transformer_fixed(Index l, Index c) {
   return causal() && (same_block(l) || columns(l, c));
 }
 
-/// Streaming attention: the first keys as sinks, and the most recent ones: causal() && (first(sinks) ||
-/// window(recent - 1, 0)).
+/// Keeps the first keys, as sinks, and the most recent ones: attention over a stream.
 ///
+/// Formula    causal() && (first(sinks) || window(recent − 1, 0))
 /// Throws     Error if sinks is negative or recent < 1
 /// Reference  Xiao et al., arXiv:2309.17453, section 3.2
 inline auto streaming(Index sinks, Index recent) {

@@ -33,7 +33,7 @@ struct Neighborhood {
   Index end_at(Index p, const Grid& grid) const { return w >= grid.m ? grid.key_end() : begin_at(p, grid) + w; }
 };
 
-/// Lets a query see the w keys nearest to it: at a border the window shifts and stays w wide.
+/// Keeps the w nearest keys; at a border the window shifts and keeps its width.
 ///
 /// The window begins w / 2 keys before the query, rounded down, so an even one reaches one key further to the left.
 /// Edge case  w above the number of keys keeps them all

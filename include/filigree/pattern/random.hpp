@@ -129,7 +129,7 @@ struct RandomIndices {
   }
 };
 
-/// Lets each query see r keys drawn without repetition from all keys, or all of them where there are fewer.
+/// Keeps r random keys for each query, drawn without repetition, or all keys if there are fewer.
 ///
 /// The draw is a function of the seed, the position of the query and the number of keys: the same on every platform.
 /// `.excluding(P)` draws from the keys that P does not keep. Within blocks(b, P), queries and keys are blocks.

@@ -30,8 +30,9 @@ struct SameBlock {
   Index block(Index at) const { return at >= 0 ? at / b : -1 - (-1 - at) / b; }  // rounds down
 };
 
-/// Lets a query see the keys of its own block of b positions: floor(p / b) == floor(j / b).
+/// Keeps the keys of the query's own block of b positions.
 ///
+/// Formula    ⌊p / b⌋ = ⌊j / b⌋
 /// Throws     Error if b < 1
 /// Reference  Child et al., arXiv:1904.10509, section 4.2
 inline SameBlock same_block(Index b) {

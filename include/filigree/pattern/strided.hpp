@@ -42,8 +42,9 @@ struct Strided {
   bool is_scattered(const Grid&) const { return l >= 4; }
 };
 
-/// Lets a query see every l-th key, counted from itself: l divides p - j.
+/// Keeps every l-th key, counted from the query.
 ///
+/// Formula    l divides p − j
 /// Throws     Error if l < 1
 /// Reference  Child et al., arXiv:1904.10509, section 4.2
 inline Strided strided(Index l) {

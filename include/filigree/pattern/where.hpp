@@ -17,8 +17,9 @@ struct Where {
   bool keeps(Index p, Index j) const { return static_cast<bool>(f(p, j)); }
 };
 
-/// Keeps (p, j) where f(p, j) is true. The function is called from several threads at once.
+/// Keeps the pairs for which a function returns true. It is called from several threads at once.
 ///
+/// Formula  f(p, j)
 /// Cost  every pair is asked for: nothing is known of f
 template <class F>
 Where<std::remove_cvref_t<F>> where(F&& f) {

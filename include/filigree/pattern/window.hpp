@@ -26,8 +26,9 @@ struct Window {
   Index end_at(Index p, const Grid& grid) const { return grid.key_end() - p <= right ? grid.key_end() : p + right + 1; }
 };
 
-/// Lets a query see the keys around it: p - left <= j <= p + right.
+/// Keeps the keys around the query, `left` before it and `right` after it.
 ///
+/// Formula    p − left ≤ j ≤ p + right
 /// Throws     Error if left or right is negative
 /// Reference  Beltagy et al., arXiv:2004.05150, section 3.1
 inline Window window(Index left, Index right) {
@@ -36,8 +37,9 @@ inline Window window(Index left, Index right) {
   return {.left = left, .right = right};
 }
 
-/// Lets a query see the keys at most r away: abs(p - j) <= r.
+/// Keeps the keys at most r positions away.
 ///
+/// Formula    |p − j| ≤ r
 /// Throws     Error if r is negative
 /// Reference  Beltagy et al., arXiv:2004.05150, section 3.1
 inline Window window(Index r) {

@@ -59,9 +59,10 @@ class Product {
 
 }  // namespace detail
 
-/// Applies weights to values: row i of the result is the sum of A(i, j) * V.row(j) over the entries that are present.
+/// Multiplies weights by values. Absent entries do not count.
 ///
 /// The result is lazy, an Eigen expression with its own =, += and -=.
+/// Formula    Σ A(i, c) · V.row(c)
 /// Shapes     A: n x m, V: m x dv, of the scalar of A or of half or bfloat16; result: n x dv
 /// Cost       n*k*dv for k entries per row, besides what A costs
 /// Edge case  a row without entries gives a row of +0, whatever V holds

@@ -24,8 +24,9 @@ struct Alibi {
   }
 };
 
-/// Lowers scores in proportion to the distance: s - slope * abs(p - j).
+/// Lowers each score in proportion to the distance.
 ///
+/// Formula    s − slope · |p − j|
 /// Throws     Error unless slope is finite, in double and in the scalar of the scores
 /// Reference  Press et al., arXiv:2108.12409, section 3
 inline Alibi alibi(double slope) {

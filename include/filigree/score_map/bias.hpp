@@ -30,8 +30,9 @@ struct Bias {
   bool reads(const AddressRange& target) const { return detail::reads_memory(b, target); }
 };
 
-/// Adds a matrix to the scores: s + B(i, c) in row i and column c, whatever their positions.
+/// Adds a matrix of biases, indexed by row and column whatever their positions.
 ///
+/// Formula    s + B(i, c)
 /// Shapes     B: n x m, any dense Eigen expression with the scalar of the scores
 /// Edge case  an entry of -inf makes the score absent
 /// Aliasing   an lvalue is held by reference; an expression that does not lie in memory is evaluated here, once

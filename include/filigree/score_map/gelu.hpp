@@ -30,8 +30,9 @@ struct Gelu {
   }
 };
 
-/// x times the share of a standard normal variable that lies below x: x * (1 + erf(x / sqrt(2))) / 2.
+/// Multiplies x by the probability that a standard normal variable is below x.
 ///
+/// Formula    x · (1 + erf(x / √2)) / 2
 /// Reference  Hendrycks and Gimpel, arXiv:1606.08415, section 2
 inline Gelu gelu() { return {}; }
 
@@ -61,9 +62,9 @@ struct GeluTanh {
   }
 };
 
-/// gelu() with the hyperbolic tangent in place of the error function, as GPT-2 computes it:
-/// x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) / 2. The two differ by at most 0.0005.
+/// Approximates gelu() by the hyperbolic tangent, as GPT-2 does. The two differ by at most 0.0005.
 ///
+/// Formula    x · (1 + tanh(√(2/π) · (x + 0.044715 x³))) / 2
 /// Reference  Hendrycks and Gimpel, arXiv:1606.08415, section 2; torch.nn.GELU(approximate="tanh")
 inline GeluTanh gelu_tanh() { return {}; }
 

@@ -22,9 +22,10 @@ struct MapWith {
   }
 };
 
-/// Replaces each score by f(s, p, j), cast to the scalar of the scores. The function is called from several threads at
-/// once.
+/// Replaces each score by the value of a function, cast to the scalar of the scores. It is called from several threads
+/// at once.
 ///
+/// Formula    f(s, p, j)
 /// Edge case  a result of -inf makes the score absent
 template <class F>
 MapWith<std::remove_cvref_t<F>> map(F&& f) {

@@ -33,8 +33,9 @@ struct RelativeBias {
   bool reads(const AddressRange& target) const { return detail::reads_memory(table, target); }
 };
 
-/// Adds to each score what a table says of the distance: s + table[clamp(j - p + r, 0, 2r)].
+/// Adds a bias that depends on the distance, from a table.
 ///
+/// Formula    s + table[clamp(j − p + r, 0, 2r)]
 /// Shapes     table: a vector of 2r+1 numbers, for j - p = -r, ..., r; farther keys take the last one on their side
 /// Aliasing   an lvalue is held by reference; an expression that does not lie in memory is evaluated here, once
 /// Throws     Error if the size of the table is even

@@ -26,7 +26,9 @@ struct Sigmoid {
   }
 };
 
-/// The logistic function: 1 / (1 + exp(-x)).
+/// Applies the logistic function.
+///
+/// Formula    1 / (1 + exp(−x))
 inline Sigmoid sigmoid() { return {}; }
 
 }  // namespace filigree

@@ -26,8 +26,9 @@ struct Softcap {
   }
 };
 
-/// Keeps scores within (-c, c), smoothly: c * tanh(s / c).
+/// Bounds scores smoothly to (−c, c).
 ///
+/// Formula    c · tanh(s / c)
 /// Throws     Error unless c is positive and finite, in double and in the scalar of the scores
 /// Reference  Gemma Team, arXiv:2408.00118, section 2
 inline Softcap softcap(double c) {

@@ -22,7 +22,9 @@ struct Tanh {
   }
 };
 
-/// The hyperbolic tangent.
+/// Applies the hyperbolic tangent.
+///
+/// Formula    tanh(x)
 inline Tanh tanh() { return {}; }
 
 }  // namespace filigree

@@ -22,8 +22,9 @@ struct BatchTopK {
   }
 };
 
-/// Keeps the k * N largest values of N rows together, so that rows may have more or fewer than k.
+/// Keeps the largest values of N rows together, so that a row may have more or fewer than k.
 ///
+/// Formula    the k · N largest
 /// Cost       O(entries)
 /// Edge case  ties go to the lowest row, then the lowest column; NaN ranks highest; too few entries are all kept
 /// Throws     Error if k < 1

@@ -24,8 +24,9 @@ struct DropLowest {
   }
 };
 
-/// Drops the lowest scores of each row: floor(fraction * count) of the count that are there.
+/// Drops the lowest scores of each row, a fraction of the count that is present.
 ///
+/// Formula    drops ⌊fraction · count⌋
 /// Cost       O(m) per row
 /// Edge case  the product is that of doubles, so 0.7 of 10 is 7 and 0.29 of 100 is 28; among equals the lowest keys
 /// stay;

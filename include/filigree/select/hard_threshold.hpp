@@ -20,8 +20,9 @@ struct HardThreshold {
   }
 };
 
-/// Keeps what is larger than t in magnitude: abs(x) > t.
+/// Keeps values larger than t in magnitude.
 ///
+/// Formula    |x| > t
 /// Edge case  t is rounded to the scalar of the scores; NaN is kept
 /// Throws     Error if t is negative or NaN
 /// Reference  Blumensath and Davies, J. Fourier Anal. Appl. 14, 2008

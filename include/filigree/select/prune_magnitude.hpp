@@ -23,8 +23,9 @@ struct PruneMagnitude {
   }
 };
 
-/// Drops the smallest magnitudes of a whole matrix: floor(fraction * count) of the count entries that are there.
+/// Drops the smallest magnitudes of a whole matrix, a fraction of the entries that are present.
 ///
+/// Formula    drops ⌊fraction · count⌋
 /// Cost       O(entries)
 /// Edge case  among equals the first in row-major order stay; NaN ranks highest, and stays when everything else goes
 /// Throws     Error unless 0 <= fraction <= 1

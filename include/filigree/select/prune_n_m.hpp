@@ -35,7 +35,7 @@ struct PruneNM {
   }
 };
 
-/// Keeps the n largest magnitudes of each m consecutive columns, as sparse tensor cores want them.
+/// Keeps the n largest magnitudes of each m consecutive columns, as sparse tensor cores require.
 ///
 /// Groups start at columns 0, m, 2m, ...; what is absent already is not counted.
 /// Cost       O(columns) per row

@@ -21,8 +21,9 @@ struct SoftThreshold {
   }
 };
 
-/// Keeps what is larger than t in magnitude, brought t closer to 0: sign(x) * (abs(x) - t).
+/// Keeps values larger than t in magnitude and moves them t closer to 0.
 ///
+/// Formula    sign(x) · (|x| − t) where |x| > t
 /// Edge case  t is rounded to the scalar of the scores; NaN is kept
 /// Throws     Error if t is negative or NaN
 /// Reference  Donoho, IEEE Trans. Inf. Theory 41, 1995

@@ -19,6 +19,7 @@ struct Threshold {
 
 /// Keeps what is larger than t: [0.9 0.1 0.8 0.6 0.2 0.3] | threshold(0.5) is [0.9 0 0.8 0.6 0 0].
 ///
+/// Formula    x > t
 /// Edge case  t is rounded to the scalar of the scores; NaN is kept
 /// Throws     Error if t is NaN
 inline Threshold threshold(double t) {
@@ -26,7 +27,9 @@ inline Threshold threshold(double t) {
   return {.t = t};
 }
 
-/// Keeps what is positive: threshold(0).
+/// Keeps positive values: threshold(0).
+///
+/// Formula    x > 0
 inline Threshold relu() { return {.t = 0}; }
 
 }  // namespace filigree

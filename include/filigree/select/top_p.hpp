@@ -42,9 +42,10 @@ struct TopP {
   }
 };
 
-/// Keeps the largest scores of each row whose softmax probabilities together reach p, as few as that takes, at least
-/// one. The scores themselves stay as they are.
+/// Keeps the largest scores whose softmax probabilities reach p together: the fewest, at least one. Scores do not
+/// change.
 ///
+/// Formula    fewest with Σ softmax(s) ≥ p
 /// Cost       O(m log m) per row; probabilities and their sum in double
 /// Edge case  ties go to the lowest key; p = 1 keeps all; NaN, where there is any, is all that is kept
 /// Throws     Error unless 0 < p <= 1

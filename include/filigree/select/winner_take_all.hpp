@@ -39,8 +39,9 @@ struct WinnerTakeAll {
   }
 };
 
-/// Keeps the largest values of each column over a batch of N rows: floor(fraction * N) of them, at least one.
+/// Keeps the largest values of each column over a batch of N rows.
 ///
+/// Formula    max(1, ⌊fraction · N⌋) of each column
 /// Cost       O(entries)
 /// Edge case  ties go to the lowest row; NaN ranks highest; what is absent already does not change how many are kept
 /// Throws     Error unless 0 < fraction <= 1

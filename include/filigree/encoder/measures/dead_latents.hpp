@@ -7,8 +7,9 @@
 
 namespace filigree {
 
-/// The latents whose density is at most the threshold, in ascending order: without one, those that are 0 everywhere.
+/// Returns the latents whose density is at most the threshold, in ascending order; by default those that are always 0.
 ///
+/// Formula    density_j ≤ threshold
 /// Shapes     codes: N x latents, dense or sparse
 /// Edge case  a stored 0 of a sparse matrix counts as 0, NaN does not
 /// Throws     Error if there is no sample, or the threshold is not in [0, 1]

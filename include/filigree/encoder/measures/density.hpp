@@ -5,8 +5,9 @@
 
 namespace filigree {
 
-/// How often each latent is active: the share of samples in which it is not 0. Their sum is l0(codes).
+/// Returns how often each latent is active. Their sum is l0(codes).
 ///
+/// Formula    mean of [a_j ≠ 0]
 /// Shapes     codes: N x latents, dense or sparse; result: latents
 /// Edge case  a stored 0 of a sparse matrix counts as 0, NaN does not
 /// Throws     Error if there is no sample

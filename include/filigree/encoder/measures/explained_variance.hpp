@@ -5,11 +5,12 @@
 
 namespace filigree {
 
-/// The share of the variance that reconstructions explain: 1 - sum_j Var(x_j - x_hat_j) / sum_j Var(x_j), sums over
-/// features, variances over samples; 1 is perfect.
+/// Returns the fraction of the variance that reconstructions explain, sums over features, variances over samples; 1 is
+/// perfect.
 ///
 /// A residual's mean has no variance: an offset that all reconstructions share costs nothing here. With residuals of
 /// mean 0 this is 1 - normalized_mse(x, x_hat), and never less.
+/// Formula    1 − Σ Var(x_j − x̂_j) / Σ Var(x_j)
 /// Shapes     x, x_hat: N x d
 /// Cost       O(N d), and a copy of x in double
 /// Edge case  NaN or an infinite value makes it NaN

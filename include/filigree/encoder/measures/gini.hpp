@@ -8,9 +8,9 @@
 
 namespace filigree {
 
-/// The Gini index of the magnitudes of a vector: 1 - 2 sum_k |v|_(k) / |v|_1 * (n - k + 1/2) / n with |v|_(1) <= ... <=
-/// |v|_(n); 0 for equal ones, 1 - 1/n for a single one that is not 0.
+/// Returns the Gini index of the magnitudes of a vector: 0 for equal ones, 1 − 1/n for a single one that is not 0.
 ///
+/// Formula    1 − 2 Σ_k |v|_(k) / ‖v‖₁ · (n − k + ½) / n, |v|_(1) ≤ … ≤ |v|_(n)
 /// Cost       O(n log n)
 /// Edge case  zeros are equal entries: 0; NaN or an infinite value makes it NaN
 /// Throws     Error if v is empty

@@ -7,9 +7,9 @@
 
 namespace filigree {
 
-/// Hoyer's sparseness of a vector of n entries: (sqrt(n) - |v|_1 / |v|_2) / (sqrt(n) - 1); 0 for entries of equal
-/// magnitude, 1 for a single one that is not 0.
+/// Returns Hoyer's sparseness of a vector: 0 for equal magnitudes, 1 for a single entry that is not 0.
 ///
+/// Formula    (√n − ‖v‖₁ / ‖v‖₂) / (√n − 1)
 /// Edge case  zeros are equal entries: 0, as for a vector of one entry; NaN or an infinite value makes it NaN
 /// Throws     Error if v is empty
 /// Reference  Hoyer, JMLR 5 (2004); Hurley and Rickard, arXiv:0811.4706

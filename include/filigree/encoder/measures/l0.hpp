@@ -5,8 +5,9 @@
 
 namespace filigree {
 
-/// How many latents are active at once: mean over samples of the number of entries that are not 0.
+/// Returns how many latents are active in a sample, the mean over samples.
 ///
+/// Formula    mean of Σ [a_j ≠ 0]
 /// Shapes     codes: N x latents, dense or sparse
 /// Edge case  a stored 0 of a sparse matrix counts as 0, NaN does not
 /// Throws     Error if there is no sample

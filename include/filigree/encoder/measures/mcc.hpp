@@ -23,10 +23,10 @@ Later<Eigen::MatrixXd, X> unit_rows(const X& x) {
 
 }  // namespace detail
 
-/// How well a dictionary is found again: mean over true atoms of |cos(true atom, the learned atom that it is matched
-/// with)|, where the one-to-one matching is the one with the largest mean. Between 0 and 1; order, sign and length of
-/// atoms do not matter.
+/// Returns how well a dictionary is recovered: the mean cosine of true atoms and the learned ones that they are matched
+/// with, one to one, so that the mean is largest. It is between 0 and 1; order, sign and length of atoms do not matter.
 ///
+/// Formula    max over matchings of mean |cos(true, learned)|
 /// Shapes     learned: L x d, truth: T x d, atoms as rows
 /// Cost       O(min(L, T)^2 max(L, T) + L T d), L T numbers of memory
 /// Edge case  with L < T, true atoms are left without a match and count 0; with L > T, learned atoms are left and do

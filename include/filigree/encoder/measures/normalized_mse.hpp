@@ -5,9 +5,10 @@
 
 namespace filigree {
 
-/// The squared error of reconstructions over that of the mean: sum |x - x_hat|^2 / sum |x - mean x|^2, sums over
-/// samples; 0 is perfect, 1 is no better than the mean. The value of normalized_squared_error().
+/// Returns the squared error of reconstructions relative to that of the mean: 0 is perfect, 1 no better than the mean.
+/// This is the value of normalized_squared_error().
 ///
+/// Formula    Σ ‖x − x̂‖² / Σ ‖x − mean x‖²
 /// Shapes     x, x_hat: N x d
 /// Cost       O(N d), and a copy of x in double
 /// Edge case  NaN makes it NaN, and so does an infinite x; an infinite x_hat makes it infinite

@@ -5,9 +5,10 @@
 
 namespace filigree {
 
-/// The activity ratio of Treves and Rolls: (mean |v|)^2 / mean v^2; 1 for entries of equal magnitude, 1 / n for a
-/// single one that is not 0. The sparser v, the smaller it is.
+/// Returns the activity ratio of Treves and Rolls: 1 for equal magnitudes, 1/n for a single entry that is not 0. The
+/// sparser v, the smaller it is.
 ///
+/// Formula    (mean |v|)² / mean v²
 /// Edge case  zeros are equal entries: 1; NaN or an infinite value makes it NaN
 /// Throws     Error if v is empty
 /// Reference  Treves and Rolls, Network 2 (1991): rates, to which this adds magnitudes of what is below 0
