@@ -19,7 +19,7 @@ namespace filigree {
 ///
 /// Reference  Lu et al., arXiv:2502.13189 (MoBA), equation 6
 struct MeanPool {
-  /// Features of what stands for a block, for keys of d features.
+  // Features of what stands for a block, for keys of d features.
   static Index features(Index d) { return d; }
 
   /// keys: [count][d], to: [features(d)]

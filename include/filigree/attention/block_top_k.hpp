@@ -65,8 +65,8 @@ class ChosenBlocks {
   using Category = Pattern;
   static constexpr bool keeps_is_expensive = true, ranges_are_exact = true;
 
-  /// n x the most that a query has: the numbers floor(j / b) of its blocks, ascending; -1 where a query has fewer (with
-  /// a negative key_at, count() tells).
+  /// Returns the numbers floor(j / b) of the blocks of each query, ascending, as n x (the most that a query has); -1
+  /// where a query has fewer (with a negative key_at, count() tells).
   [[nodiscard]] IndexMatrix blocks() const {
     Index most = 0;
     for (Index i = 0; i < held_->grid.n; ++i) most = (std::max)(most, count(i));
@@ -75,7 +75,7 @@ class ChosenBlocks {
     for (Index i = 0; i < held_->grid.n; ++i) std::copy(begin(i), end(i), result.data() + i * most);
     return result;
   }
-  /// How many blocks query i has.
+  /// Returns how many blocks query i has.
   [[nodiscard]] Index count(Index i) const { return end(i) - begin(i); }
 
   bool keeps(Index p, Index j, const Grid& grid) const {
@@ -140,8 +140,8 @@ struct BlockTopK {
   Index b, k;
   Always forced = {};
 
-  /// Forces blocks in: those that the query may see and of which the pattern keeps a key. They count within k; if they
-  /// are more than k, all of them are in and nothing else.
+  /// Forces blocks to be chosen: those that the query may attend to and of which the pattern keeps a key. They count
+  /// within k; if they are more than k, all of them are in and nothing else.
   template <PatternStage P>
   [[nodiscard]] BlockTopK<Scorer, std::remove_cvref_t<P>> always(P&& pattern) const {
     static_assert(std::is_same_v<Always, detail::KeepNone>,
@@ -206,14 +206,15 @@ struct BlockTopK {
   }
 };
 
-/// Lets each query see the k blocks of b keys that score highest for it. Blocks are counted from key position 0: key j
-/// lies in block floor(j / b), and the first and the last may be short.
+/// Keeps the k blocks of b keys that score highest for each query, by the mean of their keys or by a bound: MoBA,
+/// Quest. Blocks are counted from key position 0: key j lies in block floor(j / b), and the first and the last may be
+/// short.
 ///
 /// What stands before it counts: only blocks are chosen of which the patterns before it let the query see a key, so
 /// that `causal() | block_top_k(b, k)` never spends its k on the future. `causal() | block_top_k(b,
 /// k).always(same_block(b))` is MoBA, where a query always sees its own block. Patterns behind it only take away from
 /// what was chosen.
-/// Formula    mean_pool(): <q, mean of the block's keys>; min_max_bound(): sum of max(q min, q max); without the scale
+/// Formula    mean_pool(): ⟨q, mean of the block's keys⟩; min_max_bound(): Σ max(q min, q max); without the scale
 /// Cost       n m / b dot products, and the keys of k blocks for each query
 /// Edge case  ties go to the lowest block; NaN ranks first; fewer than k blocks: all of them
 /// Throws     Error if b < 1 or k < 1

@@ -46,11 +46,11 @@ class HashedKeys {
 
   explicit HashedKeys(std::shared_ptr<const detail::HashedTokens> tokens) : tokens_(std::move(tokens)) {}
 
-  /// n x rounds: the bucket of each query.
+  /// Returns the bucket of each query, n x rounds.
   [[nodiscard]] const IndexMatrix& query_buckets() const { return tokens_->query_buckets; }
-  /// m x rounds: the bucket of each key.
+  /// Returns the bucket of each key, m x rounds.
   [[nodiscard]] const IndexMatrix& key_buckets() const { return tokens_->key_buckets; }
-  /// How often row i meets column c; 0: never.
+  /// Returns how often row i finds column c; 0: never.
   [[nodiscard]] Index count(Index i, Index c) const { return tokens_->count(i, c); }
 
   bool keeps(Index p, Index j, const Grid& grid) const { return tokens_->count(grid.row(p), grid.column(j)) > 0; }
@@ -110,11 +110,11 @@ struct Lsh {
   std::uint64_t seed;
   std::shared_ptr<const Rotations> rotations = nullptr;
 
-  /// A key that is met in several rounds counts once.
+  /// Counts a key that is found in several rounds once.
   [[nodiscard]] Lsh<false, one_list> distinct() const { return {rounds, buckets, chunk, seed, rotations}; }
-  /// Queries and keys are the same tokens, up to the length of keys (give scores(Q, K) keys of unit norm): the buckets
-  /// of the queries serve both, and a token sees itself only where nothing else is, as far as the patterns before this
-  /// stage allow it.
+  /// Takes queries and keys for the same tokens, up to the length of keys (give scores(Q, K) keys of unit norm). The
+  /// buckets of the queries serve both, and a token attends to itself only if the patterns before this stage leave it
+  /// nothing else.
   [[nodiscard]] Lsh<counts, true> shared() const { return {rounds, buckets, chunk, seed, rotations}; }
 
   template <class Source, class Before>
@@ -166,7 +166,7 @@ inline void check_lsh(Index rounds, Index buckets, Index chunk) {
 }
 }  // namespace detail
 
-/// Lets each token see those that hash like it, by locality-sensitive hashing: Reformer's attention.
+/// Keeps the keys that hash like the query, by locality-sensitive hashing: Reformer.
 ///
 /// In each round a token's bucket is argmax over [x R, -x R]; tokens sorted by bucket (stable) are cut into chunks. A
 /// chunk of queries sees the keys of the same chunk and of the one before it, in one list of all rounds: the first
@@ -174,6 +174,7 @@ inline void check_lsh(Index rounds, Index buckets, Index chunk) {
 /// softmax in which a key that is met c times counts c times; `.distinct()` counts it once, `.shared()` is the mode of
 /// shared queries and keys.
 ///
+/// Formula    bucket of x = argmax over [x R, −x R]
 /// Cost       rounds n d buckets / 2 for hashing, 2 rounds chunk keys for each query; O(rounds n) memory, and that of
 ///            the output once more
 /// Edge case  the last chunk of a round may be short; NaN hashes to some bucket
@@ -185,7 +186,7 @@ inline Lsh<> lsh(Index rounds, Index buckets, Index chunk, std::uint64_t seed) {
   return {.rounds = rounds, .buckets = buckets, .chunk = chunk, .seed = seed};
 }
 
-/// The same with rotations that are given, R of one round beside the other.
+/// Hashes by given rotations, R of one round next to that of the other.
 ///
 /// Shapes     rotations: d x (rounds buckets / 2)
 /// Throws     Error for another number of columns; later, of rows

@@ -36,7 +36,7 @@ template <class S>
 inline constexpr bool is_packed<PackedKeys<S>> = true;
 }  // namespace detail
 
-/// Prepares keys once for many queries.
+/// Packs keys once, for many queries.
 ///
 /// Shapes  K: m x d, any dense expression; the result stands for K in scores(Q, K), and for one of float where K is of
 ///         half or bfloat16

@@ -24,15 +24,15 @@ class ActiveRows {
  public:
   using Category = ScoreMap;
 
-  /// The rows that attend by their own scores, ascending.
+  /// Returns the rows that attend by their own scores, ascending.
   [[nodiscard]] const std::vector<Index>& active() const { return held_->active; }
   [[nodiscard]] bool is_lazy(Index row) const { return held_->lazy[row] != 0; }
-  /// M of each query.
+  /// Returns M of each query.
   template <class Vector = Eigen::VectorXd>
   [[nodiscard]] Eigen::Map<const Vector> measure() const {
     return {held_->measure.data(), held_->measure.size()};
   }
-  /// n x U: the keys that M was taken over, prob_sparse(c, sample) takes them again.
+  /// Returns the keys that M was computed over, n x U; prob_sparse(c, sample) takes them again.
   [[nodiscard]] IndexMatrix sample() const {
     IndexMatrix sample(held_->grid.n, held_->draw.size);
     for (Index i = 0; i < sample.rows(); ++i) held_->draw.row(i, held_->grid, sample.data() + i * sample.cols());
@@ -74,8 +74,8 @@ struct ProbSparse {
   std::uint64_t seed;
   std::shared_ptr<const IndexMatrix> sample = nullptr;
 
-  /// The causal mode of the reference: a lazy row has weight 1 on each key that it sees, so that it is the running sum
-  /// of values and not their mean. Only directly before softmax; its logsumexp is that of equal scores, as without.
+  /// Gives a lazy row weight 1 on each key that it may attend to, so that it is the sum of the values, as in the causal
+  /// mode of the reference. Only directly before softmax; its logsumexp is that of equal scores, as without.
   [[nodiscard]] ProbSparse<true> lazy_sum() const { return {c, seed, sample}; }
 
   template <class Source>
@@ -143,14 +143,14 @@ struct ProbSparse {
   }
 };
 
-/// Lets only those queries attend by their scores whose scores differ most, as far as a few sampled keys tell; every
-/// other row is lazy: where this stands, its scores become 0, so that softmax makes it the mean of the values that it
-/// may see.
+/// Lets only those queries attend by their scores whose scores differ most over a few sampled keys: Informer. Every
+/// other row is lazy: its scores become 0, so that softmax makes it the mean of the values that it may attend to.
 ///
 /// M(i) = max over the sample of <q_i, k> - (sum over the sample of <q_i, k>) / m, without scale and mask.
 /// The sample of a query are U = clamp(c ceil(ln m), 1, m) keys, with replacement, a function of the seed and its
 /// position. Active are the u = clamp(c ceil(ln n), 1, n) queries with the largest M among all queries of the scores.
 ///
+/// Formula    active: the c ⌈ln n⌉ rows with the largest M(i) = max ⟨q_i, k⟩ − Σ ⟨q_i, k⟩ / m
 /// Cost       n U + u m dot products, prefix sums of V
 /// Edge case  ties go to the lowest row; NaN ranks first; a NaN score stays in a lazy row
 /// Throws     Error if c < 1
@@ -160,7 +160,7 @@ inline ProbSparse<> prob_sparse(Index c, std::uint64_t seed) {
   return {.c = c, .seed = seed};
 }
 
-/// The same with a sample that is given: row i lists the columns of the keys that query i is measured by.
+/// Takes a given sample: row i lists the columns of the keys that query i is measured by.
 ///
 /// Shapes     sample: n x U integers, any U >= 1
 /// Throws     Error if c < 1, U < 1 or an index is negative; later, if there are not n rows or an index is m or more

@@ -22,8 +22,8 @@ auto as_word(const std::tuple<T...>& stages) {
 
 }  // namespace detail
 
-/// What the router of A chooses: the stage that stands in its place (a pipeline, if it is several), with members that
-/// tell about it. `scores(Q, K) | route(A) | softmax()` repeats the choice. For several routers, a tuple of them.
+/// Returns what the router of A chooses: the stage that replaces it (a pipeline, if it is several), with members that
+/// describe the choice. `scores(Q, K) | route(A) | softmax()` repeats the choice. For several routers, a tuple of them.
 ///
 /// Cost  that of the choice, which A makes again when it is evaluated
 template <detail::WeightsExpression A>

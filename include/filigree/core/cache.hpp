@@ -77,7 +77,7 @@ inline CacheSizes read_cache_sizes() {
 
 }  // namespace detail
 
-/// The sizes of the caches of this machine, read once, at the first call.
+/// Returns the sizes of the caches of this machine, read once, at the first call.
 inline const CacheSizes& cache_sizes() {
   static const CacheSizes sizes = detail::read_cache_sizes();
   return sizes;

@@ -79,7 +79,7 @@ struct SerialExecutor {
   [[nodiscard]] constexpr Eigen::Index concurrency() const noexcept { return 1; }
 };
 
-/// The serial executor, as in A.on(fg::serial()).
+/// Returns the serial executor, as in A.on(fg::serial()).
 inline const SerialExecutor& serial() noexcept {
   static constexpr SerialExecutor executor;
   return executor;

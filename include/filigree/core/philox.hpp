@@ -44,7 +44,7 @@ constexpr double unit(std::uint64_t bits) { return static_cast<double>(bits >> 1
 
 }  // namespace detail
 
-/// 64 bits that depend on (seed, a, b) alone, for decisions keyed by a place: random_bits(seed, row, column).
+/// Returns 64 bits that depend on (seed, a, b) alone, for decisions keyed by a place: random_bits(seed, row, column).
 ///
 /// The first half of Philox4x32-10 at counter (a with its sign bit flipped, b), key seed. The flip keeps it clear of
 /// the Generators of the same seed, whose block counter never gets that far.
@@ -53,7 +53,7 @@ constexpr std::uint64_t random_bits(std::uint64_t seed, std::int64_t a, std::int
   return detail::philox(seed, static_cast<std::uint64_t>(a) ^ sign, static_cast<std::uint64_t>(b))[0];
 }
 
-/// Uniform in [0, 1), a function of (seed, a, b) alone.
+/// Returns a uniform number in [0, 1), a function of (seed, a, b) alone.
 constexpr double uniform_at(std::uint64_t seed, std::int64_t a, std::int64_t b) {
   return detail::unit(random_bits(seed, a, b));
 }

@@ -149,7 +149,7 @@ class ThreadPool {
   detail::Process process_ = detail::this_process();  // which has the threads
 };
 
-/// As programs write it: fg::thread_pool pool(4);
+/// A thread pool, as programs write it: fg::thread_pool pool(4);
 using thread_pool = ThreadPool;
 
 }  // namespace filigree

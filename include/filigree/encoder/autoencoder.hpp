@@ -22,7 +22,7 @@ class Autoencoder<std::tuple<E...>, std::tuple<D...>> : public detail::NetworkOf
   Autoencoder(std::tuple<E...> encoder, std::tuple<D...> decoder, std::uint64_t seed)
       : Base(std::tuple_cat(std::move(encoder), std::move(decoder)), seed) {}
 
-  /// Number of columns of a code.
+  /// Returns the number of columns of a code.
   [[nodiscard]] Index latents() const { return this->width(code); }
 
   /// Returns the codes of samples as rows.

@@ -54,9 +54,9 @@ class Largest {
 
 }  // namespace detail
 
-/// An autoencoder for one sample at a time from one that was trained with batch_top_k(k): the same parameters, and in
-/// its place threshold(t), where t is the largest number of the calibration samples that batch_top_k would not keep if
-/// it chose among all of them together. So k latents are active on average over these samples, exactly if no two
+/// Returns an autoencoder for one sample at a time from one that was trained with batch_top_k(k): the same parameters,
+/// with threshold(t) in its place. t is the largest number of the calibration samples that batch_top_k would not keep
+/// if it chose among all of them together. So k latents are active on average over these samples, exactly if no two
 /// numbers tie at t.
 ///
 /// Samples of training may be too easy: on others more latents may be active. Those that it has not seen tell better.

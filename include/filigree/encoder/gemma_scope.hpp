@@ -35,7 +35,7 @@ SaeWeights<S> load_gemma_scope(const std::string& path) {
   return weights;
 }
 
-/// Writes such a file.
+/// Writes the weights of a JumpReLU autoencoder as Gemma Scope ships them.
 ///
 /// Throws     Error if there is no threshold, or the file cannot be written
 template <Real S>

@@ -72,7 +72,7 @@ struct SaeLensConfig {
     return config;
   }
 
-  /// The fields as a file has them.
+  // The fields as a file has them.
   [[nodiscard]] JsonObject keys() const {
     JsonObject keys;
     keys.set("d_in", d_in);
@@ -92,8 +92,8 @@ struct SaeLensConfig {
   }
 };
 
-/// The encoder that such an autoencoder has here, for the decoder linear(d_sae, d_out):
-/// "pre_bias() | linear(768, 24576) | top_k(32) | relu()".
+/// Returns the encoder that such an autoencoder has here, for the decoder linear(d_sae, d_out): "pre_bias() |
+/// linear(768, 24576) | top_k(32) | relu()".
 ///
 /// Throws     Error that names what Filigree has no layer for: another architecture, normalization or activation
 ///            function, or rescale_acts_by_decoder_norm (see fold_decoder_norms)

@@ -58,8 +58,8 @@ void require_shape(const char* name, const A& array, Index rows, Index cols) {
 
 }  // namespace detail
 
-/// The weights of an autoencoder of two layers with weights, a linear or gated encoder and a linear decoder, as its
-/// constraints make them.
+/// Returns the weights of an autoencoder of two layers with weights, a linear or gated encoder and a linear decoder, as
+/// its constraints make them.
 template <class... E, class D>
 SaeWeights<typename Autoencoder<std::tuple<E...>, std::tuple<D>>::Scalar> weights_of(
     const Autoencoder<std::tuple<E...>, std::tuple<D>>& sae) {

@@ -43,7 +43,8 @@ SaeFile<SparsifyConfig, S> load_sparsify(const std::string& directory) {
   return file;
 }
 
-/// Writes such a directory, which is made if it is not there; each file is replaced whole or not at all.
+/// Writes a directory in the layout of sparsify, which is made if it is not there; each file is replaced whole or not
+/// at all.
 ///
 /// Throws     Error, before anything is written, if the weights are not those that the configuration describes; or if a
 ///            file cannot be written

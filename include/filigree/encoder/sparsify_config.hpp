@@ -56,7 +56,7 @@ struct SparsifyConfig {
     return config;
   }
 
-  /// The fields as a file has them.
+  // The fields as a file has them.
   [[nodiscard]] JsonObject keys() const {
     JsonObject keys;
     keys.set("activation", activation);
@@ -72,8 +72,8 @@ struct SparsifyConfig {
   }
 };
 
-/// The encoder that such an autoencoder has here, for the decoder linear(latents, d_in):
-/// "pre_bias() | linear(768, 24576) | top_k(32) | relu()".
+/// Returns the encoder that such an autoencoder has here, for the decoder linear(latents, d_in): "pre_bias() |
+/// linear(768, 24576) | top_k(32) | relu()".
 ///
 /// Throws     Error if the activation is not "topk"
 inline std::string encoder_of(const SparsifyConfig& config) {

@@ -8,8 +8,9 @@
 
 namespace filigree {
 
-/// The point whose distances to the rows of X have the least sum, by Weiszfeld's algorithm.
+/// Returns the point whose distances to the rows of X have the least sum, by Weiszfeld's algorithm.
 ///
+/// Formula    argmin over y of Σ ‖x_i − y‖
 /// Shapes     X: n x d, result: d
 /// Cost       O(n d) for each of at most 100 steps; stops where one moves the point by 1e-9 of its distance from X
 /// Throws     Error if X has no rows or is not finite
@@ -52,8 +53,8 @@ constexpr std::size_t first_linear() {
 
 }  // namespace detail
 
-/// Starts the decoder of an autoencoder, a linear layer behind a linear or gated one, as the transpose of its encoder,
-/// rows of length 1, and the encoder as the transpose of that.
+/// Starts the decoder of an autoencoder, a linear layer after a linear or gated one, as the transpose of the encoder
+/// with rows of length 1, and the encoder as the transpose of that.
 ///
 /// Throws     Error if the outputs are not as many as the inputs
 /// Reference  Gao et al., arXiv:2406.04093, appendix A.1

@@ -42,11 +42,11 @@ struct NdArray {
   Bytes bytes = {};
   std::string name = "array";  // what messages call it; readers put the file and the entry here
 
-  /// The number of numbers.
+  /// Returns the number of numbers.
   [[nodiscard]] Index size() const { return static_cast<Index>(bytes.size() / bytes_each(type)); }
 
-  /// The array as an Eigen matrix or vector of any scalar and storage order. No dimension is a 1 x 1 matrix, one is a
-  /// column, or a row where M is a row vector.
+  /// Returns the array as an Eigen matrix or vector of any scalar and storage order. No dimension is a 1 x 1 matrix,
+  /// one is a column, or a row where M is a row vector.
   ///
   /// Floating point is rounded to the nearest number of the target (or its infinity), integers become floating point,
   /// truth values 0 and 1.
@@ -77,7 +77,7 @@ struct NdArray {
     return result;
   }
 
-  /// The array as a matrix in place, without a copy; it must outlive the result.
+  /// Returns the array as a matrix in place, without a copy; it must outlive the result.
   ///
   /// Throws     Error that names the array if its type is not that of M, its shape does not fit, or its bytes are not
   ///            aligned
@@ -97,7 +97,7 @@ struct NdArray {
   template <detail::PlainDense M>
   void map() && = delete;
 
-  /// The same numbers in another box of as many.
+  /// Returns the same numbers with another shape of the same size.
   ///
   /// Throws     Error if their number is another one
   [[nodiscard]] NdArray reshaped(std::vector<Index> other) const {
@@ -148,7 +148,8 @@ struct NdArray {
   }
 };
 
-/// A dense Eigen expression as an array of a type: a compile-time vector of one dimension, anything else of two.
+/// Returns a dense Eigen expression as an array of a type: a compile-time vector of one dimension, anything else of
+/// two.
 ///
 /// Throws     Error if fractions would become integers, or an integer does not fit
 template <DenseExpression E>
@@ -180,7 +181,7 @@ NdArray array_of(const E& expression, Type type) {
   return array;
 }
 
-/// The same, of the type of its scalar.
+/// Returns a dense Eigen expression as an array of the type of its scalar.
 template <DenseExpression E>
 NdArray array_of(const E& expression) {
   return array_of(expression, detail::type_of<typename E::Scalar>());

@@ -22,7 +22,7 @@ class Bytes {
   explicit Bytes(std::span<const std::byte> view) : view_(view) {}
   Bytes(std::span<const std::byte> view, std::shared_ptr<const void> owner) : view_(view), owner_(std::move(owner)) {}
 
-  /// New memory of that size, which fill(std::span<std::byte>) writes.
+  // New memory of that size, which fill(std::span<std::byte>) writes.
   template <class Fill>
   static Bytes filled(std::size_t size, Fill&& fill) {
     const std::shared_ptr<std::byte[]> memory(new std::byte[size]);

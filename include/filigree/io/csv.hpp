@@ -45,9 +45,9 @@ inline std::string_view trimmed(std::string_view text) {
 
 }  // namespace detail
 
-/// A matrix from the text of a table: a row in each line, numbers with a point, apart by the separator. Blanks around
-/// numbers, a byte order mark, and line ends and blank lines at the end do not count; a text without rows is a matrix
-/// without rows.
+/// Returns a matrix from the text of a table: a row in each line, numbers with a decimal point, apart by the separator.
+/// Blanks around numbers, a byte order mark, and line ends and blank lines at the end do not count; a text without rows
+/// is a matrix without rows.
 ///
 /// Throws     Error that names line and column if a number is none, or is out of the scalar's range; or if a row has
 ///            more or fewer numbers than the first. Quotes are not read

@@ -107,7 +107,7 @@ class Replacement {
 
 }  // namespace detail
 
-/// All bytes of a file.
+/// Returns all bytes of a file.
 ///
 /// Throws     Error if it is no regular file, has more than `most` bytes, cannot be read, or shrinks meanwhile
 inline Bytes read_file(const std::string& path, std::size_t most = std::size_t(-1)) {

@@ -159,7 +159,7 @@ inline constexpr std::size_t largest_json = std::size_t{1} << 20;
 
 }  // namespace detail
 
-/// An object from the bytes of a .json file; `name` is what messages call it.
+/// Returns an object from the bytes of a .json file; `name` is what messages call it.
 ///
 /// Throws     Error if it is longer than 1 MiB, no JSON or not UTF-8, no object, has a key twice, a number that no
 ///            double holds, or more than 32 levels
@@ -175,7 +175,7 @@ inline JsonObject parse_json(const Bytes& bytes, const std::string& name) {
 /// Throws     Error if the file cannot be read, or as parse_json does
 inline JsonObject load_json(const std::string& path) { return parse_json(read_file(path, detail::largest_json), path); }
 
-/// Writes such a file.
+/// Writes a .json file.
 ///
 /// Throws     Error as write_file does
 inline void save_json(const std::string& path, const JsonObject& object) {

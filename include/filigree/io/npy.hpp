@@ -61,8 +61,8 @@ inline List<Bytes> npy_pieces(const NdArray& array, bool columns_first) {
 
 }  // namespace detail
 
-/// An array from the bytes of a file in NumPy's .npy format, versions 1.0 to 3.0; `name` is what messages call it. In C
-/// order it shares the bytes, in Fortran order it is a reordered copy.
+/// Returns an array from the bytes of a file in NumPy's .npy format, versions 1.0 to 3.0; `name` is what messages call
+/// it. In C order it shares the bytes, in Fortran order it is a reordered copy.
 ///
 /// Throws     Error that names the byte if it is anything else than one array of a type that there is here, in
 ///            little-endian numbers, and nothing after it. Records and objects are not read

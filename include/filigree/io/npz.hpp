@@ -50,8 +50,9 @@ Bytes inflated(const ZipEntry& entry, const std::string& name, const C& codec) {
 
 }  // namespace detail
 
-/// The arrays of an .npz file (a zip archive of .npy files) in their order, from its bytes; `name` is what messages
-/// call it. An entry "W.npy" is the array "W". Names are not paths: nothing is written anywhere, and "a/b" is a name.
+/// Returns the arrays of an .npz file (a zip archive of .npy files) in their order, from its bytes; `name` is what
+/// messages call it. An entry "W.npy" is the array "W". Names are not paths: nothing is written anywhere, and "a/b" is
+/// a name.
 ///
 /// Throws     Error if the file is of another kind; if an entry is compressed and codec is stored{}, is no .npy file,
 ///            comes twice, or fails its checksum; if the archive is inconsistent, cut off or encrypted; or as

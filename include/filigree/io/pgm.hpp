@@ -61,8 +61,8 @@ class PgmCursor {
 
 }  // namespace detail
 
-/// A picture from the bytes of a PGM file, binary (P5) or plain (P2), of 8 or 16 bits; a row of the matrix is a row of
-/// pixels. A matrix of floating point gets shares of white, from 0 to 1; a matrix of integers gets the levels
+/// Returns a picture from the bytes of a PGM file, binary (P5) or plain (P2), of 8 or 16 bits; a row of the matrix is a
+/// row of pixels. A matrix of floating point gets shares of white, from 0 to 1; a matrix of integers gets the levels
 /// themselves.
 ///
 /// Throws     Error that names the byte if the header is another one, a level is above its largest or does not fit the

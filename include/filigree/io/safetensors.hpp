@@ -38,7 +38,8 @@ inline constexpr std::uint64_t largest_safetensors_header = 100'000'000;
 
 }  // namespace detail
 
-/// Tensors and metadata from the bytes of a .safetensors file, which the arrays share; `name` is what messages call it.
+/// Returns tensors and metadata from the bytes of a .safetensors file, which the arrays share; `name` is what messages
+/// call it.
 ///
 /// Throws     Error that says what the file is, if it is of another kind that is known; Error that names the tensor if
 ///            the header is longer than 100 MB, no JSON or not UTF-8, has a key twice or

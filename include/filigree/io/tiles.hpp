@@ -15,8 +15,8 @@ struct tiling {
   Index border = 1;   // pixels between and around them
 };
 
-/// A grid of small pictures, the usual way to look at learned features: each row of X is one, height x width, in rows
-/// of pixels, scaled by its own largest magnitude so that -1, 0 and 1 of it become 0, 1/2 and 1. Borders are 0.
+/// Returns a grid of small pictures, the usual way to look at learned features: each row of X is one, height x width,
+/// in rows of pixels, scaled by its own largest magnitude so that -1, 0 and 1 of it become 0, 1/2 and 1. Borders are 0.
 ///
 /// Shapes     X is n x (height width); the result has 0 to 1 everywhere, for save_png and save_pgm
 /// Edge case  a picture of zeros is 1/2; places of the grid without a picture are 0

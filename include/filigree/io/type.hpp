@@ -77,7 +77,7 @@ constexpr Type type_of() {
 
 }  // namespace detail
 
-/// NumPy's name for a type: "bool", "uint8", "float32".
+/// Returns NumPy's name for a type: "bool", "uint8", "float32".
 constexpr std::string_view name_of(Type type) {
   constexpr std::array<std::string_view, 13> names = {"bool",     "int8",    "int16",  "int32",  "int64",
                                                       "uint8",    "uint16",  "uint32", "uint64", "float16",
@@ -85,7 +85,7 @@ constexpr std::string_view name_of(Type type) {
   return names[static_cast<std::size_t>(type)];
 }
 
-/// The bytes that a number takes.
+/// Returns the bytes that a number takes.
 constexpr std::size_t bytes_each(Type type) {
   constexpr std::array<std::size_t, 13> sizes = {1, 1, 2, 4, 8, 1, 2, 4, 8, 2, 2, 4, 8};
   return sizes[static_cast<std::size_t>(type)];

@@ -21,8 +21,8 @@ namespace filigree {
 struct zlib {
   int level = 6;
 
-  /// Writes the first bytes of what a deflate stream without a header stands for, as many as `to` takes, and says
-  /// whether that is all of them and the stream all of `from`.
+  // Writes the first bytes of what a deflate stream without a header stands for, as many as `to` takes, and says
+  // whether that is all of them and the stream all of `from`.
   [[nodiscard]] bool inflate(std::span<const std::byte> from, std::span<std::byte> to) const {
     z_stream state{};
     detail::require(::inflateInit2(&state, -MAX_WBITS) == Z_OK, "zlib{}: inflate cannot start");
@@ -35,7 +35,7 @@ struct zlib {
     return result == Z_STREAM_END && state.avail_in == 0 && from.empty() && state.avail_out == 0 && to.empty();
   }
 
-  /// The deflate stream, without a header, of some bytes.
+  // The deflate stream, without a header, of some bytes.
   [[nodiscard]] Bytes deflate(std::span<const std::byte> from) const {
     detail::require(level >= 0 && level <= 9, "zlib{level}: level must be from 0 to 9, got ", level);
     z_stream state{};

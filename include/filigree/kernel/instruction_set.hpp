@@ -13,7 +13,7 @@ namespace filigree {
 /// `baseline` is what the program itself was compiled for (SSE2 on x86-64, NEON on 64-bit ARM).
 enum class InstructionSet { baseline, avx2, avx512 };
 
-/// The name of an instruction set, as the environment variable spells it.
+/// Returns the name of an instruction set, as the environment variable spells it.
 constexpr std::string_view to_string(InstructionSet set) {
   switch (set) {
     case InstructionSet::avx512: return "avx512";
@@ -48,7 +48,7 @@ inline InstructionSet choose_instruction_set() {
 
 }  // namespace detail
 
-/// The instruction set whose kernels this program runs; chosen once, at the first call.
+/// Returns the instruction set whose kernels this program runs; chosen once, at the first call.
 ///
 /// The best one that the processor has. The environment variable FILIGREE_INSTRUCTION_SET (`baseline`, `avx2`,
 /// `avx512`) lowers it and never raises it; any other value is ignored.

@@ -139,11 +139,13 @@ struct AuxK {
   }
 };
 
-/// The loss that revives dead latents: the mean over samples of |e - e^|^2, where e = x - x^ is what the autoencoder
-/// has left, a constant, and e^ = a W_dec, without a bias, is made of the k largest positive numbers among latents that
-/// have been 0 in so many samples of this training. Its weight in the paper is 1 / 32: (1.0 / 32) * aux_k(512).
+/// Measures what dead latents could add to the reconstruction, so that training revives them. e = x − x̂ is the error
+/// of the autoencoder, held constant, and ê = a W_dec, without a bias, is made of the k largest positive numbers among
+/// latents that have been 0 in so many samples of this training. Its weight in the paper is 1 / 32: (1.0 / 32) *
+/// aux_k(512).
 ///
 /// Of an autoencoder whose encoder begins with a linear layer, or pre_bias() and one, and whose decoder is one.
+/// Formula    mean ‖e − ê‖²
 /// Cost       2 N in dead operations, and those of k latents on the way back; nothing where none is dead
 /// Throws     Error if k or `after` is below 1
 /// Reference  Gao et al., arXiv:2406.04093, appendix A.2

@@ -56,7 +56,7 @@ struct CrossEntropy {
            });
   }
 
-  /// How a checkpoint names it.
+  // How a checkpoint names it.
   [[nodiscard]] std::string text() const {
     return name() + (ignored_class < 0 ? "" : " without class " + std::to_string(ignored_class));
   }

@@ -16,7 +16,8 @@
 
 namespace filigree {
 
-/// L-BFGS with a line search for the strong Wolfe conditions, over all samples at once: fit(net, X, loss, lbfgs{}).
+/// The optimizer L-BFGS with a line search for the strong Wolfe conditions, over all samples at once: fit(net, X, loss,
+/// lbfgs{}).
 ///
 /// Reference  Nocedal and Wright, "Numerical Optimization", algorithm 7.5
 struct lbfgs {
@@ -90,8 +91,8 @@ class Evaluations {
 
 }  // namespace detail
 
-/// Moves a network's parameters to where L-BFGS finds the loss least. Where its line search fails, the best parameters
-/// it has met are kept, and the report says so.
+/// Trains a network by L-BFGS over all samples at once. Where its line search fails, the best parameters it has met are
+/// kept, and the report says so.
 ///
 /// Shapes  X: N x inputs, Y: N x outputs
 /// Throws  Error if a shape or an option does not fit, or a sample, the first loss or the first gradient is not finite;
@@ -139,7 +140,7 @@ FitReport fit(Net& net, const X& samples, const Y& targets, const Objective& obj
   return std::move(evaluations.report);
 }
 
-/// The same with the samples as targets, for autoencoders.
+/// Trains a network by L-BFGS with the samples as targets, as for autoencoders.
 template <class Net, DenseExpression X, Term Objective>
 FitReport fit(Net& net, const X& samples, const Objective& objective, const lbfgs& options) {
   const typename Net::Matrix x = detail::samples_of<Net>(samples);

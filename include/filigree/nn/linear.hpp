@@ -56,8 +56,9 @@ struct Linear {
     return layer;
   }
 
-  /// The same plus x W_skip, where x is what the network takes, and W_skip starts at 0.
+  /// Adds a skip connection from the input x_0 of the network; W_skip starts at 0.
   ///
+  /// Formula    x W + b + x_0 W_skip
   /// Throws     Error if `inputs` is not the number of the network's inputs, when it becomes part of one
   /// Reference  Paulo, Shabalin and Belrose, arXiv:2501.18823
   [[nodiscard]] Linear skip_connection(Index inputs) const {

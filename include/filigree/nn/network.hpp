@@ -56,17 +56,17 @@ class Network {
   [[nodiscard]] Index inputs() const { return widths_[0]; }
   [[nodiscard]] Index outputs() const { return widths_[depth]; }
 
-  /// The parameters of all layers, one after the other.
+  /// Returns the parameters of all layers, one after the other.
   [[nodiscard]] Vector& parameters() { return parameters_; }
   [[nodiscard]] const Vector& parameters() const { return parameters_; }
 
-  /// Stage number L, counted from 0.
+  /// Returns stage number L, counted from 0.
   template <std::size_t L>
   [[nodiscard]] const auto& stage() const {
     static_assert(L < depth, "filigree: network.stage<L>(): there are fewer stages");
     return std::get<L>(stages_);
   }
-  /// The weights of linear stage number L, in x out, in the memory of parameters().
+  /// Returns the weights of linear stage number L, in x out, in the memory of parameters().
   template <std::size_t L>
   [[nodiscard]] Eigen::Map<Matrix> weights() {
     require_weights<L>();
@@ -77,7 +77,7 @@ class Network {
     require_weights<L>();
     return {parameters_.data() + offsets_[L], stage<L>().in, stage<L>().out};
   }
-  /// Its biases; of a jump_relu its thresholds.
+  /// Returns the biases of stage number L; of a jump_relu its thresholds.
   template <std::size_t L>
   [[nodiscard]] Eigen::Map<Vector> biases() {
     return {parameters_.data() + offsets_[L] + stage<L>().weight_count(),
@@ -89,7 +89,7 @@ class Network {
             stage<L>().parameter_count() - stage<L>().weight_count()};
   }
 
-  /// W_skip of linear stage number L, inputs x out; empty if it has no skip connection.
+  /// Returns W_skip of linear stage number L, inputs x out; empty if it has no skip connection.
   template <std::size_t L>
   [[nodiscard]] Eigen::Map<Matrix> skip_weights() {
     return {parameters_.data() + offsets_[L] + stage<L>().in * stage<L>().out, stage<L>().skip, stage<L>().out};
@@ -131,7 +131,7 @@ class Network {
     return run<0, depth>(x, "network(X)");
   }
 
-  /// What comes to stage number `last`, from 0, of the samples.
+  /// Returns the input of stage number `last`, from 0, for samples as rows.
   ///
   /// Throws  Error if X.cols() is not inputs()
   template <std::size_t last, Samples X>
@@ -140,12 +140,12 @@ class Network {
     return run<0, last>(x, "network.before<L>(X)");
   }
 
-  /// Number of columns before stage number l; of the outputs for l = depth.
+  /// Returns the number of columns before stage number l; of the outputs for l = depth.
   [[nodiscard]] Index width(std::size_t l) const { return widths_[l]; }
-  /// Where the parameters of stage number l begin.
+  // Where the parameters of stage number l begin.
   [[nodiscard]] Index offset(std::size_t l) const { return offsets_[l]; }
 
-  /// Calls f(layer, l) for the stages that have parameters.
+  // Calls f(layer, l) for the stages that have parameters.
   template <class F>
   void each_layer(F&& f) const {
     [&]<std::size_t... L>(std::index_sequence<L...>) {

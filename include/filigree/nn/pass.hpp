@@ -24,7 +24,7 @@ class Pass {
     if constexpr (has_codes) samples_since_active_.assign(static_cast<std::size_t>(net.latents()), 0);
   }
 
-  /// The loss of samples X for targets Y: the objective's terms, and the penalties in the network.
+  /// Returns the loss of samples X for targets Y: the objective's terms, and the penalties in the network.
   ///
   /// `draw` numbers the draws of dropout: the same number drops the same.
   /// Shapes  X: N x inputs, Y: N x outputs, of the network's scalar or of half or bfloat16; each dense, or sparse with
@@ -35,8 +35,8 @@ class Pass {
     return run_constrained(net, x, y, objective, nullptr, draw);
   }
 
-  /// The same, and its gradient by the parameters. The value is that of loss() up to rounding: a compiler that may
-  /// contract products and sums (g++ -march=native) need not do it alike in both.
+  /// Computes the loss and its gradient by the parameters. The value is that of loss() up to rounding: a compiler that
+  /// may contract products and sums (g++ -march=native) need not do it alike in both.
   template <Samples X, Samples Y, Term Objective>
   double gradient(const Net& net, const X& x, const Y& y, const Objective& objective, Vector& gradient,
                   std::uint64_t draw = 0) {
@@ -44,7 +44,7 @@ class Pass {
     return run_constrained(net, x, y, objective, gradient.data(), draw);
   }
 
-  /// The same of a network that satisfies its constraints, which nobody asks for.
+  // The same of a network that satisfies its constraints, which nobody asks for.
   template <Samples X, Samples Y, Term Objective>
   double gradient_of_constrained(const Net& net, const X& x, const Y& y, const Objective& objective, Vector& gradient,
                                  std::uint64_t draw) {
@@ -52,15 +52,16 @@ class Pass {
     return run(net, x, y, objective, gradient.data(), draw);
   }
 
-  /// The number of samples since each latent of an autoencoder was not 0 in a pass with a gradient.
+  /// Returns, for each latent of an autoencoder, the number of samples since it was last active in a pass with a
+  /// gradient.
   [[nodiscard]] std::vector<Index>& samples_since_active() { return samples_since_active_; }
   [[nodiscard]] const std::vector<Index>& samples_since_active() const { return samples_since_active_; }
 
-  /// The number of samples in passes with a gradient.
+  /// Returns the number of samples in passes with a gradient.
   [[nodiscard]] Index& seen() { return seen_; }
 
-  /// Calls f(i, j) for each latent j of an autoencoder that is not 0 in sample i of the last pass; returns the number
-  /// of samples.
+  // Calls f(i, j) for each latent j of an autoencoder that is not 0 in sample i of the last pass; returns the number
+  // of samples.
   template <class F>
   Index each_code(F&& f) const {
     const detail::Activations<S>& codes = network_pass_.at(Net::code);

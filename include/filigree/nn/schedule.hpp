@@ -20,6 +20,7 @@ struct WarmUp {
     return step >= steps ? 1 : static_cast<double>(step) / static_cast<double>(steps);
   }
 };
+/// Rises in a straight line from 0 to 1 in `steps` steps and stays there.
 ///
 /// Formula  min(step / steps, 1)
 /// Throws  Error if steps < 1
@@ -38,8 +39,10 @@ struct Cosine {
     return (1 + std::cos(std::numbers::pi * (std::min)(share, 1.0))) / 2;
   }
 };
+/// Falls from 1 to 0 in `steps` steps along half a cosine, after `warm` steps in which it rises from 0. The first step
+/// without a warm-up has 1.
 ///
-/// Formula    (1 + cos(π (step − warm) / (steps − warm))) / 2
+/// Formula    step / warm, then (1 + cos(π (step − warm) / (steps − warm))) / 2
 /// Throws     Error unless 0 <= warm < steps
 /// Reference  Loshchilov and Hutter, arXiv:1608.03983, equation 5, one period
 inline Cosine cosine(Index steps, Index warm = 0) {

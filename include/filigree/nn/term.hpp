@@ -58,18 +58,19 @@ struct Plus {
   B b;
 };
 
+/// Scales a loss or a penalty.
 /// Throws  Error if the factor is not finite
 template <Term T>
 Scaled<std::remove_cvref_t<T>> operator*(double factor, T&& term) {
   detail::require(std::isfinite(factor), "factor * term: the factor must be finite, got ", factor);
   return {factor, std::forward<T>(term)};
 }
-/// The same.
+/// Scales a loss or a penalty.
 template <Term T>
 Scaled<std::remove_cvref_t<T>> operator*(T&& term, double factor) {
   return factor * std::forward<T>(term);
 }
-/// Adds terms.
+/// Adds losses or penalties.
 template <Term A, Term B>
 Plus<std::remove_cvref_t<A>, std::remove_cvref_t<B>> operator+(A&& a, B&& b) {
   return {std::forward<A>(a), std::forward<B>(b)};

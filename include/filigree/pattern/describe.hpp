@@ -9,8 +9,8 @@
 
 namespace filigree {
 
-/// A pattern as text: a line with its shape and density, and below it a row for each query and a column for each key,
-/// `█` where the pair is kept and `·` where it is not. Queries stand where those of scores(Q, K) do.
+/// Returns a pattern as text: a line with its shape and density, then a row for each query and a column for each key,
+/// `█` for a pair that is kept and `·` for the others. Queries stand where those of scores(Q, K) do.
 ///
 /// More than 64 queries or keys share the characters: `█` all pairs are kept, `▓` half of them or more, `▒` a quarter,
 /// `░` fewer, `·` none.

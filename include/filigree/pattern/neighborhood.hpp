@@ -36,6 +36,7 @@ struct Neighborhood {
 /// Keeps the w nearest keys; at a border the window shifts and keeps its width.
 ///
 /// The window begins w / 2 keys before the query, rounded down, so an even one reaches one key further to the left.
+/// Formula    p − ⌊w / 2⌋ ≤ j < p − ⌊w / 2⌋ + w, shifted into the keys
 /// Edge case  w above the number of keys keeps them all
 /// Throws     Error if w < 1
 /// Reference  Hassani et al., arXiv:2204.07143, section 3.1

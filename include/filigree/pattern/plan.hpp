@@ -72,19 +72,21 @@ class Plan {
   }
   bool reads(const AddressRange& target) const { return detail::reads(planned_->pattern, target); }
 
-  /// The shape and the positions that were planned.
+  /// Returns the shape and the positions that were planned.
   [[nodiscard]] const Grid& grid() const { return planned_->grid; }
 
-  /// The number of pairs that the pattern keeps, exactly.
+  /// Returns the number of pairs that the pattern keeps, exactly.
   ///
   /// Cost  the ranges of each query by itself, once for queries that are alike; keys in neither covers nor contains are
   ///       asked for, so where(f) is asked for every pair
   [[nodiscard]] Index pairs() const { return count(std::numeric_limits<double>::infinity()).least; }
 
-  /// pairs() of all n * m, from 0 to 1.
+  /// Returns the fraction of all pairs that the pattern keeps.
+  ///
+  /// Formula    pairs() / (n · m)
   [[nodiscard]] double density() const { return share_of(pairs()); }
 
-  /// How many tiles are full and how many are partial, as far as the plan knows; no pair is asked for.
+  /// Returns how many tiles are full and how many are partial, as far as the plan knows; no pair is evaluated.
   [[nodiscard]] TileCount tiles() const {
     constexpr Index size = 64;
     const Grid& grid = planned_->grid;
@@ -117,11 +119,11 @@ class Plan {
     return result;
   }
 
-  /// The memory that the plan holds, besides what the pattern itself holds.
+  /// Returns the memory that the plan holds, without that of the pattern itself.
   [[nodiscard]] std::size_t bytes() const { return sizeof(Planned) + planned_->lists.bytes(); }
 
-  /// One line: the shape, pairs, density, tiles and memory. Where pairs() would take more than a second or so, it
-  /// says between which bounds they are.
+  /// Writes one line: the shape, pairs, density, tiles and memory. Where pairs() would take more than a second or so,
+  /// it says between which bounds they are.
   friend std::ostream& operator<<(std::ostream& out, const Plan& plan) { return out << plan.line(); }
 
  private:
@@ -244,7 +246,7 @@ Plan<std::remove_cvref_t<P>> plan(P&& pattern, const Grid& grid) {
   detail::check(pattern, grid);
   return {std::forward<P>(pattern), grid};
 }
-/// The same for the positions that scores(Q, K) has.
+/// Plans a pattern once, for the positions that scores(Q, K) has.
 template <PatternStage P>
 Plan<std::remove_cvref_t<P>> plan(P&& pattern, Index n, Index m) {
   return plan(std::forward<P>(pattern), Grid{.n = n, .m = m, .query_at = m - n, .key_at = 0});

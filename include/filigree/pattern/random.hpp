@@ -70,7 +70,7 @@ struct Random {
   void check(const Grid& grid) const { detail::check(excluded, grid); }
   bool reads(const AddressRange& target) const { return detail::reads(excluded, target); }
 
-  /// The same, drawn from the keys that a pattern does not keep.
+  /// Draws from the keys that a pattern does not keep.
   template <PatternStage P>
   [[nodiscard]] Random<std::remove_cvref_t<P>> excluding(P&& pattern) const {
     static_assert(std::is_same_v<Excluded, detail::KeepNone>,
@@ -141,7 +141,7 @@ inline Random<> random(Index r, std::uint64_t seed) {
   return {.r = r, .seed = seed};
 }
 
-/// The same with a draw that is given: row i lists the columns that query i sees; -1 stands for none.
+/// Keeps given keys: row i lists the columns that query i attends to; -1 stands for none.
 ///
 /// Shapes     indices: n x r integers
 /// Throws     Error if an index is below -1; later, if there are not n rows or an index is m or more

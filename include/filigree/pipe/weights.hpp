@@ -66,9 +66,9 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
   [[nodiscard]] Index rows() const { return is_column ? source_.grid().m : row_count(); }
   [[nodiscard]] Index cols() const { return is_column ? row_count() : source_.grid().m; }
 
-  /// Whether the operands fit together, which every evaluation asks before it writes anything.
-  ///
-  /// Throws  Error if they do not
+  // Whether the operands fit together, which every evaluation asks before it writes anything.
+  //
+  // Throws  Error if they do not
   void check() const {
     source_.check();
     const Grid grid = source_.grid();
@@ -76,7 +76,7 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
     check_slice();
   }
 
-  /// The same weights, computed by this executor, which must outlive them.
+  /// Returns the same weights, computed by this executor, which must outlive them.
   template <Executor E>
   [[nodiscard]] Weights on(E& executor) const& {
     return Weights(*this).on(executor);
@@ -87,14 +87,14 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
     return std::move(*this);
   }
 
-  /// The same weights, computed in this memory, which must outlive them.
+  /// Returns the same weights, computed in this memory, which must outlive them.
   [[nodiscard]] Weights with(Workspace& workspace) const& { return Weights(*this).with(workspace); }
   [[nodiscard]] Weights with(Workspace& workspace) && {
     execution_.workspace = &workspace;
     return std::move(*this);
   }
 
-  /// Rows first, ..., first + count - 1; only they are computed.
+  /// Returns rows first, ..., first + count - 1; only they are computed.
   [[nodiscard]] Weights middleRows(Index first, Index count) const {
     static_assert(!is_column, "filigree: A.middleRows(first, count): a column vector is one row");
     const Index rows = row_count();
@@ -145,7 +145,7 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
   [[nodiscard]] Index first_row() const { return slice_.first; }
   [[nodiscard]] Index row_count() const { return slice_.count < 0 ? source_.grid().n : slice_.count; }
 
-  /// The same source with more stages after these: what `A | stages` is.
+  // The same source with more stages after these: what `A | stages` is.
   template <class... More>
   [[nodiscard]] auto then(std::tuple<More...> more) const& {
     return Weights(*this).then(std::move(more));
@@ -236,12 +236,11 @@ inline constexpr bool runs_fused<LazyDense<Impl>> = Impl::Engine::fused;
 
 }  // namespace detail
 
-/// Whether a product with values, or weights when they meet values, runs in a fused engine, which never holds n x m
-/// numbers, and not in the general evaluator.
+/// True if the product is computed by a fused engine, which never materializes the n x m scores.
 template <class T>
 inline constexpr bool is_fused = detail::runs_fused<std::remove_cvref_t<T>>;
 
-/// Lets the rows of any dense expression, or of weights, go through a stage or a pipeline.
+/// Applies a stage or a pipeline to each row of a dense expression.
 ///
 /// Cost  nothing now; O(m) memory per row when it is evaluated
 template <DenseExpression X, detail::Piped Next>

@@ -16,7 +16,7 @@ struct BatchTopK {
   void apply(RowList<S>& list) const {
     detail::keep_best(list, kept(list.grid.n, list.count()), [](S x) { return x; });
   }
-  /// How many of so many entries of n rows it keeps.
+  // How many of so many entries of n rows it keeps.
   [[nodiscard]] Index kept(Index n, Index entries) const {
     return n == 0 || k >= (entries + n - 1) / n ? entries : k * n;  // which might overflow
   }

@@ -38,6 +38,7 @@ struct PruneNM {
 /// Keeps the n largest magnitudes of each m consecutive columns, as sparse tensor cores require.
 ///
 /// Groups start at columns 0, m, 2m, ...; what is absent already is not counted.
+/// Formula    the n largest |x| of each m
 /// Cost       O(columns) per row
 /// Edge case  ties go to the lowest column; NaN ranks highest; the last group may be short
 /// Throws     Error unless 1 <= n <= m

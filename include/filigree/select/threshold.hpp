@@ -17,7 +17,7 @@ struct Threshold {
   }
 };
 
-/// Keeps what is larger than t: [0.9 0.1 0.8 0.6 0.2 0.3] | threshold(0.5) is [0.9 0 0.8 0.6 0 0].
+/// Keeps values larger than t: [0.9 0.1 0.8 0.6 0.2 0.3] | threshold(0.5) is [0.9 0 0.8 0.6 0 0].
 ///
 /// Formula    x > t
 /// Edge case  t is rounded to the scalar of the scores; NaN is kept

@@ -23,6 +23,7 @@ struct TopK {
 
 /// Keeps the k largest scores of each row.
 ///
+/// Formula    the k largest s; ties go to the lowest column
 /// Cost       O(m) per row, O(k) memory when fused
 /// Edge case  k above the number of allowed keys keeps them all; ties go to the lowest key; NaN ranks first
 /// Throws     Error if k < 1
