@@ -38,7 +38,7 @@ FitReport fit(Net& net, const X& samples, const Y& targets, const Objective& obj
 /// Trains a network with the samples as targets, as for autoencoders.
 template <class Net, Samples X, Term Objective, Optimizer Opt>
 FitReport fit(Net& net, const X& samples, const Objective& objective, const Opt& optimizer,
-               const fit_options& options = {}) {
+              const fit_options& options = {}) {
   detail::require_valid_samples(samples, "fit: X");
   const auto x = detail::samples_of<Net>(samples);
   return fit(net, x, x, objective, optimizer, options);
