@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Prints, for each folder of the tests, how many tests the last run of CTest in a build folder ran and how many assertions
-# they made. A program that runs once per instruction set is counted each time.
+# Prints the number of tests and of assertions of each test folder in the last CTest run of a build folder. A program
+# that runs once per instruction set is counted each time.
 #
 #   assertions.sh build-folder
 set -euo pipefail

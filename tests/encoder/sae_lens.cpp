@@ -56,7 +56,7 @@ Matrix<float> affine(const Matrix<float>& x, const Matrix<float>& w, const Eigen
 
 }  // namespace
 
-TEST_CASE("every kind of autoencoder goes into the layout of SAELens and back") {
+TEST_CASE("every kind of autoencoder survives a round trip through the format of SAELens") {
   for (const std::string kind :
        {"standard", "topk", "jumprelu", "gated", "transcoder", "skip_transcoder", "jumprelu_skip_transcoder"}) {
     CAPTURE(kind);
@@ -72,9 +72,9 @@ TEST_CASE("every kind of autoencoder goes into the layout of SAELens and back") 
     CHECK(config.apply_b_dec_to_input == !transcoder);
     if (kind == "topk") CHECK(config.k == 5);
 
-    // What was read is written byte for byte.
+    // Writing what was read gives the same bytes.
     fg::save_sae_lens(folder / "copy", read, config);
-    for (const std::string name : {"/cfg.json", "/SaeWeights.safetensors"})
+    for (const std::string name : {"/cfg.json", "/sae_weights.safetensors"})
       CHECK(test::content(folder / "copy" + name) == test::content(folder / "new/layer" + name));
   }
 }
@@ -84,7 +84,7 @@ TEST_CASE("weights are written in the type that the configuration names") {
   const Weights weights = weights_for("standard");
   for (const fg::Type type : {fg::Type::float16, fg::Type::bfloat16, fg::Type::float32, fg::Type::float64}) {
     fg::save_sae_lens(folder / "x", weights, {.dtype = type});
-    CHECK(fg::load_safetensors(folder / "x/SaeWeights.safetensors")["W_enc"].type == type);
+    CHECK(fg::load_safetensors(folder / "x/sae_weights.safetensors")["W_enc"].type == type);
     const auto [config, read] = fg::load_sae_lens<double>(folder / "x");
     CHECK(config.dtype == type);
     CHECK(config.json.get<std::string>("dtype") == fg::name_of(type));
@@ -93,24 +93,24 @@ TEST_CASE("weights are written in the type that the configuration names") {
   }
 }
 
-TEST_CASE("tensors of a directory keep the types that they had") {
+TEST_CASE("tensors of a directory that was read keep their types") {
   const test::Folder folder;
   const Weights weights = weights_for("jumprelu");
   fg::save_sae_lens(folder / "x", weights, {.architecture = "jumprelu", .dtype = fg::Type::bfloat16});
   fg::Arrays mixed;
-  for (const auto& [name, array] : fg::load_safetensors(folder / "x/SaeWeights.safetensors").tensors)
+  for (const auto& [name, array] : fg::load_safetensors(folder / "x/sae_weights.safetensors").tensors)
     mixed.add(name, name == "threshold" ? fg::array_of(weights.threshold) : array);
-  fg::save_safetensors(folder / "x/SaeWeights.safetensors", mixed);
+  fg::save_safetensors(folder / "x/sae_weights.safetensors", mixed);
 
   const auto [config, read] = fg::load_sae_lens<float>(folder / "x");
   CHECK(config.dtype == fg::Type::bfloat16);
   CHECK(test::same(read.threshold, weights.threshold));
   fg::save_sae_lens(folder / "y", read, config);
-  for (const std::string file : {"/SaeWeights.safetensors", "/cfg.json"})
+  for (const std::string file : {"/sae_weights.safetensors", "/cfg.json"})
     CHECK(test::content(folder / "y" + file) == test::content(folder / "x" + file));
 }
 
-TEST_CASE("keys that mean nothing here stay, and old spellings where nothing changed") {
+TEST_CASE("unused keys and old spellings of unchanged values are preserved") {
   const test::Folder folder;
   const std::string old =
       R"({"architecture": "standard", "d_in": 6, "d_sae": 20, "dtype": "torch.float32", "device": "cuda", )"
@@ -129,16 +129,16 @@ TEST_CASE("keys that mean nothing here stay, and old spellings where nothing cha
   changed.insert(changed.size() - 1, R"(, "apply_b_dec_to_input": false)");
   CHECK(test::content(folder / "x/cfg.json") == changed);
 
-  // The old key would win.
+  // The old key takes precedence over the new one.
   config.k = 5;
   CHECK_THROWS_WITH(fg::save_sae_lens(folder / "x", weights_for("topk"), config),
                     "filigree: save_sae_lens(directory, weights, config): config.k is 5, but the other keys of "
-                    "config.json make 4 of it");
+                    "config.json set it to 4");
   config.k = 4;
   config.architecture = "jumprelu";
   CHECK_THROWS_WITH(fg::save_sae_lens(folder / "x", weights_for("jumprelu"), config),
                     "filigree: save_sae_lens(directory, weights, config): config.activation_fn is \"relu\", but the "
-                    "other keys of config.json make \"topk\" of it");
+                    "other keys of config.json set it to \"topk\"");
   CHECK(test::content(folder / "x/cfg.json") == changed);
   config.architecture = "topk";
   config.k = 5;
@@ -161,7 +161,7 @@ TEST_CASE("keys that mean nothing here stay, and old spellings where nothing cha
         R"("rescale_acts_by_decoder_norm": false, "architecture": "topk"})");
 }
 
-TEST_CASE("what each architecture is here") {
+TEST_CASE("encoder_of returns the encoder of each supported architecture and refuses the others") {
   CHECK(encoder_of("") == "pre_bias() | linear(6, 20) | relu()");
   CHECK(encoder_of(R"(, "apply_b_dec_to_input": false, "architecture": "standard")") == "linear(6, 20) | relu()");
   CHECK(encoder_of(R"(, "architecture": "topk", "k": 20)") == "pre_bias() | linear(6, 20) | top_k(20) | relu()");
@@ -172,7 +172,7 @@ TEST_CASE("what each architecture is here") {
   CHECK(encoder_of(R"(, "architecture": "skip_transcoder", "d_out": 9, "apply_b_dec_to_input": false)") ==
         "linear(6, 20) | relu()");
   const auto none = [](const std::string& keys, const std::string& message) {
-    CHECK_THROWS_WITH(encoder_of(keys), "filigree: cfg.json: no encoder has " + message);
+    CHECK_THROWS_WITH(encoder_of(keys), "filigree: cfg.json: no encoder supports " + message);
   };
   none(R"(, "normalize_activations": "layer_norm")", R"("normalize_activations": "layer_norm")");
   none(R"(, "normalize_activations": true)", R"("normalize_activations": "expected_average_only_in")");
@@ -184,10 +184,10 @@ TEST_CASE("what each architecture is here") {
                     "filigree: cfg.json: the activation function \"topk\" needs its k: "
                     R"({"activation_fn_kwargs": {"k": ...}})");
   none(R"(, "architecture": "topk", "k": 3, "rescale_acts_by_decoder_norm": true)",
-       R"("rescale_acts_by_decoder_norm": true: fold_decoder_norms(file) makes it false)");
+       R"("rescale_acts_by_decoder_norm": true; call fold_decoder_norms(file) first)");
 }
 
-TEST_CASE("configurations out of range are refused") {
+TEST_CASE("invalid configurations are refused") {
   refuses("{}", "must have a key \"d_in\"");
   refuses(R"({"d_in": 6})", "must have a key \"d_sae\"");
   refuses(R"({"d_in": 0, "d_sae": 20})", "\"d_in\" must be at least 1, is 0");
@@ -198,7 +198,7 @@ TEST_CASE("configurations out of range are refused") {
   const std::string sizes = R"({"d_in": 6, "d_sae": 20, )";
   refuses(sizes + R"("dtype": "float8"})",
           R"("dtype" must be "float16", "bfloat16", "float32" or "float64", is "float8")");
-  refuses(sizes + R"("architecture": 7})", "\"architecture\" must be a text, is 7");
+  refuses(sizes + R"("architecture": 7})", "\"architecture\" must be a string, is 7");
   refuses(sizes + R"("architecture": "topk", "k": 21})",
           "\"k\" must be between 1 and 20, the number of latents, is 21");
   refuses(sizes + R"("architecture": "topk", "k": "3"})", "\"k\" must be a whole number of at most 63 bits, is \"3\"");
@@ -208,12 +208,12 @@ TEST_CASE("configurations out of range are refused") {
   refuses(sizes + R"("architecture": "transcoder", "d_out": 6})",
           "\"apply_b_dec_to_input\" must be false for a transcoder");
   refuses(sizes + R"("apply_b_dec_to_input": 1})", "\"apply_b_dec_to_input\" must be true or false, is 1");
-  refuses(sizes + R"("normalize_activations": 3})", "\"normalize_activations\" must be a text, is 3");
+  refuses(sizes + R"("normalize_activations": 3})", "\"normalize_activations\" must be a string, is 3");
 }
 
-TEST_CASE("weights that the configuration does not describe are refused") {
+TEST_CASE("load_sae_lens refuses weights that do not match the configuration") {
   const test::Folder folder;
-  const std::string path = folder / "x", cfg = path + "/cfg.json", file = path + "/SaeWeights.safetensors";
+  const std::string path = folder / "x", cfg = path + "/cfg.json", file = path + "/sae_weights.safetensors";
   const auto loads = [&](const std::string& message) {
     CHECK_THROWS_WITH(fg::load_sae_lens(path), "filigree: " + file + ": " + message);
   };
@@ -239,17 +239,17 @@ TEST_CASE("weights that the configuration does not describe are refused") {
   more = arrays;
   more.add("scaling_factor", fg::array_of(Eigen::VectorXf::Constant(20, 1.5F)));
   fg::save_safetensors(file, more);
-  loads("\"scaling_factor\": must be 1 everywhere to be left out");
+  loads("\"scaling_factor\": must be 1 everywhere, since it is not applied");
   more = arrays;
   more.add("threshold", fg::array_of(weights.b_enc));
   fg::save_safetensors(file, more);
-  loads("\"threshold\": is not a tensor of what " + cfg + " describes");
+  loads("\"threshold\": is not a tensor of the model that " + cfg + " describes");
   fg::save_safetensors(file, {{"W_enc", fg::array_of(Eigen::MatrixXi::Ones(6, 20))}});
   loads("\"W_enc\": must be floating point, is int32");
   CHECK_THROWS_WITH(fg::load_sae_lens(folder / "none"), contains("none/cfg.json: cannot be opened"));
 }
 
-TEST_CASE("nothing is written of weights that do not fit") {
+TEST_CASE("save_sae_lens writes nothing if the weights do not match the configuration") {
   const test::Folder folder;
   const auto saves = [&](const Weights& weights, const fg::SaeLensConfig& config, const std::string& message) {
     CHECK_THROWS_WITH(fg::save_sae_lens(folder / "x", weights, config), "filigree: " + message);
@@ -270,11 +270,11 @@ TEST_CASE("nothing is written of weights that do not fit") {
   wrong.b_dec.resize(5);
   saves(wrong, {}, call + "b_dec must be 6 x 1, is 5 x 1");
   test::write(folder / "x", "a file");
-  CHECK_THROWS_WITH(fg::save_sae_lens(folder / "x", weights), contains("x: cannot be made a directory: "));
-  CHECK_THROWS_WITH(fg::save_sae_lens(folder / "x/y", weights), contains("x/y: cannot be made a directory: "));
+  CHECK_THROWS_WITH(fg::save_sae_lens(folder / "x", weights), contains("x: cannot create this directory: "));
+  CHECK_THROWS_WITH(fg::save_sae_lens(folder / "x/y", weights), contains("x/y: cannot create this directory: "));
 }
 
-TEST_CASE("damaged configurations are an error, or what they say") {
+TEST_CASE("a damaged configuration throws an error or is read consistently") {
   const test::Folder folder;
   fg::save_sae_lens(folder / "x", weights_for("topk"), {.architecture = "topk", .k = 3});
   const std::string path = folder / "x/cfg.json", text = test::content(path);
@@ -293,7 +293,7 @@ TEST_CASE("damaged configurations are an error, or what they say") {
   }
 }
 
-TEST_CASE("codes of models with the weights of a directory") {
+TEST_CASE("models with weights from a SAELens directory compute the expected codes") {
   const test::Folder folder;
   Random random(762);
   const Matrix<float> x = test::normal<float>(random, 30, 6);
@@ -339,7 +339,7 @@ TEST_CASE("codes of models with the weights of a directory") {
   w = file.weights;
   check(top_k, w, best(affine(centered(w), w.W_enc, w.b_enc)));
 
-  // Latents times the lengths of their rows, and rows of length 1.
+  // fold_decoder_norms multiplies latents by the norms of the decoder's rows and scales these rows to length 1.
   CHECK_THROWS_WITH(fg::fold_decoder_norms(file), contains("must have \"rescale_acts_by_decoder_norm\": true"));
   file.config.rescale_acts_by_decoder_norm = true;
   fg::fold_decoder_norms(file);

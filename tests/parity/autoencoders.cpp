@@ -21,7 +21,7 @@ void load(Net& net, const Fixture& model, const std::string& bias) {
   net.template biases<D>() = model.vector<S>(bias);
 }
 
-/// The gradient of stage L in a network's gradient.
+/// Returns the part of a network's gradient that belongs to the weights of stage L.
 template <std::size_t L, class Net>
 auto weights_of(const Net& net, const typename Net::Vector& gradient) {
   const auto& layer = net.template stage<L>();
@@ -59,14 +59,14 @@ void check_pre_bias(const std::string& model, const std::string& which, const St
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("TopK autoencoders as torch computes them", "", float, double) {
+TEMPLATE_TEST_CASE("TopK autoencoders agree with PyTorch", "", float, double) {
   for (const std::string which : {"k_4", "k_16", "k_24"}) {
     const Index k = Fixture("top_k_autoencoder/" + which).integer("k");
     check_pre_bias<TestType>("top_k_autoencoder", which, fg::top_k(k) | fg::relu());
   }
 }
 
-TEMPLATE_TEST_CASE("the auxiliary loss of dead latents as torch computes it", "", float, double) {
+TEMPLATE_TEST_CASE("the auxiliary loss of dead latents agrees with PyTorch", "", float, double) {
   using S = TestType;
   const Fixture arrays("top_k_autoencoder"), plain("top_k_autoencoder/k_4"), expected("top_k_autoencoder/auxiliary");
   const Matrix<S> x = arrays.matrix<S>("x"), w = arrays.matrix<S>("w_enc");
@@ -98,14 +98,14 @@ TEMPLATE_TEST_CASE("the auxiliary loss of dead latents as torch computes it", ""
   }
 }
 
-TEMPLATE_TEST_CASE("BatchTopK autoencoders as torch computes them", "", float, double) {
+TEMPLATE_TEST_CASE("BatchTopK autoencoders agree with PyTorch", "", float, double) {
   for (const std::string which : {"k_1", "k_4", "k_18"}) {
     const Index k = Fixture("batch_top_k_autoencoder/" + which).integer("k");
     check_pre_bias<TestType>("batch_top_k_autoencoder", which, fg::batch_top_k(k) | fg::relu());
   }
 }
 
-TEMPLATE_TEST_CASE("JumpReLU autoencoders as torch computes them", "", float, double) {
+TEMPLATE_TEST_CASE("JumpReLU autoencoders agree with PyTorch", "", float, double) {
   using S = TestType;
   const Fixture arrays("jump_relu_autoencoder");
   const Matrix<S> x = arrays.matrix<S>("x"), w = arrays.matrix<S>("w_enc");
@@ -129,7 +129,7 @@ TEMPLATE_TEST_CASE("JumpReLU autoencoders as torch computes them", "", float, do
     const double loss = pass.gradient(sae, x, x, fg::squared_error(), gradient);
     CHECK(loss ==
           Approx(expected.vector<double>("loss")[0] + counted.vector<double>("loss")[0]).epsilon(parity::tolerance<S>));
-    // The reference learns the logarithms of the thresholds.
+    // The parameters of the reference are the logarithms of the thresholds.
     const Eigen::VectorXd thresholds =
         (expected.vector<double>("grad_log_theta") + counted.vector<double>("grad_log_theta")).array() / theta.array();
     CHECK(parity::deviation(biases_of<1>(sae, gradient), thresholds) <= parity::tolerance<S>);
@@ -144,7 +144,7 @@ TEMPLATE_TEST_CASE("JumpReLU autoencoders as torch computes them", "", float, do
   }
 }
 
-TEMPLATE_TEST_CASE("gated autoencoders as torch computes them", "", float, double) {
+TEMPLATE_TEST_CASE("gated autoencoders agree with PyTorch", "", float, double) {
   using S = TestType;
   const Fixture arrays("gated_autoencoder");
   const Matrix<S> x = arrays.matrix<S>("x"), w = arrays.matrix<S>("w_gate");
@@ -171,7 +171,7 @@ TEMPLATE_TEST_CASE("gated autoencoders as torch computes them", "", float, doubl
     const double loss = pass.gradient(sae, x, x, objective, gradient);
     CHECK(loss == Approx(sum("loss")[0]).epsilon(parity::tolerance<S>));
     CHECK(pass.loss(sae, x, x, objective) == Approx(loss).epsilon(1e-6));
-    // All in one, for a term may give some of them nothing.
+    // One comparison of the whole gradient, since a term may give 0 for some of its parts.
     Eigen::VectorXd expected(gradient.size());
     expected << sum("grad_w_gate"), sum("grad_b_gate"), sum("grad_b_mag"), sum("grad_r_mag"), sum("grad_w_dec"),
         sum("grad_b_dec");
@@ -185,7 +185,7 @@ TEMPLATE_TEST_CASE("gated autoencoders as torch computes them", "", float, doubl
         {"reconstruction", "sparsity", "auxiliary"});
 }
 
-TEMPLATE_TEST_CASE("Matryoshka autoencoders as torch computes them", "", float, double) {
+TEMPLATE_TEST_CASE("Matryoshka autoencoders agree with PyTorch", "", float, double) {
   using S = TestType;
   const Fixture arrays("matryoshka_autoencoder");
   const Matrix<S> x = arrays.matrix<S>("x"), w = arrays.matrix<S>("w_enc");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// BigBird with the random blocks that the reference drew. A block that it draws although it is seen anyway counts twice
-// there, and once here; counting it twice is a map that adds the logarithm of the count.
+// BigBird with the random blocks that the reference drew. In the reference, a random block that is also in the window
+// or global counts twice. In Filigree it counts once. A map that adds the logarithm of the count reproduces the
+// reference.
 #include <cmath>
 #include <filigree/filigree.hpp>
 
@@ -33,12 +34,12 @@ struct Layer {
   [[nodiscard]] Blocks drawn(Index head) const {
     return Eigen::Map<const Blocks>(draw.values.data() + head * blocks * r, blocks, r);
   }
-  /// bigbird(b, r, seed) with a draw that is given, for one head.
+  /// Returns the pattern of bigbird(b, r, seed) with the drawn blocks of one head.
   [[nodiscard]] auto pattern(Index head) const {
     const auto inside = fg::where([n = length](Index p, Index j) { return p < n && j < n; });
     return fg::blocks(b, fg::window(1) || fg::global({0, -1}) || fg::random(drawn(head))) && inside;
   }
-  /// How often the reference counts each block of keys for each block of queries; 0 counts as 1.
+  /// Returns how often the reference counts each block of keys for each block of queries, at least 1.
   [[nodiscard]] Matrix<S> counts(Index head) const {
     Matrix<S> times = Matrix<S>::Zero(blocks, blocks);
     for (Index p = 0; p < blocks; ++p)
@@ -63,7 +64,7 @@ struct Layer {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("BigBird as in transformers, with its draw", "", float, double) {
+TEMPLATE_TEST_CASE("BigBird agrees with transformers for the same random blocks", "", float, double) {
   for (const std::string name : {"regular", "short", "padded"}) {
     CAPTURE(name);
     const Layer<TestType> layer(name);
@@ -72,7 +73,8 @@ TEMPLATE_TEST_CASE("BigBird as in transformers, with its draw", "", float, doubl
   }
 }
 
-TEMPLATE_TEST_CASE("blocks that the reference counts twice", "", float, double) {
+TEMPLATE_TEST_CASE("BigBird differs from transformers only where the reference counts a block twice", "", float,
+                   double) {
   using S = TestType;
   for (const std::string name : {"repeated", "evaluation"}) {
     CAPTURE(name);
@@ -82,10 +84,10 @@ TEMPLATE_TEST_CASE("blocks that the reference counts twice", "", float, double) 
     Index agreeing = 0, others = 0;
     for (Index h = 0; h < 3; ++h)
       for (Index p = 0; p < layer.blocks; ++p) {
-        const auto part = [&](const auto& x) { return x.block(p * layer.b, 4 * h, layer.b, 4); };
-        const double off = parity::deviation(part(once), part(layer.expected));
+        const auto block_of = [&](const auto& x) { return x.block(p * layer.b, 4 * h, layer.b, 4); };
+        const double error = parity::deviation(block_of(once), block_of(layer.expected));
         const bool repeats = layer.counts(h).row(p).maxCoeff() > 1;
-        CHECK((repeats ? off > 1e-3 : off <= parity::tolerance<S>));
+        CHECK((repeats ? error > 1e-3 : error <= parity::tolerance<S>));
         ++(repeats ? others : agreeing);
       }
     CHECK(agreeing > 0);

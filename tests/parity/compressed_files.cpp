@@ -6,7 +6,7 @@
 
 namespace fg = filigree;
 
-TEST_CASE("what numpy.savez_compressed writes is read") {
+TEST_CASE("load_npz reads files of numpy.savez_compressed") {
   const fg::Arrays arrays = fg::load_npz(parity::path("compressed.npz"), fg::zlib{});
   CHECK(arrays["x"].as<Eigen::MatrixXd>() == parity::fractions());
   CHECK(arrays["layer/zeros"].as<Eigen::VectorXd>() == Eigen::VectorXd::Zero(100));

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Some 300 generated files of each kind, .npy, .csv and .safetensors, read by Filigree and by Python's libraries.
+"""Compares Filigree's file readers with Python's libraries on 300 generated .npy, .csv and .safetensors files each.
 
-What numpy.load, pandas.read_csv and safetensors read without a warning, Filigree must read to the same values, or refuse
-with one of the reasons below, which docs/files.md states. What they refuse it must refuse too. Prints how many files
-fared how, and fails if one is read otherwise.
+If numpy.load, pandas.read_csv or safetensors reads a file without a warning, Filigree must read the same values, or
+refuse the file for one of the reasons below, which docs/files.md lists. If the library refuses a file, Filigree must
+refuse it, too. The script prints the number of files with each outcome and fails if a file is read differently.
 
     differential.py reads folder    `reads` is tests/parity/reads.cpp, compiled; the files are written into the folder
 """
@@ -28,23 +28,23 @@ count = 300
 reasons = {
     "npy": {
         "big-endian": r"'descr' must be little-endian, got",
-        "types that there are not here": r"'descr' must be one of .*, got",
-        "records": r"'descr' must be one type, got a list: records are not read",
-        "bytes behind the numbers": r"the numbers of shape \(.*\) need \d+ bytes, the file has \d+",
-        "a key that comes twice": r"byte \d+: key '.*' comes twice",
-        "headers that are no plain dictionary": r"byte \d+: (must be '|a string has no end|a size must|'fortran_order' must|"
+        "unsupported types": r"'descr' must be one of .*, got",
+        "records": r"'descr' must be one type, got a list: records are not supported",
+        "bytes after the numbers": r"the numbers of shape \(.*\) need \d+ bytes, the file has \d+",
+        "a key that occurs twice": r"byte \d+: key '.*' occurs twice",
+        "headers that are not a plain dictionary": r"byte \d+: (must be '|a string has no end|a size must|'fortran_order' must|"
         r"only spaces and line ends)",
     },
     "csv": {
-        "cells that are no number": r'line \d+, column \d+: must be a number, got "',
-        "numbers that no double holds": r"line \d+, column \d+: must be within the range of the matrix's scalar",
+        "cells that are not a number": r'line \d+, column \d+: must be a number, got "',
+        "numbers outside the range of double": r"line \d+, column \d+: must be within the range of the matrix's scalar",
         "rows of different length": r"line \d+: must have \d+ numbers as the first row, has \d+",
     },
     "safetensors": {
-        "keys that do not belong there": r'the header: ".*": a key must be "dtype", "shape" or "data_offsets", got',
-        "a blank before the header, which the format forbids": r"byte 8: the header must begin with \{",
-        "types that there are not here": r'the header: ".*": "dtype" must be one of .*, got',
-        "a key that comes twice": r'the header: .*the key ".*" comes twice',
+        "unknown keys": r'the header: ".*": a key must be "dtype", "shape" or "data_offsets", got',
+        "a space before the header, which the format forbids": r"byte 8: the header must begin with \{",
+        "unsupported types": r'the header: ".*": "dtype" must be one of .*, got',
+        "a key that occurs twice": r'the header: .*the key ".*" occurs twice',
     },
 }
 
@@ -79,7 +79,7 @@ def npy(rng, path):
 
 
 def npy_by_hand(rng, array):
-    """A file as another program writes it: other texts of the type, order of keys, blanks, padding, lengths."""
+    """Returns a file as other programs may write it: other spellings of the type, order of keys, spaces, padding, sizes."""
 
     def pick(*texts):
         return texts[rng.integers(len(texts))]
@@ -228,7 +228,7 @@ def safetensors_reads(path):
 
 
 def damage(rng, path):
-    """Cuts the file, or changes a byte of its header."""
+    """Truncates the file, or changes a byte of its header."""
     data = bytearray(path.read_bytes())
     if rng.integers(2):
         del data[rng.integers(len(data)) :]
@@ -238,12 +238,12 @@ def damage(rng, path):
 
 
 def expected(read, path):
-    """What a library reads, as sorted lines, or the text of its error; and whether it warns."""
+    """Returns the values that a library reads, as sorted lines, or the text of its error; and True if it warns."""
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:
             return sorted(line.strip() for line in read(path)), bool(warned)
-        except Exception as error:  # whatever it throws is its way to refuse
+        except Exception as error:  # any exception means that the library refuses the file
             return str(error).replace("\n", " "), bool(warned)
 
 
@@ -276,16 +276,16 @@ def main(reads, folder):
             if isinstance(theirs, str):
                 outcome = "refused by both" if refused else None
             elif ours == theirs:
-                outcome = "read alike"
+                outcome = "same values"
             elif refused and warns:
-                outcome = "refused here, a warning there"
+                outcome = "refused by Filigree, a warning by Python"
             else:
-                outcome = refused and next((f"refused here: {name}" for name, pattern in reasons[kind].items()
+                outcome = refused and next((f"refused by Filigree: {name}" for name, pattern in reasons[kind].items()
                                             if re.search(pattern, ours[0])), None)
             counts[outcome or "DIFFERENT"] += 1
             if not outcome:
                 failures += 1
-                print(f"{path}:\n  here   {' | '.join(ours)[:400]}\n  there  {str(theirs)[:400]}")
+                print(f"{path}:\n  Filigree  {' | '.join(ours)[:400]}\n  Python    {str(theirs)[:400]}")
         print(f"{kind}, {len(paths)} files: " + "; ".join(f"{n} {what}" for what, n in counts.most_common()))
     return failures
 

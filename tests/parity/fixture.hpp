@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a public implementation computed (see data/README.md), and how far ours is from it.
+// Access to the results of public implementations (see data/README.md), and the deviation from them.
 #pragma once
 
 #include <algorithm>
@@ -20,7 +20,7 @@ using test::Matrix;
 template <class S>
 using Vector = Eigen::Matrix<S, Eigen::Dynamic, 1>;
 
-/// A folder below data.
+/// A folder of arrays below data.
 class Fixture {
  public:
   explicit Fixture(const std::string& name) : folder_(std::string(FILIGREE_PARITY_DATA) + "/" + name + "/") {}
@@ -43,7 +43,7 @@ class Fixture {
   [[nodiscard]] std::vector<Index> integers(const std::string& name) const { return array<Index>(name).values; }
   [[nodiscard]] Index integer(const std::string& name) const { return integers(name).at(0); }
 
-  /// The linear layer of that name, x W' + b.
+  /// Applies the linear layer of that name: x W' + b.
   template <class S>
   [[nodiscard]] Matrix<S> linear(const std::string& name, const Matrix<S>& x) const {
     return (x * matrix<S>(name + "_weight").transpose()).rowwise() + vector<S>(name + "_bias").transpose();
@@ -53,14 +53,15 @@ class Fixture {
   std::string folder_;
 };
 
-/// Between two evaluations of one formula, relative to the largest magnitude in the result: of double, and of float.
+/// The tolerance for two evaluations of one formula in double or in float, relative to the largest magnitude of the
+/// result.
 template <class S>
 inline constexpr double tolerance = std::is_same_v<S, double> ? 1e-10 : 1e-5;
-/// Where the reference computes in float.
+/// The tolerance if the reference computes in float.
 inline constexpr double float_tolerance = 1e-5;
 
-/// The largest difference over the largest finite magnitude of `expected`; infinite where only one side is infinite or
-/// NaN.
+/// Returns the largest difference divided by the largest finite magnitude of `expected`; infinity if an entry is
+/// infinite or NaN on one side only.
 template <class A, class B>
 double deviation(const A& got, const B& expected) {
   constexpr double infinity = std::numeric_limits<double>::infinity();

@@ -22,7 +22,7 @@ struct Inputs {
   std::vector<Index> ids = folder.integers("ids");
 };
 
-/// All heads at once, and each by itself with its logsumexp.
+/// Checks all heads together, and each head with its logsumexp.
 template <class S, class Head>
 void agrees(const std::string& name, const Inputs<S>& x, Index hkv, const Head& head) {
   CAPTURE(name);
@@ -32,17 +32,17 @@ void agrees(const std::string& name, const Inputs<S>& x, Index hkv, const Head& 
   const Matrix<S> out = fg::multi_head(fg::heads{4, hkv}, x.q, k, v, head);
   CHECK(parity::deviation(out, expected) <= parity::tolerance<S>);
   for (Index h = 0; h < 4; ++h) {
-    const auto part = [](const auto& matrix, Index at) { return matrix.middleCols(at * width, width); };
+    const auto head_of = [](const auto& matrix, Index at) { return matrix.middleCols(at * width, width); };
     const Index kv = h / (4 / hkv);
-    const auto one = fg::attend(fg::scores(part(x.q, h), part(k, kv)) | head(h), part(v, kv));
-    CHECK(parity::deviation(one.out, part(expected, h)) <= parity::tolerance<S>);
+    const auto one = fg::attend(fg::scores(head_of(x.q, h), head_of(k, kv)) | head(h), head_of(v, kv));
+    CHECK(parity::deviation(one.out, head_of(expected, h)) <= parity::tolerance<S>);
     CHECK(parity::deviation(one.lse, lse.col(h)) <= parity::tolerance<S>);
   }
 }
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("score maps as in flex_attention", "", float, double) {
+TEMPLATE_TEST_CASE("score maps agree with flex_attention", "", float, double) {
   const Inputs<TestType> x;
   const auto alibi = [&](Index h) { return fg::alibi(static_cast<double>(x.slopes[h])); };
   const auto softcap = fg::softcap(5);
@@ -53,7 +53,7 @@ TEMPLATE_TEST_CASE("score maps as in flex_attention", "", float, double) {
   agrees("all_maps", x, 4, [&](Index h) { return fg::causal() | alibi(h) | softcap | relative_bias | fg::softmax(); });
 }
 
-TEMPLATE_TEST_CASE("masks and grouped queries as in flex_attention", "", float, double) {
+TEMPLATE_TEST_CASE("masks and grouped queries agree with flex_attention", "", float, double) {
   const Inputs<TestType> x;
   const auto same = fg::documents(x.ids);
   agrees("documents", x, 4, [&](Index) { return same | fg::softmax(); });

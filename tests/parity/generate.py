@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Runs public implementations, or published formulas, on small seeded inputs and writes what they compute into data/.
+"""Runs public implementations, or published formulas, on small seeded inputs and writes their results into data/.
 
-Each module in references/ is one of them: its docstring becomes the provenance in data/README.md, `write(fixture)`
-saves the arrays. The C++ tests read these files only.
+Each module in references/ is one of them. Its docstring becomes a section of data/README.md, and its `write(fixture)`
+saves the arrays. The C++ tests read only these files.
 """
 
 import argparse
@@ -20,14 +20,14 @@ names += ("scaled_dot_product", "reformer", "informer_huggingface", "informer_or
 names += ("top_k_autoencoder", "batch_top_k_autoencoder", "jump_relu_autoencoder", "gated_autoencoder")
 names += ("matryoshka_autoencoder", "io_files", "sae_lens", "sparsify", "training")
 
-head = """# What public implementations compute
+head = """# Results of public implementations
 
-`./dev parity` writes this folder, this page included, from the modules in [../references](../references). Run again
-with the same packages on the same processor it changes nothing; on another one last bits may differ.
+`./dev parity` writes this folder, including this page, from the modules in [../references](../references). With the
+same packages on the same processor it writes the same files. On another processor the last bits may differ.
 
-Inputs and weights are seeded and exact in float. They are stored as float32, what was computed from them as float64,
-whole numbers as int64 (a single one as an array of one). Where nothing else is said, heads lie side by side in the
-columns, a matrix of a head is (rows, heads × width), and the reference ran in double.
+Inputs and weights are seeded and exact in float. They are stored as float32, results as float64, and integers as int64
+(a single integer as an array of size 1). Unless stated otherwise, a matrix has shape (rows, heads × width) with the
+columns of the heads next to each other, and the reference ran in double.
 
 Packages: """
 
@@ -40,7 +40,7 @@ class Fixture:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def save(self, case="", **arrays):
-        """Inputs (float32) and integers keep their type; all else becomes float64."""
+        """Saves arrays: inputs (float32) as they are, integers as int64, all other arrays as float64."""
         folder = self.folder / case
         folder.mkdir(parents=True, exist_ok=True)
         for name, array in arrays.items():
@@ -51,7 +51,7 @@ class Fixture:
 
 
 def contents(folder):
-    """A line for the folder and each case in it: the arrays and their shapes, and other files by name."""
+    """Yields a line for the folder and for each case in it: the arrays with their shapes, and the names of other files."""
     for case in [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]:
         shapes = {path.stem: np.load(path) for path in sorted(case.glob("*.npy"))}
         if shapes:
@@ -73,7 +73,7 @@ def provenance():
 
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("names", nargs="*", help="which references to run; all when none is named")
+parser.add_argument("names", nargs="*", help="the references to run; all if none is named")
 torch.set_num_threads(1)
 for name in parser.parse_args().names or names:
     print(name, flush=True)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// ProbSparse with the keys that the references sampled: the formulas of the paper as Informer2020 has them, and
-// transformers, which samples one list of keys for all queries.
+// ProbSparse with the keys that the references sampled. The references are the formulas of the paper as implemented in
+// Informer2020, and transformers, which samples one list of keys for all queries.
 #include <algorithm>
 #include <filigree/filigree.hpp>
 
@@ -33,25 +33,25 @@ struct Layer {
 
   [[nodiscard]] auto router() const { return fg::prob_sparse(c, sample); }
 
-  /// All heads in one, which must be each by itself.
+  /// Computes all heads together and checks that each head alone gives the same.
   template <class Head>
   Matrix<S> attend(const Head& head) const {
     const Matrix<S> all = fg::multi_head(fg::heads{heads}, q, k, v, head);
     for (Index h = 0; h < heads; ++h) {
-      const auto part = [&](const auto& x) { return x.middleCols(h * width, width); };
-      const auto one = fg::attend(fg::scores(part(q), part(k)) | head, part(v));
-      CHECK(parity::deviation(one.out, part(all)) <= parity::tolerance<S>);
+      const auto head_of = [&](const auto& x) { return x.middleCols(h * width, width); };
+      const auto one = fg::attend(fg::scores(head_of(q), head_of(k)) | head, head_of(v));
+      CHECK(parity::deviation(one.out, head_of(all)) <= parity::tolerance<S>);
     }
     return all;
   }
 
-  /// M, relative to its scale, and the active rows of both heads.
+  /// Checks the measure M, times `factor`, and the active rows of both heads.
   void check_choice(double factor) const {
     const Matrix<double> measure = folder.matrix<double>("measure") * factor;
     const Matrix<Index> active = folder.matrix<Index>("active");
     for (Index h = 0; h < heads; ++h) {
-      const auto part = [&](const auto& x) { return x.middleCols(h * width, width); };
-      const auto chosen = fg::route(fg::scores(part(q), part(k)) | router());
+      const auto head_of = [&](const auto& x) { return x.middleCols(h * width, width); };
+      const auto chosen = fg::route(fg::scores(head_of(q), head_of(k)) | router());
       CHECK(parity::deviation(chosen.measure(), measure.row(h).transpose()) <= parity::tolerance<S>);
       std::vector<Index> expected(active.row(h).begin(), active.row(h).end());
       std::sort(expected.begin(), expected.end());
@@ -63,7 +63,7 @@ struct Layer {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("ProbSparse as in Informer2020", "", float, double) {
+TEMPLATE_TEST_CASE("ProbSparse agrees with Informer2020", "", float, double) {
   for (const std::string name : {"plain", "cross", "everything"}) {
     CAPTURE(name);
     const Layer<TestType> layer("informer_original/" + name);
@@ -73,7 +73,7 @@ TEMPLATE_TEST_CASE("ProbSparse as in Informer2020", "", float, double) {
   }
 }
 
-TEMPLATE_TEST_CASE("causal ProbSparse, with means and with the sums of the reference", "", float, double) {
+TEMPLATE_TEST_CASE("causal ProbSparse agrees with Informer2020, with means and with its sums", "", float, double) {
   const Layer<TestType> layer("informer_original/causal");
   layer.check_choice(1);
   const Matrix<double> sums = layer.folder.template matrix<double>("output"),
@@ -86,8 +86,9 @@ TEMPLATE_TEST_CASE("causal ProbSparse, with means and with the sums of the refer
         parity::tolerance<TestType>);
 }
 
-// Its U and u come from ln(1 + n); at this n both u agree, and a sample may have any size. Its M has the scale.
-TEMPLATE_TEST_CASE("ProbSparse as in transformers", "", float, double) {
+// transformers computes U and u from ln(1 + n). For this n both formulas give the same u, and a sample may have any
+// size. Its M includes the scale 1/2.
+TEMPLATE_TEST_CASE("ProbSparse agrees with transformers", "", float, double) {
   const Layer<TestType> encoder("informer_huggingface/encoder"), decoder("informer_huggingface/decoder");
   encoder.check_choice(2);
   decoder.check_choice(2);

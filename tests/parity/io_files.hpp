@@ -27,7 +27,7 @@ inline Eigen::MatrixXd fractions() {
   return x;
 }
 
-/// The matrix that Python wrote in that type.
+/// Returns the matrix that Python wrote in that type.
 inline filigree::NdArray matrix(filigree::Type type) {
   using filigree::Type;
   if (type >= Type::float16) return filigree::array_of(fractions(), type);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A Longformer layer whose global tokens have projections of their own is two attentions: one of all rows, one of the
-// rows that are global, over all keys; the second takes the place of these rows.
+// A Longformer layer with separate projections for global tokens is two attentions. The first computes all rows. The
+// second computes the rows of the global tokens, over all keys, and replaces these rows.
 #include <filigree/filigree.hpp>
 
 #include "catch.hpp"
@@ -11,7 +11,7 @@ using parity::Fixture;
 using parity::Index;
 using parity::Matrix;
 
-TEMPLATE_TEST_CASE("Longformer as in transformers, with its global projections", "", float, double) {
+TEMPLATE_TEST_CASE("Longformer agrees with transformers, with global projections", "", float, double) {
   using S = TestType;
   const Fixture layer("longformer");
   const Matrix<S> hidden = layer.matrix<S>("hidden");

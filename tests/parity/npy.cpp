@@ -24,7 +24,7 @@ std::string header(const std::string& type, const std::string& shape) {
 
 }  // namespace
 
-TEST_CASE("arrays of each type and shape") {
+TEST_CASE("parse_npy reads arrays of each type and shape") {
   const auto floats = parity::parse_npy<double>(file(header("<f4", "(2, 3)"), bytes<float, 6>({1, -2, 3, 4, 5, 6.5F})));
   CHECK(floats.shape == std::vector<Eigen::Index>{2, 3});
   CHECK(floats.values == std::vector<double>{1, -2, 3, 4, 5, 6.5});
@@ -38,15 +38,15 @@ TEST_CASE("arrays of each type and shape") {
   CHECK(parity::parse_npy<double>(file(header("<f8", "(1, 1, 1, 2)"), std::string(16, '\0'))).shape.size() == 4);
 }
 
-TEST_CASE("what is no array of this kind is refused") {
+TEST_CASE("parse_npy refuses other files, types and orders") {
   using parity::parse_npy;
   const std::string eight(8, '\0');
-  CHECK_THROWS_WITH(parse_npy<double>(""), "is no .npy file of version 1");
-  CHECK_THROWS_WITH(parse_npy<double>("PK\x03\x04 an archive"), "is no .npy file of version 1");
+  CHECK_THROWS_WITH(parse_npy<double>(""), "is not a .npy file of version 1");
+  CHECK_THROWS_WITH(parse_npy<double>("PK\x03\x04 an archive"), "is not a .npy file of version 1");
   CHECK_THROWS_WITH(parse_npy<double>(file(header("<f8", "(1,)"), eight).substr(0, 30)), "ends within its header");
   CHECK_THROWS_WITH(parse_npy<double>(file(header("<f8", "(2,)"), eight)), "holds 8 bytes of data, its shape needs 16");
-  CHECK_THROWS_WITH(parse_npy<double>(file(header("<i8", "(1,)"), eight)), "holds <i8, wanted are <f4 or <f8");
-  CHECK_THROWS_WITH(parse_npy<int>(file(header("<f8", "(1,)"), eight)), "holds <f8, wanted are <i8");
+  CHECK_THROWS_WITH(parse_npy<double>(file(header("<i8", "(1,)"), eight)), "holds <i8, expected <f4 or <f8");
+  CHECK_THROWS_WITH(parse_npy<int>(file(header("<f8", "(1,)"), eight)), "holds <f8, expected <i8");
   CHECK_THROWS_WITH(parse_npy<double>(file("{'descr': '<f8', 'fortran_order': True, 'shape': (1,), }", eight)),
                     "is not in C order");
   CHECK_THROWS_WITH(parse_npy<double>(file("{'descr': '<f8', 'fortran_order': False, }", eight)),

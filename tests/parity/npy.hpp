@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Arrays in NumPy's .npy format, as far as the fixtures use it: little-endian, C order, float32, float64 and int64.
+// A reader for the subset of NumPy's .npy format that the fixtures use: little-endian, C order, float32, float64,
+// int64.
 #pragma once
 
 #include <Eigen/Core>
@@ -23,7 +24,7 @@ struct Array {
   std::vector<T> values;
 };
 
-/// The text between `before` and `after`.
+/// Returns the text between `before` and `after`.
 inline std::string between(const std::string& text, const std::string& before, const std::string& after) {
   const std::size_t key = text.find(before), begin = key + before.size();
   const std::size_t end = key == std::string::npos ? key : text.find(after, begin);
@@ -43,11 +44,11 @@ void copy_values(const std::string& bytes, std::size_t begin, std::vector<T>& va
   }
 }
 
-/// An array from the bytes of a file. Floating point is converted to T, integers are read as integers only.
+/// Parses the bytes of a file. Converts floating-point numbers to T; reads integers only if T is an integer type.
 template <class T>
 Array<T> parse_npy(const std::string& bytes) {
   if (bytes.size() < 10 || bytes.compare(0, 7, "\x93NUMPY\x01") != 0)
-    throw std::runtime_error("is no .npy file of version 1");
+    throw std::runtime_error("is not a .npy file of version 1");
   const auto byte = [&](std::size_t at) { return static_cast<std::size_t>(static_cast<unsigned char>(bytes[at])); };
   const std::size_t begin = 10 + byte(8) + 256 * byte(9);
   if (bytes.size() < begin) throw std::runtime_error("ends within its header");
@@ -73,7 +74,7 @@ Array<T> parse_npy(const std::string& bytes) {
   else if (std::is_integral_v<T> && type == "<i8")
     copy_values<std::int64_t>(bytes, begin, array.values);
   else
-    throw std::runtime_error("holds " + type + ", wanted are " + (std::is_integral_v<T> ? "<i8" : "<f4 or <f8"));
+    throw std::runtime_error("holds " + type + ", expected " + (std::is_integral_v<T> ? "<i8" : "<f4 or <f8"));
   return array;
 }
 

@@ -6,7 +6,7 @@
 namespace fg = filigree;
 using test::plain;
 
-TEST_CASE("what numpy.save writes is read, and written byte for byte, in every type and either order") {
+TEST_CASE("load_npy reads and save_npy writes the same bytes as numpy.save, in every type and order") {
   const test::Folder folder;
   for (const fg::Type type : parity::all_types)
     for (const bool columns : {false, true}) {
@@ -18,7 +18,7 @@ TEST_CASE("what numpy.save writes is read, and written byte for byte, in every t
     }
 }
 
-TEST_CASE("other shapes and versions") {
+TEST_CASE("load_npy and save_npy agree with numpy.save for other shapes and versions") {
   const fg::NdArray box = fg::array_of(Eigen::VectorXf::LinSpaced(24, 0, 23)).reshaped({2, 3, 4});
   const fg::NdArray seven = fg::array_of(Eigen::Matrix<std::int64_t, 1, 1>(7)).reshaped({});
   const fg::NdArray empty = fg::array_of(Eigen::MatrixXd(0, 3));
@@ -39,13 +39,13 @@ TEST_CASE("other shapes and versions") {
                     contains("'descr' must be little-endian, got \">f8\""));
 }
 
-TEST_CASE("what numpy.savez writes is read, and written byte for byte") {
+TEST_CASE("load_npz reads and save_npz writes the same bytes as numpy.savez") {
   const fg::Arrays arrays = fg::load_npz(parity::path("matrices.npz"));
   CHECK(arrays.size() == std::size(parity::all_types));
-  std::size_t place = 0;
+  std::size_t index = 0;
   for (const auto& [name, array] : arrays) {
-    CHECK(name == fg::name_of(parity::all_types[place]));
-    CHECK(plain(array) == plain(parity::matrix(parity::all_types[place++])));
+    CHECK(name == fg::name_of(parity::all_types[index]));
+    CHECK(plain(array) == plain(parity::matrix(parity::all_types[index++])));
   }
   const test::Folder folder;
   fg::save_npz(folder / "x.npz", arrays);
@@ -56,7 +56,7 @@ TEST_CASE("what numpy.savez writes is read, and written byte for byte") {
   CHECK(large["layer/zeros"].as<Eigen::VectorXd>() == Eigen::VectorXd::Zero(100));
   CHECK(large["\xCF\x83"].as<Eigen::VectorXi>()(0) == 7);
 
-  // The same fields, written: Python's limits were 100 bytes and 2 entries.
+  // The ZIP64 fields, written with the limits that were set in Python: 100 bytes and 2 entries.
   fg::detail::ZipWriter zip(100);
   for (const fg::detail::ZipEntry& entry : fg::detail::read_zip(fg::read_file(parity::path("zip64.npz")), "zip64.npz"))
     zip.add(entry, {entry.bytes});

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// reads [file...]: reads each file as its name says, .npy, .csv or .safetensors, and prints a line for each array in
-// it, "name type shape bytes" with the bytes in hexadecimal digits, or "error message"; then a point.
-// tests/parity/differential.py compares that with what Python's libraries read.
+// reads [file...]: reads each file in the format of its extension, .npy, .csv or .safetensors. For each array it prints
+// the line "name type shape bytes", with name and bytes in hexadecimal digits, or "error message". A line with a period
+// ends each file. tests/parity/differential.py compares the output with the results of Python's libraries.
 #include <cstdio>
 #include <filigree/io/csv.hpp>
 #include <filigree/io/npy.hpp>

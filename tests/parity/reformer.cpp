@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// transformers' LSHSelfAttention: the rotations that it drew, the buckets that it found, what it gave.
+// LSHSelfAttention of transformers: its random rotations, its buckets and its output.
 #include <filigree/filigree.hpp>
 
 #include "catch.hpp"
@@ -25,12 +25,12 @@ void agrees(const std::string& name, bool causal) {
   for (Index h = 0; h < heads; ++h) {
     const Matrix<double> rotations =
         Eigen::Map<const Matrix<double>>(drawn.values.data() + h * width * rounds * half, width, rounds * half);
-    const auto part = [&](const auto& x) { return x.middleCols(h * width, width); };
+    const auto head_of = [&](const auto& x) { return x.middleCols(h * width, width); };
     const auto router = fg::lsh(rounds, 2 * half, 8, rotations).shared();
-    const auto scores = fg::scores(part(q), part(k), {.scale = 1.0});
+    const auto scores = fg::scores(head_of(q), head_of(k), {.scale = 1.0});
     const auto check = [&](const auto& a) {
-      const Matrix<S> out = a * part(v);
-      CHECK(parity::deviation(out, part(output)) <= parity::tolerance<S>);
+      const Matrix<S> out = a * head_of(v);
+      CHECK(parity::deviation(out, head_of(output)) <= parity::tolerance<S>);
       const auto [keys, counts] = fg::route(a).stages;
       const Matrix<Index> expected = Eigen::Map<const Matrix<Index>>(buckets.values.data() + h * rounds * n, rounds, n);
       CHECK(keys.query_buckets() == expected.transpose());
@@ -44,7 +44,7 @@ void agrees(const std::string& name, bool causal) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("Reformer's attention by hashing", "", float, double) {
+TEMPLATE_TEST_CASE("lsh agrees with Reformer's LSHSelfAttention", "", float, double) {
   for (const int rounds : {1, 4}) {
     agrees<TestType>("reformer/rounds_" + std::to_string(rounds), false);
     agrees<TestType>("reformer/rounds_" + std::to_string(rounds) + "_causal", true);

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# tests/parity/run.sh [name...]: runs the references, or those named, and writes what they compute into data/. The name
-# `differential`, or none, compares the readers of files with those of Python's libraries (differential.py).
+# tests/parity/run.sh [name...]: runs the named references, or all, and writes their results into data/. With the name
+# `differential`, or without a name, it also compares the file readers with those of Python's libraries
+# (differential.py).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 

@@ -18,7 +18,8 @@ constexpr double close = std::is_same_v<S, double> ? 1e-10 : 1e-6;
 
 std::string path(const std::string& name) { return std::string(FILIGREE_PARITY_DATA) + "/" + name; }
 
-/// What we write of a directory is what Python wrote, byte for byte; so Python reads what we write.
+/// Checks that saving a loaded directory gives the bytes that Python wrote. Python can therefore read saved
+/// directories.
 template <class Save>
 void writes_the_same(const std::string& name, const std::string& weights, const Save& save) {
   const test::Folder folder;
@@ -34,7 +35,7 @@ void check(const std::string& name, const Matrix<S>& codes, const Matrix<S>& out
   CHECK(parity::deviation(output, expected.matrix<double>("output")) <= close<S>);
 }
 
-/// The model of a directory, built of the stages that encoder_of says.
+/// Checks the model of a directory. `encoder` has the stages that encoder_of returns.
 template <class S, class Encoder>
 void check_model(const std::string& name, const fg::SaeWeights<S>& weights, const Encoder& encoder) {
   const Matrix<S> x = Fixture(name.substr(0, name.find('/'))).matrix<S>("x");
@@ -56,7 +57,7 @@ auto load_sae_lens(const std::string& name, const std::string& encoder) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("autoencoders of SAELens compute what it computes", "", float, double) {
+TEMPLATE_TEST_CASE("autoencoders from SAELens directories agree with SAELens", "", float, double) {
   using S = TestType;
   const auto layer = fg::linear<S>(10, 24);
   for (const std::string name : {"standard", "standard_bfloat16"})
@@ -73,7 +74,7 @@ TEMPLATE_TEST_CASE("autoencoders of SAELens compute what it computes", "", float
                  fg::pre_bias() | fg::gated<S>(10, 24));
 }
 
-TEMPLATE_TEST_CASE("autoencoders of sparsify compute what it computes", "", float, double) {
+TEMPLATE_TEST_CASE("autoencoders from sparsify directories agree with sparsify", "", float, double) {
   using S = TestType;
   for (const std::string name : {"topk", "many"}) {
     const auto [config, weights] = fg::load_sparsify<S>(path("sparsify/" + name));
@@ -82,10 +83,10 @@ TEMPLATE_TEST_CASE("autoencoders of sparsify compute what it computes", "", floa
                    fg::pre_bias() | fg::linear<S>(10, 24) | fg::top_k(config.k) | fg::relu());
   }
   const auto other = fg::load_sparsify<S>(path("sparsify/groupmax")).config;
-  CHECK_THROWS_WITH(fg::encoder_of(other), contains("no encoder has \"activation\": \"groupmax\""));
+  CHECK_THROWS_WITH(fg::encoder_of(other), contains("no encoder supports \"activation\": \"groupmax\""));
 }
 
-TEMPLATE_TEST_CASE("transcoders with a skip connection compute what theirs do", "", float, double) {
+TEMPLATE_TEST_CASE("transcoders with a skip connection agree with SAELens and sparsify", "", float, double) {
   using S = TestType;
   const auto lens = fg::load_sae_lens<S>(path("sae_lens/skip_transcoder"));
   CHECK(fg::encoder_of(lens.config) == "linear(10, 24) | relu()");
@@ -97,12 +98,12 @@ TEMPLATE_TEST_CASE("transcoders with a skip connection compute what theirs do", 
   check_model<S>("sparsify/skip_transcoder", sparse.weights, fg::linear<S>(10, 20) | fg::top_k(4) | fg::relu());
 }
 
-TEST_CASE("directories are written as Python writes them") {
+TEST_CASE("directories are written with the same bytes as by Python") {
   for (const std::string name : {"standard", "standard_bare", "standard_bfloat16", "topk", "topk_old", "topk_rescaled",
                                  "jumprelu", "gated", "skip_transcoder"}) {
     CAPTURE(name);
     const auto file = fg::load_sae_lens(path("sae_lens/" + name));
-    writes_the_same("sae_lens/" + name, "SaeWeights.safetensors",
+    writes_the_same("sae_lens/" + name, "sae_weights.safetensors",
                     [&](const std::string& to) { fg::save_sae_lens(to, file.weights, file.config); });
   }
   for (const std::string name : {"topk", "many", "skip_transcoder", "groupmax"}) {

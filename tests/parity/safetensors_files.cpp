@@ -5,7 +5,7 @@
 
 namespace fg = filigree;
 
-TEST_CASE("what safetensors writes is read, and written byte for byte, in every type") {
+TEST_CASE("load_safetensors reads and save_safetensors writes the same bytes as Python, in every type") {
   const std::string path = parity::path("matrices.safetensors");
   const fg::Safetensors read = fg::load_safetensors(path);
   CHECK(read.tensors.size() == std::size(parity::all_types));

@@ -26,11 +26,11 @@ void agrees(const std::string& name, const fg::score_options& options, const Sta
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("scaled_dot_product_attention of torch", "", float, double) {
+TEMPLATE_TEST_CASE("attention agrees with scaled_dot_product_attention of PyTorch", "", float, double) {
   using S = TestType;
   agrees<S>("plain", {}, fg::softmax());
   agrees<S>("scaled", {.scale = 0.3}, fg::softmax());
-  // Its causal mask puts the first query at the first key; ours puts the last at the last unless told.
+  // PyTorch's causal mask aligns the first query with the first key. Filigree aligns the last ones by default.
   agrees<S>("causal", {.query_at = 0}, fg::causal() | fg::softmax());
 
   const Matrix<Index> stored = Fixture("scaled_dot_product/masked").matrix<Index>("mask");

@@ -9,17 +9,17 @@ using parity::Fixture;
 using parity::Matrix;
 using test::Index;
 
-TEMPLATE_TEST_CASE("gelu_tanh as in torch", "", float, double) {
+TEMPLATE_TEST_CASE("gelu_tanh agrees with PyTorch", "", float, double) {
   using S = TestType;
   const Fixture reference("training/gelu");
   const auto x = reference.vector<S>("x");
-  parity::Vector<S> values = x | fg::gelu_tanh(), slopes(x.size());
-  for (Index i = 0; i < x.size(); ++i) slopes[i] = fg::gelu_tanh().derivative(x[i], values[i]);
+  parity::Vector<S> values = x | fg::gelu_tanh(), derivatives(x.size());
+  for (Index i = 0; i < x.size(); ++i) derivatives[i] = fg::gelu_tanh().derivative(x[i], values[i]);
   CHECK(parity::deviation(values, reference.vector<double>("values")) <= parity::tolerance<S>);
-  CHECK(parity::deviation(slopes, reference.vector<double>("slopes")) <= parity::tolerance<S>);
+  CHECK(parity::deviation(derivatives, reference.vector<double>("slopes")) <= parity::tolerance<S>);
 }
 
-TEMPLATE_TEST_CASE("cross_entropy with its options as in torch", "", float, double) {
+TEMPLATE_TEST_CASE("cross_entropy with its options agrees with PyTorch", "", float, double) {
   using S = TestType;
   const Fixture inputs("training/cross_entropy");
   const Matrix<S> outputs = inputs.matrix<S>("outputs");
@@ -29,7 +29,7 @@ TEMPLATE_TEST_CASE("cross_entropy with its options as in torch", "", float, doub
   const auto check = [&](const std::string& name, const Matrix<S>& targets, const fg::cross_entropy_options& options) {
     CAPTURE(name);
     const Fixture expected("training/cross_entropy/" + name);
-    // A network that is the identity, whose biases have the sum of the outputs' gradients.
+    // The network is the identity. The gradient of its weights is x' times the gradient of its outputs.
     auto net = fg::network(fg::linear<S>(outputs.cols(), outputs.cols()));
     net.parameters().setZero();
     net.template weights<0>().setIdentity();
@@ -48,7 +48,7 @@ TEMPLATE_TEST_CASE("cross_entropy with its options as in torch", "", float, doub
   check("probable", inputs.matrix<S>("chances"), {.label_smoothing = 0.1});
 }
 
-TEMPLATE_TEST_CASE("steps of optimizers as in torch", "", float, double) {
+TEMPLATE_TEST_CASE("steps of optimizers agree with PyTorch", "", float, double) {
   using S = TestType;
   const Fixture inputs("training/optimizers");
   const auto start = inputs.vector<S>("start");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Needs nlohmann-json (nlohmann-json3-dev in Debian), so filigree.hpp does not include this header.
+// This header needs nlohmann-json (nlohmann-json3-dev in Debian). Therefore filigree.hpp does not include it.
 
 #include <string>
 
@@ -12,7 +12,8 @@ namespace filigree {
 
 namespace detail {
 
-/// Calls f(name in the file, array, rows, cols, whether the file has the transpose) for each array.
+/// Calls f(name, array, rows, cols, transposed) for each array: its name in the file, and true if the file holds the
+/// transpose.
 template <class Weights, class F>
 void for_each_tensor(const SaeLensConfig& config, Weights& weights, F&& f) {
   f("W_enc", weights.W_enc, config.d_in, config.d_sae);
@@ -27,17 +28,17 @@ void for_each_tensor(const SaeLensConfig& config, Weights& weights, F&& f) {
 
 }  // namespace detail
 
-/// Reads an autoencoder in the layout of SAELens, a directory with cfg.json and SaeWeights.safetensors.
-/// encoder_of(config) says what it is here; it may be of a kind that is not.
+/// Reads an autoencoder in the format of SAELens: a directory with cfg.json and sae_weights.safetensors.
 ///
-/// Throws     Error if a file cannot be read, the configuration is out of range, or the weights are not those that it
-///            describes; finetuning factors must be 1
+/// encoder_of(config) returns the matching encoder. The file may also describe a model that Filigree does not have.
+/// Throws     Error if a file cannot be read, the configuration is out of range, the weights do not match it, or a
+///            finetuning factor is not 1
 /// Reference  https://github.com/jbloomAus/SAELens
 template <Real S = float>
 SaeFile<SaeLensConfig, S> load_sae_lens(const std::string& directory) {
   const std::string path = directory + "/cfg.json";
   SaeFile<SaeLensConfig, S> file{.config = SaeLensConfig::read(load_json(path)), .weights = {}};
-  detail::TensorReader tensors(directory + "/SaeWeights.safetensors", path);
+  detail::TensorReader tensors(directory + "/sae_weights.safetensors", path);
   detail::for_each_tensor(file.config, file.weights, tensors);
   tensors.ones("scaling_factor");
   tensors.ones("finetuning_scaling_factor");
@@ -46,11 +47,11 @@ SaeFile<SaeLensConfig, S> load_sae_lens(const std::string& directory) {
   return file;
 }
 
-/// Writes a directory in the layout of SAELens, which is made if it is not there; each file is replaced whole or not at
-/// all.
+/// Writes an autoencoder in the format of SAELens and creates the directory if needed.
 ///
-/// Throws     Error, before anything is written, if the weights are not those that the configuration describes; or if a
-///            file cannot be written
+/// Each file is replaced atomically.
+/// Throws     Error, before anything is written, if the weights do not match the configuration; or if a file cannot be
+///            written
 template <Real S>
 void save_sae_lens(const std::string& directory, const SaeWeights<S>& weights, SaeLensConfig config = {}) {
   const std::string call = "save_sae_lens(directory, weights, config)";
@@ -62,13 +63,13 @@ void save_sae_lens(const std::string& directory, const SaeWeights<S>& weights, S
   detail::TensorWriter tensors(call, config.dtype, config.tensor_types);
   detail::for_each_tensor(config, weights, tensors);
   tensors.done(weights);
-  tensors.write(directory, "SaeWeights.safetensors", json);
+  tensors.write(directory, "sae_weights.safetensors", json);
 }
 
-/// Makes a file with rescale_acts_by_decoder_norm the same model without: what multiplied the latents goes into the
-/// encoder, and the decoder's rows get length 1.
+/// Rewrites a model with rescale_acts_by_decoder_norm as an equivalent model without it.
 ///
-/// Throws     Error if the configuration has no such rescaling
+/// The norms of the decoder's rows move into the encoder, and these rows get length 1.
+/// Throws     Error unless rescale_acts_by_decoder_norm is true
 template <Real S>
 void fold_decoder_norms(SaeFile<SaeLensConfig, S>& file) {
   auto& [config, weights] = file;

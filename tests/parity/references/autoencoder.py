@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the references of sparse autoencoders share: samples, parameters, selection, and gradients by torch."""
+"""Common functions of the references of sparse autoencoders: samples, parameters, selection, and gradients by torch."""
 
 import numpy as np
 import torch
@@ -10,8 +10,8 @@ samples, width, latents = 12, 10, 24
 
 
 def arrays(rng, bias):
-    """x (samples, width), w_enc (width, latents), b_enc (latents), w_dec (latents, width) with rows of unit norm, and a
-    bias of that name (width)."""
+    """Returns x (samples, width), w_enc (width, latents), b_enc (latents), w_dec (latents, width) with rows of unit norm,
+    and a bias named by the argument (width)."""
     w_dec = normal(rng, latents, width)
     return {
         "x": normal(rng, samples, width) + normal(rng, width, scale=0.5),
@@ -23,14 +23,14 @@ def arrays(rng, bias):
 
 
 def tensors(arrays):
-    """x, and the parameters by name: leaves in double."""
+    """Returns x, and the parameters by name, as leaf tensors in double."""
     parameters = {name: double(array) for name, array in arrays.items()}
     x = parameters.pop("x")
     return x, {name: tensor.requires_grad_() for name, tensor in parameters.items()}
 
 
 def largest(z, k):
-    """z where it is one of the k largest of its row, else 0; no two candidates may be close."""
+    """Returns z with all but the k largest entries of each row set to 0. The k-th and next entry must not be close."""
     best = z.topk(k, dim=1)
     if k < z.shape[1]:
         ranked = z.detach().topk(k + 1, dim=1).values
@@ -39,17 +39,17 @@ def largest(z, k):
 
 
 def apart(distances):
-    """Rounding to float must not decide."""
+    """Checks that rounding to float cannot change a selection."""
     assert distances.detach().abs().min() > 1e-4, "choose another seed"
 
 
 def squared_error(residual):
-    """Mean over samples of the squared norm."""
+    """Returns the mean over samples of the squared norm."""
     return residual.square().sum(1).mean()
 
 
 def save(fixture, case, parameters, loss, **arrays):
-    """The loss, its gradient by each parameter as grad_<name>, and more arrays."""
+    """Saves the loss, its gradient with respect to each parameter as grad_<name>, and more arrays."""
     gradients = torch.autograd.grad(loss, list(parameters.values()), retain_graph=True, materialize_grads=True)
     arrays |= {f"grad_{name}": gradient for name, gradient in zip(parameters, gradients)}
     arrays["loss"] = loss

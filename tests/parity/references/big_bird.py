@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: MIT
 """transformers, BigBirdBlockSparseAttention
 
-Seed 12; 3 heads of 4, linear layers y = x W' + b with W stored as (out, in), the first n rows of `hidden`. `draw`
-(heads, blocks, r) holds the random blocks that the layer drew for each head and block of queries; -1 for the first
-and the last block, which see everything. Cases, with r = 2: `regular` (12 blocks of 4, more than 2 r + 5: drawn from
-the first 2 r + 5), `short` (7 blocks of 4: drawn from all), `padded` (`regular`, positions from `length` on are
-padding).
+Seed 12; 3 heads of width 4, linear layers y = x W' + b with W stored as (out, in). The inputs are the first n rows of
+`hidden`. `draw` (heads, blocks, r) holds the random blocks that the layer drew for each head and block of queries. It
+is -1 for the first and the last block, which attend to all keys. Cases, with r = 2: `regular` (12 blocks of 4; with
+more than 2 r + 5 blocks, only the first 2 r + 5 are drawn), `short` (7 blocks of 4, drawn from all), `padded`
+(`regular`, positions from `length` on are padding).
 
-Two defects of the reference, each a case of its own. `repeated` (8 blocks of 128): at 1024, 3072 and 4096 tokens it
-draws from old tables, and its third and second last blocks may draw what they see anyway. `evaluation` (`short`):
-outside of training it draws block 0 every time, which is global already. It gives a key that comes c times c times
-the weight; BigBird is defined as a set.
+Two cases cover defects of the reference. `repeated` (8 blocks of 128): with 1024, 3072 and 4096 tokens the reference
+draws from old tables, and its third and second last blocks may draw blocks of their window. `evaluation` (`short`):
+outside of training the reference always draws block 0, which is already global. A key that occurs c times gets c times
+the weight there, while BigBird is defined by a set of keys.
 
-Not covered: more than r + 5 and at most 2 r + 5 blocks, where with small r its plan finds no block to draw and fails.
+Not covered: more than r + 5 and at most 2 r + 5 blocks. With small r the reference finds no block to draw and fails.
 """
 
 from unittest import mock
@@ -28,7 +28,7 @@ heads, width = 3, 4
 
 
 def run(layer, hidden, length):
-    """The output, and the draw as (heads, blocks - 2, r)."""
+    """Returns the output, and the drawn blocks as (heads, blocks - 2, r)."""
     mask = torch.ones(1, len(hidden), dtype=torch.double)
     mask[0, length:] = 0
     blocked, band, rows, columns = BigBirdModel.create_masks_for_block_sparse_attn(mask, layer.block_size)

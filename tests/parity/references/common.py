@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Seeded numbers, and the way from an array to a module of torch and back."""
+"""Seeded random numbers, and conversions between arrays and torch tensors or modules."""
 
 import numpy as np
 import torch
 
 
 def normal(rng, *shape, scale=1.0):
-    """Numbers that float holds exactly."""
+    """Returns normally distributed numbers that are exact in float."""
     return (scale * rng.standard_normal(shape)).astype(np.float32)
 
 
@@ -15,7 +15,7 @@ def double(array):
 
 
 def softmax(scores, keep=True):
-    """Along the last axis, over what is kept; a row where nothing is kept gives zeros."""
+    """Returns the softmax of the kept entries along the last axis. A row without a kept entry gives zeros."""
     scores = np.where(keep, scores, -np.inf)
     top = scores.max(axis=-1, keepdims=True)
     weights = np.where(keep, np.exp(scores - np.where(np.isfinite(top), top, 0)), 0)
@@ -24,7 +24,7 @@ def softmax(scores, keep=True):
 
 
 def linear_weights(rng, names, size, bias=True):
-    """Square weights, and biases, for the linear layers so named."""
+    """Returns square weight matrices, and biases, for linear layers of the given names."""
     arrays = {}
     for name in names:
         arrays[f"{name}_weight"] = normal(rng, size, size, scale=1.5 * size**-0.5)
@@ -40,11 +40,11 @@ def set_linears(module, arrays):
 
 
 def to_heads(array, heads):
-    """(n, heads * d) to (1, heads, n, d)."""
+    """Converts (n, heads * d) to (1, heads, n, d)."""
     n, width = array.shape
     return double(array).view(n, heads, width // heads).transpose(0, 1)[None].contiguous()
 
 
 def from_heads(tensor):
-    """(1, heads, n, d) to (n, heads * d)."""
+    """Converts (1, heads, n, d) to (n, heads * d)."""
     return tensor[0].transpose(0, 1).flatten(1).detach().numpy()

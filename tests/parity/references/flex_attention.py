@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 """torch.nn.attention.flex_attention, eager
 
-Seed 16; n = m = 37, 4 heads of 6, scale 1 / sqrt(6). Scores are changed by a score_mod: `alibi` (s - slopes[head]
+Seed 16; n = m = 37, 4 heads of width 6, scale 1 / sqrt(6). Cases with a score_mod: `alibi` (s - slopes[head]
 abs(q - k)), `softcap` (5 tanh(s / 5)), `relative_bias` (s + table[clamp(k - q + 6, 0, 12)]), `all_maps` (these three
-one after another, with a causal mask). Masks: `documents` (equal `ids`), `packed` (equal ids and k <= q), `earlier`
-(equal ids and k < q, so that the first row of each document is empty: its output is 0), with `lse`, the logsumexp
-(rows, heads). `grouped`: 4 heads of queries over 2 of keys and values, enable_gqa, causal.
+in this order, with a causal mask). Cases with a mask: `documents` (equal `ids`), `packed` (equal ids and k <= q),
+`earlier` (equal ids and k < q; the first row of each document is empty, and its output is 0). `grouped` has 4 query
+heads and 2 heads of keys and values (enable_gqa), with a causal mask. `lse` is the logsumexp (rows, heads).
 """
 
 import numpy as np

@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: MIT
 """the gated autoencoder of Rajamanoharan et al., arXiv:2404.16014, section 3.2, by torch and its autograd
 
-Seed 24; 12 samples x of width 10, 24 latents, rows of w_dec of unit norm (as floats). p = (x - b_dec) w_gate; gate g =
-p + b_gate; magnitude m = relu(exp(r_mag) p + b_mag), exp(r_mag) by latent; `codes` a = m where g > 0, else 0;
-`output` a w_dec + b_dec. Each case is one term of the loss by itself, with the derivatives `grad_w_gate` and so on; the
-loss is their sum.
+Seed 24; 12 samples x of width 10, 24 latents, rows of w_dec with unit norm (as floats). p = (x - b_dec) w_gate. The
+gate is g = p + b_gate, the magnitude m = relu(exp(r_mag) p + b_mag) with one r_mag per latent. `codes` are a = m if
+g > 0, else 0; `output` is a w_dec + b_dec. Each case is one term of the loss alone, with its gradients `grad_w_gate` and
+similar names. The whole loss is the sum of the terms.
 
-- `reconstruction`: `loss` = mean over samples of |x - output|². The condition g > 0 is a constant: b_gate gets 0.
-- `sparsity`: `loss` = 0.1 times the mean over samples of the sum over latents of relu(g).
-- `auxiliary`: `output` is relu(g) W + b, W and b being constant copies of w_dec and b_dec; `loss` = mean over samples
-  of |x - output|². w_dec gets 0; b_dec does not, as p depends on it.
+- `reconstruction`: `loss` is the mean over samples of |x - output|². The condition g > 0 is treated as a constant, so
+  the gradient of b_gate is 0.
+- `sparsity`: `loss` is 0.1 times the mean over samples of the sum over latents of relu(g).
+- `auxiliary`: `output` is relu(g) W + b with constant copies W and b of w_dec and b_dec; `loss` is the mean over samples
+  of |x - output|². The gradient of w_dec is 0. The gradient of b_dec is not, since p depends on b_dec.
 
-`weight` is the 0.1.
+`weight` is 0.1.
 """
 
 import numpy as np

@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: MIT
 """transformers, InformerProbSparseAttention
 
-Seed 19; n = m = 40, 2 heads of 4, sampling_factor c = 2, no dropout, an output projection that is the identity.
-`query`, `key` and `value` are the projections of random hidden states (`query` before its scale 1 / sqrt(4)),
-`sample` the keys that the layer drew, `measure` (heads, n) M and `active` (heads, u) the active rows, largest M
-first: these two are computed by the script in NumPy from the rest, and the output follows from them. Cases:
-`encoder`, `decoder` (is_decoder with a causal mask).
+Seed 19; n = m = 40, 2 heads of width 4, sampling_factor c = 2, no dropout, identity as output projection. `query`,
+`key` and `value` are the projections of random hidden states (`query` before its scale 1 / sqrt(4)). `sample` holds the
+keys that the layer drew, `measure` (heads, n) the measure M, and `active` (heads, u) the active rows, largest M first.
+The script computes `measure` and `active` from the other arrays in NumPy and checks that the output follows from them.
+Cases: `encoder`, `decoder` (is_decoder with a causal mask).
 
-Where it differs from the original formulas (next section):
+Differences from the original formulas (next section):
 
-- One sample is drawn for all queries, by torch.randint(0, m, (U,)), not one for each.
-- Its size is U = min(c n ceil(ln(1 + m)), m), with a factor n: here, and nearly always, m. The number of active rows
+- One sample is drawn for all queries, by torch.randint(0, m, (U,)), instead of one for each query.
+- Its size is U = min(c n ceil(ln(1 + m)), m), with a factor n. Here, as for most sizes, U = m. The number of active rows
   is u = min(c ceil(ln(1 + n)), n).
-- M is taken on scaled dots, which does not change the order.
-- The decoder's running sum of values is taken in float32: its lazy rows are good to about 1e-7.
+- M is computed from scaled dot products, which does not change the order.
+- The decoder's cumulative sum of values is computed in float32. Its lazy rows are accurate to about 1e-7.
 """
 
 import math

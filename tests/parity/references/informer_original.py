@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""ProbSparse attention by the formulas of Zhou et al., arXiv:2012.07436, as Informer2020 has them, in NumPy
+"""ProbSparse attention by the formulas of Zhou et al., arXiv:2012.07436, as implemented in Informer2020, in NumPy
 
-Seed 20; 2 heads of 4. U = min(c ceil(ln m), m) keys are drawn with replacement for each query, the same for all
-heads: `sample` (n, U). On dots without a scale and without a mask, M(i) = max over the sample - (sum over the sample)
-/ m: `measure` (heads, n). The u = min(c ceil(ln n), n) queries with the largest M are active: `active` (heads, u),
-largest M first. They attend to all keys, or to those up to their own position in the causal cases, with scale 1 /
-sqrt(4). Every other row is lazy: the mean of all values; in the causal cases of the reference their running sum,
-`output`. `output_mean` has the mean of the values that a lazy row may see there instead. Cases: `plain` (n = m = 40,
-c = 2), `cross` (n = 23, m = 40, c = 1), `causal` (n = m = 40, c = 2), `everything` (n = m = 12, c = 5, where U = m
-and all rows are active).
+Seed 20; 2 heads of width 4. U = min(c ceil(ln m), m) keys are drawn with replacement for each query, the same for all
+heads: `sample` (n, U). With dot products without scale and mask, the measure is M(i) = max over the sample - (sum over
+the sample) / m: `measure` (heads, n). The u = min(c ceil(ln n), n) queries with the largest M are active: `active`
+(heads, u), largest M first. They attend to all keys with scale 1 / sqrt(4); in the causal case, to the keys up to their
+own position. Every other row is lazy: its output is the mean of all values; in the causal case of the reference, their
+cumulative sum (`output`). `output_mean` has the mean of the visible values in these rows. Cases: `plain` (n = m = 40,
+c = 2), `cross` (n = 23, m = 40, c = 1), `causal` (n = m = 40, c = 2), `everything` (n = m = 12, c = 5, where all rows
+are active and U = m).
 """
 
 import math
@@ -21,7 +21,7 @@ heads, width = 2, 4
 
 
 def attention(q, k, v, sample, c, causal):
-    """One head: M, the active rows, the output, and the output with means where the reference sums."""
+    """Returns M, the active rows, the output, and the output with means instead of sums, of one head."""
     n, m = len(q), len(k)
     sampled = np.einsum("id,isd->is", q, k[sample])
     measure = sampled.max(axis=1) - sampled.sum(axis=1) / m

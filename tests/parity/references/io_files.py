@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
 """files that numpy, ml_dtypes and safetensors write
 
-Two 3×4 matrices in every type that Filigree reads: fractions x(i, j) = (-1)^j / (1 + i + 3 j) in the floating-point
-types, with x(2, 3) = 1 + 2^-11 + 2^-40, which is above the middle between two float16 numbers but not in float32; whole
-numbers 7 i - 3 j in the signed types, 7 i + 3 j in the unsigned ones; (i + j) mod 3 = 0 as bool. Each is an .npy file in C
-order and, as `_columns`, in Fortran order; all of them are in `matrices.safetensors` and `matrices.npz`. `box` is 0, 1,
-..., 23 as 2×3×4 in float32, `scalar` 7, `empty` 0×3, `version_2` and `version_3` are the fractions with the header of those
-versions, `big_endian` with bytes in the other order. `compressed.npz` holds x, 100 zeros and 7 deflated; `zip64.npz` the
-same stored, with all the 64-bit fields that large archives need.
+A 3×4 matrix in every type that Filigree reads. Floating-point types: fractions x(i, j) = (-1)^j / (1 + i + 3 j), except
+x(2, 3) = 1 + 2^-11 + 2^-40, which is above the midpoint of two float16 numbers but is rounded to it in float32. Signed
+integers: 7 i - 3 j. Unsigned integers: 7 i + 3 j. bool: (i + j) mod 3 = 0. Each matrix is an .npy file in C order and,
+as `_columns`, in Fortran order. All of them are also in `matrices.safetensors` and `matrices.npz`. `box` is 0, 1, ...,
+23 as 2×3×4 in float32, `scalar` is 7, `empty` is 0×3. `version_2` and `version_3` are the fractions with headers of
+these versions, `big_endian` the fractions in big-endian byte order. `compressed.npz` holds x, 100 zeros and 7, deflated.
+`zip64.npz` holds the same uncompressed, with all the 64-bit fields that large archives need.
 """
 
 import zipfile
@@ -50,9 +50,9 @@ def write(fixture):
 
     safetensors.numpy.save_file(all_types, folder / "matrices.safetensors", metadata={"writer": 'naïve "\n'})
     np.savez(folder / "matrices.npz", **all_types)
-    some = {"x": x, "layer/zeros": np.zeros(100), "σ": np.int64(7)}
-    np.savez_compressed(folder / "compressed.npz", **some)
+    arrays = {"x": x, "layer/zeros": np.zeros(100), "σ": np.int64(7)}
+    np.savez_compressed(folder / "compressed.npz", **arrays)
     limits = zipfile.ZIP64_LIMIT, zipfile.ZIP_FILECOUNT_LIMIT
     zipfile.ZIP64_LIMIT, zipfile.ZIP_FILECOUNT_LIMIT = 100, 2
-    np.savez(folder / "zip64.npz", **some)
+    np.savez(folder / "zip64.npz", **arrays)
     zipfile.ZIP64_LIMIT, zipfile.ZIP_FILECOUNT_LIMIT = limits

@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: MIT
 """the JumpReLU autoencoder of Rajamanoharan et al., arXiv:2407.14435, sections 3 and 4, by torch and its autograd
 
-Seed 23; 12 samples x of width 10, 24 latents, rows of w_dec of unit norm (as floats). z = x w_enc + b_enc, theta =
-exp(log_theta), `codes` a = z where z > theta, else 0, `output` a w_dec + b_dec. There is no relu before the threshold,
-which is above 0. Each case is one term by itself, with the derivatives `grad_w_enc` and so on; a loss is their sum.
+Seed 23; 12 samples x of width 10, 24 latents, rows of w_dec with unit norm (as floats). z = x w_enc + b_enc, theta =
+exp(log_theta). `codes` are a = z if z > theta, else 0; `output` is a w_dec + b_dec. There is no relu before the
+threshold, which is positive. Each case is one term of the loss alone, with its gradients `grad_w_enc` and similar
+names. The whole loss is the sum of the terms.
 
-- `wide` (eps = 0.6), `narrow` (eps = 0.1): `loss` = mean over samples of |x - output|². The derivative of a by z is 1
-  where z > theta, else 0; by theta it is -(theta / eps) where |z - theta| < eps / 2, else 0, summed over samples.
-- `wide_l0`, `narrow_l0`: `loss` = 0.05 times the mean over samples of the number of z > theta. The derivative of
-  [z > theta] by z is 0; by theta it is -1 / eps where |z - theta| < eps / 2, else 0. So all gradients but that of
-  log_theta are 0, and left out.
+- `wide` (eps = 0.6), `narrow` (eps = 0.1): `loss` is the mean over samples of |x - output|². The derivative of a with
+  respect to z is 1 if z > theta, else 0; with respect to theta it is -(theta / eps) if |z - theta| < eps / 2, else 0,
+  summed over samples.
+- `wide_l0`, `narrow_l0`: `loss` is 0.05 times the mean over samples of the number of z > theta. The derivative of
+  [z > theta] with respect to z is 0; with respect to theta it is -1 / eps if |z - theta| < eps / 2, else 0. All
+  gradients except that of log_theta are therefore 0 and not stored.
 
-`bandwidth` is eps, `weight` the 0.05. log_theta brings the factor d theta / d log_theta = theta.
+`bandwidth` is eps, `weight` is 0.05. The gradient of log_theta includes the factor d theta / d log_theta = theta.
 """
 
 import numpy as np
@@ -23,7 +25,7 @@ from references.common import normal
 
 
 def box(z, theta, eps):
-    """The kernel K of (z - theta) / eps: 1 on an interval of length 1 around 0."""
+    """Returns the kernel K((z - theta) / eps): 1 on an interval of length 1 around 0, else 0."""
     return ((z - theta).abs() < eps / 2).to(z.dtype)
 
 

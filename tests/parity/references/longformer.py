@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
 """transformers, LongformerSelfAttention
 
-Seed 11; n = 48, 3 heads of 4. Linear layers y = x W' + b with W stored as (out, in). A row that is not global sees
-its window and the keys of the global tokens, by query, key and value. A global row sees all keys, by query_global,
-key_global and value_global. Scale 1 / sqrt(4) on both. Cases: `local` (w = 8, no global token), `global` (w = 8),
-`wide` (w = 16, global tokens next to each other and at the end), `padded` (w = 8, positions from `length` on are
-padding: their keys are seen by none, their rows are 0).
+Seed 11; n = 48, 3 heads of width 4. Linear layers y = x W' + b with W stored as (out, in). A local row attends to its
+window and to the global tokens, with the projections query, key and value. A global row attends to all keys, with the
+projections query_global, key_global and value_global. Both use the scale 1 / sqrt(4). Cases: `local` (w = 8, no global
+token), `global` (w = 8), `wide` (w = 16, global tokens next to each other and at the end), `padded` (w = 8, positions
+from `length` on are padding: no query attends to their keys, and their rows are 0).
 
-The layer computes its softmax in float32 whatever the scalar is. `output` is the layer in double with that conversion
-taken out; `output_as_it_is` is the untouched layer.
+The layer computes its softmax in float32 for every scalar. `output` is the result of the layer in double without this
+conversion. `output_as_it_is` is the result of the unmodified layer.
 """
 
 from unittest import mock
@@ -25,7 +25,7 @@ linears = ("query", "key", "value", "query_global", "key_global", "value_global"
 
 
 def run(layer, hidden, ids, length):
-    """The mask says -10000 for padding, 10000 for a global token, else 0."""
+    """Returns the output. The mask is -10000 for padding, 10000 for a global token, else 0."""
     mask = torch.zeros(1, n, dtype=torch.double)
     mask[0, length:] = -10000
     mask[0, ids] = 10000

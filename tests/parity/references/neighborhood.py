@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
 """the neighborhood of Hassani et al., arXiv:2204.07143, in NumPy, and NATTEN itself
 
-Seed 14; n = 29, 2 heads of 8, scale 1 / sqrt(8), widths 2, 5, 6 and 29. The window of row i begins at i - floor(w /
-2), but not before key 0 and not so late that fewer than w keys are left. `output` is that formula in double.
-`output_natten` is natten.na1d by its Flex backend in float32, which is what runs on a processor without CUDA, and
-takes no double.
+Seed 14; n = 29, 2 heads of width 8, scale 1 / sqrt(8), windows of 2, 5, 6 and 29 keys. The window of row i begins at
+i - floor(w / 2), clamped to [0, n - w]. `output` is the formula in double. `output_natten` is natten.na1d with its Flex
+backend in float32. This backend runs without CUDA and does not support double.
 """
 
 import natten

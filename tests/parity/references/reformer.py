@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: MIT
 """transformers, LSHSelfAttention
 
-Seed 18, hash_seed 18; n = 48, 2 heads of 4, chunks of 8, one chunk before and none after, 6 buckets, no dropout, no
-padding; `rounds_1` and `rounds_4`, each plain and `_causal` (is_decoder). `query_key` and `value` are the two
-projections of random hidden states (each head's columns side by side), `rotations` (heads, d, rounds, buckets / 2)
-what the layer drew, `buckets` (heads, rounds, n) the bucket of each token, `output` what comes before the output
-projection.
+Seed 18, hash_seed 18; n = 48, 2 heads of width 4, chunks of 8 tokens, one preceding chunk and none following, 6
+buckets, no dropout, no padding. Cases: `rounds_1` and `rounds_4`, each also as `_causal` (is_decoder). `query_key` and
+`value` are the two projections of random hidden states, with the columns of the heads next to each other. `rotations`
+(heads, d, rounds, buckets / 2) holds the random rotations of the layer, `buckets` (heads, rounds, n) the bucket of each
+token, `output` the result before the output projection.
 
-What it computes, which the script replays from these arrays without torch and compares:
+The layer computes the following. The script repeats it from these arrays without torch and compares:
 
 - bucket = argmax over [x R, -x R].
-- All rounds form one list of rounds × n places, sorted by round, bucket and token (stable); it is cut into chunks,
-  and a chunk sees itself and the chunk before it in that list, the first one the last. So the first chunk of a round
-  sees the last chunk of the round before it, and not the last one of its own.
-- Keys are q / sqrt(mean(q²) + 1e-6) / sqrt(d), of unit norm but for the 1e-6 (`_len_and_dim_norm`); queries are q,
+- All rounds form one list of rounds × n positions, sorted by round, bucket and token (stable). The list is divided into
+  chunks. A chunk attends to itself and to the preceding chunk of the list, the first chunk to the last one. The first
+  chunk of a round therefore attends to the last chunk of the preceding round, not to the last chunk of its own round.
+- Keys are q / sqrt(mean(q²) + 1e-6) / sqrt(d), with unit norm except for the 1e-6 (`_len_and_dim_norm`). Queries are q,
   and the scores have no other scale. `key` holds these keys.
-- A token's own key scores -1e5, a later one -1e9 if causal; both get weight 0 in double, unless nothing else is
-  there: then the row is the token's own value (good to 1e-11 only, as its lse near -1e5 are rounded).
-- Rounds merge with weights exp(lse_round - logsumexp over rounds): one softmax in which a key that is seen c times
-  counts c times. That also holds for a key that comes twice within a round, by the neighbor from another round.
+- A token's own key has the score -1e5. With a causal mask, a later key has the score -1e9. Both get weight 0 in double.
+  If a row has no other key, it is the token's own value (only to 1e-11, since logsumexps near -1e5 are rounded).
+- Rounds are merged with weights exp(lse_round - logsumexp over rounds). This is one softmax in which a key that occurs
+  c times counts c times, also if it occurs twice in a round because the preceding chunk is from another round.
 """
 
 from unittest import mock
@@ -34,7 +34,7 @@ n, heads, width, chunk, buckets = 48, 2, 4, 8, 6
 
 
 def replay(q, k, v, bucket, causal):
-    """One head from its buckets (rounds, n)."""
+    """Returns the output of one head, computed from its buckets (rounds, n)."""
     rounds = len(bucket)
     order = np.concatenate([np.argsort(row, kind="stable") for row in bucket]).reshape(-1, chunk)
     counts = np.zeros((n, n))
@@ -87,8 +87,8 @@ def write(fixture):
             output = out.hidden_states[0].numpy()
             for h in range(heads):
                 part = slice(h * width, (h + 1) * width)
-                turned = np.einsum("td,drb->rtb", query_key[:, part], rotations[h].numpy())
-                assert (np.concatenate([turned, -turned], axis=-1).argmax(axis=-1) == bucket[h]).all()
+                rotated = np.einsum("td,drb->rtb", query_key[:, part], rotations[h].numpy())
+                assert (np.concatenate([rotated, -rotated], axis=-1).argmax(axis=-1) == bucket[h]).all()
                 ours = replay(query_key[:, part], keys[:, part], value[:, part], bucket[h], causal)
                 assert np.abs(ours - output[:, part]).max() < 1e-10
             fixture.save(

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""directories that SAELens writes, and what it computes from them
+"""directories that SAELens writes, and its results for them
 
-Seed 31; 12 samples x of width 10, 24 latents. Each case is a directory with `cfg.json` and `SaeWeights.safetensors`, as
-SAELens saves it; `codes` and `output` are what it computes in double after it has loaded that directory. Cases by
-architecture: `standard`, `standard_bare` (apply_b_dec_to_input false), `standard_bfloat16` (weights in that type), `topk` (k =
-4), `topk_rescaled` (k = 4, rescale_acts_by_decoder_norm), `jumprelu`, `gated`, `skip_transcoder` (outputs of width 7).
+Seed 31; 12 samples x of width 10, 24 latents. Each case is a directory with `cfg.json` and `sae_weights.safetensors`, as
+SAELens saves it. `codes` and `output` are its results in double after it has loaded the directory. Cases by
+architecture: `standard`, `standard_bare` (apply_b_dec_to_input false), `standard_bfloat16` (weights in bfloat16),
+`topk` (k = 4), `topk_rescaled` (k = 4, rescale_acts_by_decoder_norm), `jumprelu`, `gated`, `skip_transcoder` (outputs of
+width 7).
 
-`topk_old` has the cfg.json of a version before 6, with activation_fn_str and activation_fn_kwargs, written by the script; it is
-loaded by the same SAELens.
+`topk_old` has the cfg.json of a version before 6, with activation_fn_str and activation_fn_kwargs, which the script
+writes. The same SAELens loads it.
 """
 
 import json
@@ -51,7 +52,7 @@ old = {
 
 
 def model(rng, architecture, **options):
-    """A model of that architecture with seeded weights."""
+    """Returns a model of that architecture with seeded weights."""
     kind, config = get_sae_class(architecture)
     sae = kind(config(d_in=width, d_sae=latents, metadata=SAEMetadata(**metadata), **options))
     for name, parameter in sae.named_parameters():
@@ -61,7 +62,7 @@ def model(rng, architecture, **options):
 
 
 def results(folder, x):
-    """What SAELens computes from a directory."""
+    """Returns the codes and outputs that SAELens computes from a directory."""
     sae = SAE.load_from_disk(folder).to(torch.float64)
     with torch.no_grad():
         codes = sae.encode(x)

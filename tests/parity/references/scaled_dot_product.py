@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """torch.nn.functional.scaled_dot_product_attention
 
-Seed 17; 21 queries, 33 keys, 2 heads of 5, values of width 7 per head. `plain`; `scaled` (scale = 0.3); `causal`
-(is_causal, which counts both queries and keys from 0, so that query i sees keys 0 to i); `masked` (a boolean `mask`,
-(21, 33), with an empty row, whose output is 0); `biased` (a float mask `bias` that is added to the scores).
+Seed 17; 21 queries, 33 keys, 2 heads of width 5, values of width 7 per head. Cases: `plain`, `scaled` (scale = 0.3),
+`causal` (is_causal: queries and keys are numbered from 0, and query i attends to keys 0 to i), `masked` (a boolean
+`mask`, (21, 33), with one empty row, whose output is 0), `biased` (a float mask `bias` that is added to the scores).
 """
 
 import numpy as np

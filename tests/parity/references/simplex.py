@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """entmax: sparsemax, entmax15 and entmax_bisect
 
-Seed 15; each case is a matrix `rows` with the weights of each row: `normal`, `ties` (whole numbers, rows that are
-constant), `negative` (all below -3), `large` (magnitudes up to 1e6), `sharp` (one entry far above the others), `long`
-(400 entries), `pair` (2 entries), `single` (1 entry). `entmax_105` is entmax_bisect with alpha = 1.05 and 80 steps of bisection, and so on.
+Seed 15; each case has a matrix `rows` and the weights of each row: `normal`, `ties` (integers, constant rows),
+`negative` (all below -3), `large` (magnitudes up to 1e6), `sharp` (one entry much larger than the others), `long` (400
+entries), `pair` (2 entries), `single` (1 entry). `entmax_105` is entmax_bisect with alpha = 1.05 and 80 bisection
+steps; the other names are formed in the same way.
 """
 
 import entmax

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """the formulas of Child et al., arXiv:1904.10509, section 4.2, in NumPy
 
-Seed 13; n = 33, one head of 8, scale 1 / sqrt(8), softmax over the union of the two sets of a row, as in the merged
-head of section 4.3. Strided, stride l: A1(i) = {t, ..., i} with t = max(0, i - l), A2(i) = {j: (i - j) mod l = 0}.
-Fixed, stride l and c summary columns: A1(i) = {j: floor(j / l) = floor(i / l)}, A2(i) = {j: j mod l in {l - c, ..., l
-- 1}}. All with j <= i.
+Seed 13; n = 33, one head of width 8, scale 1 / sqrt(8), softmax over the union of the two sets of a row, as in the
+merged head of section 4.3. Strided, with stride l: A1(i) = {t, ..., i} with t = max(0, i - l), A2(i) = {j: (i - j) mod
+l = 0}. Fixed, with stride l and c summary columns: A1(i) = {j: floor(j / l) = floor(i / l)}, A2(i) = {j: j mod l in
+{l - c, ..., l - 1}}. All sets contain only j <= i.
 """
 
 import numpy as np

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""directories that sparsify writes, and what it computes from them
+"""directories that sparsify writes, and its results for them
 
-Seed 32; 12 samples x of width 10, 24 latents. Each case is a directory with `cfg.json` and `sae.safetensors`, as sparsify saves
-it; `codes` and `output` are what it computes in double after it has loaded that directory. Cases: `topk` (k = 4, the
-number of latents as num_latents), `many` (k = 16, more than are positive), `skip_transcoder` (k = 4, with a skip connection,
-the number of latents by expansion_factor: 20), `groupmax` (k = 4).
+Seed 32; 12 samples x of width 10, 24 latents. Each case is a directory with `cfg.json` and `sae.safetensors`, as
+sparsify saves it. `codes` and `output` are its results in double after it has loaded the directory. Cases: `topk`
+(k = 4, number of latents given by num_latents), `many` (k = 16, more than the number of positive latents),
+`skip_transcoder` (k = 4, with a skip connection, number of latents given by expansion_factor: 20), `groupmax` (k = 4).
 """
 
 import numpy as np
@@ -16,13 +16,13 @@ from references.common import double, normal
 
 
 def results(folder, x):
-    """What sparsify computes from a directory."""
+    """Returns the codes and outputs that sparsify computes from a directory."""
     sae = SparseCoder.load_from_disk(folder).double()
     with torch.no_grad():
         encoded = sae.encode(x)
         codes = torch.zeros_like(encoded.pre_acts).scatter(1, encoded.top_indices.long(), encoded.top_acts)
         ranked = encoded.pre_acts.topk(sae.cfg.k + 1, dim=1).values
-        apart(torch.where(ranked[:, -2] > 0, ranked[:, -2] - ranked[:, -1], 1))  # zeros are alike
+        apart(torch.where(ranked[:, -2] > 0, ranked[:, -2] - ranked[:, -1], 1))  # the order of zeros does not matter
         return {"codes": codes.numpy(), "output": sae(x).sae_out.numpy()}
 
 

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
 """torch: gelu by tanh, cross entropy with its options, steps of optimizers
 
-Seed 26. `gelu`: `values` and `slopes` of torch.nn.functional.gelu(x, approximate="tanh") at x.
+Seed 26. `gelu`: the values (`values`) and derivatives (`slopes`) of torch.nn.functional.gelu(x, approximate="tanh").
 
-`cross_entropy`: `outputs` (9, 5), whose samples belong to `classes`; torch.nn.functional.cross_entropy and its gradient
-by the outputs: `smoothed` (label_smoothing = 0.1), `ignored` (ignore_index = 2), `both`. `probable` has smoothed targets
-`chances`, which are probabilities.
+`cross_entropy`: `outputs` (9, 5) with the class of each sample in `classes`. Each case has the loss of
+torch.nn.functional.cross_entropy and its gradient with respect to the outputs: `smoothed` (label_smoothing = 0.1),
+`ignored` (ignore_index = 2), `both`. The targets of `probable` are the probabilities `chances`, with label smoothing.
 
-Optimizers: `parameters` after each of 8 steps from `start`, with the rows of `gradients` as gradients: `nesterov` (SGD, lr
-0.05, momentum 0.9), `adam_amsgrad` (Adam, lr 0.05, betas 0.8 and 0.7, so that squares fall soon), `adamw_amsgrad` (AdamW,
-the same, weight_decay 0.2).
+Optimizers: `parameters` after each of 8 steps from `start`, with the rows of `gradients` as gradients: `nesterov` (SGD,
+lr 0.05, momentum 0.9), `adam_amsgrad` (Adam, lr 0.05, betas 0.8 and 0.7, so that the second moments decrease soon),
+`adamw_amsgrad` (AdamW, the same options, weight_decay 0.2).
 """
 
 import torch
