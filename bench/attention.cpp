@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Top-k attention, its floors and what one would write without it. Sizes stand in the names: n/m/d, n/d/k, n/m/d/k,
-// n/d/k/threads.
+// Attention, its lower bounds on the time, and plain implementations. The names of the cases contain their sizes:
+// n/m/d, n/d/k, n/m/d/k, n/d/k/threads.
 
 #include <map>
 #include <memory>
@@ -23,7 +23,7 @@ using namespace bench;
 
 constexpr Index d = 64;
 
-/// The matrices of one size and order, shared by all cases.
+/// Returns the matrices of one size and order, which all cases have in common.
 const Problem& problem(Index n, Order order = Order::random) {
   static std::map<std::pair<Index, Order>, std::unique_ptr<Problem>> problems;
   auto& found = problems[{n, order}];
@@ -76,7 +76,7 @@ void add_pattern(const std::string& name, Index n, const Pattern& pattern) {
   add(name, [=] { return std::make_unique<PatternAttention<Pattern>>(problem(n), pattern); });
 }
 
-/// Ids of packed sequences of so many tokens.
+/// Returns the ids of the sequences when sequences of `length` tokens are packed one after another.
 Eigen::VectorXi packed(Index n, Index length) {
   return Eigen::VectorXi::NullaryExpr(n, [=](Index i) { return static_cast<int>(i / length); });
 }
@@ -108,7 +108,7 @@ void add_routers() {
     add_head(name("ProbSparseAttention", n, d, 5), n, fg::prob_sparse(5, 1) | fg::softmax());
     add_head(name("ProbSparseAttentionCausal", n, d, 5), n, fg::causal() | fg::prob_sparse(5, 1) | fg::softmax());
   }
-  // Reformer's choice of buckets, two for a chunk, and one that stays.
+  // A fixed number of buckets, and Reformer's choice, two per chunk.
   for (const Index n : {4096, 16384, 65536}) {
     add_head(name("LshAttention", n, d, 4, 64, 64), n, fg::lsh(4, 64, 64, 1) | fg::softmax());
     add_head(name("LshAttention", n, d, 4, n / 32, 64), n, fg::lsh(4, n / 32, 64, 1) | fg::softmax());

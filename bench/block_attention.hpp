@@ -12,7 +12,7 @@
 
 namespace bench {
 
-/// (scores(Q, K) | pattern | softmax()) * V. Its work is that of the pairs that the pattern keeps, 4 d operations each.
+/// (scores(Q, K) | pattern | softmax()) * V. Its work is 4 d operations for each pair that the pattern keeps.
 template <fg::PatternStage Pattern>
 class PatternAttention {
  public:
@@ -29,7 +29,7 @@ class PatternAttention {
     keep(out_.data());
   }
 
-  /// Some 60 rows in double precision.
+  /// Returns true if about 60 rows agree with double precision.
   bool is_right() {
     run();
     const double scale = 1 / std::sqrt(static_cast<double>(p_.q.cols()));

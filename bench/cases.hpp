@@ -11,12 +11,12 @@
 #include "eigen_product.hpp"
 #include "fma_peak.hpp"
 
-// A case has run(), is_right(), and flop() or bytes(): the work of one run.
+// A case has run(), is_right(), and flop() or bytes(), the work of one run.
 
 namespace bench {
 
-/// Registers the case that make() returns a unique_ptr to. It is made and checked before the first repetition and kept,
-/// so that no repetition pays for memory or for the check.
+/// Registers a case; make() returns a unique_ptr to it. The case is created and checked before the first repetition and
+/// reused, so that no repetition includes allocations or the check.
 template <class Make>
 auto* add(const std::string& name, Make make) {
   using Case = typename decltype(make())::element_type;
@@ -42,7 +42,7 @@ auto* add(const std::string& name, Make make) {
   return added->Unit(benchmark::kMillisecond);
 }
 
-/// x = x / 2 + 1 / 2, which goes to 1, in every chain.
+/// The peak rate of multiply-adds. Every chain iterates x = x / 2 + 1 / 2, which converges to 1.
 struct PeakCase {
   void run() {
     keep(&half);

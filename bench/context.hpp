@@ -10,7 +10,7 @@
 
 namespace bench {
 
-/// Says what is measured, on the screen and in the JSON, and runs the benchmarks that the arguments ask for.
+/// Adds the compiler, the flags and the machine to the output, and runs the benchmarks that the arguments select.
 inline int run_benchmarks(int argc, char** argv) {
   const auto add = [](const char* what, const std::string& value) { benchmark::AddCustomContext(what, value); };
   add("eigen", std::to_string(EIGEN_WORLD_VERSION) + "." + std::to_string(EIGEN_MAJOR_VERSION) + "." +
@@ -25,7 +25,7 @@ inline int run_benchmarks(int argc, char** argv) {
   add("threads", std::to_string(std::thread::hardware_concurrency()) + " in the machine, Eigen uses " +
                      std::to_string(Eigen::nbThreads()));
 #if !defined(NDEBUG)
-  add("warning", "built without NDEBUG: the figures are worthless");
+  add("warning", "built without NDEBUG: the results are meaningless");
 #endif
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;

@@ -12,12 +12,12 @@
 
 namespace bench {
 
-/// Reads 1 GiB, which no cache holds, from one end to the other: the floor of what must be read once.
+/// Reads 1 GiB, more than any cache, in order: a lower bound for reading data from memory once.
 class MemoryRead {
  public:
   void run() {
     sum_ = 0;
-    constexpr std::size_t ahead = 128;  // as far as pays
+    constexpr std::size_t ahead = 128;  // the fastest distance
     for (std::size_t i = 0; i < memory_.size(); i += 8) {
       __builtin_prefetch(&memory_[(std::min)(i + ahead, memory_.size() - 1)]);
       for (std::size_t j = i; j < i + 8; ++j) sum_ += memory_[j];
@@ -35,8 +35,8 @@ class MemoryRead {
   std::uint64_t sum_ = 0;
 };
 
-/// One query of streaming(first, window) against all keys of a cache, as in the generation of a text. Each run takes
-/// the next of several windows and caches, so that keys and values come from memory.
+/// One query of streaming(first, window) against all keys of a key-value cache, as in text generation. Each run uses
+/// another window and another key-value cache, so that keys and values are read from memory.
 class Decode {
  public:
   Decode(const Problem& p, Index first, Index window)
@@ -68,7 +68,7 @@ class Decode {
     return ((out_.cast<double>() - sum / total).array().abs() <= 1e-5).all();
   }
 
-  /// Of K and V, of the keys that are seen.
+  /// Returns the bytes of K and V of the keys that the query attends to.
   [[nodiscard]] double bytes() const {
     return static_cast<double>((first_ + window_) * (q_.cols() + out_.cols())) * sizeof(float);
   }

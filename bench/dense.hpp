@@ -11,7 +11,7 @@
 
 namespace bench {
 
-/// Sparsifiers on a dense matrix, and a copy of the same matrix as their floor.
+/// Selectors on a dense matrix, and a copy of the same matrix as a lower bound.
 class DenseCase {
  public:
   enum class Kind { copy, threshold, top_k };
@@ -32,7 +32,7 @@ class DenseCase {
     std::vector<float> row;
     for (Index i = 0; i < x_.rows(); ++i) {
       float bound = kind_ == Kind::copy ? -infinity : 0.5F;
-      Index ties = 0;  // entries equal to the bound that stay
+      Index ties = 0;  // number of entries equal to the bound that are kept
       if (kind_ == Kind::top_k) {
         row.assign(x_.row(i).begin(), x_.row(i).end());
         std::sort(row.begin(), row.end(), std::greater<>());
@@ -40,14 +40,14 @@ class DenseCase {
         ties = k_ - (std::find(row.begin(), row.end(), bound) - row.begin());
       }
       for (Index j = 0; j < x_.cols(); ++j) {
-        const bool stays = x_(i, j) > bound || (x_(i, j) == bound && ties-- > 0);
-        if (y_(i, j) != (stays ? x_(i, j) : 0.0F)) return false;
+        const bool is_kept = x_(i, j) > bound || (x_(i, j) == bound && ties-- > 0);
+        if (y_(i, j) != (is_kept ? x_(i, j) : 0.0F)) return false;
       }
     }
     return true;
   }
 
-  /// Read and written.
+  /// Returns the bytes read and written.
   [[nodiscard]] double bytes() const { return 2.0 * sizeof(float) * static_cast<double>(x_.size()); }
 
  private:

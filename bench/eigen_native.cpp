@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Eigen's own product compiled for this machine, to compare it fairly with kernels that need no flag.
+// Eigen's own product compiled for this machine, for a fair comparison with kernels that need no compiler flags.
 
 #include "cases.hpp"
 #include "context.hpp"

@@ -12,7 +12,7 @@
 
 namespace bench {
 
-/// Q K^T by Eigen's own product, tile by tile into one reused buffer, with the fastest of a few tile shapes.
+/// Q K^T by Eigen's own product. Tiles are written to one reused buffer, with the fastest of four tile shapes.
 class EigenScoreProduct {
  public:
   struct Shape {
@@ -47,7 +47,7 @@ class EigenScoreProduct {
     run(shape_, [](const auto& tile, Index, Index) { keep(tile.data()); });
   }
 
-  /// Whether the scores of every 67th query are right.
+  /// Returns true if the scores of every 67th query are right.
   [[nodiscard]] bool is_right() {
     bool good = true;
     run(shape_, [&](const auto& tile, Index i, Index j) {

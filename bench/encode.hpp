@@ -14,16 +14,16 @@ inline double encode_flop(const Matrix& x, const Matrix& w) {
   return 2.0 * static_cast<double>(x.rows()) * static_cast<double>(w.size());
 }
 
-/// x W of every 67th sample with double precision, and the sizes of the terms.
+/// x W for every 67th sample in double precision, with the sums of the absolute values of the terms.
 class ExactProduct {
  public:
   static constexpr Index step = 67;
 
   ExactProduct(const Matrix& x, const Matrix& w) : depth_(w.rows()) {
-    const Eigen::MatrixXd some = x(Eigen::seq(0, x.rows() - 1, step), Eigen::indexing::all).cast<double>();
+    const Eigen::MatrixXd samples = x(Eigen::seq(0, x.rows() - 1, step), Eigen::indexing::all).cast<double>();
     const Eigen::MatrixXd weights = w.cast<double>();
-    product_ = some * weights;
-    size_ = some.cwiseAbs() * weights.cwiseAbs();
+    product_ = samples * weights;
+    size_ = samples.cwiseAbs() * weights.cwiseAbs();
   }
 
   [[nodiscard]] Index rows() const { return product_.rows(); }
@@ -37,7 +37,7 @@ class ExactProduct {
   Eigen::MatrixXd product_, size_;
 };
 
-/// The bare product of samples and an encoder's weights, the floor of everything that encodes.
+/// The bare product of samples and an encoder's weights, a lower bound for encoding.
 class EncodeProduct {
  public:
   EncodeProduct(const Matrix& x, const Matrix& w) : x_(x), w_(w), z_(x.rows(), w.cols()) {}
@@ -66,8 +66,7 @@ class EncodeProduct {
   fg::Workspace workspace_;
 };
 
-/// Codes by linear(d, m) | top_k(k), as a network goes through them: lists, without the n x m numbers they are chosen
-/// from.
+/// The forward pass of linear(d, m) | top_k(k) in a network. The n x m activations are never materialized.
 class EncodeTopK {
  public:
   EncodeTopK(const Matrix& x, const Matrix& w, Index k)
@@ -79,7 +78,7 @@ class EncodeTopK {
 
   void run() {
     const fg::detail::Session session({{}, &workspace_});
-    forward_.run<0, 2>(net_, x_, {.session = session, .training = true, .draw = 0});
+    pass_.run<0, 2>(net_, x_, {.session = session, .training = true, .draw = 0});
     keep(codes().values);
   }
 
@@ -94,9 +93,9 @@ class EncodeTopK {
  private:
   using Net = fg::Network<float, fg::Linear<float>, fg::TopK>;
 
-  [[nodiscard]] const fg::detail::Lists<float>& codes() { return forward_.at(2).lists; }
+  [[nodiscard]] const fg::detail::Lists<float>& codes() { return pass_.at(2).lists; }
 
-  /// Whether k numbers are kept, the right ones, and none that is left out is larger.
+  /// Returns true if k numbers are kept, their values are right, and no larger number is dropped.
   [[nodiscard]] bool is_right(const ExactProduct& exact, Index r) {
     const fg::detail::Lists<float>& lists = codes();
     const Index i = r * ExactProduct::step;
@@ -118,7 +117,7 @@ class EncodeTopK {
   const Matrix &x_, &w_;
   Net net_;
   fg::Workspace workspace_;
-  fg::detail::Forward<float, Net::StageTuple> forward_;
+  fg::detail::NetworkPass<float, Net::StageTuple> pass_;
 };
 
 }  // namespace bench

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Sparse encoders over their floor, the bare product. Sizes stand in the names: samples/width/latents/kept.
+// Sparse encoders, compared with the bare product. Names contain the sizes: samples/width/latents/kept.
 
 #include <cmath>
 #include <memory>

@@ -3,9 +3,9 @@
 
 #include <filigree/kernel/instruction_set.hpp>
 
-// How many multiply-adds per second the machine can do: independent chains in registers and nothing else, compiled per
-// instruction set as the kernels are. 2 ports x 4 cycles of latency want 8 chains; 12 leave slack and fit 16 registers.
-// The baseline of x86-64 has no fused multiply-add; there a multiplication and an addition count as one.
+// Measures the peak rate of multiply-adds with independent chains in registers, compiled for each instruction set as
+// the kernels are. 2 ports x 4 cycles of latency need 8 chains; 12 chains leave slack and fit in 16 registers. The
+// x86-64 baseline has no fused multiply-add; there a multiplication and an addition count as one multiply-add.
 
 #define BENCH_PRAGMA(text) _Pragma(#text)
 #if defined(__clang__)
@@ -49,7 +49,7 @@ struct FmaPeak {
   [[nodiscard]] double flop(long steps) const { return 2.0 * chains * lanes * static_cast<double>(steps); }
 };
 
-/// The loop of the instruction set that the kernels run.
+/// Returns the loop for the instruction set of the kernels.
 inline FmaPeak fma_peak() {
 #if defined(__x86_64__)
   switch (filigree::instruction_set()) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// `steps` times a multiply-add on each of `chains` registers; returns the sum of all lanes. `lanes` is the level's.
+// Computes `steps` multiply-adds on each of `chains` registers and returns the sum of all lanes. `lanes` is the number
+// of floats per register.
 
 typedef float Vec __attribute__((vector_size(sizeof(float) * lanes)));
 

@@ -11,7 +11,7 @@ namespace bench {
 
 using SparseRows = Eigen::SparseMatrix<float, Eigen::RowMajor>;
 
-/// Samples of which about one number in `every` is not 0.
+/// Returns samples in which about one of `every` numbers is nonzero.
 inline SparseRows sparse_samples(Index n, Index d, Index every) {
   fg::Generator generator(2026, 7);
   SparseRows x(n, d);
@@ -22,7 +22,7 @@ inline SparseRows sparse_samples(Index n, Index d, Index every) {
   return x;
 }
 
-/// A layer linear(d, m) forward, and back to the gradient of its parameters, for samples as X holds them.
+/// Forward and backward pass of linear(d, m), up to the gradient of its parameters. X is the type of the samples.
 template <class X>
 class LinearLayer {
  public:
@@ -34,14 +34,14 @@ class LinearLayer {
     keep(gradient_.data());
   }
 
-  /// Compared with the formulas, in double precision.
+  /// Returns true if the gradient agrees with its formula in double precision.
   [[nodiscard]] bool is_right() {
     run();
     using Dense = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
     const Eigen::SparseMatrix<double, Eigen::RowMajor> x = sparse_.cast<double>();
     const Dense w = net_.weights<0>().template cast<double>();
-    const Dense slopes = 2 / static_cast<double>(x.rows()) * (x * w - y_.cast<double>());
-    const Dense exact = x.transpose() * slopes;
+    const Dense dy = 2 / static_cast<double>(x.rows()) * (x * w - y_.cast<double>());
+    const Dense exact = x.transpose() * dy;
     const Eigen::Map<const Matrix> got(gradient_.data(), w.rows(), w.cols());
     return (got.cast<double>() - exact).cwiseAbs().maxCoeff() <= 1e-5 * exact.cwiseAbs().maxCoeff();
   }

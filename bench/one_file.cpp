@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The score product in a program of one file: g++ -O2 -std=c++20 -I include -I eigen3 one_file.cpp, and no other flag.
-// Prints the processor seconds of one run: the median of nine.
+// The score product in a program of one file: g++ -O2 -std=c++20 -I include -I eigen3 one_file.cpp, without other
+// flags. Prints the median CPU time of nine runs in seconds.
 
 #include <algorithm>
 #include <array>

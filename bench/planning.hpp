@@ -10,7 +10,7 @@
 
 namespace bench {
 
-/// plan(pattern, n, n), to be compared with one evaluation of attention.
+/// plan(pattern, n, n), for comparison with one evaluation of attention.
 template <fg::PatternStage Pattern>
 class Planning {
  public:
@@ -21,14 +21,15 @@ class Planning {
     keep(&plan_);
   }
 
-  /// Every group of six says what the pattern says itself.
+  /// Returns true if the plan and the pattern agree on every group of six queries.
   bool is_right() {
     run();
-    fg::detail::Coverage planned, own;
+    fg::detail::Coverage planned, expected;
     for (Index p = 0; p < n_; p += 6) {
       fg::detail::plan_rows(*plan_, p, std::min(p + 6, n_), plan_->grid(), planned);
-      fg::detail::plan_rows(pattern_, p, std::min(p + 6, n_), plan_->grid(), own);
-      if (!std::ranges::equal(planned.maybe, own.maybe) || !std::ranges::equal(planned.sure, own.sure)) return false;
+      fg::detail::plan_rows(pattern_, p, std::min(p + 6, n_), plan_->grid(), expected);
+      if (!std::ranges::equal(planned.maybe, expected.maybe) || !std::ranges::equal(planned.sure, expected.sure))
+        return false;
     }
     return true;
   }

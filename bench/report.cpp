@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// bench_report folder...: reads the results that run.sh left there, prints the table of ratios and writes bench.json,
-// which holds the table, the medians and where they come from.
+// bench_report folder: reads the results of run.sh in the folder, prints the table of ratios and writes bench.json,
+// which contains the table, the medians, and the compilers and machines of the runs.
 
 #include <algorithm>
 #include <cmath>
@@ -17,6 +17,7 @@ namespace {
 
 using nlohmann::json;
 
+/// The repetitions of one case.
 struct Case {
   std::vector<double> seconds, rate;
   std::string label;
@@ -28,8 +29,8 @@ double median(std::vector<double> values) {
   return *middle;
 }
 
-/// The repetitions of one or more runs of a benchmark, by the names of the cases. Times are those of the processor,
-/// which a neighbor disturbs less, except where threads are compared.
+/// The repetitions of one or more runs of a benchmark, by the names of the cases. Times are CPU times, which are less
+/// affected by other processes, except for comparisons of threads, which use wall-clock time.
 struct Results {
   std::map<std::string, Case> cases;
   json contexts = json::array();
@@ -86,25 +87,25 @@ Number divide(Number a, Number b) { return a && b ? Number(*a / *b) : std::nullo
 
 class Table {
  public:
-  enum class Wish { none, at_most, at_least };
+  enum class Goal { none, at_most, at_least };
 
   Table() { std::printf("\n%-58s %7s  %7s  %7s  %s\n", "case", "ratio", "must", "stretch", "ok?"); }
 
-  void row(const std::string& what, Number ratio, Wish wish = Wish::none, double must = 0, Number stretch = {}) {
+  void row(const std::string& what, Number ratio, Goal goal = Goal::none, double must = 0, Number stretch = {}) {
     if (!ratio) return;
     std::printf("%-58s %7.3f", what.c_str(), *ratio);
     json entry{{"case", what}, {"ratio", *ratio}};
-    if (wish != Wish::none) {
-      const char* sign = wish == Wish::at_most ? "<=" : ">=";
-      const auto meets = [&](double bound) { return wish == Wish::at_most ? *ratio <= bound : *ratio >= bound; };
+    if (goal != Goal::none) {
+      const char* sign = goal == Goal::at_most ? "<=" : ">=";
+      const auto is_met = [&](double bound) { return goal == Goal::at_most ? *ratio <= bound : *ratio >= bound; };
       std::printf("  %s %.2f", sign, must);
       if (stretch)
         std::printf("  %s %.2f", sign, *stretch);
       else
         std::printf("  %7s", "");
-      std::printf("  %s", !meets(must) ? "NO" : stretch && meets(*stretch) ? "stretch" : "yes");
+      std::printf("  %s", !is_met(must) ? "NO" : stretch && is_met(*stretch) ? "stretch" : "yes");
       entry["must"] = must;
-      entry["ok"] = meets(must);
+      entry["ok"] = is_met(must);
       if (stretch) entry["stretch"] = *stretch;
     }
     std::printf("\n");
@@ -122,8 +123,8 @@ class Table {
 int main(int argc, char** argv) {
   if (argc != 2) return 2;
   const std::filesystem::path folder = argv[1];
-  std::map<std::string, Results>
-      groups;  // 4096.json is the group "4096", one_file.3.json is one more run of "one_file"
+  // 4096.json contains the group "4096"; one_file.3.json contains another run of the group "one_file".
+  std::map<std::string, Results> groups;
   std::vector<std::filesystem::path> files;
   for (const auto& entry : std::filesystem::directory_iterator(folder))
     if (entry.path().extension() == ".json" && entry.path().filename() != "bench.json") files.push_back(entry.path());
@@ -135,11 +136,11 @@ int main(int argc, char** argv) {
     group.read(path);
     failed = failed || group.failed;
   }
-  // one_file.txt: lines "compiler seconds"
-  Results& alone = groups["one_file"];
+  // one_file.txt has lines "compiler seconds".
+  Results& one_file = groups["one_file"];
   std::ifstream lines(folder / "one_file.txt");
   double seconds = 0;
-  for (std::string compiler; lines >> compiler >> seconds;) alone.cases[compiler].seconds.push_back(seconds);
+  for (std::string compiler; lines >> compiler >> seconds;) one_file.cases[compiler].seconds.push_back(seconds);
 
   std::printf("\n%-46s %12s  %s\n", "medians", "ms", "GFLOP/s or GB/s");
   for (const auto& [group, results] : groups)
@@ -149,7 +150,7 @@ int main(int argc, char** argv) {
       std::printf("\n");
     }
 
-  using enum Table::Wish;
+  using enum Table::Goal;
   Table table;
   const Results &small = groups["4096"], &large = groups["16384"], &avx2 = groups["avx2"], &others = groups["others"],
                 &orders = groups["orders"], &native = groups["native"], &dense = groups["dense"],
@@ -175,7 +176,7 @@ int main(int argc, char** argv) {
             0.80, 0.92);
   for (const char* compiler : {"g++", "clang++"})
     table.row(std::string("one file, ") + compiler + " -O2 and -I: product, over the bench's",
-              divide(alone.seconds(product), alone.seconds(compiler)), at_least, 0.90, 0.97);
+              divide(one_file.seconds(product), one_file.seconds(compiler)), at_least, 0.90, 0.97);
   const Number peak = patterns.rate("FmaPeak");
   table.row("window(256) || global({0, 1}), n = 16384: pairs' work / FMA peak",
             divide(patterns.rate("WindowAttention/16384/64/256"), peak), at_least, 0.50, 0.70);
@@ -200,7 +201,8 @@ int main(int argc, char** argv) {
   };
   table.row("lsh(4, 64, 64): time per row, n = 65536 over n = 4096", divide(lsh("65536", "64"), lsh("4096", "64")),
             at_most, 1.5);
-  table.row("lsh(4, n / 32, 64): likewise", divide(lsh("65536", "2048"), lsh("4096", "128")));
+  table.row("lsh(4, n / 32, 64): time per row, n = 65536 over n = 4096",
+            divide(lsh("65536", "2048"), lsh("4096", "128")));
   for (const char* name : {"ProbSparseAttention", "ProbSparseAttentionCausal"}) {
     const auto per_row = [&](double n) {
       const std::string size = std::to_string(static_cast<long>(n));
@@ -210,19 +212,19 @@ int main(int argc, char** argv) {
               divide(per_row(65536), per_row(4096)), at_most, 1.5);
   }
   for (const char* order : {"Ascending", "Descending", "Misleading", "Equal", "ConstantRows", "NearTies"})
-    table.row(std::string("keys against the selection: ") + order + ", over random",
+    table.row(std::string("adversarial order of keys: ") + order + ", over random",
               divide(orders.seconds(std::string("TopKAttention") + order + "/4096/64/32"),
                      orders.seconds("TopKAttention/4096/64/32")),
               at_most, 2.5);
   for (const std::string n : {"16", "64", "256"})
-    table.row("200,000 keys searched by the first " + n + " of them, over other queries",
+    table.row("200,000 keys searched by the first " + n + " of the keys, over other queries",
               divide(orders.seconds("TopKAttentionSelf/" + n + "/200000/64/10"),
                      orders.seconds("TopKAttentionOther/" + n + "/200000/64/10")),
               at_most, 1.15);
   table.row("Eigen's product, these flags, over the bare product's time",
             divide(others.seconds("EigenScoreProduct/4096/4096/64"), others.seconds(product)));
-  table.row("Eigen's product, -march=native, likewise",
-            divide(native.seconds("EigenScoreProduct/4096/4096/64"), alone.seconds(product)));
+  table.row("Eigen's product, -march=native, over the bare product's time",
+            divide(native.seconds("EigenScoreProduct/4096/4096/64"), one_file.seconds(product)));
   for (const std::string n : {"4096", "16384"})
     table.row(
         "naive top-k attention, n = " + n + ", over ours",
@@ -236,13 +238,15 @@ int main(int argc, char** argv) {
             divide(encoders.rate("EncodeProduct/1024/512/8192"), encoders.rate("FmaPeak")), at_least, 0.70);
   table.row("linear | top_k(32), over the bare product",
             divide(encoders.seconds("EncodeTopK/1024/512/8192/32"), encode), at_most, 1.10);
-  table.row("TopK autoencoder forward and backward, likewise",
+  table.row("TopK autoencoder forward and backward, over the bare product",
             divide(encoders.seconds("TopKStep/1024/512/8192/32"), encode));
   const auto dense_over_sparse = [&](const std::string& sizes) {
     return divide(encoders.seconds("LinearLayerDense" + sizes), encoders.seconds("LinearLayerSparse" + sizes));
   };
-  table.row("linear 2048 -> 512 and back, dense over 1% dense", dense_over_sparse("/1024/2048/512"), at_least, 10, 30);
-  table.row("linear 8192 -> 512 and back, dense over 1% dense", dense_over_sparse("/1024/8192/512"), at_least, 10, 30);
+  table.row("linear 2048 -> 512, both passes: dense over 1% nonzero", dense_over_sparse("/1024/2048/512"), at_least, 10,
+            30);
+  table.row("linear 8192 -> 512, both passes: dense over 1% nonzero", dense_over_sparse("/1024/8192/512"), at_least, 10,
+            30);
 
   json all{{"ratios", table.rows()}};
   for (const auto& [group, results] : groups)

@@ -12,7 +12,7 @@
 
 namespace bench {
 
-/// (scores(Q, K) | head) * V, where the head has a router; the choice is measured with the rest.
+/// (scores(Q, K) | head) * V, where the head has a router. The time includes routing.
 template <class Head>
 class RoutedAttention {
  public:
@@ -25,7 +25,7 @@ class RoutedAttention {
     keep(out_.data());
   }
 
-  /// Some 60 rows in double precision, for what route() says was chosen.
+  /// Returns true if about 60 rows agree with double precision for the keys that route() returns.
   bool is_right() {
     run();
     const auto chosen = fg::route(fg::scores(p_.q, p_.k) | head_);
@@ -38,7 +38,7 @@ class RoutedAttention {
       for (Index j = 0; j < grid.m; ++j) {
         if constexpr (requires { chosen.is_lazy(i); }) {
           if (chosen.is_lazy(i)) s[j] = 0;
-        } else if constexpr (requires { chosen.stages; }) {  // keys that count several times
+        } else if constexpr (requires { chosen.stages; }) {  // keys may count several times
           s[j] += std::log(static_cast<double>(std::get<0>(chosen.stages).count(i, j)));
         } else {
           if (!chosen.keeps(p, j, grid)) s[j] = -INFINITY;

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# bench/run.sh [--quick]: builds the benchmarks as a user would, without -m flags, runs them, prints the table of ratios.
+# bench/run.sh [--quick]: builds the benchmarks without -m flags, as a user would, runs them and prints a table of ratios.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 repetitions=15
 min_time=0.1
-large=1 # with n = 16384 everywhere
+large=1 # 1: include all cases with large n
 case ${1-} in
   "") ;;
   --quick) repetitions=5 min_time=0.05 large=0 ;;
@@ -21,7 +21,8 @@ cmake=${CMAKE:-cmake}
 rm -rf "$results"
 mkdir -p "$results"
 
-# measure group filter repetitions [program]: repetitions of the cases in random order, so that they share the weather.
+# measure group filter repetitions [program]: runs repetitions of the cases in random order, so that all cases are
+# measured under the same noise.
 measure() {
   echo
   "$build/bench/${4-bench_attention}" --benchmark_filter="$2" --benchmark_repetitions="$3" \
@@ -33,7 +34,7 @@ product='^ScoreProduct/4096/4096/64$'
 measure 4096 "^FmaPeak|$product|^TopKAttention(Causal)?/4096/" "$repetitions"
 measure orders '^TopKAttention(Ascending|Descending|Misleading|Equal|ConstantRows|NearTies)?/4096/64/32$|^TopKAttention(Self|Other)/' "$repetitions"
 measure 16384 '^(ScoreProduct|TopKAttention)/16384/' $((repetitions / 2 + 3))
-measure threads '^TopKAttentionThreads' $((2 * repetitions)) # in wall-clock time, which neighbors disturb
+measure threads '^TopKAttentionThreads' $((2 * repetitions)) # wall-clock time, which is affected by other processes
 FILIGREE_INSTRUCTION_SET=avx2 measure avx2 "^FmaPeak|$product" "$repetitions"
 patterns='^FmaPeak|^(Softmax|Causal)Attention/4096|^(Window|BigBird|Strided)Attention/(4096|16384)'
 ((large)) && patterns+='|^WindowAttention/65536|^Planning'
@@ -50,7 +51,7 @@ else
   measure others "$product|^EigenScoreProduct/4096|^(Naive)?TopKAttention/4096/64/32$" 5
 fi
 
-# Different programs take turns.
+# Runs different programs alternately.
 echo
 include=(-Iinclude $(<"$build/bench/include_flags"))
 compilers=()
@@ -68,4 +69,4 @@ for ((r = 0; r < repetitions; ++r)); do
 done
 
 "$build/bench/bench_report" "$results"
-echo "All figures: $results/bench.json"
+echo "All results: $results/bench.json"

@@ -10,8 +10,8 @@
 
 namespace bench {
 
-/// The bare score product, the floor of top-k attention: Q and K are packed, every score is computed by the kernel of
-/// the library, in the blocks and in the order of its selection engine, and the next tile overwrites it.
+/// The bare score product, a lower bound for top-k attention. Q and K are packed, and every score is computed by the
+/// library's kernel, in the blocks and the order of the selection engine. The next tile overwrites the scores.
 class ScoreProduct {
  public:
   ScoreProduct(const Matrix& q, const Matrix& k) : q_(q), k_(k) {}
@@ -24,27 +24,28 @@ class ScoreProduct {
     run([](const float* tile, auto...) { keep(tile); });
   }
 
-  /// Whether the scores of every 67th query are right.
+  /// Returns true if the scores of every 67th query are right.
   [[nodiscard]] bool is_right() {
     const double scale = 1 / std::sqrt(static_cast<double>(q_.cols()));
-    Index seen = 0;
+    Index checked = 0;
     bool good = true;
     run([&](const float* tile, Index first, Index rows, Index key, Index keys) {
       for (Index r = 0; r < rows; ++r) {
         if ((first + r) % 67 != 0) continue;
         const Eigen::RowVectorXd query = q_.row(first + r).cast<double>() * scale;
-        for (Index c = 0; c < keys; ++c, ++seen) {
+        for (Index c = 0; c < keys; ++c, ++checked) {
           const Eigen::RowVectorXd terms = query.cwiseProduct(k_.row(key + c).cast<double>());
           const float got = tile[r * fg::kernel::kernels<float>().width + c];
           good = good && is_dot_product(got, terms.sum(), terms.cwiseAbs().sum(), q_.cols());
         }
       }
     });
-    return good && seen == (q_.rows() + 66) / 67 * k_.rows();
+    return good && checked == (q_.rows() + 66) / 67 * k_.rows();
   }
 
  private:
-  /// visit(tile, first query, queries, first key, keys); the rows of the tile are one panel apart.
+  /// Calls visit(tile, first query, number of queries, first key, number of keys) for each tile. The rows of the tile
+  /// are one panel width apart.
   template <class Visit>
   void run(Visit&& visit) {
     const auto attention = (fg::scores(q_, k_) | fg::top_k(32)).with(workspace_);

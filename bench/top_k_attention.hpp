@@ -12,11 +12,12 @@
 
 namespace bench {
 
+/// Queries, keys and values of one attention.
 struct Problem {
   Matrix q, k, v;
 };
 
-/// In which order the keys come: all but `random` are chosen to be bad for a selection that streams.
+/// The order of the keys. All orders except `random` are bad cases for streaming selection.
 enum class Order { random, ascending, descending, misleading, equal, constant_rows, near_ties };
 
 inline Problem make_problem(Index n, Index d, Order order) {
@@ -24,7 +25,7 @@ inline Problem make_problem(Index n, Index d, Order order) {
   const Eigen::RowVectorXf first = p.k.row(0);
   switch (order) {
     case Order::random: break;
-    case Order::ascending:  // q > 0 and k_j = (j + 1) / n: each score is a new best
+    case Order::ascending:  // q > 0 and k_j = (j + 1) / n: each score is a new maximum
       p.q = p.q.cwiseAbs().eval();
       for (Index j = 0; j < n; ++j) p.k.row(j).setConstant(static_cast<float>(j + 1) / static_cast<float>(n));
       break;
@@ -43,16 +44,16 @@ inline Problem make_problem(Index n, Index d, Order order) {
   return p;
 }
 
-/// A table of m keys, searched by `n` of its own first keys, which each score far above all others with themselves, or
-/// by other queries.
+/// Returns m keys with n queries. With `own`, the queries are the first n keys, so that each query has a far larger
+/// score with itself than with the other keys.
 inline Problem make_search(Index n, Index m, Index d, bool own) {
   Problem p{normal(n, d, 0), normal(m, d, 1), normal(m, d, 2)};
   if (own) p.q = p.k.topRows(n);
   return p;
 }
 
-/// A score as the library promises it: a chain of multiply-adds over ascending features, times the scale.
-inline float promised_score(const float* q, const float* k, Index d) {
+/// Returns a score as the library defines it: a chain of multiply-adds over ascending features, times the scale.
+inline float defined_score(const float* q, const float* k, Index d) {
 #if defined(__x86_64__) && !defined(__FMA__)
   const bool fused = fg::instruction_set() != fg::InstructionSet::baseline;
 #else
@@ -63,8 +64,8 @@ inline float promised_score(const float* q, const float* k, Index d) {
   return sum * static_cast<float>(1 / std::sqrt(static_cast<double>(d)));
 }
 
-/// Whether some 60 rows of `out` are top-k attention. `exact`: of the promised scores, ties going to the lowest key;
-/// else rows in which rounding may decide about a key do not count.
+/// Returns true if about 60 rows of `out` are top-k attention. With `exact`, keys are ranked by defined_score(), and
+/// ties go to the lowest key. Otherwise, rows whose kept keys may depend on rounding are skipped.
 inline bool is_top_k_attention(const Matrix& out, const Problem& p, Index kept, bool causal, bool exact) {
   const Index n = p.q.rows(), m = p.k.rows(), d = p.q.cols();
   const double eps = std::numeric_limits<float>::epsilon();
@@ -74,7 +75,7 @@ inline bool is_top_k_attention(const Matrix& out, const Problem& p, Index kept, 
     const auto keys = static_cast<std::size_t>(causal ? i + m - n + 1 : m);
     const std::size_t k = std::min(static_cast<std::size_t>(kept), keys);
     for (std::size_t j = 0; j < keys; ++j)
-      score[j] = promised_score(p.q.row(i).data(), p.k.row(static_cast<Index>(j)).data(), d);
+      score[j] = defined_score(p.q.row(i).data(), p.k.row(static_cast<Index>(j)).data(), d);
     order.resize(keys);
     std::iota(order.begin(), order.end(), std::size_t{0});
     std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return score[a] > score[b]; });
@@ -120,7 +121,7 @@ class TopKAttention {
     return is_top_k_attention(out_, p_, k_, options_.causal, true);
   }
 
-  /// Scores, half of them if causal, and weighted sums.
+  /// Returns the operations of the scores, half of them if causal, and of the weighted sums.
   [[nodiscard]] double flop() const {
     const auto n = static_cast<double>(p_.q.rows()), m = static_cast<double>(p_.k.rows());
     return 2 * n * m * static_cast<double>(p_.q.cols()) * (options_.causal ? 0.5 : 1.0) +
@@ -142,7 +143,7 @@ class TopKAttention {
   fg::thread_pool pool_;
 };
 
-/// The same with a problem of its own.
+/// TopKAttention that owns its problem.
 class SearchAttention {
  public:
   SearchAttention(Problem p, Index k) : p_(std::move(p)), attention_(p_, k, {}) {}
@@ -156,7 +157,8 @@ class SearchAttention {
   TopKAttention attention_;
 };
 
-/// What one writes without a library: all scores by Eigen, nth_element in each row, softmax, a sum of rows of V.
+/// A plain implementation without the library: all scores by Eigen, nth_element in each row, softmax, sums of rows of
+/// V.
 class NaiveTopKAttention {
  public:
   NaiveTopKAttention(const Problem& p, Index k)

@@ -14,7 +14,7 @@ inline auto top_k_autoencoder(Index d, Index m, Index k) {
   return fg::autoencoder(fg::pre_bias() | fg::linear(d, m) | fg::top_k(k) | fg::relu(), fg::linear(m, d));
 }
 
-/// A TopK autoencoder forward and backward: loss and gradient by all parameters, without an optimizer.
+/// Forward and backward pass of a TopK autoencoder: loss and gradient of all parameters, without an optimizer.
 class TopKStep {
  public:
   TopKStep(const Matrix& x, const Matrix& w, Index k)
@@ -30,7 +30,8 @@ class TopKStep {
     keep(gradient_.data());
   }
 
-  /// Compared with the formulas on the library's codes, which EncodeTopK checks, in double precision.
+  /// Returns true if loss and gradient agree with their formulas in double precision, given the library's codes. The
+  /// codes are checked by EncodeTopK.
   [[nodiscard]] bool is_right() {
     run();
     const Sparse codes = net_.encode(x_).cast<double>().sparseView();
@@ -40,15 +41,14 @@ class TopKStep {
     const double n = static_cast<double>(x.rows());
     Dense error = codes * v - x;
     error.rowwise() += b.row(0);
-    const Dense by_y = 2 / n * error;
-    Sparse by_z = codes;
-    for (Index i = 0; i < by_z.rows(); ++i)
-      for (Sparse::InnerIterator entry(by_z, i); entry; ++entry) entry.valueRef() = by_y.row(i).dot(v.row(entry.col()));
-    const Dense by_v = codes.transpose() * by_y, by_w = by_z.transpose() * (x.rowwise() - b.row(0)).eval(),
-                by_bias = by_z.transpose() * Dense::Ones(x.rows(), 1),
-                by_b = by_y.colwise().sum().transpose() - w * by_bias;
-    return is_close(loss_, error.squaredNorm() / n) && is_part(encoder, 0, by_w.transpose()) &&
-           is_part(encoder, w.size(), by_bias) && is_part(decoder, 0, by_v) && is_part(decoder, v.size(), by_b);
+    const Dense dy = 2 / n * error;
+    Sparse dz = codes;
+    for (Index i = 0; i < dz.rows(); ++i)
+      for (Sparse::InnerIterator entry(dz, i); entry; ++entry) entry.valueRef() = dy.row(i).dot(v.row(entry.col()));
+    const Dense dv = codes.transpose() * dy, dw = dz.transpose() * (x.rowwise() - b.row(0)).eval(),
+                d_bias = dz.transpose() * Dense::Ones(x.rows(), 1), db = dy.colwise().sum().transpose() - w * d_bias;
+    return is_close(loss_, error.squaredNorm() / n) && is_part(encoder, 0, dw.transpose()) &&
+           is_part(encoder, w.size(), d_bias) && is_part(decoder, 0, dv) && is_part(decoder, v.size(), db);
   }
 
  private:
@@ -59,7 +59,7 @@ class TopKStep {
 
   static bool is_close(double got, double exact) { return std::abs(got - exact) <= 1e-5 * exact; }
 
-  /// Whether the gradient of layer l, from its number `begin` on, is this up to 1e-5 of the largest value.
+  /// Returns true if the gradient of layer l, from its parameter `begin` on, is `exact` within 1e-5 of its maximum.
   [[nodiscard]] bool is_part(std::size_t l, Index begin, const Dense& exact) const {
     const Eigen::Map<const Matrix> got(gradient_.data() + net_.offset(l) + begin, exact.rows(), exact.cols());
     return (got.cast<double>() - exact).cwiseAbs().maxCoeff() <= 1e-5 * exact.cwiseAbs().maxCoeff();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How does a sparse autoencoder of handwritten digits learn by plain gradient descent?
+// How does gradient descent train a sparse autoencoder of handwritten digits?
 #include <filigree/filigree.hpp>
 #include <iomanip>
 #include <iostream>

@@ -7,26 +7,26 @@
 #include <numeric>
 #include <vector>
 
-// What to ask the codes of an autoencoder.
+// Measures of the codes of an autoencoder.
 
 using Samples = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-/// Share of the rows of `test` that a linear classifier puts into their class, in percent, after it has learned from
-/// `train`. Labels are one-hot.
+/// Trains a linear classifier on `train` and returns the percentage of rows of `test` that it classifies correctly.
+/// Labels are one-hot.
 inline double probe(const Samples& train, const Samples& labels, const Samples& test, const Samples& truth) {
   auto classifier = filigree::network(filigree::linear<double>(train.cols(), labels.cols()));
   filigree::fit(classifier, train, labels, filigree::cross_entropy() + 1e-3 * filigree::weight_decay(),
                 filigree::adam{.rate = 0.02}, {.epochs = 300});
   const Samples votes = classifier(test);
-  Eigen::Index right = 0, best = 0;
+  Eigen::Index correct = 0, best = 0;
   for (Eigen::Index i = 0; i < test.rows(); ++i) {
     votes.row(i).maxCoeff(&best);
-    right += truth(i, best) == 1 ? 1 : 0;
+    correct += truth(i, best) == 1 ? 1 : 0;
   }
-  return 100.0 * static_cast<double>(right) / static_cast<double>(test.rows());
+  return 100.0 * static_cast<double>(correct) / static_cast<double>(test.rows());
 }
 
-/// The latents that are active most often, in descending order.
+/// Returns the latents that are active most often, in descending order of density.
 inline std::vector<Eigen::Index> most_used(const Samples& codes, std::size_t count) {
   const Eigen::VectorXd density = filigree::density(codes);
   std::vector<Eigen::Index> order(static_cast<std::size_t>(codes.cols()));

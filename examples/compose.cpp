@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How do the words of the language go together? They are between the lines "clang-format off" and "on"; the rest
-// prepares and prints.
+// How do the operations of the library compose? The expressions are between the lines "clang-format off" and "on". The
+// rest of the program prepares inputs and prints results.
 #include <filigree/filigree.hpp>
 #include <iostream>
 namespace fg = filigree;
@@ -22,7 +22,7 @@ void compose(const Eigen::VectorXf& x, const Matrix& X, const Matrix& Q, const M
   fg::thread_pool pool(2);
   fg::Workspace workspace;
 
-  // The first keys and the others, at the positions that they have in K.
+  // K in two parts, each at its positions in K.
   const Eigen::Index m1 = K.rows() / 3, m2 = K.rows() - m1;
   const Matrix K1 = K.topRows(m1), V1 = V.topRows(m1), K2 = K.bottomRows(m2), V2 = V.bottomRows(m2);
   const auto same_head = (fg::causal() && (fg::window(256) || fg::global({0}))) | fg::softmax();
@@ -30,27 +30,27 @@ void compose(const Eigen::VectorXf& x, const Matrix& X, const Matrix& Q, const M
   auto A2 = fg::scores(Q, K2, {.query_at = 0, .key_at = m1}) | same_head;
 
   // clang-format off
-  // Sparsifiers on vectors and matrices: any Eigen expression on the left.
+  // Sparsifiers apply to vectors and matrices. The left operand may be any Eigen expression.
   Eigen::VectorXf y = x | fg::threshold(0.5);
   Sparse codes = X | fg::top_k(3);
 
-  // Attention weights are a lazy n×m matrix. Nothing is computed here.
+  // Attention weights are a lazy n×m matrix. This line computes nothing.
   auto A = fg::scores(Q, K) | fg::causal() | fg::top_k(32) | fg::softmax();
-  Matrix O = A * V;          // fused: never n×m memory
-  Sparse W = A;              // the weights themselves
-  Matrix dense = A;          // or all of them
+  Matrix O = A * V;          // fused: no n×m memory
+  Sparse W = A;              // the weights as a sparse matrix
+  Matrix dense = A;          // or as a dense matrix
 
-  auto [columns, weights] = fg::selected(A);   // n×k: which keys, with what weight, best first
+  auto [columns, weights] = fg::selected(A);   // n×k: the keys of each query and their weights, best first
 
   // Patterns are boolean expressions. A pipeline without a source is a value.
   auto local = fg::causal() && (fg::window(256) || fg::global({0}));
   auto head = local | fg::softmax();
   Matrix O2 = (fg::scores(Q, K) | head) * V;
 
-  // Threads and reusable memory are the caller's to give.
+  // The caller provides threads and reusable memory.
   O2 = A.on(pool).with(workspace) * V;
 
-  // Output together with the log-sum-exp of each row; partial results over disjoint keys merge exactly.
+  // Output and logsumexp of each row. Partial results over disjoint keys are merged exactly.
   auto [out, lse] = fg::attend(fg::scores(Q, K) | head, V);
   auto whole = fg::merge(fg::attend(A1, V1), fg::attend(A2, V2));
   // clang-format on
@@ -77,7 +77,7 @@ void heads(const Matrix& Q, const Matrix& K, const Matrix& V) {
 void grouped_heads(const Matrix& Q, const Matrix& K, const Matrix& V) {
   const auto head = fg::causal() | fg::softmax();
   // clang-format off
-  // Heads are column blocks of Q, K, V; heads{8, 2} is grouped-query attention. Lazy, like A * V.
+  // Heads are column blocks of Q, K and V. heads{8, 2} is grouped-query attention. The result is lazy, like A * V.
   Matrix H = fg::multi_head(fg::heads{8, 2}, Q, K, V, head);
   // clang-format on
   const auto last = (fg::scores(Q.rightCols(8), K.rightCols(8)) | head) * V.rightCols(8);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Can attention read? Every handwritten digit attends to the k others that look most like it, and their labels vote:
-// queries and keys are the images, values the labels. Nothing is trained. (Every writer drew many of the digits, so a
-// digit may find its own writer's hand; a stranger's would be harder.)
+// Can attention classify handwritten digits? Every digit attends to the k most similar other digits, and their labels
+// vote: queries and keys are the images, values are the labels. Nothing is trained. (The data has many digits of each
+// writer. Digits of an unknown writer would be harder.)
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -21,22 +21,22 @@ namespace {
 
 constexpr const char* usage = R"(digits [--png file] [--data file] [--threads n]
 
-Classifies 1797 handwritten digits by exact top-k attention to each other, shows what some of them attend to, and
-draws more of that into a picture.
+Classifies 1797 handwritten digits by exact top-k attention to each other, prints some digits with the digits that they
+attend to, and writes more of them to a picture.
 
-  --png file    where the picture goes (digits.png)
+  --png file    the picture (default: digits.png)
   --data file   the digits: lines of 64 pixels and a label, separated by commas
-  --threads n   how many threads compute (1)
+  --threads n   the number of threads (default: 1)
 )";
 
-/// Share of the digits whose votes are highest for their own label, in percent.
+/// Returns the percentage of digits whose votes are highest for their own label.
 double accuracy(const Digits& digits, const Matrix& votes) {
-  Index right = 0;
-  for (Index i = 0; i < digits.count(); ++i) right += likeliest(votes, i) == digits.label(i) ? 1 : 0;
-  return 100.0 * static_cast<double>(right) / static_cast<double>(digits.count());
+  Index correct = 0;
+  for (Index i = 0; i < digits.count(); ++i) correct += likeliest(votes, i) == digits.label(i) ? 1 : 0;
+  return 100.0 * static_cast<double>(correct) / static_cast<double>(digits.count());
 }
 
-/// The shortest of five runs, in milliseconds.
+/// Returns the shortest time of five runs, in milliseconds.
 template <class F>
 double time_of(F&& f) {
   double best = std::numeric_limits<double>::infinity();
@@ -48,7 +48,7 @@ double time_of(F&& f) {
   return best;
 }
 
-/// A line of the table. What stands right of the bar depends on the machine.
+/// Prints a line of the table. The values to the right of the bar depend on the machine.
 template <class Selection>
 void try_out(const std::string& name, Index kept, const Digits& digits, const Matrix& X, fg::thread_pool& pool,
              const Selection& selection) {
@@ -69,37 +69,37 @@ void run(const std::string& data, const std::string& png, Index threads) {
   const Index n = digits.count();
   fg::thread_pool pool(threads);
 
-  // Centered and of unit norm: the product of two images is their correlation.
+  // The rows are centered and have unit norm, so that the dot product of two images is their correlation.
   Matrix X = digits.pixels.colwise() - digits.pixels.rowwise().mean();
   X.rowwise().normalize();
   const auto others = !fg::window(0);
 
   std::printf(
-      "%d handwritten digits. Each attends to the k others most like it, with the weights\n"
-      "softmax(s * correlation), and they vote on what it is. So many are read rightly:\n\n"
+      "%d handwritten digits. Each digit attends to the k most similar other digits, with the weights\n"
+      "softmax(s * correlation), and their labels vote. Accuracy for different k and s:\n\n"
       "    k    weights kept      s = 1     s = 10    s = 100  │     time   keys/s  (%s kernels, threads: %d)\n",
       static_cast<int>(n), fg::to_string(fg::instruction_set()).data(), static_cast<int>(threads));
   for (const Index k : {1, 3, 10, 30, 100, 300}) try_out(std::to_string(k), k, digits, X, pool, others | fg::top_k(k));
   try_out("all", n - 1, digits, X, pool, others);
-  std::printf("\nUnder a flat softmax (small s) the crowd drowns the few that know; a sharp one hears only those.\n");
+  std::printf("\nWith a flat softmax (small s), many dissimilar digits outvote the most similar ones.\n");
 
   const auto A = fg::scores(X, X, 10.0) | others | fg::top_k(10) | fg::softmax();
   const Matrix votes = A * digits.labels;
-  const auto most = fg::selected(A);
-  std::vector<Index> right(10, -1), wrong;  // the first of each label, the first mistakes
+  const auto selected = fg::selected(A);
+  std::vector<Index> correct(10, -1), wrong;  // the first correct digit of each label, and the first mistakes
   for (Index i = 0; i < n; ++i) {
-    Index& first = right[static_cast<std::size_t>(digits.label(i))];
+    Index& first = correct[static_cast<std::size_t>(digits.label(i))];
     if (likeliest(votes, i) != digits.label(i)) {
-      if (wrong.size() < right.size()) wrong.push_back(i);
+      if (wrong.size() < correct.size()) wrong.push_back(i);
     } else if (first < 0) {
       first = i;
     }
   }
-  std::erase(right, -1);
+  std::erase(correct, -1);
 
-  if (right.size() > 3) print_neighbors(digits, right[3], most);
-  if (!wrong.empty()) print_neighbors(digits, wrong[0], most);
-  draw_neighbors(digits, right, wrong, most, png);
+  if (correct.size() > 3) print_neighbors(digits, correct[3], selected);
+  if (!wrong.empty()) print_neighbors(digits, wrong[0], selected);
+  draw_neighbors(digits, correct, wrong, selected, png);
   std::printf("\n%s\n  shows one of each digit and some mistakes, each with the ten digits that it attends to.\n",
               std::filesystem::absolute(png).lexically_normal().c_str());
 }
@@ -113,9 +113,9 @@ int main(int count, char** arguments) try {
   for (std::size_t i = 0; i < words.size(); i += 2) {
     const auto option = options.find(words[i]);
     if (option == options.end() || i + 1 == words.size()) {
-      const bool asked = words[i] == "--help" || words[i] == "-h";
-      (asked ? std::cout : std::cerr) << usage;
-      return asked ? 0 : 2;
+      const bool help = words[i] == "--help" || words[i] == "-h";
+      (help ? std::cout : std::cerr) << usage;
+      return help ? 0 : 2;
     }
     *option->second = words[i + 1];
   }

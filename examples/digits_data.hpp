@@ -9,7 +9,7 @@
 
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-/// The column of the largest number in row i.
+/// Returns the column of the largest number in row i.
 inline Eigen::Index likeliest(const Matrix& votes, Eigen::Index i) {
   Eigen::Index best = 0;
   votes.row(i).maxCoeff(&best);
@@ -32,7 +32,7 @@ inline Digits read_digits(const std::string& path) {
   for (float number = 0; file >> number; file.ignore(1)) numbers.push_back(number);
   const auto n = static_cast<Eigen::Index>(numbers.size() / 65);
   if (n < 12 || !file.eof() || numbers.size() % 65 != 0)
-    throw std::runtime_error(path + ": this is no table of 64 pixels and a label per line");
+    throw std::runtime_error(path + ": must be a table with 64 pixels and a label in each line");
   const Eigen::Map<const Matrix> table(numbers.data(), n, 65);
   Digits digits{.pixels = table.leftCols(64), .labels = Matrix::Zero(n, 10)};
   for (Eigen::Index i = 0; i < n; ++i) digits.labels(i, static_cast<Eigen::Index>(table(i, 64))) = 1;

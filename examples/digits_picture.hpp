@@ -12,9 +12,9 @@
 
 #include "digits_data.hpp"
 
-// Digits and those that they attend to most, as text and as a PNG.
+// Shows digits with the digits that they attend to most, as text and as a PNG file.
 
-/// A row of pixels as text, two characters for each.
+/// Returns a row of pixels as text, with two characters per pixel.
 template <class Pixels>
 std::string shades(const Pixels& row) {
   static constexpr std::array<const char*, 5> shade{"  ", "░░", "▒▒", "▓▓", "██"};
@@ -23,16 +23,16 @@ std::string shades(const Pixels& row) {
   return line;
 }
 
-/// Digit i and the three that it attends to most.
-inline void print_neighbors(const Digits& digits, Eigen::Index i, const filigree::Selected<float>& most) {
+/// Prints digit i and the three digits that it attends to most.
+inline void print_neighbors(const Digits& digits, Eigen::Index i, const filigree::Selected<float>& selected) {
   std::printf("\n%-20s", ("A " + std::to_string(digits.label(i)) + " attends to").c_str());
   for (Eigen::Index e = 0; e < 3; ++e)
-    std::printf("a %d with %2.0f %%%s", static_cast<int>(digits.label(most.columns(i, e))), 100 * most.weights(i, e),
-                e < 2 ? "         " : "\n");
+    std::printf("a %d with %2.0f %%%s", static_cast<int>(digits.label(selected.columns(i, e))),
+                100 * selected.weights(i, e), e < 2 ? "         " : "\n");
   for (Eigen::Index y = 0; y < 8; ++y) {
     std::string line = shades(digits.pixels.row(i).segment<8>(8 * y));
     for (Eigen::Index e = 0; e < 3; ++e)
-      line += "    " + shades(digits.pixels.row(most.columns(i, e)).segment<8>(8 * y));
+      line += "    " + shades(digits.pixels.row(selected.columns(i, e)).segment<8>(8 * y));
     std::printf("%s\n", line.substr(0, line.find_last_not_of(' ') + 1).c_str());
   }
 }
@@ -61,13 +61,14 @@ class Canvas {
   std::vector<unsigned char> bytes_;
 };
 
-/// A page of digits in two columns, each with a row of those that it attends to. The bars are the weights: teal under
-/// the same label, orange under another.
+/// Draws two columns of digits. Next to each digit is a row of the digits that it attends to. The bars are the weights,
+/// teal for the same label and orange for another label.
 inline void draw_neighbors(const Digits& digits, const std::vector<Eigen::Index>& left,
-                           const std::vector<Eigen::Index>& right, const filigree::Selected<float>& most,
+                           const std::vector<Eigen::Index>& right, const filigree::Selected<float>& selected,
                            const std::string& path) {
   constexpr int dot = 6, side = 8 * dot, cell = side + 10, margin = 16;
-  const auto k = static_cast<int>(most.columns.cols()), rows = static_cast<int>(std::max(left.size(), right.size()));
+  const auto k = static_cast<int>(selected.columns.cols());
+  const auto rows = static_cast<int>(std::max(left.size(), right.size()));
   const int width = (k + 1) * cell + 12;
   Canvas canvas(2 * width + 4 * margin, rows * (cell + 4) + 2 * margin);
 
@@ -81,8 +82,9 @@ inline void draw_neighbors(const Digits& digits, const std::vector<Eigen::Index>
     canvas.fill(x - 3, y - 3, side + 6, side + 6, {40, 70, 150});
     image(x, y, i);
     for (int e = 0; e < k; ++e) {
-      const Eigen::Index j = most.columns(i, e);
-      const int at = x + (e + 1) * cell + 12, bar = static_cast<int>(most.weights(i, e) / most.weights(i, 0) * side);
+      const Eigen::Index j = selected.columns(i, e);
+      const int at = x + (e + 1) * cell + 12;
+      const int bar = static_cast<int>(selected.weights(i, e) / selected.weights(i, 0) * side);
       image(at, y, j);
       canvas.fill(at, y + side + 2, bar, 5,
                   digits.label(j) == digits.label(i) ? Canvas::Color{0, 140, 130} : Canvas::Color{235, 95, 40});

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Which sparse autoencoder says most with few latents? Five of them learn to write digits of 64 pixels with 16, 8 or 4
-// of 128 latents, from one half of the digits, and are measured on the other: by the squared error over that of the
-// mean digit, and by how well a linear classifier reads digits from codes, and from pixels. For errors to compare, all
-// have as many active latents on that other half: the threshold of BatchTopK and the factors of penalties are what
-// leaves so many there.
+// Which sparse autoencoder represents digits best with few active latents? Five kinds learn to reconstruct digits of 64
+// pixels with 16, 8 or 4 of 128 latents. They are trained on one half of the digits and tested on the other half. The
+// measures are the squared error relative to that of the mean digit, and the accuracy of a linear classifier of the
+// codes, compared with one of the pixels. To make errors comparable, the threshold of BatchTopK and the factors of
+// penalties are chosen so that all kinds have the same number of active latents on the test half.
 //
 //   digits_sae [epochs [active latents...]]
 #include <algorithm>
@@ -49,19 +49,20 @@ auto learn(const Task& task, const Encoder& encoder, const fg::Linear<double>& d
   return sae;
 }
 
-/// What train(factor) returns for a factor of its penalty that leaves so many latents active, within 5 %. In logarithms
-/// their number falls with the factor nearly in a straight line, and each attempt follows the line of the last two.
+/// Returns train(factor) for a penalty factor with the given number of active latents, within 5 %.
+///
+/// The logarithm of this number is nearly a linear function of the logarithm of the factor, so the secant method works.
 template <class Train>
 auto search(const Task& task, double active, const Train& train) {
-  double step = std::log(1 / active), factor = 1, slope = -0.7, last = 0;
+  double step = std::log(1 / active), factor = 1, derivative = -0.7, last = 0;
   for (int attempt = 0;; ++attempt) {
     factor *= std::exp(step);
     auto sae = train(factor);
     const double excess = std::log(std::max(fg::l0(sae.encode(task.test.pixels)), 0.1) / active);
     if (std::abs(excess) < 0.05 || attempt == 9) return sae;
-    if (attempt > 0) slope = std::clamp((excess - last) / step, -2.0, -0.3);
+    if (attempt > 0) derivative = std::clamp((excess - last) / step, -2.0, -0.3);
     last = excess;
-    step = -excess / slope;
+    step = -excess / derivative;
   }
 }
 
@@ -73,7 +74,8 @@ void print(const char* name, const Task& task, const Sae& sae) {
               probe(sae.encode(task.train.pixels), task.train.labels, codes, task.test.labels));
 }
 
-/// Prints a line for each autoencoder with so many active latents, and returns the atoms of TopK, the most used first.
+/// Prints a line for each kind of autoencoder, given the number of active latents. Returns the atoms of TopK, the most
+/// used first.
 Samples compare(const Task& task, fg::Index active) {
   const auto linear = fg::pre_bias() | fg::linear<double>(width, latents);
   const auto free = fg::linear<double>(latents, width), unit = free.unit_norm_rows();
@@ -93,7 +95,8 @@ Samples compare(const Task& task, fg::Index active) {
           return learn(task, fg::pre_bias() | fg::gated<double>(width, latents), unit,
                        error + factor * fg::gate_l1() + fg::gate_reconstruction());
         }));
-  // L1 shrinks what it keeps. Atoms that may grow make up for it, and their decay leaves most of them unused.
+  // An L1 penalty shrinks the active latents. Atoms of any length compensate for it. Their decay leaves most of them
+  // unused.
   print("L1", task, balanced([&](double factor) {
           return learn(task, linear | fg::relu() | fg::penalize(factor * fg::l1()), free,
                        error + 1e-2 * fg::weight_decay());
@@ -110,7 +113,7 @@ void compare(fg::Index epochs, const std::vector<fg::Index>& numbers) {
                      .test = {.pixels = pixels.bottomRows(m), .labels = labels.bottomRows(m)},
                      .epochs = epochs};
 
-  std::printf("           active latents  squared error  never active  digits read rightly\n");
+  std::printf("           active latents  squared error  never active  classifier accuracy\n");
   std::printf("%-10s %61.0f %%\n", "pixels",
               probe(task.train.pixels, task.train.labels, task.test.pixels, task.test.labels));
   Samples atoms;

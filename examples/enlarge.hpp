@@ -3,7 +3,7 @@
 
 #include <Eigen/Core>
 
-/// Every pixel as a square of side x side pixels.
+/// Enlarges a picture: every pixel becomes a square of side x side pixels.
 inline Eigen::MatrixXd enlarge(const Eigen::MatrixXd& picture, Eigen::Index side) {
   return Eigen::MatrixXd::NullaryExpr(picture.rows() * side, picture.cols() * side,
                                       [&](Eigen::Index i, Eigen::Index j) { return picture(i / side, j / side); });

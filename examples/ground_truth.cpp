@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Do sparse autoencoders find the truth? Here it is known: samples are sums of 1 to 5 of 256 atoms, with coefficients
-// from 0.5 to 1.5, and a little noise, in 64 dimensions. Five autoencoders learn from them with twice as many latents
-// as there are atoms: one that understands has 3 of them active on average, and leaves 256 unused. Its atoms are
-// matched with the true ones, a mean cosine of 1 says that all are found; codes and errors are those of new samples.
+// Do sparse autoencoders recover a known dictionary? The samples are sums of 1 to 5 of 256 atoms in 64 dimensions, with
+// coefficients from 0.5 to 1.5 and a little noise. Five kinds of autoencoders learn from them with twice as many
+// latents as atoms. A perfect autoencoder has 3 active latents on average and 256 unused latents. Its atoms are matched
+// with the true ones: a mean cosine of 1 means that all are recovered. Codes and errors are measured on new samples.
 //
-// Noise alone would be an error of 0.01, and orthogonal matching pursuit with the true atoms reaches it. All are far
-// from that: atoms overlap, and an encoder of one layer cannot take one away before it looks for the next. TopK keeps 3
-// even where there are 1 or 5. Gated loses some atoms, and fewer with a lower factor, but then it has more latents
-// active.
+// The noise alone gives an error of 0.01, which orthogonal matching pursuit with the true atoms reaches. No autoencoder
+// comes close: the atoms overlap, and an encoder of one layer cannot subtract an atom before it selects the next. TopK
+// keeps 3 latents even for 1 or 5 atoms. Gated misses some atoms. With a lower factor it misses fewer, but then has
+// more active latents.
 //
 //   ground_truth [samples]
 #include <cstdio>
@@ -89,7 +89,7 @@ void compare(fg::Index samples) {
             error));
   print("Gated", problem,
         learn(problem, fg::pre_bias() | fg::gated(width, latents), error + fg::gate_l1() + fg::gate_reconstruction()));
-  // L1 takes half its factor off each coefficient: what brings it down to 3 active latents takes the small ones away.
+  // L1 lowers each coefficient by half its factor. A factor with only 3 active latents removes the small coefficients.
   print("L1", problem, learn(problem, linear | fg::relu() | fg::penalize(0.5 * fg::l1()), error));
 }
 

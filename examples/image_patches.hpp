@@ -10,7 +10,7 @@
 
 using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-/// Squares of side x side pixels from random places of random photographs in a folder, one per row.
+/// Returns squares of side x side pixels from random positions of random photographs in a folder, one per row.
 inline Matrix draw_patches(const std::string& folder, Eigen::Index count, Eigen::Index side,
                            filigree::Generator generator) {
   std::vector<Matrix> images;
@@ -27,10 +27,10 @@ inline Matrix draw_patches(const std::string& folder, Eigen::Index count, Eigen:
   return patches;
 }
 
-/// Takes the mean off each patch, clips at three standard deviations of all pixels, and maps what is left to
-/// [0.1, 0.9], where a sigmoid can go.
+/// Subtracts the mean of each patch, clips at three standard deviations of all pixels, and scales the result to
+/// [0.1, 0.9], which a sigmoid can represent.
 inline void normalize_patches(Matrix& patches) {
   patches.colwise() -= patches.rowwise().mean().eval();
-  const double most = 3 * std::sqrt(patches.squaredNorm() / static_cast<double>(patches.size()));
-  patches = (patches.cwiseMin(most).cwiseMax(-most) / most * 0.4).array() + 0.5;
+  const double limit = 3 * std::sqrt(patches.squaredNorm() / static_cast<double>(patches.size()));
+  patches = (patches.cwiseMin(limit).cwiseMax(-limit) / limit * 0.4).array() + 0.5;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Which earlier passages does a passage of a long document attend to? Ten licenses that copy from each other, 28,000
-// words: each word stands for the sixteen up to it, and looks back beyond the last hundred. Exact top-k attention finds
-// the clauses that come again; how much of what it sees do cheaper patterns see?
+// Which earlier passages does a passage of a long document attend to? The document consists of ten licenses with common
+// clauses, 28,000 words. Each word represents the 16 words up to it and attends to words more than 100 words before it.
+// Exact top-k attention finds repeated clauses. The recall of a cheaper pattern is the fraction of its weights that the
+// pattern keeps.
 #include <chrono>
 #include <cstdio>
 #include <filigree/filigree.hpp>
@@ -19,7 +20,7 @@ int main() {
   const auto scores = fg::scores(x, x, 30.0);
   const auto past = fg::causal() && !fg::window(100);
   const auto exact = scores | past | fg::top_k(32) | fg::softmax();
-  const Eigen::SparseMatrix<float, Eigen::RowMajor> seen = exact;
+  const Eigen::SparseMatrix<float, Eigen::RowMajor> exact_weights = exact;
   const fg::Grid grid{.n = n, .m = n};
 
   std::printf("%d words of %d licenses\n\n%-34s %6s  %s\n", static_cast<int>(n), static_cast<int>(text.sources.size()),
@@ -27,7 +28,7 @@ int main() {
   const auto row = [&](const char* name, const auto& a, const auto& kept) {
     double mass = 0, all = 0;
     for (Index i = 0; i < n; ++i)
-      for (Eigen::SparseMatrix<float, Eigen::RowMajor>::InnerIterator e(seen, i); e; ++e) {
+      for (Eigen::SparseMatrix<float, Eigen::RowMajor>::InnerIterator e(exact_weights, i); e; ++e) {
         all += static_cast<double>(e.value());
         if (kept.keeps(i, e.col(), grid)) mass += static_cast<double>(e.value());
       }
@@ -53,7 +54,7 @@ int main() {
   const auto best = fg::selected(exact);
   for (const Index i : {5000, 12345, 26000}) {
     const Index j = best.columns(i, 0);
-    std::printf("\n%s: \"%s\"\nlooks back to %s: \"%s\"\n", text.source_of(i).c_str(),
-                words_before(text, i, 16).c_str(), text.source_of(j).c_str(), words_before(text, j, 16).c_str());
+    std::printf("\n%s: \"%s\"\nattends to %s: \"%s\"\n", text.source_of(i).c_str(), words_before(text, i, 16).c_str(),
+                text.source_of(j).c_str(), words_before(text, j, 16).c_str());
   }
 }

@@ -11,17 +11,17 @@
 #include <unordered_map>
 #include <vector>
 
-// License texts, which lie on every Debian machine, as one long document.
+// The license texts that Debian installs by default, as one long document.
 
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 struct Text {
   std::vector<std::string> words;             // in lower case, without punctuation
   std::vector<std::string> sources;           // the names of the files
-  std::vector<Eigen::Index> begins;           // where each begins
-  std::unordered_map<std::string, int> uses;  // how often a word stands there
+  std::vector<Eigen::Index> begins;           // the first word of each file
+  std::unordered_map<std::string, int> uses;  // the number of occurrences of each word
 
-  /// The file that word i comes from.
+  /// Returns the file that contains word i.
   [[nodiscard]] const std::string& source_of(Eigen::Index i) const {
     std::size_t s = 0;
     while (s + 1 < begins.size() && begins[s + 1] <= i) ++s;
@@ -49,15 +49,15 @@ inline Text read_licenses(const std::vector<std::string>& names) {
   return text;
 }
 
-/// FNV-1a, the same on every machine.
+/// Returns the FNV-1a hash, which is the same on every machine.
 inline std::uint64_t hash_of(const std::string& word) {
   std::uint64_t hash = 14695981039346656037U;
   for (const char c : word) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211U;
   return hash;
 }
 
-/// Row i stands for the `context` words up to word i: the sum of a random vector for each word, rare ones longer,
-/// scaled to unit length. Passages that share words point the same way.
+/// Returns one vector for each word i. It represents the last `context` words up to word i: the sum of a random vector
+/// for each word, longer for rare words, scaled to unit length. Passages with common words have similar directions.
 inline Matrix passages(const Text& text, Eigen::Index d, Eigen::Index context) {
   const auto n = static_cast<Eigen::Index>(text.words.size());
   std::unordered_map<std::string, Eigen::VectorXf> vectors;

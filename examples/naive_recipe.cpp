@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The recipe that many tutorials give: keep the two best scores of each row and divide them by their sum, without
-// softmax.
+// A recipe of many tutorials: keep the two largest scores of each row and divide them by their sum, without a softmax.
 //
-// Five tokens of four features are queries, keys and values at once; the scale is 1/sqrt(4) = 1/2.
+// Five tokens of four features are queries, keys and values at the same time. The scale is 1/sqrt(4) = 1/2.
 //
 //   token   features   scores against tokens 0 to 4   kept              divided by their sum
 //   0       2 0 1 0    2.5  1.0  0.5  1.5  2.0        0: 2.5  4: 2.0    0: 0.556  4: 0.444
@@ -11,8 +10,8 @@
 //   3       1 1 1 1    1.5  2.0  2.0  2.0  1.5        1: 2.0  2: 2.0    1: 0.500  2: 0.500
 //   4       2 0 0 1    2.0  0.0  1.5  1.5  2.5        0: 2.0  4: 2.5    0: 0.444  4: 0.556
 //
-// Row 3 has three equal scores for two places: the lowest tokens win. Row 0 of the output is 0.556 times token 0 plus
-// 0.444 times token 4. Scores may have any sign, so their sum may be 0: normalize_sum() leaves such a row empty.
+// Row 3 has three equal scores, and the two lowest tokens are kept. Row 0 of the output is 0.556 times token 0 plus
+// 0.444 times token 4. Scores may have any sign, so their sum may be 0: normalize_sum() makes such a row empty.
 #include <filigree/filigree.hpp>
 #include <iostream>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How does a program add a pattern of its own? One struct is enough: `keeps` says what the pattern means, `covers` and
-// `contains` tell the planner which keys it may skip and which it need not ask about.
+// How does a program define its own pattern? It needs one struct. `keeps` defines the pattern. `covers` tells the
+// planner which keys it may skip, and `contains` for which keys it need not call `keeps`.
 #include <filigree/filigree.hpp>
 #include <iostream>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How does a program add a score map and a selector of its own?
+// How does a program define its own score map and its own selector?
 #include <cmath>
 #include <filigree/filigree.hpp>
 #include <iostream>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What do the patterns look like, and how much do they keep? Each is printed for 32 queries and keys and drawn, by the
-// same rule, for 256 into a PNG in the folder that the program runs in.
+// What do the patterns look like, and how many pairs do they keep? The program prints each pattern for 32 queries and
+// keys. It also draws the pattern for 256 queries and keys into a PNG file in the working directory.
 #define STB_IMAGE_WRITE_IMPLEMENTATION
 #include <filigree/filigree.hpp>
 #include <filigree/pattern/draw.hpp>
@@ -11,14 +11,14 @@
 namespace fg = filigree;
 using fg::Index;
 
-/// Three packed sequences.
+/// Returns the document ids of three packed sequences.
 std::vector<int> documents_of(Index n) {
   std::vector<int> ids(static_cast<std::size_t>(n), 0);
   for (Index i = 0; i < n; ++i) ids[static_cast<std::size_t>(i)] = i < n * 5 / 16 ? 0 : i < n * 3 / 4 ? 1 : 2;
   return ids;
 }
 
-/// Calls show(name, expression, pattern) for each pattern, in proportion to n, a multiple of 32.
+/// Calls show(name, expression, pattern) for each pattern. Its parameters are proportional to n, a multiple of 32.
 template <class Show>
 void gallery(Index n, Show&& show) {
   const Index w = n / 8, r = n / 16;

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #   cmake -DDOCUMENT=... -DEXAMPLES=... -P quoted.cmake
-# Every ```cpp block of the document must stand in one of the examples, and every ```text block in what one of them prints.
-# The first ```cpp block of the README must be all of readme.cpp but its first line.
+# Checks that every ```cpp block of the document is part of an example, and every ```text block part of the output of an
+# example. The first ```cpp block of the README must be readme.cpp without its first line.
 cmake_minimum_required(VERSION 3.25)
 file(READ ${DOCUMENT} text)
 
@@ -14,7 +14,7 @@ function(require_quoted block pattern)
       return()
     endif()
   endforeach()
-  message(FATAL_ERROR "${DOCUMENT}: none of ${EXAMPLES}/${pattern} has\n${block}")
+  message(FATAL_ERROR "${DOCUMENT}: no file of ${EXAMPLES}/${pattern} contains this block:\n${block}")
 endfunction()
 
 function(check_blocks language pattern)
@@ -36,12 +36,12 @@ function(check_blocks language pattern)
     if(DOCUMENT MATCHES "README.md" AND count EQUAL 1 AND language STREQUAL "cpp")
       file(READ ${EXAMPLES}/readme.cpp whole)
       if(NOT "// SPDX-License-Identifier: MIT\n${block}" STREQUAL whole)
-        message(FATAL_ERROR "${DOCUMENT}: the first program is not readme.cpp but\n${block}")
+        message(FATAL_ERROR "${DOCUMENT}: the first program must be readme.cpp, but is\n${block}")
       endif()
     endif()
   endwhile()
   if(count EQUAL 0)
-    message(FATAL_ERROR "${DOCUMENT} shows no ${language}")
+    message(FATAL_ERROR "${DOCUMENT} has no ${language} block")
   endif()
 endfunction()
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Which words of a sentence look alike? Each word is a query and a key: how often each letter occurs in it. Then a
-// score is a number of common letters, and a word attends to the words with which it shares more than one.
+// Which words of a sentence are similar? Each word is a query and a key: a vector with the count of each letter. A
+// score is the number of common letters. A word attends to the words that have more than one letter in common with it.
 #include <array>
 #include <cctype>
 #include <filigree/filigree.hpp>

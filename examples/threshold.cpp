@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What is left of a vector after each sparsifier?
+// What does each sparsifier keep of a vector?
 #include <filigree/filigree.hpp>
 #include <iostream>
 

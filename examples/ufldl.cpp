@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What does a sparse autoencoder see in photographs? The exercise of the UFLDL course: 25 latents, each of which may be
-// active one time in a hundred, have to stand for 10,000 patches of 8 x 8 pixels. They learn to look for edges.
+// Which features does a sparse autoencoder learn from photographs? This is the exercise of the UFLDL course: 25
+// latents, each with a mean activation of 1 %, represent 10,000 patches of 8 x 8 pixels. They learn to detect edges.
 //
 //   ufldl [iterations [patches [picture]]]
 #include <algorithm>
@@ -29,16 +29,17 @@ void learn(fg::Index iterations, fg::Index patches, const std::string& picture) 
   const auto report = fg::fit(sae, X, objective, fg::lbfgs{.iterations = iterations});
 
   const auto best = std::min_element(report.losses.begin(), report.losses.end());
-  std::printf("%td patches, %td iterations: the cost falls from %.1f to %.2f\n", patches, report.steps,
+  std::printf("%td patches, %td iterations: the cost decreases from %.1f to %.2f\n", patches, report.steps,
               report.losses.front(), *best);
   const Eigen::RowVectorXd active = sae.encode(X).colwise().mean();
-  std::printf("a latent is active in %.1f to %.1f %% of the patches, 1 %% is asked for\n", 100 * active.minCoeff(),
+  std::printf("a latent is active in %.1f to %.1f %% of the patches, the target is 1 %%\n", 100 * active.minCoeff(),
               100 * active.maxCoeff());
   if (!report.note.empty()) std::printf("%s\n", report.note.c_str());
 
-  // Of all patches of norm 1, w / |w| excites a latent with the weights w most. tiles scales each picture by itself.
+  // Of all patches of norm 1, w / |w| activates a latent with the weights w most. tiles() scales each picture
+  // separately.
   fg::save_png(picture, enlarge(fg::tiles(sae.weights<0>().transpose(), 8, 8), 6));
-  std::printf("%s shows what each latent looks for\n", picture.c_str());
+  std::printf("%s shows the patch that activates each latent most\n", picture.c_str());
 }
 
 }  // namespace

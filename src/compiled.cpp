@@ -1,4 +1,4 @@
 // SPDX-License-Identifier: MIT
-// The kernels of filigree::compiled.
+// Instantiates the kernels for the library filigree::compiled.
 #define FILIGREE_COMPILED_SOURCE
 #include "filigree/kernel/kernels.hpp"

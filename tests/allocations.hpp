@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Counts allocations, by operator new or malloc, and makes them fail, where malloc is ours to replace. For one source
-// of a test.
+// Counts allocations by operator new and malloc and can make them fail, on platforms where malloc can be replaced.
+// Include this header in only one source file of a test.
 #pragma once
 
 #include <atomic>
@@ -24,11 +24,11 @@
 namespace test {
 inline std::atomic<long> allocations{0};
 
-/// The next allocation that fails, counted from 0 in `allocations`, and whether all after it do too.
+// The number of the allocation that fails, counted by `allocations` (-1: none), and true if all later ones fail too.
 inline std::atomic<long> fails_at{-1};
 inline std::atomic<bool> fails_on{false};
 
-/// Counts one, and says whether it must fail.
+// Counts an allocation. Returns true if it must fail.
 inline bool fails() {
   const long number = allocations.fetch_add(1, std::memory_order_relaxed), at = fails_at.load();
   const bool failed = at >= 0 && (number == at || (number > at && fails_on.load()));
@@ -36,7 +36,7 @@ inline bool fails() {
   return failed;
 }
 }  // namespace test
-// operator new ends here too.
+// operator new calls malloc or aligned_alloc.
 extern "C" {
 void* __libc_malloc(std::size_t);
 void* __libc_calloc(std::size_t, std::size_t);
@@ -68,6 +68,7 @@ int posix_memalign(void** p, std::size_t alignment, std::size_t size) {
 
 namespace test {
 
+// Returns the number of allocations that f() makes.
 template <class F>
 long allocated_by(F&& f) {
   const long before = allocations.load();
@@ -75,10 +76,10 @@ long allocated_by(F&& f) {
   return allocations.load() - before;
 }
 
-/// Runs f with its allocation number k failing, and those after it if `on`; whether std::bad_alloc came out of it.
+// Runs f() and lets its allocation k fail, and all later ones if `all_later`. Returns true if f() threw std::bad_alloc.
 template <class F>
-bool fails_with(long k, bool on, F&& f) {
-  fails_on = on;
+bool fails_with(long k, bool all_later, F&& f) {
+  fails_on = all_later;
   fails_at = allocations.load() + k;
   bool failed = false;
   try {

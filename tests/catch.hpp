@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Catch2 versions 2 and 3 under one set of names: Approx, contains.
+// Includes Catch2 version 2 or 3 and defines the names that differ: Approx, contains.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The general evaluator on any weights, also where they would run in a fused engine.
+// Runs any weights in the general evaluator, including weights that a fused engine would compute.
 #pragma once
 
 #include <filigree/pipe/pipe.hpp>
@@ -29,7 +29,7 @@ auto general_sparse(const A& a) {
   return sink.template matrix<Eigen::SparseMatrix<S, Eigen::RowMajor>>(a.source().grid().m, A::is_column);
 }
 
-/// A * V with the same gather, from values packed here.
+/// Returns A * V, computed with the kernel `gather` from values that are padded here.
 template <class A, class V>
 auto general_product(const A& a, const V& v) {
   using S = typename A::Scalar;

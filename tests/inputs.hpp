@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Random shapes and numbers from one printed seed, and matrices that lie in memory in every way Eigen can describe.
+// Random shapes and numbers from one printed seed, and matrices in every memory layout that Eigen supports.
 #pragma once
 
 #include <Eigen/Core>
@@ -24,7 +24,7 @@ using Matrix = Eigen::Matrix<S, Dynamic, Dynamic, Eigen::RowMajor>;
 template <class S>
 using ColMatrix = Eigen::Matrix<S, Dynamic, Dynamic, Eigen::ColMajor>;
 
-/// FILIGREE_TEST_SEED, or 1; printed once.
+/// Returns FILIGREE_TEST_SEED, or 1 by default, and prints it once.
 inline std::uint64_t seed() {
   static const std::uint64_t value = [] {
     const char* text = std::getenv("FILIGREE_TEST_SEED");
@@ -39,6 +39,7 @@ class Random {
  public:
   explicit Random(std::uint64_t stream) : engine_(seed() * 0x9E3779B97F4A7C15U + stream) {}
 
+  /// Returns a number from lo to hi, both included.
   Index between(Index lo, Index hi) {
     return lo + static_cast<Index>(engine_() % static_cast<std::uint64_t>(hi - lo + 1));
   }
@@ -58,10 +59,10 @@ class Random {
   std::normal_distribution<double> normal_;
 };
 
-/// Sizes that are multiples of nothing, next to those of tiles, and 0.
-inline Index any_size(Random& random, Index most = 140) {
-  if (random.chance(0.5)) return std::min(most, random.pick<Index>({0, 1, 1, 2, 3, 31, 63, 64, 65, 127, 128, 129}));
-  return random.between(1, most);
+/// Returns a random size of at most max_size: often 0, a tile size or one next to it, else any size.
+inline Index any_size(Random& random, Index max_size = 140) {
+  if (random.chance(0.5)) return std::min(max_size, random.pick<Index>({0, 1, 1, 2, 3, 31, 63, 64, 65, 127, 128, 129}));
+  return random.between(1, max_size);
 }
 
 enum class Kind { normal, heavy_tailed, constant, near_tie, low_rank, integers, zero };
@@ -101,7 +102,7 @@ Matrix<S> normal(Random& random, Index rows, Index cols) {
   return numbers<S>(random, rows, cols, Kind::normal);
 }
 
-/// A matrix in memory of its own with any strides and any alignment; what lies between its entries is NaN.
+/// A matrix with its own memory and random strides and alignment. The gaps between its entries hold NaN.
 template <class S>
 class Placed {
  public:
@@ -109,10 +110,10 @@ class Placed {
   using ConstMap = Eigen::Map<const ColMatrix<S>, Eigen::Unaligned, Eigen::Stride<Dynamic, Dynamic>>;
 
   Placed(Random& random, const Matrix<S>& x) : rows_(x.rows()), cols_(x.cols()) {
-    const Index step = random.pick<Index>({1, 1, 1, 2, 3}), slack = random.pick<Index>({0, 0, 1, 5});
+    const Index step = random.pick<Index>({1, 1, 1, 2, 3}), padding = random.pick<Index>({0, 0, 1, 5});
     const bool by_row = random.chance(0.6);
-    inner_ = by_row ? std::max<Index>(cols_ * step + slack, 1) : step;
-    outer_ = by_row ? step : std::max<Index>(rows_ * step + slack, 1);
+    inner_ = by_row ? std::max<Index>(cols_ * step + padding, 1) : step;
+    outer_ = by_row ? step : std::max<Index>(rows_ * step + padding, 1);
     offset_ = random.between(0, 3);
     memory_.assign(static_cast<std::size_t>(offset_ + 1 + rows_ * inner_ + cols_ * outer_),
                    std::numeric_limits<S>::quiet_NaN());
@@ -121,13 +122,13 @@ class Placed {
   Map map() { return Map(memory_.data() + offset_, rows_, cols_, {outer_, inner_}); }
   ConstMap map() const { return ConstMap(memory_.data() + offset_, rows_, cols_, {outer_, inner_}); }
 
-  /// Whether everything between the entries is still NaN.
+  /// Returns true if the gaps between the entries still hold NaN.
   bool untouched_between() const {
-    std::vector<char> own(memory_.size());
+    std::vector<char> is_entry(memory_.size());
     for (Index i = 0; i < rows_; ++i)
-      for (Index j = 0; j < cols_; ++j) own[static_cast<std::size_t>(offset_ + i * inner_ + j * outer_)] = 1;
-    for (std::size_t e = 0; e < own.size(); ++e)
-      if (own[e] == 0 && memory_[e] == memory_[e]) return false;
+      for (Index j = 0; j < cols_; ++j) is_entry[static_cast<std::size_t>(offset_ + i * inner_ + j * outer_)] = 1;
+    for (std::size_t e = 0; e < is_entry.size(); ++e)
+      if (is_entry[e] == 0 && memory_[e] == memory_[e]) return false;
     return true;
   }
 
@@ -136,7 +137,7 @@ class Placed {
   std::vector<S> memory_;
 };
 
-/// Equal bit for bit; two NaN are equal whatever their bits.
+/// Returns true if two numbers have the same bits or are both NaN.
 template <class S>
 bool same_bits(S a, S b) {
   return (a != a && b != b) || std::memcmp(&a, &b, sizeof a) == 0;

@@ -9,12 +9,12 @@
 #include <locale>
 #include <string>
 
-// What glibc's setlocale leaves behind where LOCPATH is set.
+// With LOCPATH set, glibc's setlocale leaks memory. LeakSanitizer ignores it.
 extern "C" const char* __lsan_default_suppressions() { return "leak:argz_add_sep\n"; }
 
 namespace {
 
-/// Sets the floating-point environment that FILIGREE_TEST_FLOATS names; false for a name that is none.
+/// Sets the floating-point environment that FILIGREE_TEST_FLOATS names. Returns false if the name is unknown.
 bool set_floating_point_environment(const std::string& name) {
   if (name.empty()) return true;
 #if defined(__SSE2__)
@@ -29,7 +29,7 @@ bool set_floating_point_environment(const std::string& name) {
   return false;
 }
 
-/// Sets the locale of C and of C++ streams; false if the system has none of that name.
+/// Sets the locale of C and of C++ streams. Returns false if the system does not have it.
 bool set_locale(const std::string& name) {
   if (name.empty()) return true;
   if (std::setlocale(LC_ALL, name.c_str()) == nullptr) return false;

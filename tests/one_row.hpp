@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Rows and matrices for tests of single stages, without a pipeline around them.
+// Rows and matrices for tests of single stages without a pipeline.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +19,7 @@ inline constexpr S nan_of = std::numeric_limits<S>::quiet_NaN();
 template <class S>
 inline constexpr S infinity_of = std::numeric_limits<S>::infinity();
 
-/// Equal numbers of the same sign, or NaN on both sides.
+/// Returns true if two numbers are equal with the same sign bit, or both NaN.
 template <class S>
 bool same(S a, S b) {
   return std::isnan(a) ? std::isnan(b) : a == b && std::signbit(a) == std::signbit(b);
@@ -29,7 +29,7 @@ bool same(const std::vector<S>& a, const std::vector<S>& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](S x, S y) { return same(x, y); });
 }
 
-/// One row of values, -inf where absent; what lies beyond its entries is NaN, which nobody may take for data.
+/// One row of values, with -inf for absent entries. The memory after its entries holds NaN, to detect reads of it.
 template <class S>
 class OneRow {
  public:
@@ -84,11 +84,13 @@ class OneRow {
   filigree::RowScratch scratch_;
 };
 
+/// Returns a row after a stage, with -inf for absent entries.
 template <class S, class Stage>
 std::vector<S> after(const Stage& stage, const std::vector<S>& all) {
   return OneRow<S>(all).apply(stage).dense();
 }
 
+/// Returns the rows of a matrix after a matrix stage, with -inf for absent entries.
 template <class S, class Stage>
 std::vector<std::vector<S>> matrix_after(const Stage& stage, const std::vector<std::vector<S>>& rows) {
   filigree::RowList<S> list;
@@ -110,20 +112,20 @@ std::vector<std::vector<S>> matrix_after(const Stage& stage, const std::vector<s
   return result;
 }
 
-/// What selectors are tried on: normal, heavy-tailed, few distinct values, constant; with holes, and NaN, infinities,
-/// both zeros and denormals strewn in when `wild`.
+/// Returns a random row with absent entries: normal, heavy-tailed, with few distinct values, or constant. With
+/// `special_values` it may also hold NaN, infinities, both zeros and denormals.
 template <class S>
-std::vector<S> random_row(filigree::Generator& g, Eigen::Index m, bool wild) {
+std::vector<S> random_row(filigree::Generator& g, Eigen::Index m, bool special_values) {
   std::vector<S> row(static_cast<std::size_t>(m));
-  const Eigen::Index kind = g.below(4), holes = g.below(3);
-  const bool strew = wild && g.below(2) == 0;
+  const Eigen::Index kind = g.below(4), gaps = g.below(3);
+  const bool with_special = special_values && g.below(2) == 0;
   for (S& x : row) {
     const double z = g.normal();
     x = static_cast<S>(kind == 0   ? z
                        : kind == 1 ? z * z * z * std::exp(3 * g.normal())
                        : kind == 2 ? std::round(z)
                                    : 0.25);
-    if (strew && g.below(8) == 0) {
+    if (with_special && g.below(8) == 0) {
       const S special[] = {nan_of<S>,
                            infinity_of<S>,
                            S(0),
@@ -133,12 +135,12 @@ std::vector<S> random_row(filigree::Generator& g, Eigen::Index m, bool wild) {
                            std::numeric_limits<S>::lowest()};
       x = special[g.below(7)];
     }
-    if (holes > 0 && g.below(2 * holes) == 0) x = absent<S>;
+    if (gaps > 0 && g.below(2 * gaps) == 0) x = absent<S>;
   }
   return row;
 }
 
-/// The indices of what is present, best first: NaN, then larger values, the lowest index among equals.
+/// Returns the indices of the present entries, ranked: NaN first, then larger values, ties by the lowest index.
 template <class S>
 std::vector<std::size_t> ranking(const std::vector<S>& all) {
   std::vector<std::size_t> order;
@@ -150,7 +152,7 @@ std::vector<std::size_t> ranking(const std::vector<S>& all) {
   return order;
 }
 
-/// `all` with everything absent but the first `keep` of an order.
+/// Returns a row with only the first `keep` entries of an order present.
 template <class S>
 std::vector<S> only(const std::vector<S>& all, const std::vector<std::size_t>& order, std::size_t keep) {
   std::vector<S> kept(all.size(), absent<S>);

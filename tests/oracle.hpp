@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-// What every word means, slowly: the whole n x m matrix in long double with a flag for what is present, one stage after
-// another, each formula written here and nothing taken from the library.
+// The reference implementation of every operation. It holds the whole n x m matrix in long double, with a flag for each
+// entry that says if it is present, and applies one stage after another. Every formula is written here; no code of the
+// library is used.
 //
-// Numbers are exactly those of the scalar until a normalizer makes them inexact; from then on each carries a bound of
-// how far a correct evaluation in that scalar may be off. A selection that falls within these bounds leaves its row
-// open.
+// Values are exactly those of the scalar until a normalizer makes them inexact. From then on each value has a bound for
+// the error of a correct evaluation in that scalar. If a selection depends on a difference within these bounds, its row
+// is marked as undecided (`open`).
 #pragma once
 
 #include <Eigen/Core>
@@ -24,7 +25,7 @@ using Real = long double;
 
 inline constexpr Real infinity = std::numeric_limits<Real>::infinity();
 
-enum Presence : char { absent, present, maybe };  // maybe: a weight of 0 within the bound
+enum Presence : char { absent, present, maybe };  // maybe: a weight that is 0 within its error bound
 
 struct Entry {
   Presence presence = present;
@@ -35,7 +36,7 @@ struct Table {
   Index n, m, query_at, key_at;
   bool single;  // the scalar is float, else double
   std::vector<Entry> cells = {};
-  std::vector<char> open = {};  // rows where a correct evaluation may select others
+  std::vector<char> open = {};  // 1 for undecided rows, where a correct evaluation may select other entries
 
   Table(Index rows, Index cols, Index q_at, Index k_at, bool is_float)
       : n(rows), m(cols), query_at(q_at), key_at(k_at), single(is_float), cells(size(rows * cols)), open(size(rows)) {}
@@ -46,9 +47,9 @@ struct Table {
   Real eps() const { return single ? std::numeric_limits<float>::epsilon() : std::numeric_limits<double>::epsilon(); }
   Real tiny() const { return single ? std::numeric_limits<float>::min() : std::numeric_limits<double>::min(); }
   Real largest() const { return single ? std::numeric_limits<float>::max() : std::numeric_limits<double>::max(); }
-  /// A parameter given as double, as the scalar holds it.
+  /// Returns a double rounded to the scalar.
   Real rounded(double x) const { return single ? Real(static_cast<float>(x)) : Real(x); }
-  /// f(x) with x in the scalar.
+  /// Returns f(x), computed in the scalar.
   template <class F>
   Real in_scalar(F&& f, Real x) const {
     return single ? Real(static_cast<float>(f(static_cast<float>(x))))
@@ -63,7 +64,7 @@ inline Index floor_div(Index a, Index b) {
   return static_cast<Index>(std::floor(static_cast<double>(a) / static_cast<double>(b)));
 }
 
-/// The columns of row i that may be present.
+/// Returns the columns of the entries of row i that are present or may be present.
 inline std::vector<Index> columns(const Table& t, Index i) {
   std::vector<Index> result;
   for (Index c = 0; c < t.m; ++c)
@@ -131,7 +132,7 @@ inline Predicate random(std::vector<Index> indices, Index r) {  // n x r, by row
     return false;
   };
 }
-/// A predicate that needs nothing but positions, over the numbers of blocks.
+/// Applies a predicate to the block indices of query and key instead of their positions.
 inline Predicate blocks(Index b, Predicate keeps) {
   return [=](const Table& t, Index p, Index j) { return keeps(t, floor_div(p, b), floor_div(j, b)); };
 }
@@ -146,21 +147,22 @@ inline Predicate given(std::vector<char> stored) {  // n x m, by row
       [=](const Table& t, Index p, Index j) { return stored[Table::size((p - t.query_at) * t.m + j - t.key_at)] != 0; };
 }
 
-// Maps: in the scalar while numbers are exact; `slope` bounds the derivative.
+// Maps. They are computed in the scalar. `derivative_bound` is a bound for |f'|.
 
 template <class F>
-Step map(F f, Real slope = 1) {
+Step map(F f, Real derivative_bound = 1) {
   return [=](Table& t) {
     for (Index i = 0; i < t.n; ++i)
       for (Index c = 0; c < t.m; ++c) {
         Entry& e = t.at(i, c);
         if (e.presence == absent) continue;
-        if (e.presence == maybe) t.open[Table::size(i)] = 1;  // a weight of 0 that is not there does not become f(0)
+        if (e.presence == maybe) t.open[Table::size(i)] = 1;  // an absent entry does not become f(0)
         const Index p = t.query_at + i, j = t.key_at + c;
         const Real before = e.value, error = e.error;
         e.value = t.in_scalar([&](auto s) { return f(t, s, p, j); }, before);
         if (error > 0)
-          e.error = slope * (error + t.eps() * std::abs(before)) + 4 * t.eps() * (std::abs(before) + std::abs(e.value));
+          e.error = derivative_bound * (error + t.eps() * std::abs(before)) +
+                    4 * t.eps() * (std::abs(before) + std::abs(e.value));
         if (e.value == -infinity) drop(t, i, c);
       }
   };
@@ -189,9 +191,9 @@ inline Step relative_bias(std::vector<Real> table) {
   });
 }
 
-// Selectors. Ranks: larger first, the lowest place among equals.
+// Selectors. Ranking: larger values first, ties by the lowest index.
 
-/// Keeps `keep` of the cells (a row's, a column's, all), those with the largest key(value).
+/// Keeps the `keep` cells with the largest key(value) among the cells of a row, of a column or of the matrix.
 template <class Key>
 void keep_best(Table& t, std::vector<std::pair<Index, Index>> cells, Index keep, Key key) {
   if (keep >= static_cast<Index>(cells.size())) return;
@@ -210,7 +212,7 @@ void keep_best(Table& t, std::vector<std::pair<Index, Index>> cells, Index keep,
 inline Real plain(Real x) { return x; }
 inline Real magnitude(Real x) { return std::abs(x); }
 
-/// f(i, cells of row i) for each row; a row whose entries are not certain stays open.
+/// Returns a step that calls f(table, i, cells of row i) for each row. A row with an uncertain entry becomes undecided.
 template <class F>
 Step by_row(F f) {
   return [=](Table& t) {
@@ -268,7 +270,7 @@ inline Step top_p(double p) {
     if (cells.empty() || p == 1) return;
     std::stable_sort(cells.begin(), cells.end(),
                      [&](auto a, auto b) { return t.at(i, a.second).value > t.at(i, b.second).value; });
-    // Fractions are counted in double.
+    // Probabilities are summed in double, as in the library.
     const auto top = static_cast<double>(t.at(i, cells[0].second).value);
     std::vector<double> weights;
     double total = 0;
@@ -290,7 +292,7 @@ inline Step top_p(double p) {
   });
 }
 
-// Whole matrices.
+// Matrix stages.
 
 inline std::vector<std::pair<Index, Index>> all_cells(const Table& t) {
   std::vector<std::pair<Index, Index>> cells;
@@ -336,14 +338,15 @@ inline Step softmax(double sink = -std::numeric_limits<double>::infinity()) {
     for (const auto& cell : cells) {
       Entry& e = t.at(i, cell.second);
       const Real depth = top - e.value, w = std::exp(e.value - top) / total;
-      // exp of a rounded difference and its own 2 ulp, the sum, the quotient; what underflows is 0.
+      // Errors: the rounded difference, 2 ulp of exp, the sum, and the quotient. A weight that underflows is 0.
       e.error = w * (std::expm1(2 * error) + t.eps() * (depth + static_cast<Real>(cells.size()) + 8)) + 2 * t.tiny();
       e.value = w;
     }
   });
 }
 
-/// Weights max(z - tau, 0)^power of the row's z = scale * (value - maximum), where tau makes them sum to 1.
+/// Computes weights max(z - tau, 0)^power with z = scale * (value - maximum of the row) and tau such that they sum
+/// to 1.
 inline Step simplex(Real scale, Real power) {
   return by_row([=](Table& t, Index i, const auto& cells) {
     if (cells.empty()) return;
@@ -360,7 +363,7 @@ inline Step simplex(Real scale, Real power) {
         sum += std::pow(std::max<Real>(scale * (t.at(i, cell.second).value - top) - tau, 0), power);
       return sum;
     };
-    Real lo = -1, hi = 0;  // mass(-1) >= 1, mass(0) = 0: bisection, the plainest way
+    Real lo = -1, hi = 0;  // bisection: mass(-1) >= 1, mass(0) = 0
     for (int step = 0; step < 80; ++step) (mass((lo + hi) / 2) >= 1 ? lo : hi) = (lo + hi) / 2;
     const Real off =
         scale * error + (power == 1 ? 8 * eps * count : 4 * std::sqrt(eps * count) * eps + 32 * eps * count);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What routers choose, recomputed slowly: each formula is written here and nothing is taken from the library.
+// Reference implementations of routers: slow and simple, with every formula written here and no code of the library.
 #pragma once
 
 #include <algorithm>
@@ -11,8 +11,8 @@
 
 namespace test {
 
-/// What prob_sparse must choose. Its dot products may be summed in any order, so a row whose M lies within the rounding
-/// of the cut is open.
+/// The active queries of prob_sparse. Its dot products may be summed in any order. Queries whose measure M is within
+/// rounding of the selection boundary are therefore undecided (`open`).
 struct ActiveOracle {
   std::vector<oracle::Real> measure, error;
   std::vector<char> active, open;
@@ -21,9 +21,9 @@ struct ActiveOracle {
   ActiveOracle(const Matrix<S>& q, const Matrix<S>& k, const Matrix<Index>& sample, Index c)
       : measure(at(q.rows())), error(at(q.rows())), active(at(q.rows())), open(at(q.rows())) {
     const Index n = q.rows(), m = k.rows(), u = std::min(n, std::max<Index>(1, c * whole_log(n)));
-    const bool exact = integers(q) && integers(k);  // small ones: no sum rounds
+    const bool exact = integers(q) && integers(k);  // sums of small integers are exact
     for (Index i = 0; i < n && sample.cols() > 0; ++i) {
-      oracle::Real top = -oracle::infinity, sum = 0, most = 0;
+      oracle::Real top = -oracle::infinity, sum = 0, max_size = 0;
       for (Index s = 0; s < sample.cols(); ++s) {
         oracle::Real dot = 0, sizes = 0;
         for (Index f = 0; f < q.cols(); ++f) {
@@ -32,12 +32,12 @@ struct ActiveOracle {
         }
         top = std::max(top, dot);
         sum += dot;
-        most = std::max(most, sizes);
+        max_size = std::max(max_size, sizes);
       }
       measure[at(i)] = top - sum / static_cast<oracle::Real>(m);
       const auto terms = static_cast<oracle::Real>(q.cols() + 4) *
                          (1 + static_cast<oracle::Real>(sample.cols()) / static_cast<oracle::Real>(m));
-      error[at(i)] = exact ? 0 : terms * most * oracle::Real(std::numeric_limits<S>::epsilon());
+      error[at(i)] = exact ? 0 : terms * max_size * oracle::Real(std::numeric_limits<S>::epsilon());
     }
     std::vector<Index> order(at(n));
     std::iota(order.begin(), order.end(), Index(0));
@@ -45,21 +45,21 @@ struct ActiveOracle {
     for (Index r = 0; r < u; ++r) active[at(order[at(r)])] = 1;
     if (n == 0 || u == n) return;
     const Index in = order[at(u - 1)], out = order[at(u)];
-    // Equal is certain where no sum rounds, or all are sums of the same numbers.
+    // A tie is certain if the sums are exact or if both are sums of the same numbers.
     const auto same = [&](Index i, Index j) {
       bool all = q.row(i) == q.row(j);
       for (Index s = 0; s < sample.cols(); ++s) all = all && k.row(sample(i, s)) == k.row(sample(j, s));
       return all;
     };
-    const auto touches = [&](Index i, Index j) {
+    const auto within_error = [&](Index i, Index j) {
       return std::abs(measure[at(i)] - measure[at(j)]) <= error[at(i)] + error[at(j)];
     };
     std::vector<Index> near;
     bool certain = true;
     for (Index i = 0; i < n; ++i) {
       const Index other = active[at(i)] != 0 ? out : in;
-      if (touches(i, in) || touches(i, out)) near.push_back(i);
-      if (touches(i, other) && error[at(i)] + error[at(other)] > 0 && !same(i, other)) certain = false;
+      if (within_error(i, in) || within_error(i, out)) near.push_back(i);
+      if (within_error(i, other) && error[at(i)] + error[at(other)] > 0 && !same(i, other)) certain = false;
     }
     if (certain) return;
     for (const Index i : near) open[at(i)] = 1;
@@ -77,7 +77,7 @@ struct ActiveOracle {
   }
 };
 
-/// The same keys for each query: what fg::prob_sparse(c, seed) draws is tested by itself.
+/// Returns random sampled keys for each query. The sampling of fg::prob_sparse(c, seed) has its own test.
 inline Matrix<Index> any_sample(Random& random, Index n, Index m, Index size) {
   Matrix<Index> sample(n, m == 0 ? 1 : size);
   for (Index i = 0; i < n; ++i)
@@ -85,7 +85,8 @@ inline Matrix<Index> any_sample(Random& random, Index n, Index m, Index size) {
   return sample;
 }
 
-/// prob_sparse(c, sample), and with softmax behind it where a lazy row has weights 1.
+/// Twins of prob_sparse(c, sample), and of prob_sparse(c, sample).lazy_sum() | softmax(), where the rows of lazy
+/// queries have weights 1.
 template <class S>
 struct ProbSparseTwins {
   Words<S>& words;
@@ -137,10 +138,10 @@ struct ProbSparseTwins {
 template <class S>
 ProbSparseTwins(Words<S>&, const Matrix<S>&, const Matrix<S>&) -> ProbSparseTwins<S>;
 
-/// The blocks that block_top_k must choose for query i, ascending; exactly, by computed scores.
+/// Returns the blocks that block_top_k selects for query i, in ascending order, from exactly computed scores.
 template <class S>
 std::vector<Index> chosen_blocks(const Matrix<S>& q, const Matrix<S>& k, Index i, const oracle::Table& t, Index b,
-                                 Index most, bool bound, const oracle::Predicate& sees,
+                                 Index max_blocks, bool bound, const oracle::Predicate& attends,
                                  const oracle::Predicate& forced) {
   struct Block {
     Index number;
@@ -150,12 +151,12 @@ std::vector<Index> chosen_blocks(const Matrix<S>& q, const Matrix<S>& k, Index i
   std::vector<Block> blocks;
   for (Index c = 0; c < t.m;) {
     const Index number = oracle::floor_div(t.key_at + c, b), p = t.query_at + i, from = c;
-    bool seen = false, must = false;
+    bool is_visible = false, is_forced = false;
     for (; c < t.m && oracle::floor_div(t.key_at + c, b) == number; ++c) {
-      seen = seen || sees(t, p, t.key_at + c);
-      must = must || forced(t, p, t.key_at + c);
+      is_visible = is_visible || attends(t, p, t.key_at + c);
+      is_forced = is_forced || forced(t, p, t.key_at + c);
     }
-    if (!seen) continue;
+    if (!is_visible) continue;
     const auto keys = k.middleRows(from, c - from);
     Matrix<S> query(1, bound ? 2 * q.cols() : q.cols()), pooled(1, query.cols());
     for (Index f = 0; f < q.cols(); ++f) {
@@ -171,25 +172,25 @@ std::vector<Index> chosen_blocks(const Matrix<S>& q, const Matrix<S>& k, Index i
         pooled(0, f) = static_cast<S>(sum / static_cast<double>(keys.rows()));
       }
     }
-    blocks.push_back({number, computed_score<S>(query, pooled, 0, 0, S(1)), must});
+    blocks.push_back({number, computed_score<S>(query, pooled, 0, 0, S(1)), is_forced});
   }
   std::stable_sort(blocks.begin(), blocks.end(), [](const Block& x, const Block& y) {
     return x.forced != y.forced ? x.forced : !x.forced && x.score > y.score;
   });
   std::vector<Index> result;
   for (const Block& block : blocks)
-    if (block.forced || static_cast<Index>(result.size()) < most) result.push_back(block.number);
+    if (block.forced || static_cast<Index>(result.size()) < max_blocks) result.push_back(block.number);
   std::sort(result.begin(), result.end());
   return result;
 }
 
-/// Drops the keys of other blocks.
+/// Returns a step that drops the keys of all blocks that are not selected.
 template <class S>
-oracle::Step keep_blocks(const Matrix<S>& q, const Matrix<S>& k, Index b, Index most, bool bound,
-                         oracle::Predicate sees, oracle::Predicate forced) {
+oracle::Step keep_blocks(const Matrix<S>& q, const Matrix<S>& k, Index b, Index max_blocks, bool bound,
+                         oracle::Predicate attends, oracle::Predicate forced) {
   return [=](oracle::Table& t) {
     for (Index i = 0; i < t.n; ++i) {
-      const auto chosen = chosen_blocks(q, k, i, t, b, most, bound, sees, forced);
+      const auto chosen = chosen_blocks(q, k, i, t, b, max_blocks, bound, attends, forced);
       for (Index c = 0; c < t.m; ++c)
         if (!std::binary_search(chosen.begin(), chosen.end(), oracle::floor_div(t.key_at + c, b)))
           oracle::drop(t, i, c);

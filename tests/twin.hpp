@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// A word of the library next to what the oracle does for it: both are written once and composed together.
+// Twins: an operation of the library together with its reference implementation in oracle.hpp. Composing twins composes
+// both.
 //
-// Any* hide a word's type, so that one type of pipeline can hold a random expression chosen at run time. They are also
-// what a user's own stages look like.
+// The classes Any* erase the type of a stage, so that one type of pipeline can hold a random expression that is chosen
+// at run time. They are also examples of stages that a user defines.
 #pragma once
 
 #include <filigree/filigree.hpp>
@@ -17,19 +18,20 @@
 namespace test {
 
 namespace fg = filigree;
-// For stages of our own, which lie outside the library's namespace.
+// The stages below are outside the library's namespace, so its operators are not found by argument-dependent lookup.
 using filigree::operator|;
 using filigree::operator&&;
 using filigree::operator||;
 using filigree::operator!;
 
-/// A stage or a pipeline.
+/// A stage or a pipeline (`word`), its reference implementation and its text in messages.
 template <class W>
 struct Twin {
   W word;
   oracle::Step step;
   std::string text;
 };
+/// A pattern, its reference implementation and its text in messages.
 template <class W>
 struct PatternTwin {
   W word;
@@ -81,13 +83,13 @@ auto operator!(const PatternTwin<A>& a) {
       word, [f = a.keeps](const oracle::Table& t, Index p, Index j) { return !f(t, p, j); }, "!" + a.text};
 }
 
-/// Where the matrix stands: what random parameters are drawn for.
+/// The sizes and positions of a problem. Random parameters are drawn to suit them.
 struct Shape {
   Index n = 0, m = 0, d = 0, dv = 0;
   Index query_at = 0, key_at = 0;
 };
 
-/// Any pattern.
+/// A type-erased pattern.
 class AnyPattern {
  public:
   using Category = fg::Pattern;
@@ -125,7 +127,7 @@ class AnyPattern {
   std::shared_ptr<const Face> face_;
 };
 
-/// Any map on scalars S.
+/// A type-erased score map on scalars S.
 template <class S>
 struct AnyMap {
   using Category = fg::ScoreMap;
@@ -141,7 +143,7 @@ struct AnyMap {
   void check(const fg::Grid& grid) const { fits(grid); }
 };
 
-/// Any list of stages that work on rows.
+/// A type-erased sequence of row stages.
 template <class S>
 struct AnyStages {
   using Category = fg::Normalizer;
@@ -166,7 +168,7 @@ inline std::string call(const char* name, std::initializer_list<double> argument
   return text + ")";
 }
 
-/// Every word, with random parameters that suit the shape.
+/// Returns every operation as a twin, with random parameters that suit the shape.
 template <class S>
 struct Words {
   Random& random;
@@ -255,27 +257,27 @@ struct Words {
   template <int order = Eigen::RowMajor>
   auto given() {
     std::vector<char> stored(static_cast<std::size_t>(shape.n * shape.m));
-    const double share = random.pick({0.02, 0.3, 0.9});
+    const double density = random.pick({0.02, 0.3, 0.9});
     std::vector<Eigen::Triplet<double>> entries;
     for (Index i = 0; i < shape.n; ++i)
       for (Index c = 0; c < shape.m; ++c)
-        if (random.chance(share)) {
+        if (random.chance(density)) {
           stored[static_cast<std::size_t>(i * shape.m + c)] = 1;
           entries.emplace_back(static_cast<int>(i), static_cast<int>(c), random.chance(0.5) ? 0.0 : 1.0);
         }
     Eigen::SparseMatrix<double, order> s(shape.n, shape.m);
     s.setFromTriplets(entries.begin(), entries.end());
     auto word = fg::given(std::move(s));
-    return PatternTwin<decltype(word)>{word, oracle::given(stored), call("given", {share})};
+    return PatternTwin<decltype(word)>{word, oracle::given(stored), call("given", {density})};
   }
 
-  /// A random expression of patterns.
+  /// Returns a random expression of patterns.
   PatternTwin<AnyPattern> pattern(int depth = 3) {
     const auto any = [](const auto& t) { return PatternTwin<AnyPattern>{AnyPattern(t.word), t.keeps, t.text}; };
     if (depth > 0 && random.chance(0.6)) {
-      const Index what = random.between(0, 4);
-      if (what < 2) return any(pattern(depth - 1) && pattern(depth - 1));
-      if (what < 4) return any(pattern(depth - 1) || pattern(depth - 1));
+      const Index operation = random.between(0, 4);
+      if (operation < 2) return any(pattern(depth - 1) && pattern(depth - 1));
+      if (operation < 4) return any(pattern(depth - 1) || pattern(depth - 1));
       return any(!pattern(depth - 1));
     }
     switch (random.between(0, 15)) {
@@ -297,7 +299,7 @@ struct Words {
     }
   }
 
-  // Slopes are powers of two, so that a compiler may contract s - slope * distance without changing it.
+  // Slopes are powers of two, so that contraction of s - slope * distance to a fused multiply-add does not change it.
   auto softcap() {
     const double c = random.pick({0.5, 3.0, 30.0});
     return Twin<fg::Softcap>{fg::softcap(c), oracle::softcap(c), call("softcap", {c})};
@@ -448,7 +450,7 @@ struct Words {
       default: return list.add(softmax());
     }
   }
-  /// What may follow the first selector.
+  /// Returns random stages that may follow the first selector.
   Twin<AnyStages<S>> tail() {
     List list;
     if (random.chance(0.15)) list.add(pattern(1));
@@ -460,15 +462,17 @@ struct Words {
     if (random.chance(0.05)) list.add(any_map());
     return list;
   }
-  /// Anything in any order.
+  /// Returns random stages in random order.
   Twin<AnyStages<S>> anything() {
     List list;
-    for (Index count = random.between(0, 4); count > 0; --count) switch (random.between(0, 3)) {
+    for (Index count = random.between(0, 4); count > 0; --count) {
+      switch (random.between(0, 3)) {
         case 0: list.add(pattern(2)); break;
         case 1: list.add(any_map()); break;
         case 2: add_selector(list); break;
         default: add_normalizer(list); break;
       }
+    }
     if (random.chance(0.2)) list.add(dropout());
     return list;
   }

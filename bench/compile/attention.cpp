@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// An empty program.
+// An empty program that includes attention/attention.hpp.
 #include <filigree/attention/attention.hpp>
 
 int main() {}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The headers of Eigen that Filigree stands on: the unit of the other cases.
+// The headers of Eigen that Filigree includes: the unit for the times of the other cases.
 #include <Eigen/Dense>
 #include <Eigen/SparseCore>
 

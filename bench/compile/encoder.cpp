@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// An empty program.
+// An empty program that includes encoder/encoder.hpp.
 #include <filigree/encoder/encoder.hpp>
 
 int main() {}

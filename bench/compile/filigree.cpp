@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// An empty program.
+// An empty program that includes filigree.hpp.
 #include <filigree/filigree.hpp>
 
 int main() {}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// An autoencoder and its training.
+// A program that trains an autoencoder.
 #include <filigree/filigree.hpp>
 
 namespace fg = filigree;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Multi-head attention with three patterns.
+// A program with multi-head attention under three patterns.
 #include <filigree/filigree.hpp>
 
 namespace fg = filigree;

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Measures what programs cost to compile: run.py [repetitions]
+"""Measures the time and memory that it takes to compile programs: run.py [repetitions]
 
-CPU time and peak memory of one compiler process at -O2, medians of programs compiled in turns, over what the headers of
-Eigen cost alone. CXX names a compiler (default: g++ and clang++); EIGEN is the folder of Eigen's headers."""
+Prints CPU time and peak memory of one compiler process at -O2, and the time relative to Eigen's headers alone. Programs
+are compiled alternately, and results are medians. CXX names a compiler (default: g++ and clang++); EIGEN is the folder
+of Eigen's headers."""
 
 import os
 import pathlib
@@ -27,7 +28,7 @@ CASES = [  # name, source, flags
 
 
 def compile_once(compiler, source, flags):
-    """Seconds of CPU time and MiB of peak memory."""
+    """Returns seconds of CPU time and MiB of peak memory."""
     eigen = os.environ.get("EIGEN", "/usr/include/eigen3")
     command = [compiler, "-std=c++20", "-O2", f"-I{ROOT / 'include'}", f"-I{eigen}", *flags, "-c", str(source)]
     process = subprocess.Popen([*command, "-o", os.devnull])

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What the scripts share: options, the compiled programs, turns and tables.
+"""The common part of the scripts: options, the compiled programs, timing and tables.
 
-Import it before libraries that have threads.
+Import this module before libraries that start threads.
 """
 
 import argparse
@@ -11,10 +11,10 @@ import statistics
 import subprocess
 import time
 
-parser = argparse.ArgumentParser(description="See the head of the script.")
+parser = argparse.ArgumentParser(description="See the docstring of the script.")
 parser.add_argument("--program", default="build/peers/filigree_peer", help="the compiled filigree_peer")
 parser.add_argument("--encoders", default="build/peers/filigree_encoders", help="the compiled filigree_encoders")
-parser.add_argument("--folder", default="build/peers/data", type=pathlib.Path, help="where inputs and outputs go")
+parser.add_argument("--folder", default="build/peers/data", type=pathlib.Path, help="the folder for inputs and outputs")
 parser.add_argument("--threads", default=1, type=int)
 parser.add_argument("--repetitions", default=5, type=int)
 parser.add_argument("--sizes", default=[4096, 16384], type=int, nargs="+")
@@ -45,7 +45,7 @@ def normal(n):
 
 
 class Program:
-    """A program that computes when it is asked to, on arrays in a folder, and says how long it took."""
+    """A program that computes on arrays in a folder, once for each line of its input, and prints the time."""
 
     def __init__(self, path, folder, arrays, arguments):
         self.folder = folder
@@ -67,7 +67,7 @@ class Program:
 
 
 class Filigree(Program):
-    """filigree_peer: attention."""
+    """The program filigree_peer, which computes attention."""
 
     def __init__(self, n, q, k, v):
         self.n = n
@@ -78,7 +78,7 @@ class Filigree(Program):
         return np.fromfile(options.folder / "filigree", np.float32).reshape(self.n, d), seconds
 
     def mask(self, pattern):
-        """What each query sees, n x n."""
+        """Returns the n x n mask of the keys that each query attends to."""
         self.ask(f"keys {pattern}")
         mask = np.zeros((self.n, self.n), bool)
         for i, begin, end in np.fromfile(options.folder / "keys", np.int32).reshape(-1, 3):
@@ -95,28 +95,30 @@ def timed(run):
     return result
 
 
-def off(right, certain=...):
-    """How far an output is from what is right, over the largest value; only rows that are certain count."""
+def error_of(right, certain=...):
+    """Returns a function that computes the largest error of an output, relative to the largest value.
+
+    `certain` selects the rows that are compared."""
     size = np.abs(right).max()
     return lambda out: np.abs(out - right)[certain].max() / size
 
 
-def compare(title, ways, off):
-    """Times the ways in turns and prints them; the last one is what they are compared with. A way that fails is left out.
+def compare(title, runs, error_of):
+    """Times the implementations alternately and prints a table; times are relative to the last one.
 
-    off(output) is its error."""
+    An implementation that fails is omitted. error_of(output) returns the error of an output."""
     error, seconds, failed = {}, {}, {}
-    for name, run in ways.items():  # checked once, and warm
+    for name, run in runs.items():  # checks the output once and warms up
         try:
-            error[name] = off(run()[0])
+            error[name] = error_of(run()[0])
             seconds[name] = []
         except Exception as reason:
             failed[name] = (str(reason).strip() or type(reason).__name__).splitlines()[0]
     for _ in range(options.repetitions):
         for name in seconds:
-            seconds[name].append(ways[name]()[1])
-    if list(ways)[-1] in failed:
-        raise SystemExit(f"{list(ways)[-1]}: {failed[list(ways)[-1]]}")
+            seconds[name].append(runs[name]()[1])
+    if list(runs)[-1] in failed:
+        raise SystemExit(f"{list(runs)[-1]}: {failed[list(runs)[-1]]}")
     times = {name: statistics.median(s) for name, s in seconds.items()}
     ours = list(times.values())[-1]
     print(f"\n{title}")

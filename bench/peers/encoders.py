@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Loss and gradients of sparse autoencoders by PyTorch, NumPy and Filigree on the same numbers, with the same number of
-threads: one pass forward and backward by all parameters, without an optimizer.
+"""Compares loss and gradients of sparse autoencoders by PyTorch, NumPy and Filigree.
 
-The peers take turns; each figure is the median of the repetitions: processor time for one thread, which a neighbor
-disturbs less, else wall-clock time. Loss and every gradient are compared with double precision.
+All use the same numbers and the same number of threads. A run is one forward and backward pass with the gradients of
+all parameters, without an optimizer.
+
+The implementations run alternately. Each figure is the median of the repetitions. With one thread it is CPU time, which
+is less affected by other processes; with several threads it is wall-clock time. Loss and gradients are compared with
+double precision.
 
 Filigree is a program, `filigree_encoders folder case threads sizes...`, with these cases:
 
@@ -14,15 +17,14 @@ Filigree is a program, `filigree_encoders folder case threads sizes...`, with th
         a = sigmoid(x w1 + b1), y = sigmoid(a w2 + b2), rho_hat = mean over samples of a,
         loss = 1/2 mean |y - x|² + lambda / 2 (|w1|² + |w2|²) + beta sum KL(rho || rho_hat)
 
-It reads the arrays from files of these names in the folder, raw and row-major, before it reads the first line from its
-input. For each line it computes once, writes loss (one float64) and grad_w_enc and so on (shape and type of w_enc) into
-the folder, and answers with a line: the seconds that the computation alone took, of the processor if there is one
-thread, else of the wall clock.
+The program first reads the arrays from files of these names in the folder, raw and row-major. Then, for each line of
+its input, it computes once and writes loss (one float64) and grad_w_enc and so on (shape and type of w_enc) to the
+folder. It prints the time of the computation in seconds: CPU time with one thread, otherwise wall-clock time.
 """
 
 import os
 
-from common import Program, compare, off, options, timed
+from common import Program, compare, error_of, options, timed
 
 import numpy as np
 import torch
@@ -30,7 +32,7 @@ from torch.nn.functional import embedding_bag, linear
 
 
 class Filigree(Program):
-    """filigree_encoders on one case."""
+    """The program filigree_encoders, with one case."""
 
     def __init__(self, case, arrays, sizes):
         super().__init__(options.encoders, options.folder / case, arrays, (case, options.threads, *sizes))
@@ -45,7 +47,7 @@ class Filigree(Program):
 
 
 class Encode(torch.autograd.Function):
-    """The k largest of x w' + b, with a gradient that costs what is kept: N k d instead of N d latents."""
+    """The k largest of x w' + b. The gradient costs N k d instead of N d latents operations."""
 
     @staticmethod
     def forward(ctx, x, w, b, k):
@@ -68,7 +70,7 @@ class Encode(torch.autograd.Function):
 
 
 class TopK:
-    """Each method is one way to write it; w_enc is held as torch.nn.Linear holds it, latents × d."""
+    """A TopK autoencoder. Each method is one implementation. w_enc is latents × d, as in torch.nn.Linear."""
 
     def __init__(self, arrays, k):
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
@@ -89,7 +91,7 @@ class TopK:
         return self.result(codes @ self.w_dec + self.b_pre)
 
     def bias(self):
-        """b_pre as a part of b_enc: a product with a vector, forward and backward, and none with a batch."""
+        """Folds b_pre into b_enc, so that forward and backward multiply a vector instead of a batch."""
         return self.b_enc - self.w_enc @ self.b_pre
 
     def decode(self, values, columns):
@@ -104,14 +106,14 @@ class TopK:
 
 
 def sigmoid(z):
-    """In place."""
+    """Computes the logistic function in place."""
     np.exp(np.negative(z, out=z), out=z)
     z += 1
     return np.reciprocal(z, out=z)
 
 
 class Ufldl:
-    """The exercise of the notes; what is as large as the batch is allocated here, outside the timing."""
+    """The sparse autoencoder of the UFLDL notes. Batch-sized buffers are allocated here, outside of the timing."""
 
     def __init__(self, arrays, weights):
         self.arrays, self.weights = arrays, weights
@@ -156,15 +158,15 @@ class Ufldl:
         return dict(loss=loss.item(), **dict(zip(("w1", "b1", "w2", "b2"), (g.numpy() for g in gradients))))
 
 
-def measure(title, case, arrays, sizes, ways, right):
+def measure(title, case, arrays, sizes, runs, right):
     filigree = None
     if os.access(options.encoders, os.X_OK):
         filigree = Filigree(case, arrays, sizes)
-        ways["Filigree"] = filigree.run
+        runs["Filigree"] = filigree.run
     else:
-        print(f"\n(there is no {options.encoders}: without Filigree)")
-    distances = {name: off(value) for name, value in right.items()}
-    compare(title, ways, lambda out: max(distance(out[name]) for name, distance in distances.items()))
+        print(f"\n({options.encoders} does not exist: Filigree is not measured)")
+    distances = {name: error_of(value) for name, value in right.items()}
+    compare(title, runs, lambda out: max(distance(out[name]) for name, distance in distances.items()))
     if filigree:
         filigree.close()
 
@@ -180,7 +182,7 @@ def top_k(n=1024, d=512, latents=8192, k=32):
         "w_dec": w_dec,
         "b_pre": np.float32(0.1) * rng.standard_normal(d, dtype=np.float32),
     }
-    # Only samples in which rounding cannot decide what is kept.
+    # Use only samples whose kept latents do not depend on rounding.
     x, w_enc, b_enc, _, b_pre = (torch.from_numpy(array).double() for array in arrays.values())
     best = torch.addmm(b_enc, x - b_pre, w_enc).topk(k + 1, dim=1).values
     certain = best[:, k - 1] - best[:, k] > 1e-5 * best[:, 0]
@@ -188,13 +190,13 @@ def top_k(n=1024, d=512, latents=8192, k=32):
     assert len(arrays["x"]) == n
     right = TopK({name: array.astype(np.float64) for name, array in arrays.items()}, k).dense_codes()
     peers = TopK(arrays, k)
-    ways = {
+    runs = {
         "torch, codes as a dense matrix": timed(peers.dense_codes),
         "torch, embedding_bag": timed(peers.bags),
         "torch, embedding_bag, encoder's gradient too": timed(peers.bags_both_ways),
     }
     title = f"TopK autoencoder, {n} samples, d = {d}, {latents} latents, k = {k}, float32"
-    measure(title, "top_k", arrays, (n, d, latents, k), ways, right)
+    measure(title, "top_k", arrays, (n, d, latents, k), runs, right)
 
 
 def ufldl(visible, hidden, weights, n=10000):
@@ -208,15 +210,15 @@ def ufldl(visible, hidden, weights, n=10000):
         "b2": 0.1 * rng.standard_normal(visible),
     }
     peers = Ufldl(arrays, weights)
-    ways = {"torch, autograd": timed(peers.torch), "NumPy": timed(peers.numpy)}
+    runs = {"torch, autograd": timed(peers.torch), "NumPy": timed(peers.numpy)}
     title = f"UFLDL sparse autoencoder, {n} samples, {visible}/{hidden}, float64"
-    measure(title, "ufldl", arrays, (n, visible, hidden, *weights), ways, peers.torch())
+    measure(title, "ufldl", arrays, (n, visible, hidden, *weights), runs, peers.torch())
 
 
 if __name__ == "__main__":
     print(
         f"\nAutoencoders: NumPy {np.__version__}, PyTorch {torch.__version__}, {options.threads} thread(s), "
-        f"medians of {options.repetitions} in turns"
+        f"medians of {options.repetitions} repetitions"
     )
     top_k()
     ufldl(64, 25, (1e-4, 3, 0.01))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// filigree_encoders folder case threads sizes...: loss and gradients of an autoencoder from the raw arrays in the
-// folder, and into it. The head of encoders.py says what the cases are, what they read and write, and what is answered.
+// filigree_encoders folder case threads sizes...: computes loss and gradients of an autoencoder from raw arrays in the
+// folder, and writes them to the folder. The docstring of encoders.py documents the cases, the files and the output.
 
 #include <array>
 #include <cstdlib>
@@ -27,21 +27,21 @@ static void write(const std::string& path, const S* data, Index count) {
   file.write(reinterpret_cast<const char*>(data), count * static_cast<std::streamsize>(sizeof(S)));
 }
 
-/// The parameters of one layer: where they lie, and in which files.
+/// The parameters of one layer in one file: the name of the file, and their range in the parameter vector.
 struct Part {
   std::string name;
   Index begin, size;
 };
 
-/// The weights and biases of stages `encoder` and `decoder`.
+/// Returns the weights and biases of the stages `encoder` and `decoder`.
 template <std::size_t encoder, std::size_t decoder, class Net>
 static std::array<Part, 4> parts(const Net& net, const std::array<const char*, 4>& names) {
   const auto &e = net.template stage<encoder>(), &d = net.template stage<decoder>();
-  const Index at = net.offset(encoder), on = net.offset(decoder);
-  return {{{names[0], at, e.weight_count()},
-           {names[1], at + e.weight_count(), e.out},
-           {names[2], on, d.weight_count()},
-           {names[3], on + d.weight_count(), d.out}}};
+  const Index encoder_at = net.offset(encoder), decoder_at = net.offset(decoder);
+  return {{{names[0], encoder_at, e.weight_count()},
+           {names[1], encoder_at + e.weight_count(), e.out},
+           {names[2], decoder_at, d.weight_count()},
+           {names[3], decoder_at + d.weight_count(), d.out}}};
 }
 
 struct Job {
@@ -49,7 +49,7 @@ struct Job {
   Index n, threads;
 };
 
-/// Computes once for each line of the input.
+/// Computes loss and gradients once for each line of the input.
 template <class Net, class Objective>
 static void answer(Net& net, const std::array<Part, 4>& parts, const Objective& objective, const Job& job) {
   typename Net::Matrix x(job.n, net.inputs());

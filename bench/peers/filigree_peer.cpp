@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// filigree_peer folder n d k threads: attention of the raw floats in folder/Q, K and V, into folder/filigree.
-// Computes once for each line it reads, "top" or "all" keys or the name of a pattern, and answers with the seconds, so
-// that the scripts can let the programs take turns: those of the processor for one thread, else those of the wall
-// clock. "keys" and the name of a pattern writes what each query sees, (query, first key, last key + 1), into
-// folder/keys.
+// filigree_peer folder n d k threads: computes attention of the raw floats in folder/Q, folder/K and folder/V, and
+// writes it to folder/filigree. It computes once for each line of its input, which is "top" (the k largest scores),
+// "all" (all keys) or the name of a pattern. It prints the time in seconds: CPU time with one thread, otherwise
+// wall-clock time. The line "keys <pattern>" writes the keys that each query attends to, as (query, first key, last key
+// + 1), to folder/keys.
 
 #include <cstdint>
 #include <cstdlib>
@@ -19,7 +19,7 @@
 namespace fg = filigree;
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-/// Calls f with the pattern of this name, as patterns.py knows it.
+/// Calls f with the pattern that has this name in patterns.py.
 template <class F>
 static void with_pattern(const std::string& name, F&& f) {
   if (name == "causal")

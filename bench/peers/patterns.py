@@ -1,29 +1,30 @@
 # SPDX-License-Identifier: MIT
-"""Attention under patterns by PyTorch and Filigree on the same Q, K and V, with the same number of threads.
+"""Compares attention under patterns by PyTorch and Filigree on the same Q, K and V, with the same number of threads.
 
-The peers take turns; each figure is the median of the repetitions: processor time for one thread, which a neighbor
-disturbs less, else wall-clock time. Filigree is compared with double precision in some rows, and the others with Filigree.
-Masks, block masks and what a compiler does are made before the clock starts; Filigree plans its patterns while it runs.
+The implementations run alternately. Each figure is the median of the repetitions. With one thread it is CPU time, which
+is less affected by other processes; with several threads it is wall-clock time. Some rows of Filigree's output are
+compared with double precision, and the other outputs with Filigree's. Times exclude compilation and the creation of
+masks and block masks, but include Filigree's planning of patterns.
 """
 
 import os
 import time
 import warnings
 
-# A cache would hide what compiling takes. The folder still keeps headers that were compiled beforehand.
+# A cache would hide the time for compiling. Precompiled headers are still cached.
 os.environ.setdefault("TORCHINDUCTOR_FORCE_DISABLE_CACHES", "1")
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
-warnings.filterwarnings("ignore", message="dynamo_pgo")  # says that the cache is off
+warnings.filterwarnings("ignore", message="dynamo_pgo")  # a warning that the cache is disabled
 
-from common import Filigree, compare, d, normal, off, options, softmax, timed
+from common import Filigree, compare, d, error_of, normal, options, softmax, timed
 
 import numpy as np
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 scale = d**-0.5
-RADIUS, GLOBALS, BLOCK, STRIDE = 256, 2, 64, 128  # those of filigree_peer
-# Queries and keys of a block of flex_attention: the fastest of 32, 64, 128 and 256.
+RADIUS, GLOBALS, BLOCK, STRIDE = 256, 2, 64, 128  # the same as in filigree_peer
+# Block sizes of flex_attention: the fastest of 32, 64, 128 and 256.
 TILES = {"causal": 64, "window": 32, "bigbird": 64, "strided": 32}
 PATTERNS = {
     "causal": "causal()",
@@ -38,26 +39,26 @@ def in_a_batch(*matrices):
 
 
 def tiles(mask, size):
-    """Which blocks of the mask have some pair, and which have all."""
+    """Returns which blocks of the mask contain at least one pair, and which contain all pairs."""
     n = len(mask)
     counts = np.stack([rows.reshape(size, n // size, size).sum((0, 2)) for rows in mask.reshape(-1, size, n)])
     return counts > 0, counts == size * size
 
 
 def mask_function(pattern, mask):
-    """The pattern as flex_attention wants it: a function of positions."""
+    """Returns the pattern as a function of positions, for flex_attention."""
     if pattern == "causal":
         return lambda b, h, p, j: p >= j
     if pattern == "window":
         return lambda b, h, p, j: ((p - j).abs() <= RADIUS) | (p < GLOBALS) | (j < GLOBALS)
     if pattern == "strided":
         return lambda b, h, p, j: (p >= j) & ((p - j < STRIDE) | ((p - j) % STRIDE == 0))
-    blocks = torch.from_numpy(mask[::BLOCK, ::BLOCK].copy())  # the draw of Filigree
+    blocks = torch.from_numpy(mask[::BLOCK, ::BLOCK].copy())  # the random blocks that Filigree has drawn
     return lambda b, h, p, j: blocks[p // BLOCK, j // BLOCK]
 
 
 class Flex:
-    """torch flex_attention, compiled for this processor."""
+    """flex_attention of PyTorch, compiled for this processor."""
 
     def __init__(self, pattern, mask, matrices):
         from torch.nn.attention.flex_attention import BlockMask, flex_attention
@@ -67,9 +68,9 @@ class Flex:
             return counts, torch.from_numpy(np.argsort(~present, axis=1, kind="stable").astype(np.int32))[None, None]
 
         size = TILES[pattern]
-        some, every = tiles(mask, size)
+        partial, full = tiles(mask, size)
         self.block_mask = BlockMask.from_kv_blocks(
-            *lists(some & ~every), *lists(every), BLOCK_SIZE=size, mask_mod=mask_function(pattern, mask)
+            *lists(partial & ~full), *lists(full), BLOCK_SIZE=size, mask_mod=mask_function(pattern, mask)
         )
         self.matrices = matrices
         torch._dynamo.reset()
@@ -84,8 +85,10 @@ class Flex:
 
 
 class Chunks:
-    """A sliding window as implementations of Longformer have it: blocks of queries, each with its own keys and those to the
-    left and right; keys that all see stand beside them, queries that see all come last."""
+    """A sliding window as in implementations of Longformer.
+
+    Each block of queries attends to its own block of keys, the blocks to the left and right, and the global keys.
+    Global queries are computed last."""
 
     def __init__(self, q, k, v):
         self.q, self.k, self.v = q, k, v
@@ -97,7 +100,7 @@ class Chunks:
         self.hidden = ((p - j).abs() > RADIUS) | (j < GLOBALS) | (j >= n)
 
     def near(self, x):
-        """[n / c][3 c][d]: rows of zeros stand before the first and after the last."""
+        """Returns the neighboring blocks of each block, [n / c][3 c][d], padded with rows of zeros."""
         return torch.nn.functional.pad(x, (0, 0, RADIUS, RADIUS)).unfold(0, 3 * RADIUS, RADIUS).transpose(1, 2)
 
     def run(self):
@@ -111,7 +114,7 @@ class Chunks:
 
 
 def check(out, mask, q, k, v):
-    """Some rows against double precision."""
+    """Compares some rows with double precision."""
     rows = np.unique(np.concatenate([np.arange(4), np.random.default_rng(1).integers(0, len(q), 252)]))
     scores = np.where(mask[rows], (q[rows].astype(np.float64) * scale) @ k.astype(np.float64).T, -np.inf)
     right = softmax(scores) @ v.astype(np.float64)
@@ -128,21 +131,21 @@ def measure(n, pattern):
     right, _ = filigree.attend(pattern)
     check(right, mask, q, k, v)
 
-    ways, notes = {}, []
+    runs, notes = {}, []
 
     def add(name, make):
         try:
-            ways[name] = timed(make())
-        except Exception as reason:  # no compiler, no memory, a shape that it does not take
+            runs[name] = timed(make())
+        except Exception as reason:  # no compiler, not enough memory, an unsupported shape
             notes.append(f"{name:48}could not run: {(str(reason).strip() or type(reason).__name__).splitlines()[0]}")
 
     def flex():
-        way = Flex(pattern, mask, matrices)
-        notes.append(f"(flex_attention took {way.compiled_in:.0f} s to compile)")
-        return way.run
+        attention = Flex(pattern, mask, matrices)
+        notes.append(f"(flex_attention took {attention.compiled_in:.0f} s to compile)")
+        return attention.run
 
-    def sdpa(**seen):
-        return lambda: lambda: scaled_dot_product_attention(*matrices, **seen)[0, 0].numpy()
+    def sdpa(**mask_arguments):
+        return lambda: lambda: scaled_dot_product_attention(*matrices, **mask_arguments)[0, 0].numpy()
 
     if pattern == "causal":
         add("torch sdpa, is_causal", sdpa(is_causal=True))
@@ -150,15 +153,15 @@ def measure(n, pattern):
     if pattern == "window":
         add("torch, blocks of queries with their neighbors", lambda: Chunks(*tensors).run)
     add("torch flex_attention, compiled", flex)
-    ways["Filigree"] = lambda: filigree.attend(pattern)
+    runs["Filigree"] = lambda: filigree.attend(pattern)
     title = f"n = m = {n}, d = {d}, {PATTERNS[pattern]}: {100 * mask.mean():.2g} % of all pairs"
-    compare(title, ways, off(right))
+    compare(title, runs, error_of(right))
     for note in notes:
         print(note)
     filigree.close()
 
 
-print(f"\nPatterns: PyTorch {torch.__version__}, {options.threads} thread(s), medians of {options.repetitions} in turns")
+print(f"\nPatterns: PyTorch {torch.__version__}, {options.threads} thread(s), medians of {options.repetitions} runs")
 for n in options.sizes:
     for pattern in PATTERNS:
         measure(n, pattern)

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Top-k attention by NumPy, PyTorch, faiss and Filigree on the same Q, K and V, with the same number of threads.
+"""Compares top-k attention by NumPy, PyTorch, faiss and Filigree on the same Q, K and V and number of threads.
 
-The peers take turns; each figure is the median of the repetitions: processor time for one thread, which a neighbor
-disturbs less, else wall-clock time. Every output is compared with double precision.
+The implementations run alternately. Each figure is the median of the repetitions. With one thread it is CPU time, which
+is less affected by other processes; with several threads it is wall-clock time. Outputs are compared with double
+precision.
 """
 
-from common import Filigree, compare, d, normal, off, options, softmax, timed
+from common import Filigree, compare, d, error_of, normal, options, softmax, timed
 
 import faiss
 import numpy as np
@@ -21,7 +22,7 @@ def weighted_rows(weights, columns, v):
 
 
 class Peers:
-    """Each method is one way to write it; the n x n buffers that a library can reuse are made here, outside the timing."""
+    """Each method is one implementation. Reusable n x n buffers are allocated here, outside of the timing."""
 
     def __init__(self, q, k_, v):
         self.q, self.k, self.v = q, k_, v
@@ -66,7 +67,7 @@ class Peers:
 
 
 def truth(q, k_, v):
-    """The output in double precision, and the rows in which rounding cannot decide about a key."""
+    """Returns the output in double precision, and the rows whose kept keys do not depend on rounding."""
     out, certain = np.empty(q.shape), np.empty(len(q), bool)
     keys, values = k_.astype(np.float64), v.astype(np.float64)
     for i in range(0, len(q), 256):
@@ -90,7 +91,7 @@ def measure(n):
     q, k_, v = normal(n)
     peers = Peers(q, k_, v)
     filigree = Filigree(n, q, k_, v)
-    ways = {
+    runs = {
         "NumPy argpartition + gather": timed(peers.numpy_argpartition),
         "torch topk + gather": timed(peers.torch_topk),
         "torch topk + gather, 256 rows at a time": timed(peers.torch_topk_256),
@@ -99,19 +100,19 @@ def measure(n):
         "Filigree": lambda: filigree.attend("top"),
     }
     right, certain = truth(q, k_, v)
-    title = f"n = m = {n}, d = {d}, k = {k}; {n - certain.sum()} rows where rounding may decide are not compared"
-    compare(title, ways, off(right, certain))
-    ways = {
+    title = f"n = m = {n}, d = {d}, k = {k}; {n - certain.sum()} rows whose keys depend on rounding are not compared"
+    compare(title, runs, error_of(right, certain))
+    runs = {
         "torch scaled_dot_product_attention": timed(peers.torch_sdpa),
         "Filigree, no selector": lambda: filigree.attend("all"),
     }
-    compare(f"n = m = {n}, d = {d}, all keys", ways, off(*truth_of_all(q, k_, v)))
+    compare(f"n = m = {n}, d = {d}, all keys", runs, error_of(*truth_of_all(q, k_, v)))
     filigree.close()
 
 
 print(
     f"NumPy {np.__version__}, PyTorch {torch.__version__}, faiss {faiss.__version__}; "
-    f"{options.threads} thread(s), medians of {options.repetitions} repetitions in turns"
+    f"{options.threads} thread(s), medians of {options.repetitions} repetitions"
 )
 for n in options.sizes:
     measure(n)

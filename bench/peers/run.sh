@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# bench/peers/run.sh [--threads n] [--repetitions n] [--sizes n...]: the same attention by NumPy,
-# PyTorch, faiss and us: top-k, all keys, patterns; and the same autoencoders.
+# bench/peers/run.sh [--threads n] [--repetitions n] [--sizes n...]: compares attention (top-k, all keys, patterns) and
+# autoencoders by NumPy, PyTorch, faiss and Filigree.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 

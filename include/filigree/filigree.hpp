@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Everything that needs Eigen alone.
+// Includes all headers whose only dependency is Eigen.
 
 #include "filigree/attention/attention.hpp"  // IWYU pragma: export
 #include "filigree/core/core.hpp"            // IWYU pragma: export

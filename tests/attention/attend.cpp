@@ -31,7 +31,7 @@ bool close(const fg::Attended<S>& a, const fg::Attended<S>& b, S bound) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("attend gives the bits of A * V and the logsumexp of the scores", "", float, double) {
+TEMPLATE_TEST_CASE("attend returns the bits of A * V and the logsumexp of the scores", "", float, double) {
   using S = TestType;
   Random random(331);
   const Matrix<S> q = test::normal<S>(random, 33, 7), k = test::normal<S>(random, 90, 7),
@@ -49,19 +49,19 @@ TEMPLATE_TEST_CASE("attend gives the bits of A * V and the logsumexp of the scor
             100 * std::numeric_limits<S>::epsilon() * (1 + std::abs(std::log(sum))));
     }
   };
-  constexpr double off = -std::numeric_limits<double>::infinity();
-  check(fg::scores(q, k) | fg::causal() | fg::top_k(7), fg::softmax(), off);
-  check(fg::scores(q, k) | fg::threshold(-0.5), fg::softmax(), off);
+  constexpr double no_sink = -std::numeric_limits<double>::infinity();
+  check(fg::scores(q, k) | fg::causal() | fg::top_k(7), fg::softmax(), no_sink);
+  check(fg::scores(q, k) | fg::threshold(-0.5), fg::softmax(), no_sink);
   check(fg::scores(q, k) | fg::window(20), fg::softmax({.sink = 0.5}), 0.5);
   check(fg::scores(q, k) | fg::softcap(2) | fg::top_k(40), fg::softmax({.sink = -3}), -3);
-  // Dropout changes the output and not the logsumexp.
+  // Dropout changes the output but not the logsumexp.
   const auto dropped = fg::attend(fg::scores(q, k) | fg::top_k(7) | fg::softmax() | fg::dropout(0.5, 3), v);
   const auto whole = fg::attend(fg::scores(q, k) | fg::top_k(7) | fg::softmax(), v);
   CHECK(test::same(dropped.lse, whole.lse));
   CHECK(!test::same(dropped.out, whole.out));
 }
 
-TEMPLATE_TEST_CASE("attend takes middle rows, executors and workspaces", "", float, double) {
+TEMPLATE_TEST_CASE("attend supports middleRows, executors and workspaces", "", float, double) {
   using S = TestType;
   Random random(332);
   fg::thread_pool pool(3);
@@ -75,7 +75,7 @@ TEMPLATE_TEST_CASE("attend takes middle rows, executors and workspaces", "", flo
   CHECK(test::same(part.lse, Matrix<S>(whole.lse.segment(13, 20))));
 }
 
-TEMPLATE_TEST_CASE("parts over disjoint keys merge to the whole", "", float, double) {
+TEMPLATE_TEST_CASE("merging parts over disjoint keys gives attention over all keys", "", float, double) {
   using S = TestType;
   Random random(333);
   const S bound = 64 * std::numeric_limits<S>::epsilon() * 8;
@@ -106,7 +106,7 @@ TEMPLATE_TEST_CASE("parts over disjoint keys merge to the whole", "", float, dou
   }
 }
 
-TEMPLATE_TEST_CASE("a part without entries changes nothing, and a sink stands in one part", "", float, double) {
+TEMPLATE_TEST_CASE("merge ignores a part without entries and accepts a sink in one part", "", float, double) {
   using S = TestType;
   Random random(334);
   const Matrix<S> q = test::normal<S>(random, 6, 3), k = test::normal<S>(random, 20, 3),
@@ -145,7 +145,7 @@ TEMPLATE_TEST_CASE("merge is exact when the part with the sink has an empty row"
   CHECK(close(fg::merge(part(0, 0), part(1, no_sink)), whole, 8 * std::numeric_limits<S>::epsilon()));
 }
 
-TEMPLATE_TEST_CASE("merge stands scores that overflow exp, and hands NaN on", "", float, double) {
+TEMPLATE_TEST_CASE("merge handles scores that overflow exp and propagates NaN", "", float, double) {
   using S = TestType;
   Matrix<S> q(1, 1), k(2, 1), v(2, 1);
   q << S(1);

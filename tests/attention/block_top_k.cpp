@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Which blocks are chosen: scorers, what counts, what is forced, ties, NaN.
+// The chosen blocks: scorers, masked blocks, forced blocks, ties and NaN.
 #include "routers.hpp"
 
 namespace fg = filigree;
@@ -37,7 +37,7 @@ Blocks blocks(std::initializer_list<std::initializer_list<Index>> rows) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("blocks, against their definition", "", float, double) {
+TEMPLATE_TEST_CASE("block_top_k agrees with its definition", "", float, double) {
   using S = TestType;
   Random random(431);
   for (int number = 0; number < 60; ++number) {
@@ -48,11 +48,11 @@ TEMPLATE_TEST_CASE("blocks, against their definition", "", float, double) {
     const auto scores = fg::scores(q, keys, {.scale = -2.0, .key_at = key_at});
     CAPTURE(number, n, m, d, b, k, key_at);
     const oracle::Table table(n, m, key_at + m - n, key_at, sizeof(S) == 4);
-    const auto check = [&](const fg::ChosenBlocks& chosen, bool bound, const oracle::Predicate& sees,
+    const auto check = [&](const fg::ChosenBlocks& chosen, bool bound, const oracle::Predicate& visible,
                            const oracle::Predicate& forced) {
       const Blocks got = chosen.blocks();
       for (Index i = 0; i < n; ++i) {
-        const auto expected = test::chosen_blocks(q, keys, i, table, b, k, bound, sees, forced);
+        const auto expected = test::chosen_blocks(q, keys, i, table, b, k, bound, visible, forced);
         REQUIRE(std::vector<Index>(got.row(i).begin(), got.row(i).begin() + chosen.count(i)) == expected);
       }
     };
@@ -67,7 +67,7 @@ TEMPLATE_TEST_CASE("blocks, against their definition", "", float, double) {
   }
 }
 
-TEST_CASE("future blocks never, one's own always, ties to the lowest") {
+TEST_CASE("block_top_k keeps no future block, always keeps forced blocks and breaks ties by index") {
   const M q = M::Ones(6, 1);
   M k(6, 1);
   k << 1, 1, 5, 5, 9, 9;
@@ -77,7 +77,7 @@ TEST_CASE("future blocks never, one's own always, ties to the lowest") {
   k << 9, 9, 5, 5, 1, 1;
   CHECK(fg::route(scores | fg::causal() | fg::block_top_k(2, 2).always(fg::same_block(2))).blocks() ==
         blocks({{0, -1}, {0, -1}, {0, 1}, {0, 1}, {0, 2}, {0, 2}}));
-  // Forced blocks count within k, and are in even beyond it.
+  // Forced blocks count toward k, and are kept even if there are more than k.
   CHECK(fg::route(scores | fg::block_top_k(2, 1).always(fg::same_block(2) || fg::first(1))).blocks() ==
         blocks({{0, -1}, {0, -1}, {0, 1}, {0, 1}, {0, 2}, {0, 2}}));
   k.setOnes();
@@ -85,7 +85,7 @@ TEST_CASE("future blocks never, one's own always, ties to the lowest") {
   CHECK(fg::route(scores | fg::block_top_k(2, 9)).blocks() == Blocks(blocks({{0, 1, 2}}).replicate(6, 1)));
 }
 
-TEST_CASE("min_max_bound bounds the scores of a block") {
+TEST_CASE("min_max_bound is an upper bound of the scores of a block") {
   Random random(432);
   const M q = test::normal<float>(random, 20, 6), k = test::normal<float>(random, 64, 6);
   const auto chosen = fg::route(fg::scores(q, k) | fg::block_top_k(8, 1, fg::min_max_bound())).blocks();
@@ -104,7 +104,7 @@ TEST_CASE("min_max_bound bounds the scores of a block") {
   }
 }
 
-TEST_CASE("NaN ranks first, and spoils the rows that see it") {
+TEST_CASE("a block with NaN ranks first and makes the rows that attend to it NaN") {
   Random random(433);
   const M q = test::normal<float>(random, 12, 4), v = test::normal<float>(random, 40, 3);
   M k = test::normal<float>(random, 40, 4);
@@ -123,13 +123,13 @@ TEST_CASE("NaN ranks first, and spoils the rows that see it") {
   const auto a =
       fg::scores(q, k) | !fg::first(20) | fg::block_top_k(5, 1).always(fg::first(32) && !fg::first(30)) | fg::softmax();
   const M out = a * v;
-  CHECK((out.array() == out.array()).all());  // the forced block alone
+  CHECK((out.array() == out.array()).all());  // only the forced block is kept
   k(21, 2) = std::numeric_limits<float>::infinity();
   const Blocks first = fg::route(fg::scores(q, k) | fg::block_top_k(5, 1, fg::min_max_bound())).blocks();
   CHECK((first.array() == 4).all());
 }
 
-TEMPLATE_TEST_CASE("rows of the whole, threads, heads, packed keys: the same bits", "", float, double) {
+TEMPLATE_TEST_CASE("middleRows, threads, heads and packed keys give the same bits", "", float, double) {
   using S = TestType;
   Random random(434);
   const Matrix<S> q = test::normal<S>(random, 300, 16), k = test::normal<S>(random, 400, 16),
@@ -151,7 +151,7 @@ TEMPLATE_TEST_CASE("rows of the whole, threads, heads, packed keys: the same bit
   }
 }
 
-TEST_CASE("sizes of nothing") {
+TEST_CASE("block_top_k works without queries and without keys") {
   for (const auto& [n, m] : {std::pair<Index, Index>{0, 5}, {5, 0}, {0, 0}, {1, 1}}) {
     const M q = M::Ones(n, 3), k = M::Ones(m, 3), v = M::Ones(m, 2);
     const M out = (fg::scores(q, k) | fg::block_top_k(4, 2).always(fg::same_block(4)) | fg::softmax()) * v;

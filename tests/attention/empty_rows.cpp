@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Rows in which nothing is present.
+// Rows without present entries.
 #include <filigree/filigree.hpp>
 
 #include "catch.hpp"
@@ -29,7 +29,7 @@ TEMPLATE_TEST_CASE("a row without entries gives +0 for every normalizer", "", fl
   Matrix<S> v = -test::normal<S>(random, 70, 3).cwiseAbs();
   v(3, 1) = std::numeric_limits<S>::quiet_NaN();
   const auto check = [&](const auto& pipeline) {
-    const auto a = fg::scores(q, k, {.query_at = -4}) | fg::causal() | pipeline;  // rows 0 to 3 stand before all keys
+    const auto a = fg::scores(q, k, {.query_at = -4}) | fg::causal() | pipeline;  // rows 0 to 3 are before all keys
     const Matrix<S> out = a * v, weights = a;
     CHECK(positive_zero(out.topRows(4)));
     CHECK(positive_zero(weights.topRows(4)));
@@ -54,7 +54,7 @@ TEMPLATE_TEST_CASE("a row without entries gives +0 for every normalizer", "", fl
   check(fg::drop_lowest(1) | fg::softmax());
 }
 
-TEST_CASE("the logsumexp of an empty row is the sink, whichever engine computes it") {
+TEST_CASE("the logsumexp of an empty row is the sink in every engine") {
   using S = float;
   Random random(313);
   const Matrix<S> q = test::normal<S>(random, 40, 5), k = test::normal<S>(random, 300, 5),
@@ -63,18 +63,18 @@ TEST_CASE("the logsumexp of an empty row is the sink, whichever engine computes 
   const auto check = [&](const auto& after) {
     for (const double sink : {0.0, -2.5, 700.0, -std::numeric_limits<double>::infinity()}) {
       const auto softmax = fg::softmax({.sink = sink});
-      const auto look = [&](const auto& a, Index empty) {
+      const auto check_lse = [&](const auto& a, Index empty) {
         const auto [out, lse] = fg::attend(a, v);
         for (Index i = 0; i < out.rows(); ++i) {
           if (i < empty) CHECK((positive_zero(out.row(i)) && lse[i] == static_cast<S>(sink)));
           if (i >= empty) CHECK(lse[i] >= static_cast<S>(sink));
         }
       };
-      // Rows 0 to 30 are before all keys; then one row alone, and all of them with threads.
-      look(fg::scores(q, k, {.query_at = -31}) | after(fg::causal()) | softmax, 31);
-      look((fg::scores(q, k, {.query_at = -31}) | after(fg::causal()) | softmax).on(pool), 31);
-      look(fg::scores(q.row(0), k, {.query_at = -1}) | after(fg::causal()) | softmax, 1);
-      look(fg::scores(q, k) | after(fg::where([](Index, Index) { return false; })) | softmax, 40);
+      // Rows 0 to 30 are before all keys, without and with threads. Then a single empty row, and only empty rows.
+      check_lse(fg::scores(q, k, {.query_at = -31}) | after(fg::causal()) | softmax, 31);
+      check_lse((fg::scores(q, k, {.query_at = -31}) | after(fg::causal()) | softmax).on(pool), 31);
+      check_lse(fg::scores(q.row(0), k, {.query_at = -1}) | after(fg::causal()) | softmax, 1);
+      check_lse(fg::scores(q, k) | after(fg::where([](Index, Index) { return false; })) | softmax, 40);
       const auto none = fg::attend(fg::scores(q, k.topRows(0)) | after(fg::causal()) | softmax, v.topRows(0));
       CHECK((none.lse.array() == static_cast<S>(sink)).all());
     }
@@ -94,7 +94,7 @@ TEST_CASE("the logsumexp of an empty row is the sink, whichever engine computes 
   CHECK(positive_zero(lazy.out.topRows(31)));
 }
 
-TEMPLATE_TEST_CASE("nothing survives a selector", "", float, double) {
+TEMPLATE_TEST_CASE("a selector may leave all rows empty", "", float, double) {
   using S = TestType;
   Random random(312);
   const Matrix<S> q = test::normal<S>(random, 4, 5), k = test::normal<S>(random, 70, 5),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The whole text of each check.
+// The complete message of each error.
 #include <filigree/filigree.hpp>
 #include <string>
 
@@ -28,23 +28,23 @@ M ones(Index rows, Index cols) { return M::Ones(rows, cols); }
 
 }  // namespace
 
-TEST_CASE("scores") {
+TEST_CASE("scores checks its shapes") {
   const M q = ones(3, 64), k = ones(5, 32);
   CHECK(message([&] { (void)fg::scores(q, k); }) == "filigree: scores(Q, K): Q.cols() = 64 must equal K.cols() = 32");
   CHECK(message([&] { (void)fg::scores(q, fg::pack(k), 0.5); }) ==
         "filigree: scores(Q, K): Q.cols() = 64 must equal K.cols() = 32");
-  const Eigen::Map<const M> many(nullptr, 2147483647, 0), none(nullptr, 1, 0);
-  CHECK(message([&] { (void)fg::scores(none, many); }) ==
+  const Eigen::Map<const M> one_query(nullptr, 1, 0), huge_k(nullptr, 2147483647, 0);
+  CHECK(message([&] { (void)fg::scores(one_query, huge_k); }) ==
         "filigree: scores(Q, K): K.rows() must be at most 2147482623, got 2147483647");
 }
 
-TEST_CASE("dense sources") {
+TEST_CASE("dense sources check their width") {
   const Eigen::Map<const M> wide(nullptr, 0, 2147483648);
   CHECK(message([&] { (void)(wide | fg::relu()); }) ==
         "filigree: X | stages: a row of X must have at most 2147483647 entries, got 2147483648");
 }
 
-TEST_CASE("A * V and attend") {
+TEST_CASE("A * V and attend check the rows of V") {
   const M q = ones(3, 4), k = ones(5, 4), v = ones(6, 2);
   const auto a = fg::scores(q, k) | fg::top_k(2) | fg::softmax();
   CHECK(message([&] { (void)(a * v); }) == "filigree: A * V: V.rows() = 6 must equal A.cols() = 5");
@@ -52,7 +52,7 @@ TEST_CASE("A * V and attend") {
   CHECK(message([&] { (void)fg::attend(a, v); }) == "filigree: attend(A, V): V.rows() = 6 must equal A.cols() = 5");
 }
 
-TEST_CASE("merge") {
+TEST_CASE("merge checks the shapes of its parts") {
   const M k = ones(5, 4), v = ones(5, 2);
   const auto x = fg::attend(fg::scores(ones(3, 4), k) | fg::softmax(), v),
              y = fg::attend(fg::scores(ones(4, 4), k) | fg::softmax(), v);
@@ -61,7 +61,7 @@ TEST_CASE("merge") {
   CHECK(message([&] { (void)fg::merge(x, x, z); }) == "filigree: merge(a, b): b.out is 3x7, it must be 3x2 like a.out");
 }
 
-TEST_CASE("multi_head") {
+TEST_CASE("multi_head checks the numbers of heads and the shapes") {
   const M q = ones(3, 12), k = ones(5, 12), v = ones(5, 8);
   const auto head = fg::top_k(2) | fg::softmax();
   const auto check = [&](fg::heads count, const M& queries, const M& keys, const M& values) {
@@ -82,7 +82,7 @@ TEST_CASE("multi_head") {
         "filigree: bias(B): B is 3x4 and must have the shape of the scores, 3x5");
 }
 
-TEST_CASE("stages that do not fit the scores") {
+TEST_CASE("stages must fit the shape of the source") {
   const M q = ones(3, 4), k = ones(5, 4), b = ones(4, 5);
   CHECK(message([&] { (void)(fg::scores(q, k) | fg::bias(b)); }) ==
         "filigree: bias(B): B is 4x5 and must have the shape of the scores, 3x5");
@@ -92,7 +92,7 @@ TEST_CASE("stages that do not fit the scores") {
         "filigree: bias(B): B is 4x5 and must have the shape of the scores, 3x4");
 }
 
-TEST_CASE("sizes at the edge of the integers") {
+TEST_CASE("sizes and positions that could overflow throw") {
   const M q = ones(3, 4), k = ones(5, 4);
   CHECK(message([&] { (void)fg::lsh(Index{1} << 32, Index{1} << 33, 4, 1); }) ==
         "filigree: lsh(rounds, buckets, chunk, ...): rounds * buckets / 2 must be at most 2^31, got 4294967296 * "
@@ -100,40 +100,39 @@ TEST_CASE("sizes at the edge of the integers") {
         "/ 2");
   for (const Index at : {std::numeric_limits<Index>::max(), std::numeric_limits<Index>::min(), (Index{1} << 60) + 1})
     CHECK(message([&] { (void)fg::scores(q, k, {.query_at = at}); }) ==
-          "filigree: scores(Q, K, {.query_at}): must be within -2^60 and 2^60, got " + std::to_string(at));
-  const M far = (fg::scores(q, k, {.query_at = (Index{1} << 60) - 2, .key_at = -(Index{1} << 60)}) |
+          "filigree: scores(Q, K, {.query_at}): must be between -2^60 and 2^60, got " + std::to_string(at));
+  const M out = (fg::scores(q, k, {.query_at = (Index{1} << 60) - 2, .key_at = -(Index{1} << 60)}) |
                  (fg::causal() && fg::window(std::numeric_limits<Index>::max())) | fg::alibi(1e-18) | fg::softmax()) *
                 k;
-  CHECK(far.isApprox(M::Ones(3, 4)));
+  CHECK(out.isApprox(M::Ones(3, 4)));
   const M none(5, 0);
   CHECK(message([&] { (void)fg::multi_head(fg::heads{Index{1} << 40}, M(3, 0), none, none, fg::softmax()); }) ==
         "filigree: multi_head(heads{h, hkv}, ...): h must be at most 65536, got 1099511627776");
-  // 2^64 numbers are no memory, and not none.
+  // A product of sizes that overflows must not become a small allocation.
   const auto huge = Eigen::MatrixXf::Constant(5, (Index{1} << 40) + 1, 1.F);
   CHECK(message([&] { (void)((fg::scores(q, k) | fg::softmax()) * huge); }) ==
         "filigree: A * V: V.cols() must be at most 2^40, got 1099511627777");
   CHECK_THROWS_AS(fg::detail::size_product(Index{1} << 32, Index{1} << 32), std::bad_alloc);
 }
 
-TEST_CASE("middleRows") {
+TEST_CASE("middleRows checks its range") {
   const M q = ones(5, 4), k = ones(5, 4);
   const auto a = fg::scores(q, k) | fg::softmax();
   CHECK(message([&] { (void)a.middleRows(3, 6); }) ==
-        "filigree: A.middleRows(first, count): rows 3 to 9 must lie within the 5 rows of A");
+        "filigree: A.middleRows(first, count): rows 3 to 9 must be within the 5 rows of A");
   CHECK(message([&] { (void)a.middleRows(-1, 2); }) ==
-        "filigree: A.middleRows(first, count): rows -1 to 1 must lie within the 5 rows of A");
+        "filigree: A.middleRows(first, count): rows -1 to 1 must be within the 5 rows of A");
   CHECK(message([&] { (void)a.middleRows(1, 3).middleRows(1, 3); }) ==
-        "filigree: A.middleRows(first, count): rows 1 to 4 must lie within the 3 rows of A");
+        "filigree: A.middleRows(first, count): rows 1 to 4 must be within the 3 rows of A");
 }
 
-TEST_CASE("targets that cannot become what they must be stay as they were") {
+TEST_CASE("a target of the wrong shape throws and is not changed") {
   const M q = ones(5, 4), k = ones(6, 4), v = ones(6, 3);
   const auto a = fg::scores(q, k) | fg::top_k(2) | fg::softmax();
   const auto check = [&](const std::string& name, const std::string& is, const std::string& must, auto&& target,
                          auto&& assign) {
     target.setConstant(7);
-    CHECK(message([&] { assign(target); }) ==
-          "filigree: " + name + ": the target is " + is + " and cannot become what it must be, " + must);
+    CHECK(message([&] { assign(target); }) == "filigree: " + name + ": the target must be " + must + ", is " + is);
     CHECK((target.array() == 7).all());
   };
   const auto set = [&](auto&& to) { to = a * v; };
@@ -156,10 +155,10 @@ TEST_CASE("targets that cannot become what they must be stay as they were") {
   check("multi_head(heads, Q, K, V, head)", "2x2", "5x3", Eigen::Ref<M>(small),
         [&](auto&& to) { to = fg::multi_head(fg::heads{1}, q, k, v, fg::softmax()); });
   CHECK(message([&] { (void)a.operator Eigen::Matrix<float, 4, 4>(); }) ==
-        "filigree: scores(Q, K) | stages: the target is 4x4 and cannot become what it must be, 5x6");
+        "filigree: scores(Q, K) | stages: the target must be 5x6, is 4x4");
 }
 
-TEST_CASE("a workspace serves one evaluation at a time") {
+TEST_CASE("a workspace rejects a second evaluation at the same time") {
   const M q = ones(5, 4), k = ones(6, 4), v = ones(6, 3);
   fg::Workspace workspace;
   const auto inner = (fg::scores(q, k) | fg::softmax()).with(workspace);
@@ -170,5 +169,5 @@ TEST_CASE("a workspace serves one evaluation at a time") {
                       })).with(workspace);
   CHECK(message([&] { out = outer * v; }) ==
         "filigree: A.with(workspace): the workspace is in use by another evaluation; give each its own");
-  CHECK_NOTHROW(out = inner * v);  // free again
+  CHECK_NOTHROW(out = inner * v);  // the workspace is released
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Who meets whom by hashing, recomputed slowly, and what attention makes of it.
+// The keys that match each query by hashing, against a slow reference, and the resulting attention.
 #include <filigree/filigree.hpp>
 #include <numeric>
 
@@ -14,8 +14,8 @@ using test::Random;
 
 namespace {
 
-/// How often query i meets key c, from the buckets alone: places of all rounds in one list, cut into chunks.
-Matrix<Index> meetings(const Matrix<Index>& queries, const Matrix<Index>& keys, Index chunk) {
+/// Returns the number of times that query i matches key c, computed from the buckets only.
+Matrix<Index> match_counts(const Matrix<Index>& queries, const Matrix<Index>& keys, Index chunk) {
   const Index n = queries.rows(), rounds = queries.cols(), chunks = (n + chunk - 1) / chunk;
   const auto chunk_of = [&](const Matrix<Index>& buckets, Index i, Index h) {
     Index before = 0;
@@ -37,7 +37,8 @@ Matrix<Index> meetings(const Matrix<Index>& queries, const Matrix<Index>& keys, 
 }
 
 template <class S>
-Matrix<S> by_hand(const Matrix<S>& q, const Matrix<S>& k, const Matrix<S>& v, const Matrix<double>& weight) {
+Matrix<S> reference_attention(const Matrix<S>& q, const Matrix<S>& k, const Matrix<S>& v,
+                              const Matrix<double>& weight) {
   const Matrix<double> s = q.template cast<double>() * k.template cast<double>().transpose() /
                            std::sqrt(static_cast<double>(std::max<Index>(q.cols(), 1)));
   Matrix<double> w = (s.array() - (s.size() > 0 ? s.maxCoeff() : 0)).exp() * weight.array();
@@ -51,7 +52,7 @@ constexpr double tolerance = sizeof(S) == 4 ? 1e-5 : 1e-13;
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("chunks of sorted buckets", "", float, double) {
+TEMPLATE_TEST_CASE("lsh agrees with its definition for chunks of sorted buckets", "", float, double) {
   using S = TestType;
   Random random(941);
   fg::thread_pool pool(3);
@@ -66,14 +67,15 @@ TEMPLATE_TEST_CASE("chunks of sorted buckets", "", float, double) {
     const auto a = fg::scores(q, k) | router | fg::softmax();
     static_assert(fg::is_fused<decltype(a)>);
     const auto [keys, counts] = fg::route(a).stages;
-    const Matrix<Index> expected = meetings(keys.query_buckets(), keys.key_buckets(), chunk);
+    const Matrix<Index> expected = match_counts(keys.query_buckets(), keys.key_buckets(), chunk);
     for (Index i = 0; i < n; ++i)
       for (Index c = 0; c < n; ++c) {
         REQUIRE(keys.count(i, c) == expected(i, c));
         REQUIRE(keys.keeps(i, c, fg::Grid{.n = n, .m = n}) == (expected(i, c) > 0));
       }
     const Matrix<S> out = a * v;
-    REQUIRE((out - by_hand<S>(q, k, v, expected.template cast<double>())).cwiseAbs().maxCoeff() < tolerance<S>);
+    REQUIRE((out - reference_attention<S>(q, k, v, expected.template cast<double>())).cwiseAbs().maxCoeff() <
+            tolerance<S>);
     REQUIRE(test::same(Matrix<S>(a.on(pool) * v), out));
     REQUIRE(test::same(Matrix<S>(a.middleRows(n / 2, n - n / 2) * v), Matrix<S>(out.bottomRows(n - n / 2))));
     const auto again = fg::scores(q, k) | fg::route(a) | fg::softmax();
@@ -82,38 +84,39 @@ TEMPLATE_TEST_CASE("chunks of sorted buckets", "", float, double) {
     const Matrix<double> once = (expected.array() > 0).template cast<double>();
     const auto distinct = fg::scores(q, k) | router.distinct() | fg::softmax();
     static_assert(fg::is_fused<decltype(distinct)>);
-    REQUIRE((Matrix<S>(distinct * v) - by_hand<S>(q, k, v, once)).cwiseAbs().maxCoeff() < tolerance<S>);
+    REQUIRE((Matrix<S>(distinct * v) - reference_attention<S>(q, k, v, once)).cwiseAbs().maxCoeff() < tolerance<S>);
 
     Matrix<double> causal = expected.template cast<double>();
     for (Index i = 0; i < n; ++i) causal.row(i).tail(n - 1 - i).setZero();
     const Matrix<S> late = (fg::scores(q, k) | router | fg::causal() | fg::softmax()) * v;
     const Matrix<S> early = (fg::scores(q, k) | fg::causal() | router | fg::softmax()) * v;
-    REQUIRE((late - by_hand<S>(q, k, v, causal)).cwiseAbs().maxCoeff() < tolerance<S>);
+    REQUIRE((late - reference_attention<S>(q, k, v, causal)).cwiseAbs().maxCoeff() < tolerance<S>);
     REQUIRE((early - late).cwiseAbs().maxCoeff() < tolerance<S>);
 
     const auto shared = fg::route(fg::scores(q, q) | fg::causal() | router.shared() | fg::softmax()).stages;
-    const Matrix<Index> own = meetings(keys.query_buckets(), keys.query_buckets(), chunk);
+    const Matrix<Index> own = match_counts(keys.query_buckets(), keys.query_buckets(), chunk);
     for (Index i = 0; i < n; ++i) {
       Index others = own.row(i).head(i).sum();
       REQUIRE(std::get<0>(shared).count(i, i) == (others > 0 ? 0 : own(i, i)));
       for (Index c = 0; c < i; ++c) REQUIRE(std::get<0>(shared).count(i, c) == own(i, c));
     }
 
-    Matrix<double> last = own.template cast<double>();  // self as a last resort, among the keys up to it
+    // A token attends to itself only if no preceding key matches.
+    Matrix<double> weight = own.template cast<double>();
     for (Index i = 0; i < n; ++i) {
-      last.row(i).tail(n - 1 - i).setZero();
-      if (last.row(i).head(i).sum() > 0) last(i, i) = 0;
+      weight.row(i).tail(n - 1 - i).setZero();
+      if (weight.row(i).head(i).sum() > 0) weight(i, i) = 0;
     }
     const Matrix<S> tokens = (fg::scores(q, q) | fg::causal() | router.shared() | fg::softmax()) * v;
-    REQUIRE((tokens - by_hand<S>(q, q, v, last)).cwiseAbs().maxCoeff() < tolerance<S>);
+    REQUIRE((tokens - reference_attention<S>(q, q, v, weight)).cwiseAbs().maxCoeff() < tolerance<S>);
     const Matrix<S> tokens_once = (fg::scores(q, q) | fg::causal() | router.shared().distinct() | fg::softmax()) * v;
-    last = last.cwiseMin(1);
-    REQUIRE((tokens_once - by_hand<S>(q, q, v, last)).cwiseAbs().maxCoeff() < tolerance<S>);
+    weight = weight.cwiseMin(1);
+    REQUIRE((tokens_once - reference_attention<S>(q, q, v, weight)).cwiseAbs().maxCoeff() < tolerance<S>);
   }
 }
 
-// Maps before and behind: what comes behind sees scores to which the counts were added.
-TEMPLATE_TEST_CASE("maps around chunks", "", float, double) {
+// Maps after the router are applied to scores to which the counts are already added.
+TEMPLATE_TEST_CASE("maps and patterns before and after lsh agree with the general evaluator", "", float, double) {
   using S = TestType;
   Random random(944);
   const Index n = 333;
@@ -135,11 +138,11 @@ TEMPLATE_TEST_CASE("maps around chunks", "", float, double) {
   agrees(router | fg::softcap(2) | fg::softmax());
   agrees(fg::causal() | router | fg::window(100) | fg::alibi(0.01) | fg::softmax());
   agrees(router.distinct() | fg::causal() | fg::softcap(2) | fg::softmax());
-  agrees(fg::random(200, 1) | router | fg::softmax());  // dear to ask
+  agrees(fg::random(200, 1) | router | fg::softmax());  // an expensive pattern
   agrees(fg::window(150) | router.shared().distinct() | fg::alibi(0.01) | fg::softmax());
 }
 
-TEMPLATE_TEST_CASE("buckets are the largest of the rotated", "", float, double) {
+TEMPLATE_TEST_CASE("a bucket is the argmax over the rotated features", "", float, double) {
   using S = TestType;
   Random random(942);
   const Index n = 200, d = 6, rounds = 3, half = 4;
@@ -149,17 +152,17 @@ TEMPLATE_TEST_CASE("buckets are the largest of the rotated", "", float, double) 
   const auto check = [&](const Matrix<S>& x, const Matrix<Index>& buckets) {
     for (Index i = 0; i < n; ++i)
       for (Index h = 0; h < rounds; ++h) {
-        const Eigen::RowVectorXd turned = x.row(i).template cast<double>() * rotations.middleCols(h * half, half);
+        const Eigen::RowVectorXd rotated = x.row(i).template cast<double>() * rotations.middleCols(h * half, half);
         const Index b = buckets(i, h);
-        const double value = b < half ? turned[b] : -turned[b - half];
-        REQUIRE(value >= turned.cwiseAbs().maxCoeff() - 1e-5);
+        const double value = b < half ? rotated[b] : -rotated[b - half];
+        REQUIRE(value >= rotated.cwiseAbs().maxCoeff() - 1e-5);
       }
   };
   check(q, keys.query_buckets());
   check(k, keys.key_buckets());
 }
 
-TEST_CASE("a NaN stays in its row and in those that see it") {
+TEST_CASE("lsh: non-finite values affect only their own row and the rows that attend to them") {
   Random random(943);
   Matrix<float> q = test::normal<float>(random, 40, 4), k = q, v = test::normal<float>(random, 40, 3);
   q(7, 2) = std::numeric_limits<float>::quiet_NaN();
@@ -174,7 +177,7 @@ TEST_CASE("a NaN stays in its row and in those that see it") {
   }
 }
 
-TEST_CASE("a chunk longer than all tokens, and questions about no token") {
+TEST_CASE("lsh accepts a chunk longer than the sequence, and count() any index") {
   Random random(945);
   const Matrix<float> q = test::normal<float>(random, 20, 4), v = test::normal<float>(random, 20, 3);
   const auto a = fg::scores(q, q) | fg::lsh(1, 4, (std::numeric_limits<Index>::max)(), 1) | fg::softmax();
@@ -188,7 +191,7 @@ TEST_CASE("a chunk longer than all tokens, and questions about no token") {
   }
 }
 
-TEST_CASE("what lsh cannot do") {
+TEST_CASE("lsh names an invalid argument") {
   const Matrix<float> q = Matrix<float>::Ones(4, 3), k = Matrix<float>::Ones(5, 3);
   CHECK_THROWS_WITH(fg::lsh(0, 2, 1, 1), contains("rounds must be at least 1, got 0"));
   CHECK_THROWS_WITH(fg::lsh(1, 3, 1, 1), contains("buckets must be even and positive, got 3"));

@@ -10,7 +10,7 @@ using test::Index;
 using test::Matrix;
 using test::Random;
 
-TEMPLATE_TEST_CASE("heads side by side have the bits of heads alone", "", float, double) {
+TEMPLATE_TEST_CASE("each head of multi_head is bitwise equal to the head computed alone", "", float, double) {
   using S = TestType;
   Random random(341);
   fg::thread_pool pool(3);
@@ -44,7 +44,7 @@ TEMPLATE_TEST_CASE("heads side by side have the bits of heads alone", "", float,
   }
 }
 
-TEMPLATE_TEST_CASE("a function of the head", "", float, double) {
+TEMPLATE_TEST_CASE("multi_head accepts a function of the head index", "", float, double) {
   using S = TestType;
   Random random(342);
   const Matrix<S> q = test::normal<S>(random, 11, 12), k = test::normal<S>(random, 20, 12),
@@ -57,18 +57,18 @@ TEMPLATE_TEST_CASE("a function of the head", "", float, double) {
                           v.middleCols(2 * i, 2);
     CHECK(test::same(Matrix<S>(out.middleCols(2 * i, 2)), one));
   }
-  // All keys, a general pipeline, and lone stages.
-  const auto lone = [&](const auto& stage, auto fused) {
+  // A single stage instead of a pipeline, with a fused engine and with the general evaluator.
+  const auto check_stage = [&](const auto& stage, auto fused) {
     const auto heads = fg::multi_head(fg::heads{4}, q, k, v, stage);
     static_assert(fg::is_fused<decltype(heads)> == fused());
     const Matrix<S> all = heads, first = (fg::scores(q.leftCols(3), k.leftCols(3)) | stage) * v.leftCols(2);
     CHECK(test::same(Matrix<S>(all.leftCols(2)), first));
   };
-  lone(fg::softmax(), std::true_type{});
-  lone(fg::sparsemax(), std::false_type{});
+  check_stage(fg::softmax(), std::true_type{});
+  check_stage(fg::sparsemax(), std::false_type{});
 }
 
-TEMPLATE_TEST_CASE("heads over expressions, temporaries and targets that alias", "", float, double) {
+TEMPLATE_TEST_CASE("multi_head supports expressions, temporaries and targets that alias operands", "", float, double) {
   using S = TestType;
   Random random(343);
   Matrix<S> q = test::normal<S>(random, 9, 8), k = test::normal<S>(random, 9, 8), v = test::normal<S>(random, 9, 8);
@@ -91,8 +91,8 @@ TEMPLATE_TEST_CASE("heads over expressions, temporaries and targets that alias",
   CHECK(test::same(q2, expected));
 }
 
-// One head keeps so few keys that they are gathered, the other so many that workers share them.
-TEST_CASE("heads whose engines work in blocks of their own") {
+// One head keeps so few keys that they are gathered. The other keeps so many that the work is split over its keys.
+TEST_CASE("heads may use engines with different block heights") {
   Random random(717);
   const Index n = 12, m = 8192;
   const Matrix<float> q = test::normal<float>(random, n, 2 * 8), k = test::normal<float>(random, m, 2 * 8),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// NaN and infinities: where nothing looks they change no bit, where something looks they spoil one row.
+// NaN and infinities: in masked positions they do not change the result; elsewhere they affect only their own row.
 #include <filigree/filigree.hpp>
 
 #include "catch.hpp"
@@ -25,31 +25,31 @@ bool is_nan(const M& row) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("NaN and Inf in masked keys and values change no bit", "", float, double) {
+TEMPLATE_TEST_CASE("NaN and Inf in masked keys and values do not change the result", "", float, double) {
   using S = TestType;
   Random random(301);
-  // Masked at the border of a panel, inside one, and over many.
+  // The mask ends at the border of a panel, inside a panel, and covers several panels.
   for (const Index m : {5, 70, 200})
     for (const auto& pipeline :
          {fg::causal() | fg::top_k(7) | fg::softmax(), fg::causal() | fg::top_k(300) | fg::softmax()}) {
-      const Index n = m / 2, seen = m - n / 2;  // the first rows see keys below `seen`
+      const Index n = m / 2, clean_keys = m - n / 2;  // keys below `clean_keys` stay finite
       const Matrix<S> q = test::normal<S>(random, n, 6), k = test::normal<S>(random, m, 6),
                       v = test::normal<S>(random, m, 10);
       const Matrix<S> clean = (fg::scores(q, k) | pipeline) * v;
       for (const S poison : bad<S>) {
         Matrix<S> k2 = k, v2 = v;
-        k2.bottomRows(m - seen).setConstant(poison);
-        v2.bottomRows(m - seen).setConstant(poison);
+        k2.bottomRows(m - clean_keys).setConstant(poison);
+        v2.bottomRows(m - clean_keys).setConstant(poison);
         const auto a = fg::scores(q, k2) | pipeline;
         const Matrix<S> out = a * v2;
-        const Index safe = seen - (m - n);  // rows whose position is below `seen`
+        const Index safe = clean_keys - (m - n);  // number of rows with a position below `clean_keys`
         REQUIRE(test::same(out.topRows(safe), clean.topRows(safe)));
         REQUIRE(test::same(Matrix<S>(test::general_product(a, v2).topRows(safe)), Matrix<S>(clean.topRows(safe))));
       }
     }
 }
 
-TEMPLATE_TEST_CASE("NaN and Inf in values that are not kept change no bit", "", float, double) {
+TEMPLATE_TEST_CASE("NaN and Inf in values of dropped keys do not change the result", "", float, double) {
   using S = TestType;
   Random random(302);
   const Matrix<S> q = test::normal<S>(random, 3, 4), k = test::normal<S>(random, 90, 4),
@@ -65,7 +65,7 @@ TEMPLATE_TEST_CASE("NaN and Inf in values that are not kept change no bit", "", 
   }
 }
 
-TEMPLATE_TEST_CASE("NaN in a query makes its row NaN and no other", "", float, double) {
+TEMPLATE_TEST_CASE("NaN in a query makes only its own row NaN", "", float, double) {
   using S = TestType;
   Random random(303);
   Matrix<S> q = test::normal<S>(random, 30, 6), k = test::normal<S>(random, 100, 6),
@@ -98,7 +98,7 @@ TEMPLATE_TEST_CASE("NaN in a query makes its row NaN and no other", "", float, d
   check(fg::soft_threshold(0.1) | fg::softmax());
 }
 
-TEMPLATE_TEST_CASE("NaN in a key is ranked highest and reaches every row that sees it", "", float, double) {
+TEMPLATE_TEST_CASE("NaN in a key ranks highest and affects every row that attends to it", "", float, double) {
   using S = TestType;
   Random random(304);
   Matrix<S> q = test::normal<S>(random, 80, 3), k = test::normal<S>(random, 80, 3);
@@ -113,14 +113,14 @@ TEMPLATE_TEST_CASE("NaN in a key is ranked highest and reaches every row that se
   for (Index i = 0; i < 80; ++i) CHECK(kept.columns(i, 0) == 66);
 }
 
-TEMPLATE_TEST_CASE("infinite scores", "", float, double) {
+TEMPLATE_TEST_CASE("+Inf scores rank first and -Inf scores are absent", "", float, double) {
   using S = TestType;
   constexpr S inf = std::numeric_limits<S>::infinity();
   Matrix<S> q(1, 1), k(4, 1), v(4, 1);
   q << 1;
   k << 1, inf, -inf, 2;
   v << 1, 10, 100, 1000;
-  // +inf is kept first, -inf is absent.
+  // +inf comes first, -inf is absent.
   const auto raw = fg::selected(fg::scores(q, k) | fg::top_k(4));
   CHECK(raw.columns(0, 0) == 1);
   CHECK(raw.columns(0, 1) == 3);
@@ -133,7 +133,7 @@ TEMPLATE_TEST_CASE("infinite scores", "", float, double) {
   const Matrix<S> dense = fg::scores(q, k) | fg::softmax();
   CHECK(test::same_bits(dense(0, 1), S(0)));
   CHECK(test::same_bits(dense(0, 2), S(0)));
-  // 0 * Inf in the score itself is NaN.
+  // A score of 0 * Inf is NaN.
   q << 0;
   k << inf, 1, 1, 1;
   CHECK(std::isnan(Matrix<S>((fg::scores(q, k) | fg::top_k(1)) * v)(0, 0)));

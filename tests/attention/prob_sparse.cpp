@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Which rows are active, what a lazy row is, what is fused, and where NaN goes.
+// The active rows, the results of lazy rows, the fused pipelines, and the effect of NaN.
 #include "routers.hpp"
 
 namespace fg = filigree;
@@ -35,7 +35,7 @@ static_assert(fused<decltype(fg::causal() | Router() | fg::window(3) | fg::softm
 static_assert(fused<decltype(Router().lazy_sum() | fg::softmax())>);
 static_assert(fused<decltype(fg::causal() | Router().lazy_sum() | fg::softmax())>);
 static_assert(fused<decltype(std::declval<Chosen>() | fg::softmax())>);
-// Where the scores of a lazy row do not stay equal, or V is not what they meet, all of them are computed.
+// All rows are computed if the scores of a lazy row do not stay equal, or if the weights are not multiplied by V next.
 static_assert(!fused<decltype(Router() | fg::alibi(1) | fg::softmax())>);
 static_assert(!fused<decltype(fg::softcap(1) | Router() | fg::softmax())>);
 static_assert(!fused<decltype(Router() | fg::top_k(3) | fg::softmax())>);
@@ -50,7 +50,7 @@ bool all_nan(const S& row) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("the draw, M and the active rows", "", float, double) {
+TEMPLATE_TEST_CASE("the sample, the measure M and the active rows agree with their definitions", "", float, double) {
   using S = TestType;
   for (const auto& [n, m, c] :
        {std::tuple<Index, Index, Index>{50, 70, 1}, {130, 200, 5}, {7, 1000, 2}, {1, 5, 3}, {64, 1, 4}, {300, 20, 1}}) {
@@ -70,20 +70,20 @@ TEMPLATE_TEST_CASE("the draw, M and the active rows", "", float, double) {
     for (Index i = 0; i < n; ++i) {
       const auto at = static_cast<std::size_t>(i);
       REQUIRE(std::abs(static_cast<oracle::Real>(chosen.measure()[i]) - expected.measure[at]) <= expected.error[at]);
-      REQUIRE((expected.open[at] == 0 || m == 1));  // of one key, every M is the rounding of 0
+      REQUIRE((expected.open[at] == 0 || m == 1));  // with one key, every M is a rounding error of 0
       if (expected.open[at] == 0) REQUIRE(chosen.is_lazy(i) == (expected.active[at] == 0));
       active += expected.active[at];
     }
     CHECK(static_cast<Index>(chosen.active().size()) == active);
     CHECK(std::is_sorted(chosen.active().begin(), chosen.active().end()));
-    // The sample, given, and the choice itself repeat it.
+    // The given sample and the returned selection give the same result.
     const Matrix<S> out = (scores | fg::prob_sparse(c, 9) | fg::softmax()) * x.v;
     CHECK(test::same(out, Matrix<S>((scores | fg::prob_sparse(c, sample) | fg::softmax()) * x.v)));
     CHECK(test::same(out, Matrix<S>((scores | chosen | fg::softmax()) * x.v)));
   }
 }
 
-TEST_CASE("ties go to the lowest row, NaN first") {
+TEST_CASE("rows with NaN become active first, and ties go to the lowest row") {
   M q = M::Ones(40, 4), k = M::Ones(30, 4);
   const auto active = [&] { return fg::route(fg::scores(q, k) | fg::prob_sparse(1, 3)).active(); };
   CHECK(active() == std::vector<Index>{0, 1, 2, 3});
@@ -92,7 +92,7 @@ TEST_CASE("ties go to the lowest row, NaN first") {
   CHECK(active() == std::vector<Index>{0, 1, 20, 35});
 }
 
-TEMPLATE_TEST_CASE("a lazy row is the mean, or the sum, of the values it may see", "", float, double) {
+TEMPLATE_TEST_CASE("a lazy row is the mean, or the sum, of the values it attends to", "", float, double) {
   using S = TestType;
   const Inputs<S> x(402, 90, 90);
   const auto scores = fg::scores(x.q, x.k);
@@ -126,7 +126,7 @@ TEMPLATE_TEST_CASE("a lazy row is the mean, or the sum, of the values it may see
   check(scores | fg::causal() | fg::prob_sparse(2, 4).lazy_sum() | fg::softmax(), before, true);
 }
 
-TEMPLATE_TEST_CASE("rows of the whole, any number of threads, any memory: the same bits", "", float, double) {
+TEMPLATE_TEST_CASE("middleRows, threads, workspaces and packed keys give the same bits", "", float, double) {
   using S = TestType;
   const Inputs<S> x(403, 700, 900, 16, 20);
   const auto scores = fg::scores(x.q, x.k);
@@ -151,7 +151,7 @@ TEMPLATE_TEST_CASE("rows of the whole, any number of threads, any memory: the sa
   check(scores | fg::prob_sparse(3, 1) | fg::window(40) | fg::softmax());
 }
 
-TEMPLATE_TEST_CASE("heads", "", float, double) {
+TEMPLATE_TEST_CASE("each head with prob_sparse is bitwise equal to the head computed alone", "", float, double) {
   using S = TestType;
   const Inputs<S> x(404, 80, 80, 12, 6);
   fg::thread_pool pool(3);
@@ -164,7 +164,7 @@ TEMPLATE_TEST_CASE("heads", "", float, double) {
   }
 }
 
-TEMPLATE_TEST_CASE("values that a row does not see leave no trace", "", float, double) {
+TEMPLATE_TEST_CASE("values outside the window of a row do not change it", "", float, double) {
   using S = TestType;
   Inputs<S> x(405, 200, 200);
   const auto a = fg::scores(x.q, x.k) | fg::prob_sparse(1, 5) | fg::window(30, 0) | fg::softmax();
@@ -184,7 +184,7 @@ TEMPLATE_TEST_CASE("values that a row does not see leave no trace", "", float, d
   }
 }
 
-TEMPLATE_TEST_CASE("keys and queries that are not finite: as the general evaluator", "", float, double) {
+TEMPLATE_TEST_CASE("prob_sparse agrees with the general evaluator for non-finite keys and queries", "", float, double) {
   using S = TestType;
   constexpr S inf = std::numeric_limits<S>::infinity(), nan = std::numeric_limits<S>::quiet_NaN();
   for (const S bad : {nan, inf, -inf, (std::numeric_limits<S>::max)() / 2}) {
@@ -205,9 +205,9 @@ TEMPLATE_TEST_CASE("keys and queries that are not finite: as the general evaluat
   }
 }
 
-TEST_CASE("empty rows, and nothing at all") {
+TEST_CASE("prob_sparse handles empty rows and sizes of 0") {
   const Inputs<float> x(407, 30, 10);
-  // The first 20 queries stand before the first key.
+  // The first 20 queries are before the first key.
   const auto [out, lse] = fg::attend(fg::scores(x.q, x.k) | fg::causal() | fg::prob_sparse(1, 5) | fg::softmax(), x.v);
   for (Index i = 0; i < 20; ++i) {
     CHECK(test::same(Matrix<float>(out.row(i)), Matrix<float>(Matrix<float>::Zero(1, 7))));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a router is: a stage of one's own, what it sees, when it is asked, and what is said when it cannot work.
+// Routers: user-defined routers, their inputs, the number of calls, and the error messages of the built-in routers.
 #include <filigree/filigree.hpp>
 #include <string>
 
@@ -15,10 +15,10 @@ namespace {
 
 using M = Matrix<float>;
 
-/// Lets each query see the one key that is nearest to it, and lowers the score by 1: a pattern and a map.
+/// Keeps only the nearest key of each query and lowers its score by 1. Returns a pattern and a map.
 struct Nearest {
   using Category = fg::Router;
-  int* asked;
+  int* calls;
 
   struct Chosen {
     using Category = fg::Pattern;
@@ -38,17 +38,17 @@ struct Nearest {
   template <class Source>
   auto bind(const Source& source, const fg::detail::Session&) const {
     using S = typename Source::Scalar;
-    ++*asked;
+    ++*calls;
     Chosen chosen;
     Eigen::Matrix<S, Eigen::Dynamic, 1> query(source.d()), key(source.d());
     for (Index i = 0; i < source.grid().n; ++i) {
       source.copy_query(i, query.data());
       Index best = 0;
-      S least = std::numeric_limits<S>::infinity();
+      S min_distance = std::numeric_limits<S>::infinity();
       for (Index j = 0; j < source.grid().m; ++j) {
         source.copy_key(j, key.data());
         const S distance = (query - key).squaredNorm();
-        if (distance < least) least = distance, best = j;
+        if (distance < min_distance) min_distance = distance, best = j;
       }
       chosen.key.push_back(best);
     }
@@ -56,14 +56,14 @@ struct Nearest {
   }
 };
 
-/// Says how many stages stand before it.
+/// Counts the preceding stages.
 struct CountsBefore {
   using Category = fg::Router;
-  int* patterns;
+  int* count;
 
   template <class Source, class Before>
   fg::Causal bind(const Source&, const fg::detail::Session&, const Before&) const {
-    *patterns = static_cast<int>(std::tuple_size_v<Before>);
+    *count = static_cast<int>(std::tuple_size_v<Before>);
     return {};
   }
 };
@@ -80,18 +80,18 @@ std::string message(F&& f) {
 
 }  // namespace
 
-TEST_CASE("a router of one's own") {
+TEST_CASE("a user-defined router runs once per evaluation and can be reused with route()") {
   test::Random random(421);
   const M q = test::normal<float>(random, 30, 5), k = test::normal<float>(random, 40, 5),
           v = test::normal<float>(random, 40, 3);
-  int asked = 0;
-  const auto a = fg::scores(q, k) | Nearest{&asked};
-  CHECK(asked == 0);
+  int calls = 0;
+  const auto a = fg::scores(q, k) | Nearest{&calls};
+  CHECK(calls == 0);
   const M weights = a;
-  CHECK(asked == 1);
+  CHECK(calls == 1);
   const M scores = fg::scores(q, k);
   const auto pipeline = fg::route(a);
-  CHECK(asked == 2);
+  CHECK(calls == 2);
   const auto& chosen = std::get<0>(pipeline.stages);
   for (Index i = 0; i < 30; ++i)
     for (Index j = 0; j < 40; ++j)
@@ -103,23 +103,23 @@ TEST_CASE("a router of one's own") {
   static_assert(fg::is_fused<decltype(a | fg::sparsemax())>);
   const M out = (a | fg::softmax()) * v;
   for (Index i = 0; i < 30; ++i) CHECK(test::same(M(out.row(i)), M(v.row(chosen.key[static_cast<std::size_t>(i)]))));
-  // A few rows of the whole: all queries are asked, and these rows computed.
+  // With middleRows, the router reads all queries, and only these rows are computed.
   CHECK(test::same(M((a | fg::softmax()).middleRows(4, 3) * v), M(out.middleRows(4, 3))));
 }
 
-TEST_CASE("routers see the bound stages before them") {
+TEST_CASE("routers receive the preceding stages after binding") {
   const M q = M::Ones(4, 2), k = M::Ones(5, 2);
-  int before = -1, asked = 0;
+  int before = -1, calls = 0;
   (void)fg::route(fg::scores(q, k) | CountsBefore{&before});
   CHECK(before == 0);
-  (void)fg::route(fg::scores(q, k) | fg::window(1) | Nearest{&asked} | fg::softmax() | CountsBefore{&before});
+  (void)fg::route(fg::scores(q, k) | fg::window(1) | Nearest{&calls} | fg::softmax() | CountsBefore{&before});
   CHECK(before == 4);
-  const auto [nearest, causal] = fg::route(fg::scores(q, k) | Nearest{&asked} | CountsBefore{&before});
+  const auto [nearest, causal] = fg::route(fg::scores(q, k) | Nearest{&calls} | CountsBefore{&before});
   static_assert(std::is_same_v<std::remove_cvref_t<decltype(causal)>, fg::Causal>);
   CHECK(std::get<0>(nearest.stages).key.size() == 4);
 }
 
-TEST_CASE("what is said") {
+TEST_CASE("routers name an invalid argument") {
   const M q = M::Ones(4, 2), k = M::Ones(5, 2), v = M::Ones(5, 3);
   const auto scores = fg::scores(q, k);
   using Sample = Matrix<Index>;
@@ -135,7 +135,7 @@ TEST_CASE("what is said") {
   CHECK(message([&] { (void)(scores | fg::prob_sparse(1, Sample(Sample::Zero(3, 2)))); }) ==
         "filigree: prob_sparse(c, sample): sample has 3 rows and must have one for each query, 4");
   CHECK(message([&] { (void)(fg::scores(k, q) | fg::route(scores | fg::prob_sparse(1, 2))); }) ==
-        "filigree: route(A): its rows were chosen among 4 queries, and the scores have 5");
+        "filigree: route(A): its rows were chosen among 4 queries, but the scores have 5");
   CHECK(message([] { (void)fg::block_top_k(0, 1); }) == "filigree: block_top_k(b, k): b must be at least 1, got 0");
   CHECK(message([] { (void)fg::block_top_k(4, 0); }) == "filigree: block_top_k(b, k): k must be at least 1, got 0");
   CHECK(message([&] { (void)(fg::scores(k, q) | fg::route(scores | fg::block_top_k(2, 2))); }) ==

@@ -9,7 +9,7 @@ using test::Index;
 using test::Matrix;
 using test::Random;
 
-TEMPLATE_TEST_CASE("selected lists columns and values, best first, ties to the lowest column", "", float, double) {
+TEMPLATE_TEST_CASE("selected lists entries in descending order, with ties in ascending columns", "", float, double) {
   using S = TestType;
   Matrix<S> x(3, 5);
   x << 1, 3, 3, 2, 3,      //
@@ -24,7 +24,7 @@ TEMPLATE_TEST_CASE("selected lists columns and values, best first, ties to the l
   CHECK(weights == values);
 }
 
-TEMPLATE_TEST_CASE("-1 and 0 fill rows with fewer entries", "", float, double) {
+TEMPLATE_TEST_CASE("selected pads rows with fewer entries with -1 and 0", "", float, double) {
   using S = TestType;
   Random random(321);
   const Matrix<S> q = test::normal<S>(random, 5, 3), k = test::normal<S>(random, 5, 3);
@@ -39,7 +39,7 @@ TEMPLATE_TEST_CASE("-1 and 0 fill rows with fewer entries", "", float, double) {
   for (Index i = 0; i < 5; ++i) CHECK(std::abs(weights.row(i).sum() - 1) < 8 * std::numeric_limits<S>::epsilon());
 }
 
-TEST_CASE("the width is that of the last top_k, at most m, or of the longest row") {
+TEST_CASE("the width of selected is min(k, m) of the last top_k, or the longest row") {
   Matrix<float> x(2, 4);
   x << 1, 2, 3, 4, -1, -2, 3, -4;
   CHECK(fg::selected(x | fg::top_k(9)).columns.cols() == 4);
@@ -49,7 +49,7 @@ TEST_CASE("the width is that of the last top_k, at most m, or of the longest row
   CHECK(fg::selected(x | fg::threshold(2.5)).columns.cols() == 2);
 }
 
-TEMPLATE_TEST_CASE("NaN comes first, also in middle rows", "", float, double) {
+TEMPLATE_TEST_CASE("selected lists NaN first, also with middleRows", "", float, double) {
   using S = TestType;
   constexpr S nan = std::numeric_limits<S>::quiet_NaN(), inf = std::numeric_limits<S>::infinity();
   Matrix<S> x(3, 5);

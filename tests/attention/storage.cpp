@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// K and V of half and bfloat16: the bits must be those of matrices that were widened before.
+// K and V of half and bfloat16: results must be bitwise equal to those of widened copies.
 #include <array>
 #include <cstring>
 #include <filigree/core/thread_pool.hpp>
@@ -31,29 +31,29 @@ Matrix<T> narrow(const Matrix<float>& x) {
   return x.unaryExpr([](float value) { return T(value); });
 }
 
-/// Numbers, some of them with any bits: NaN, infinite or subnormal.
+/// Returns random numbers, some of them with random bits, which may be NaN, infinite or subnormal.
 template <class T>
 Matrix<T> any_numbers(Random& random, Index rows, Index cols) {
   Matrix<T> x = narrow<T>(test::numbers<float>(random, rows, cols, test::any_kind(random)));
-  const double strange = random.pick({0.0, 0.0, 0.001, 0.02});
+  const double random_bits = random.pick({0.0, 0.0, 0.001, 0.02});
   for (Index i = 0; i < rows; ++i)
     for (Index j = 0; j < cols; ++j)
-      if (random.chance(strange))
+      if (random.chance(random_bits))
         x(i, j) = Eigen::numext::bit_cast<T>(static_cast<std::uint16_t>(random.between(0, 65535)));
   return x;
 }
 
-/// Selection and blocks, in tiles and with all keys.
+/// Pipelines of the selection engine and of the online softmax engine.
 const auto top = fg::causal() | fg::top_k(5) | fg::softmax();
 const auto local = (fg::window(9) || fg::global({0, -1})) | fg::softmax();
 
-/// One pipeline for each engine, and for each way in which an engine asks for keys.
+/// Calls f with one pipeline for each engine and for each way in which an engine reads keys.
 template <class F>
 void for_each_pipeline(F&& f) {
   f(top);
   f(local);
   f(fg::causal() | fg::sparsemax());   // kept keys in panels
-  f(fg::strided(7) | fg::softmax());   // kept keys, gathered
+  f(fg::strided(7) | fg::softmax());   // gathered keys
   f(fg::softcap(2) | fg::entmax15());  // the general evaluator
 }
 
@@ -65,7 +65,7 @@ void check(const Q& q, const K& k, const V& v, const Pipeline& pipeline) {
   REQUIRE(test::same(Matrix<S>((fg::scores(q, k) | pipeline) * wide_v), expected));
 }
 
-/// Rows, columns, blocks and steps are all strides.
+/// Checks random shapes with random layouts of K and V.
 template <class S, class T>
 void random_cases(std::uint64_t stream, int count) {
   Random random(stream);
@@ -81,11 +81,11 @@ void random_cases(std::uint64_t stream, int count) {
 
 }  // namespace
 
-TEST_CASE("half and float") { random_cases<float, half>(471, 60); }
-TEST_CASE("bfloat16 and float") { random_cases<float, bfloat16>(472, 60); }
-TEST_CASE("half and double") { random_cases<double, half>(473, 30); }
+TEST_CASE("half K and V with float Q") { random_cases<float, half>(471, 60); }
+TEST_CASE("bfloat16 K and V with float Q") { random_cases<float, bfloat16>(472, 60); }
+TEST_CASE("half K and V with double Q") { random_cases<double, half>(473, 30); }
 
-TEST_CASE("many queries, keys and features") {
+TEST_CASE("16-bit K and V with many queries, keys and features") {
   Random random(475);
   const Matrix<float> q = test::normal<float>(random, 150, 130);
   const auto k = narrow<half>(test::normal<float>(random, 700, 130));
@@ -94,7 +94,7 @@ TEST_CASE("many queries, keys and features") {
   check<float>(q, k, v, local);
 }
 
-TEMPLATE_TEST_CASE("storage orders, maps and blocks", "", half, bfloat16) {
+TEMPLATE_TEST_CASE("16-bit K and V of any storage order, as maps and as blocks", "", half, bfloat16) {
   using T = TestType;
   Random random(474);
   const Matrix<float> q = test::normal<float>(random, 20, 70);
@@ -102,11 +102,11 @@ TEMPLATE_TEST_CASE("storage orders, maps and blocks", "", half, bfloat16) {
   check<float>(q, ColMatrix<T>(k), ColMatrix<T>(v), top);
   check<float>(q, Eigen::Map<const Matrix<T>>(k.data(), 90, 70), Eigen::Map<const ColMatrix<T>>(v.data(), 90, 10), top);
   check<float>(q.leftCols(20), k.middleCols(3, 20), v.rightCols(7), top);
-  const Matrix<T> turned = k.transpose();
-  check<float>(q, turned.transpose(), v.array(), top);
+  const Matrix<T> transposed = k.transpose();
+  check<float>(q, transposed.transpose(), v.array(), top);
 }
 
-TEMPLATE_TEST_CASE("expressions without memory of their own", "", half, bfloat16) {
+TEMPLATE_TEST_CASE("16-bit K and V as expressions that are not stored in memory", "", half, bfloat16) {
   using T = TestType;
   Random random(476);
   const Matrix<float> q = test::normal<float>(random, 20, 12);
@@ -118,7 +118,7 @@ TEMPLATE_TEST_CASE("expressions without memory of their own", "", half, bfloat16
   CHECK(test::same(out, Matrix<float>((fg::scores(q, k) | top) * v)));
 }
 
-TEMPLATE_TEST_CASE("pack, attend, selected, middleRows, +=", "", half, bfloat16) {
+TEMPLATE_TEST_CASE("16-bit K and V in pack, attend, selected, middleRows and +=", "", half, bfloat16) {
   using T = TestType;
   Random random(477);
   const Matrix<float> q = test::normal<float>(random, 70, 20);
@@ -137,7 +137,7 @@ TEMPLATE_TEST_CASE("pack, attend, selected, middleRows, +=", "", half, bfloat16)
   const auto kept = fg::selected(fg::scores(q, k) | top), wide_kept = fg::selected(fg::scores(q, wide_k) | top);
   CHECK((kept.columns.array() == wide_kept.columns.array()).all());
   CHECK(test::same(kept.weights, wide_kept.weights));
-  // A few rows, for which panels are packed when they are met.
+  // For a few rows, panels are packed on first use.
   CHECK(test::same(Matrix<float>((fg::scores(q, k) | pipeline).middleRows(60, 5) * v),
                    Matrix<float>((fg::scores(q, wide_k) | pipeline).middleRows(60, 5) * wide_v)));
   Matrix<float> sum = Matrix<float>::Ones(70, 18), wide_sum = sum;
@@ -146,7 +146,7 @@ TEMPLATE_TEST_CASE("pack, attend, selected, middleRows, +=", "", half, bfloat16)
   CHECK(test::same(sum, wide_sum));
 }
 
-TEMPLATE_TEST_CASE("heads", "", half, bfloat16) {
+TEMPLATE_TEST_CASE("16-bit K and V in multi_head", "", half, bfloat16) {
   using T = TestType;
   Random random(478);
   const Matrix<float> q = test::normal<float>(random, 40, 4 * 9);
@@ -162,7 +162,7 @@ TEMPLATE_TEST_CASE("heads", "", half, bfloat16) {
       out, Matrix<double>(fg::multi_head(fg::heads{4, 2}, wide_q, widened<double>(k), widened<double>(v), top))));
 }
 
-TEST_CASE("sizes of 0") {
+TEST_CASE("16-bit K and V with sizes of 0") {
   for (const Index n : {0, 3})
     for (const Index m : {0, 70})
       for (const Index d : {0, 2})
@@ -173,14 +173,14 @@ TEST_CASE("sizes of 0") {
         }
 }
 
-TEMPLATE_TEST_CASE("a target in the memory of K or V", "", half, bfloat16) {
+TEMPLATE_TEST_CASE("a target may share memory with 16-bit K or V", "", half, bfloat16) {
   using T = TestType;
   Random random(479);
   constexpr Index n = 32;
   const Matrix<float> q = test::normal<float>(random, n, n);
   const auto k = narrow<T>(test::normal<float>(random, 2 * n, n)), v = narrow<T>(test::normal<float>(random, 2 * n, n));
   const Matrix<float> expected = (fg::scores(q, k) | top) * v;
-  const auto bytes = static_cast<std::size_t>(2 * n * n) * sizeof(T);  // of K, of V, and of n x n numbers of float
+  const auto bytes = static_cast<std::size_t>(2 * n * n) * sizeof(T);  // size of K, of V, and of n x n floats
   for (const bool of_k : {true, false}) {
     alignas(64) static std::array<unsigned char, std::size_t(2 * n * n) * sizeof(T)> memory;
     std::memcpy(memory.data(), of_k ? k.data() : v.data(), bytes);

@@ -1,4 +1,4 @@
-// expect: filigree: this loss is one of codes: it needs an autoencoder whose decoder is one linear layer
+// expect: filigree: this loss is computed from codes: it needs an autoencoder whose decoder is one linear layer
 #include <filigree/filigree.hpp>
 
 int main() {

@@ -1,4 +1,4 @@
-// expect: filigree: B \* A: weights stand on the left
+// expect: filigree: B \* A: weights must be the left operand
 // SPDX-License-Identifier: MIT
 #include <filigree/filigree.hpp>
 namespace fg = filigree;

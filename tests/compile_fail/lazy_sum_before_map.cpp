@@ -1,5 +1,5 @@
-// expect: filigree: prob_sparse\(c, ...\).lazy_sum\(\) sets the weights after softmax: softmax\(\) must stand directly
-// behind it SPDX-License-Identifier: MIT
+// expect: filigree: prob_sparse\(c, ...\).lazy_sum\(\) sets the weights after softmax: softmax\(\) must be
+// SPDX-License-Identifier: MIT
 #include <filigree/filigree.hpp>
 namespace fg = filigree;
 

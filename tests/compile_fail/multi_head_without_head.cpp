@@ -1,4 +1,4 @@
-// expect: filigree: multi_head\(heads, Q, K, V, head\): head is a pipeline or a function of the head's number
+// expect: filigree: multi_head\(heads, Q, K, V, head\): head must be a pipeline or a function
 // SPDX-License-Identifier: MIT
 #include <filigree/filigree.hpp>
 namespace fg = filigree;

@@ -1,4 +1,4 @@
-// expect: filigree: ! negates a pattern, and this is none
+// expect: filigree: !P: P must be a pattern
 // SPDX-License-Identifier: MIT
 #include <filigree/filigree.hpp>
 namespace fg = filigree;

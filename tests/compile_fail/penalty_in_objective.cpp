@@ -1,4 +1,4 @@
-// expect: filigree: a penalty of activations stands in the network, not in the objective: penalize\(l1\(\)\)
+// expect: filigree: a penalty of activations belongs in the network, not in the objective: penalize\(l1\(\)\)
 #include <filigree/filigree.hpp>
 
 int main() {

@@ -1,4 +1,4 @@
-// expect: filigree: this stage is a router .*which looks at queries and keys: use it on scores
+// expect: filigree: this stage is a router .*which reads queries and keys: use it on scores
 // SPDX-License-Identifier: MIT
 #include <filigree/filigree.hpp>
 namespace fg = filigree;

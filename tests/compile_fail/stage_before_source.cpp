@@ -1,4 +1,4 @@
-// expect: filigree: stages \| source: the source stands on the left
+// expect: filigree: stages \| source: the source must be on the left
 // SPDX-License-Identifier: MIT
 #include <filigree/filigree.hpp>
 namespace fg = filigree;

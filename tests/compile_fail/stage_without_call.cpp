@@ -1,4 +1,4 @@
-// expect: filigree: x \| stage: a stage is called with parentheses
+// expect: filigree: x \| stage: call the function of the stage with parentheses
 // SPDX-License-Identifier: MIT
 #include <filigree/filigree.hpp>
 namespace fg = filigree;

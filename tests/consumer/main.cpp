@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// main [units]: runs the attention of every linked unit and compares it with the definition.
+// main [units]: runs the attention of each linked translation unit and compares it with its definition. Fails unless
+// the number of units is as given.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Names of Eigen and of Filigree beside each other: none that a program of both uses is ambiguous.
+// A program with `using namespace Eigen` and `using namespace filigree`: the common names must not be ambiguous.
 #include <filigree/filigree.hpp>
 
 #include <Eigen/Dense>
@@ -24,8 +24,8 @@ int main() {
   const Ref<const MatrixXf> k = q;
   const MatrixXf out = (scores(q, k) | (causal() && window(2)) | Halves() | softmax()) * MatrixXf(scaled.matrix());
   const SparseMatrix<float, RowMajor> kept = MatrixXf::Random(4, 6) | top_k(2) | entmax15();
-  const VectorXf few = VectorXf::LinSpaced(5, -1.F, 1.F) | threshold(0);
+  const VectorXf positive = VectorXf::LinSpaced(5, -1.F, 1.F) | threshold(0);
   const NdArray array = array_of(out);
   const Index rows = array.as<MatrixXf>().rows() + 2;
-  return rows == 6 && kept.nonZeros() > 0 && few.maxCoeff() == 1.F && out.allFinite() ? 0 : 1;
+  return rows == 6 && kept.nonZeros() > 0 && positive.maxCoeff() == 1.F && out.allFinite() ? 0 : 1;
 }

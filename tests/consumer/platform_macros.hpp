@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Names that headers of glibc, Windows and macOS define as macros: complex.h, sys/sysmacros.h, sys/param.h, termios.h,
-// curses.h, ctype.h and math.h of old, windows.h and what it includes, objc.h. Each becomes something that no code
-// survives, so that a header of ours that uses one does not compile. Not among them: check, require and verify of
-// AssertMacros.h, which macOS has not defined since its SDKs know C++20.
+// curses.h, old versions of ctype.h and math.h, windows.h with its includes, objc.h. Each macro expands to invalid
+// code, so that a Filigree header that uses the name does not compile. The names check, require and verify of
+// AssertMacros.h are not listed, since the macOS SDKs with C++20 do not define them any more.
 #pragma once
 
 #undef I

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #   run.sh case
-# CTest sets: BUILD (our build folder), SCRATCH, CMAKE, GENERATOR, CXX, LAUNCHER (the words before a compiler's name: ccache,
-# or nothing), EIGEN.
+# CTest sets: BUILD (Filigree's build folder), SCRATCH, CMAKE, GENERATOR, CXX, LAUNCHER (a compiler launcher such as
+# ccache, or empty), EIGEN.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -11,10 +11,10 @@ options=(-std=c++20 "-I$include" "-isystem$EIGEN")
 
 skip() { echo "skipped: $*"; exit 77; }
 
-# compile object source [flag...]: with ccache, where there is one.
+# compile object source [flag...]: compiles with the launcher, if there is one.
 compile() { $LAUNCHER "$CXX" "${options[@]}" "${@:3}" -c "$2" -o "$1"; }
 
-# The headers that filigree.hpp reaches, as filigree/folder/name.hpp.
+# Prints the headers that filigree.hpp includes, directly or indirectly, as filigree/folder/name.hpp.
 reached_headers() {
   echo '#include <filigree/filigree.hpp>' >everything.cpp
   "$CXX" "${options[@]}" -MM everything.cpp | tr -s ' \\' '\n' | sed -n "s|^$include/\(filigree/.*\.hpp\)$|\1|p" | sort -u
@@ -31,13 +31,13 @@ build_project() {
 
 eigen_dir() { sed -n 's/^Eigen3_DIR:PATH=//p' "$BUILD/CMakeCache.txt"; }
 
-# find_package after an install; the installed headers, and the installed library, are the only ones in reach.
+# find_package after an installation. Only the installed headers and library are found.
 find_package() {
   install_here
   build_project -DCMAKE_PREFIX_PATH="$PWD/prefix" -DCMAKE_BUILD_TYPE=Debug
 }
 
-# The program links filigree::compiled, built as a part of it.
+# add_subdirectory: the project builds filigree::compiled and links it.
 add_subdirectory() { build_project -DFILIGREE_SOURCE="$here/../.."; }
 
 pkg_config() {
@@ -51,15 +51,15 @@ pkg_config() {
   ./program
 }
 
-# One command, nothing but -I; a program of two units that include everything, one of them with NDEBUG.
+# One compiler command with only -I options. The program has two units that include everything, one of them with NDEBUG.
 plain() {
   printf '#define NDEBUG\n#include "unit.cpp"\n' >other.cpp
   "$CXX" -std=c++20 -I "$include" -I "$EIGEN" -I "$here" "$here"/{main,unit}.cpp other.cpp -o program
   ./program 2
 }
 
-# Names that other platforms define as macros, min and max of windows.h among them: standard and Eigen headers first,
-# then the macros, then ours.
+# Names that other platforms define as macros, including min and max of windows.h. The source includes the standard
+# headers and Eigen, then the macros, then Filigree.
 macros() {
   {
     reached_headers | sed "s|^|$include/|" | xargs sed -nE 's/^ *# *include *<([^>]+)>.*/\1/p' | sort -u |
@@ -82,7 +82,7 @@ namespaces() {
   ./program
 }
 
-# Prints each of our headers and which of Eigen's it includes, itself or by way of others: SparseCore, Core or none.
+# Prints each Filigree header and the Eigen header that it includes, directly or indirectly: SparseCore, Core or none.
 eigen_headers() {
   (cd "$include" && grep -rE '^ *# *include *["<]' filigree) | awk -F '[:"<>]' '
     function reaches(file, wanted, parts, count, i) {
@@ -103,13 +103,13 @@ eigen_headers() {
   '
 }
 
-# Each header that filigree.hpp reaches compiles alone; any other must be there for another library's sake, which it
-# includes itself or by way of another such header. One that includes Eigen, which takes most of the time, has that
-# part of Eigen, and nothing else, from a precompiled header.
+# Each header that filigree.hpp includes must compile alone. Every other header must include another library, directly
+# or through another such header. Parsing Eigen takes most of the time, so the needed part of Eigen, and nothing else, is
+# a precompiled header.
 headers() {
   local reached others header failures=0
   reached=$(reached_headers)
-  [[ $reached ]] || { echo "filigree.hpp reaches nothing"; exit 1; }
+  [[ $reached ]] || { echo "filigree.hpp includes no header"; exit 1; }
   for header in Core SparseCore; do
     echo "#include <Eigen/$header>" >"$header.hpp"
     "$CXX" "${options[@]}" -Wall -Wextra -x c++-header "$header.hpp" -o "$header.hpp.gch"
@@ -127,15 +127,15 @@ headers() {
   others=$(cd "$include" && find filigree -name '*.hpp' ! -name '*_windows.hpp' | sort | comm -23 - <(echo "$reached"))
   while read -r header; do
     grep -qE '^# *include <([^>]*\.(h|hpp)|[a-z]+/[^>]*)>' "$include/$header" || grep -qF "$others" "$include/$header" || {
-      echo "$header: filigree.hpp does not reach it, though it includes no other library"
+      echo "$header: filigree.hpp does not include it, although it needs no other library"
       failures=1
     }
   done <<<"$others"
   return $failures
 }
 
-# Units with different -m flags, and a unit that has the kernels of a library without them, link and run right, whichever of
-# them comes first.
+# Units with different -m flags, and a unit that uses the compiled library, link and compute correct results in either
+# link order.
 flags() {
   grep -qw avx2 /proc/cpuinfo && grep -qw fma /proc/cpuinfo || skip "this processor has no AVX2"
   compile main.o "$here/main.cpp" -O2
@@ -150,7 +150,7 @@ flags() {
   ./falling 4
 }
 
-# Built without -m flags, AVX code lives in our level namespaces and nowhere else.
+# Without -m flags, AVX code is only in the namespaces of the instruction sets.
 disassembly() {
   command -v objdump || skip "no objdump"
   compile main.o "$here/main.cpp" -O2
@@ -163,7 +163,7 @@ disassembly() {
     $2 ~ /^v[a-z]|%[yz]mm|%k[0-7]/ {
       if (name ~ /filigree::kernel::([A-Za-z0-9_]+::)*avx512::/) wide += $2 ~ /%zmm/
       else if (name ~ /filigree::kernel::([A-Za-z0-9_]+::)*avx2::/) half += $2 ~ /%ymm/
-      else if (!stray[name]++) print "AVX outside the level namespaces: " name ": " $2
+      else if (!stray[name]++) print "AVX code outside the namespaces of the instruction sets: " name ": " $2
     }
     END {
       for (name in stray) exit 1

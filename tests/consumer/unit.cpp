@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A translation unit that includes everything; a program may link it several times, built with different flags.
+// A translation unit that includes everything. A program may link it several times, compiled with different flags.
 #include <filigree/filigree.hpp>
 
 #include "units.hpp"

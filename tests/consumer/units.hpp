@@ -3,11 +3,11 @@
 
 constexpr int length = 100, width = 24;
 
-/// out = top-4 causal attention of q, k and v, all of them row-major.
+/// Computes top-4 causal attention of row-major q, k and v.
 using Attention = void (*)(const float* q,  // [length][width]
                            const float* k,  // [length][width]
                            const float* v,  // [length][width]
                            float* out);     // [length][width]
 
-/// Hands a translation unit's attention to main; any number of units may do so.
+/// Registers the attention of a translation unit with main. Any number of units may call it.
 bool add_unit(Attention attention);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The registers are those that processors and hypervisors return.
+// The register values are those of real processors and hypervisors.
 #include "filigree/core/cache.hpp"
 
 #include <vector>
@@ -26,7 +26,7 @@ bool same(const CacheSizes& a, const CacheSizes& b) { return a.l1 == b.l1 && a.l
 
 }  // namespace
 
-TEST_CASE("cache sizes of Sapphire Rapids") {
+TEST_CASE("the cache sizes of Sapphire Rapids are read from cpuid") {
   const CacheSizes sizes = sizes_of({{0x04004121, 0x02c0003f, 0x3f, 0},
                                      {0x04004122, 0x01c0003f, 0x3f, 0},
                                      {0x04004143, 0x03c0003f, 0x7ff, 0},
@@ -35,7 +35,7 @@ TEST_CASE("cache sizes of Sapphire Rapids") {
   CHECK(same(sizes, {48 * kib, 2 * mib, 105 * mib}));
 }
 
-TEST_CASE("cache sizes of Zen 4") {
+TEST_CASE("the cache sizes of Zen 4 are read from cpuid") {
   const CacheSizes sizes = sizes_of({{0x00000121, 0x01c0003f, 0x3f, 0},
                                      {0x00000122, 0x01c0003f, 0x3f, 0},
                                      {0x00000143, 0x01c0003f, 0x7ff, 2},
@@ -44,11 +44,11 @@ TEST_CASE("cache sizes of Zen 4") {
   CHECK(same(sizes, {32 * kib, mib, 32 * mib}));
 }
 
-TEST_CASE("caches after the last one are not read") {
+TEST_CASE("subleaves after the last cache are not read") {
   CHECK(same(sizes_of({{}, {0x21, 0x01c0003f, 0x3f, 0}}), {0, 0, 0}));
 }
 
-TEST_CASE("sizes that no processor has become defaults") {
+TEST_CASE("implausible cache sizes are replaced by defaults") {
   const CacheSizes defaults{32 * kib, mib, 32 * mib};
   CHECK(same(fg::detail::plausible({0, 0, 0}), defaults));
   CHECK(same(fg::detail::plausible({-1, 16 * kib, 4}), defaults));
@@ -59,13 +59,13 @@ TEST_CASE("sizes that no processor has become defaults") {
   CHECK(same(fg::detail::plausible(zen5), zen5));
 }
 
-TEST_CASE("sizes of this machine are plausible and do not change") {
+TEST_CASE("cache_sizes() is plausible and returns the same object each time") {
   const CacheSizes& sizes = fg::cache_sizes();
   CHECK(same(sizes, fg::detail::plausible(sizes)));
   CHECK(&sizes == &fg::cache_sizes());
 }
 
-TEST_CASE("shares of the caches") {
+TEST_CASE("cache shares are derived from the cache sizes") {
   constexpr CacheShares large = CacheShares::of({48 * kib, 2 * mib, 105 * mib});
   CHECK(large.queries == 24 * kib);
   CHECK(large.panel_cache == 512 * kib);

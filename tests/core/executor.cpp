@@ -23,7 +23,7 @@ namespace {
 std::atomic<long> allocations{0};
 }
 
-// The sanitizers bring an operator new of their own, which must stay.
+// The sanitizers define operator new, which must not be replaced.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define COUNTS_ALLOCATIONS 0
 #elif defined(__has_feature)
@@ -36,7 +36,7 @@ std::atomic<long> allocations{0};
 #endif
 
 #if COUNTS_ALLOCATIONS
-// Out of line: g++ 12 takes an inlined pair of new and free for a mistake.
+// Not inlined, since g++ 12 would warn about an inlined pair of new and free.
 [[gnu::noinline]] void* operator new(std::size_t size) {
   allocations.fetch_add(1, std::memory_order_relaxed);
   if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
@@ -60,7 +60,7 @@ static_assert(std::is_trivially_copyable_v<fg::ExecutorRef> && std::is_trivially
 
 namespace {
 
-// What a user may write: runs the tasks backwards.
+// An executor of a user, which runs the tasks in descending order.
 struct Backwards {
   void run(Index tasks, fg::TaskRef f) {
     for (Index task = tasks; task-- > 0;) f(task, 0);
@@ -88,19 +88,19 @@ struct Executors {
   }
 };
 
-// Counts who is inside a scope, left by an exception or not.
-class Stay {
+// Counts the threads inside a scope, which may be left by an exception.
+class ScopeCounter {
  public:
-  explicit Stay(std::atomic<int>& count) : count_(count) { ++count_; }
-  ~Stay() { --count_; }
-  Stay(const Stay&) = delete;
-  Stay& operator=(const Stay&) = delete;
+  explicit ScopeCounter(std::atomic<int>& count) : count_(count) { ++count_; }
+  ~ScopeCounter() { --count_; }
+  ScopeCounter(const ScopeCounter&) = delete;
+  ScopeCounter& operator=(const ScopeCounter&) = delete;
 
  private:
   std::atomic<int>& count_;
 };
 
-// Takes long enough for other workers to join in.
+// Runs long enough for other workers to start.
 double busy(Index task) {
   double x = static_cast<double>(task);
   for (int i = 0; i < 2000; ++i) x = std::sqrt(x + i);
@@ -109,7 +109,7 @@ double busy(Index task) {
 
 }  // namespace
 
-TEST_CASE("every task runs once, under a worker that nobody else has") {
+TEST_CASE("every task runs once, and concurrent tasks have different workers") {
   Executors executors;
   for (fg::ExecutorRef e : executors.all()) {
     for (const Index tasks : {0, 1, 2, 3, 7, 64, 500}) {
@@ -126,11 +126,11 @@ TEST_CASE("every task runs once, under a worker that nobody else has") {
       CHECK(wrong == 0);
       CHECK(std::count(times.begin(), times.end(), 1) == tasks);
     }
-    e.run(-3, [](Index, Index) { FAIL("there is no task"); });
+    e.run(-3, [](Index, Index) { FAIL("no task may run"); });
   }
 }
 
-TEST_CASE("a pool has the number of threads that it was given and uses all of them") {
+TEST_CASE("a pool has the requested number of threads and uses all of them") {
   CHECK(fg::thread_pool(3).concurrency() == 3);
   CHECK(fg::thread_pool().concurrency() == std::max(1, static_cast<int>(std::thread::hardware_concurrency())));
   CHECK_THROWS_WITH(fg::thread_pool(0), "filigree: thread_pool(threads): threads must be at least 1, got 0");
@@ -141,7 +141,7 @@ TEST_CASE("a pool has the number of threads that it was given and uses all of th
   fg::thread_pool pool(3);
   std::atomic<int> present{0};
   std::array<std::thread::id, 3> ids;
-  pool.run(3, [&](Index, Index worker) {  // returns only when all three are here
+  pool.run(3, [&](Index, Index worker) {  // returns only when all three workers run
     ids[static_cast<std::size_t>(worker)] = std::this_thread::get_id();
     ++present;
     while (present < 3) std::this_thread::yield();
@@ -150,7 +150,7 @@ TEST_CASE("a pool has the number of threads that it was given and uses all of th
   CHECK((ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2]));
 }
 
-TEST_CASE("a pool can be made and dropped without work, and left alone for long") {
+TEST_CASE("a pool can be destroyed without a run, and runs after idle periods") {
   for (int i = 0; i < 50; ++i) fg::thread_pool pool(4);
   fg::thread_pool pool(2);
   for (int i = 0; i < 5; ++i) {
@@ -161,7 +161,7 @@ TEST_CASE("a pool can be made and dropped without work, and left alone for long"
   }
 }
 
-TEST_CASE("the default is OpenMP in a program that is built with it, else serial") {
+TEST_CASE("the default executor is OpenMP if compiled with OpenMP, and serial otherwise") {
   fg::ExecutorRef e;
 #ifdef _OPENMP
   CHECK(e.concurrency() == omp_get_max_threads());
@@ -189,7 +189,7 @@ TEST_CASE("a task may be any callable object") {
   CHECK(sum == 142);
 }
 
-TEST_CASE("the lowest failing task decides which exception arrives") {
+TEST_CASE("run rethrows the exception of the lowest failing task") {
   Executors executors;
   for (fg::ExecutorRef e : executors.ours()) {
     for (int round = 0; round < 20; ++round) {
@@ -197,7 +197,7 @@ TEST_CASE("the lowest failing task decides which exception arrives") {
       std::string message;
       try {
         e.run(1000, [&](Index task, Index) {
-          const Stay stay(running);
+          const ScopeCounter counter(running);
           ++ran;
           busy(task);
           if (task >= 5 && task % 2 == 1) throw std::runtime_error("task " + std::to_string(task));
@@ -206,7 +206,7 @@ TEST_CASE("the lowest failing task decides which exception arrives") {
         message = error.what();
       }
       CHECK(running == 0);
-      // From task 5 on every second task fails and keeps its worker from taking another.
+      // From task 5 on, every second task fails, after which its worker takes no further task.
       CHECK(message == "task 5");
       CHECK(ran <= 5 + 2 * e.concurrency());
     }
@@ -216,7 +216,7 @@ TEST_CASE("the lowest failing task decides which exception arrives") {
   }
 }
 
-TEST_CASE("a run inside a task works and has worker numbers of its own") {
+TEST_CASE("a nested run works and has its own worker numbers") {
   Executors executors;
   for (fg::ExecutorRef outer : executors.all()) {
     for (fg::ExecutorRef inner : executors.all()) {
@@ -235,7 +235,7 @@ TEST_CASE("a run inside a task works and has worker numbers of its own") {
   }
 }
 
-TEST_CASE("an exception passes through nested runs") {
+TEST_CASE("exceptions propagate through nested runs") {
   fg::thread_pool a(2), b(2);
   for (int round = 0; round < 20; ++round)
     CHECK_THROWS_WITH(a.run(4,
@@ -247,7 +247,7 @@ TEST_CASE("an exception passes through nested runs") {
                       "1");
 }
 
-TEST_CASE("two pools nested both ways round do not wait for each other") {
+TEST_CASE("two pools nested in both orders do not deadlock") {
   fg::thread_pool a(2), b(2);
   std::atomic<int> count{0};
   const auto use = [&count](fg::thread_pool& outer, fg::thread_pool& inner) {
@@ -259,7 +259,7 @@ TEST_CASE("two pools nested both ways round do not wait for each other") {
   CHECK(count == 2 * 200 * 16);
 }
 
-TEST_CASE("several threads may use one pool, one after the other") {
+TEST_CASE("concurrent runs of one pool are executed one after another") {
   fg::thread_pool pool(2);
   std::vector<std::thread> users;
   std::atomic<int> wrong{0};
@@ -269,7 +269,7 @@ TEST_CASE("several threads may use one pool, one after the other") {
       for (int i = 0; i < 50; ++i) {
         std::array<int, 32> times{};
         pool.run(32, [&](Index task, Index) {
-          const Stay stay(running[user]);
+          const ScopeCounter counter(running[user]);
           for (std::size_t other = 0; other < 4; ++other)
             if (other != user && running[other] != 0) ++wrong;
           times[static_cast<std::size_t>(task)] += 1;
@@ -282,7 +282,7 @@ TEST_CASE("several threads may use one pool, one after the other") {
   CHECK(wrong == 0);
 }
 
-TEST_CASE("the results have the same bits for any executor") {
+TEST_CASE("results have the same bits for any executor") {
   Executors executors;
   std::vector<double> truth(300);
   for (std::size_t i = 0; i < truth.size(); ++i) truth[i] = busy(static_cast<Index>(i));
@@ -296,13 +296,13 @@ TEST_CASE("the results have the same bits for any executor") {
 
 namespace {
 
-/// A user's executor: threads that are as old as it is, one for each task.
-struct OldThreads {
+/// An executor of a user with one thread for each task, started with rounding to nearest.
+struct NearestThreads {
   void run(Index tasks, fg::TaskRef f) {
     std::vector<std::thread> threads;
     std::atomic<bool> start{false};
     const int rounding = std::fegetround();
-    std::fesetround(FE_TONEAREST);  // which the threads inherit
+    std::fesetround(FE_TONEAREST);  // the threads inherit it
     for (Index task = 0; task < tasks; ++task)
       threads.emplace_back([&, task] {
         while (!start) std::this_thread::yield();
@@ -315,16 +315,16 @@ struct OldThreads {
   [[nodiscard]] Index concurrency() const { return 8; }
 };
 
-// Out of line, on numbers that the compiler does not know.
+// Not inlined, so that the compiler cannot compute the quotient.
 [[gnu::noinline]] double quotient(double a, double b) { return a / b; }
 
 }  // namespace
 
 TEST_CASE("tasks compute in the floating-point environment of the caller") {
   Executors executors;
-  OldThreads old;
+  NearestThreads nearest;
   std::vector<fg::ExecutorRef> all = executors.all();
-  all.push_back(old);
+  all.push_back(nearest);
   for (fg::ExecutorRef e : all)
     for (const int rounding : {FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO, FE_TONEAREST}) {
       std::fesetround(rounding);
@@ -354,7 +354,7 @@ TEST_CASE("tasks compute in the floating-point environment of the caller") {
 #endif
 }
 
-TEST_CASE("an executor that reports no workers has one") {
+TEST_CASE("concurrency is 1 if an executor reports 0 workers") {
   struct NoWorkers {
     void run(Index tasks, fg::TaskRef f) const { fg::serial().run(tasks, f); }
     [[nodiscard]] Index concurrency() const { return 0; }
@@ -362,7 +362,7 @@ TEST_CASE("an executor that reports no workers has one") {
   CHECK(fg::ExecutorRef(executor).concurrency() == 1);
 }
 
-TEST_CASE("nothing is allocated in run") {
+TEST_CASE("run does not allocate") {
   fg::thread_pool pool(3);
   for (fg::ExecutorRef e : {fg::ExecutorRef(fg::serial()), fg::ExecutorRef(pool)}) {
     std::array<double, 64> results{};

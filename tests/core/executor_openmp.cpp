@@ -1,3 +1,3 @@
 // SPDX-License-Identifier: MIT
-// The same with OpenMP, which is then the default executor.
+// Runs the executor tests with OpenMP, which is then the default executor.
 #include "core/executor.cpp"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A process that has threads and forks: the child computes and ends.
+// Tests that the child of a fork can compute and exit if the parent has threads.
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,19 +18,20 @@ using test::Index;
 
 namespace {
 
-// Ends with the process, in the child too.
+// Destroyed at the end of the process, in the child too.
 fg::ThreadPool& static_pool() {
   static fg::ThreadPool pool(3);
   return pool;
 }
 
-/// Runs body in a child, which then leaves by exit(body's result); -1 if it does not end within ten seconds.
+/// Runs body in a child process, which exits with the result of body. Returns the exit code, -1 if the child does not
+/// exit within ten seconds, or -2 if it crashes.
 template <class Body>
 int run_in_child(Body body) {
   const pid_t child = ::fork();
   REQUIRE(child >= 0);
   if (child == 0) std::exit(body());
-  for (int needs_samples = 0; needs_samples < 1000; ++needs_samples) {
+  for (int attempt = 0; attempt < 1000; ++attempt) {
     int status = 0;
     if (::waitpid(child, &status, WNOHANG) == child) return WIFEXITED(status) ? WEXITSTATUS(status) : -2;
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
@@ -42,18 +43,18 @@ int run_in_child(Body body) {
 
 }  // namespace
 
-TEST_CASE("the child of a process with a thread pool ends as it should") {
+TEST_CASE("the child of a process with a thread pool exits normally") {
   static_pool().run(8, [](Index, Index) {});
   CHECK(run_in_child([] { return 0; }) == 0);
   CHECK(run_in_child([] {
-          fg::ThreadPool pool(2);  // one of its own
+          fg::ThreadPool pool(2);  // created in the child
           std::atomic<int> count{0};
           pool.run(10, [&](Index, Index) { ++count; });
           return count == 10 ? 0 : 1;
         }) == 0);
 }
 
-TEST_CASE("a pool of the parent computes in the child, with the same bits") {
+TEST_CASE("a pool of the parent computes the same bits in the child") {
   test::Random random(5);
   const auto q = test::normal<float>(random, 70, 16), k = test::normal<float>(random, 300, 16),
              v = test::normal<float>(random, 300, 8);
@@ -65,7 +66,7 @@ TEST_CASE("a pool of the parent computes in the child, with the same bits") {
         }) == 0);
 }
 
-TEST_CASE("a child that was forked while the pool was at work") {
+TEST_CASE("a child forked during a run of the pool can use the pool") {
   std::atomic<bool> stop{false};
   std::thread busy([&] {
     while (!stop) static_pool().run(64, [](Index, Index) {});

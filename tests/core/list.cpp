@@ -17,7 +17,7 @@ std::vector<T> vector_of(const List<T>& list) {
   return {list.begin(), list.end()};
 }
 
-/// Counts those that live.
+/// Counts the instances that exist.
 struct Counted {
   static inline int living = 0;
   int value;
@@ -30,7 +30,7 @@ struct Counted {
 
 }  // namespace
 
-TEST_CASE("a list does what a vector does") {
+TEST_CASE("a list behaves like std::vector") {
   List<int> list{3, 1, 2};
   std::vector<int> expected{3, 1, 2};
   const auto same = [&] {
@@ -40,7 +40,7 @@ TEST_CASE("a list does what a vector does") {
   };
   same();
   for (int i = 0; i < 100; ++i) {
-    list.push_back(list[i % 3] + i);  // an entry of its own, also when it moves
+    list.push_back(list[i % 3] + i);  // appends a copy of its own entry, also when it reallocates
     expected.push_back(expected[static_cast<std::size_t>(i % 3)] + i);
   }
   same();
@@ -80,7 +80,7 @@ TEST_CASE("lists are copied, moved and swapped") {
   three.reserve(100);
   const int* const memory = three.data();
   three = one;
-  CHECK(three.data() == memory);  // it takes memory that it has
+  CHECK(three.data() == memory);  // reuses its memory
   CHECK(vector_of(three) == std::vector{1, 2, 3});
   List<int>& itself = three;
   three = itself;
@@ -92,7 +92,7 @@ TEST_CASE("lists are copied, moved and swapped") {
   CHECK(vector_of(List<int>()).empty());
 }
 
-TEST_CASE("entries that are no plain bytes are moved and destroyed") {
+TEST_CASE("entries that are not trivially copyable are moved and destroyed") {
   {
     List<Counted> list(3);
     for (int i = 0; i < 20; ++i) list.push_back(Counted(i));
@@ -115,7 +115,7 @@ TEST_CASE("entries that are no plain bytes are moved and destroyed") {
   CHECK(texts[0][14].ends_with("28"));
 }
 
-TEST_CASE("nothing leaks when an entry cannot be copied") {
+TEST_CASE("nothing leaks if copying an entry throws") {
   struct Fragile : Counted {
     Fragile() = default;
     Fragile(const Fragile& other) : Counted(other) {
@@ -133,7 +133,7 @@ TEST_CASE("nothing leaks when an entry cannot be copied") {
   CHECK(Counted::living == 0);
 }
 
-TEST_CASE("entries of a stable list stay where they are") {
+TEST_CASE("entries of a stable list keep their addresses") {
   {
     StableList<Counted> list;
     list.grow();
@@ -146,7 +146,7 @@ TEST_CASE("entries of a stable list stay where they are") {
   CHECK(Counted::living == 0);
 }
 
-TEST_CASE("a slice of a list") {
+TEST_CASE("a slice is a view of a range of a list") {
   const List<int> list{4, 5, 6, 7};
   const Slice<int> slice{list.begin() + 1, list.end()};
   CHECK(slice.size() == 3);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Shared libraries in one process: one that was built with OpenMP changes nothing for the others.
+// Tests that a shared library compiled with OpenMP does not change the default executor of others in the same process.
 #include <dlfcn.h>
 
 #include <filigree/attention/attention.hpp>
@@ -41,7 +41,7 @@ float compute_here() {
 
 }  // namespace
 
-TEST_CASE("each shared library has a default executor of its own") {
+TEST_CASE("each shared library has its own default executor") {
   REQUIRE(fg::ExecutorRef().concurrency() == 1);
   for (const int flags : {RTLD_LOCAL, RTLD_GLOBAL}) {
     const Module plain(PLAIN_MODULE, flags);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The golden values were computed by a separate program in Python, those of normal() excepted: these it knows to a few
-// ulp only, and the rest is pinned.
+// The expected values were computed by a separate program in Python. The program knows the values of normal() only to a
+// few ulp; their remaining bits are the output of this library, kept as a regression test.
 #include "filigree/core/generator.hpp"
 
 #include <Eigen/Core>
@@ -26,7 +26,7 @@ using fg::Generator;
 using fg::detail::philox;
 
 static_assert(std::uniform_random_bit_generator<Generator>);
-static_assert(Generator(42, 7)() == 0xe55410cc67ee6f2c, "the stream is there at compile time too");
+static_assert(Generator(42, 7)() == 0xe55410cc67ee6f2c, "a generator works at compile time");
 
 namespace {
 
@@ -46,8 +46,8 @@ void check_uniform(const std::vector<double>& counts) {
   CHECK(chi_square(counts) < chi_square_bound(static_cast<double>(counts.size()) - 1));
 }
 
-// The largest distance between the empirical distribution and the true one. It exceeds sqrt(10 / n) with a probability
-// of at most 2 exp(-20)   (Massart 1990)
+// Checks the largest distance between the empirical and the true distribution. The probability that it exceeds
+// sqrt(10 / n) is at most 2 exp(-20)   (Massart 1990)
 template <class Distribution>
 void check_distribution(std::vector<double> sample, Distribution below) {
   std::sort(sample.begin(), sample.end());
@@ -68,7 +68,7 @@ double ulps(double x, long double truth) {
 
 }  // namespace
 
-TEST_CASE("philox gives Random123's known answers") {
+TEST_CASE("philox matches the known answers of Random123") {
   using Block = std::array<std::uint32_t, 4>;
   CHECK(philox({0, 0, 0, 0}, {0, 0}) == Block{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
   CHECK(philox({0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff}, {0xffffffff, 0xffffffff}) ==
@@ -77,7 +77,7 @@ TEST_CASE("philox gives Random123's known answers") {
         Block{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1});
 }
 
-TEST_CASE("the stream is golden") {
+TEST_CASE("the numbers of a stream have the expected bits") {
   Generator g(42, 7);
   for (const std::uint64_t bits : {0xe55410cc67ee6f2cu, 0x557398d36c7eca35u, 0x600f6196e5dde940u, 0x2c8ed8398fcdf8f1u})
     CHECK(g.bits64() == bits);
@@ -94,7 +94,7 @@ TEST_CASE("the stream is golden") {
   for (const Index k : {89, 33, 37, 17, 93, 82, 49, 98}) CHECK(g.below(100) == k);
 }
 
-TEST_CASE("samples and shuffles are golden") {
+TEST_CASE("samples and shuffles have the expected values") {
   Generator g(42, 7);
   std::array<Index, 6> sample{};
   g.sample_without_replacement(1000, sample);
@@ -111,7 +111,7 @@ TEST_CASE("samples and shuffles are golden") {
   CHECK(std::equal(cards.begin(), cards.end(), vector.data()));
 }
 
-TEST_CASE("keyed bits are golden, and no two places share them") {
+TEST_CASE("random_bits has the expected bits and no repeated values") {
   CHECK(fg::random_bits(42, 0, 0) == 0x417141ba1e36901d);
   CHECK(fg::random_bits(42, -1, 5) == 0x5684ddd89b3fd57c);
   CHECK(fg::random_bits(42, 5, -1) == 0x7c779602174de926);
@@ -145,7 +145,7 @@ TEST_CASE("a generator can be saved and restored at any position") {
   CHECK_NOTHROW(g());
 }
 
-TEST_CASE("seeds and streams of any distance differ") {
+TEST_CASE("different seeds and streams give different numbers") {
   std::set<std::uint64_t> seen;
   for (std::uint64_t i = 0; i < 64; ++i) {
     seen.insert(Generator(std::uint64_t{1} << i)());
@@ -154,7 +154,7 @@ TEST_CASE("seeds and streams of any distance differ") {
   CHECK(seen.size() == 128);
 }
 
-TEST_CASE("every bit is fair, and flips with every bit of the key") {
+TEST_CASE("every bit is unbiased and depends on every bit of the key") {
   const int n = 20000;
   std::array<int, 64> ones{}, flips{};
   for (int i = 0; i < n; ++i) {
@@ -165,12 +165,12 @@ TEST_CASE("every bit is fair, and flips with every bit of the key") {
       flips[b] += static_cast<int>((bits ^ other) >> b & 1);
     }
   }
-  // 128 binomials: beyond 6 standard deviations with a probability below 128 · 2e-9
+  // 128 binomial counts: the probability of exceeding 6 standard deviations is below 128 · 2e-9
   for (const int count : ones) CHECK(std::abs(count - n / 2) < 3 * std::sqrt(n));
   for (const int count : flips) CHECK(std::abs(count - n / 2) < 3 * std::sqrt(n));
 }
 
-TEST_CASE("uniform fills [0, 1) evenly") {
+TEST_CASE("uniform has the uniform distribution on [0, 1)") {
   Generator g(11);
   std::vector<double> sample(100000), keyed(100000);
   for (double& x : sample) x = g.uniform();
@@ -223,13 +223,13 @@ TEST_CASE("normal has the moments and the distribution of N(0, 1)") {
   check_distribution(sample, [](double x) { return std::erfc(-x / std::numbers::sqrt2) / 2; });
 }
 
-TEST_CASE("the logarithm is within 3 ulp") {
+TEST_CASE("portable_log is within 3 ulp") {
   CHECK(fg::detail::portable_log(1.0) == 0.0);
   Generator g(14);
   double worst = 0;
   for (int i = 0; i < 200000; ++i) {
     double x = std::ldexp(g.uniform() + 0x1p-53, -static_cast<int>(g.below(60)));
-    if (i % 4 == 0) x = 1 - std::ldexp(g.uniform(), -static_cast<int>(g.below(52)));  // towards 1, where ln x vanishes
+    if (i % 4 == 0) x = 1 - std::ldexp(g.uniform(), -static_cast<int>(g.below(52)));  // near 1, where ln x is near 0
     if (x > 0 && x < 1)
       worst = std::max(worst, ulps(fg::detail::portable_log(x), std::log(static_cast<long double>(x))));
   }
@@ -238,7 +238,7 @@ TEST_CASE("the logarithm is within 3 ulp") {
   CHECK(worst < 3);
 }
 
-TEST_CASE("the cosine is within 3 ulp") {
+TEST_CASE("portable_cos is within 3 ulp") {
   constexpr std::uint64_t turn = std::uint64_t{1} << 53;
   const auto cosine = [](std::uint64_t k) { return fg::detail::portable_cos(k); };
   CHECK(cosine(0) == 1.0);
@@ -250,8 +250,8 @@ TEST_CASE("the cosine is within 3 ulp") {
   double worst = 0;
   for (int i = 0; i < 200000; ++i) {
     std::uint64_t k = g() >> 11;
-    if (i % 2 == 0) k = (k >> 50 << 50) + (g() >> (14 + g.below(50)));  // towards the eighths of a turn
-    // The truth by symmetry from the first eighth, where the long double argument is good to its last bit.
+    if (i % 2 == 0) k = (k >> 50 << 50) + (g() >> (14 + g.below(50)));  // near the multiples of an eighth of a turn
+    // The exact value, by symmetry from the first eighth, where the long double argument is exact to its last bit.
     const std::uint64_t folded = std::min(k % turn, turn - k % turn), quarter = turn / 4;
     const auto angle = [](std::uint64_t x) {
       return 2 * std::numbers::pi_v<long double> * static_cast<long double>(x) / static_cast<long double>(turn);
@@ -277,7 +277,8 @@ TEST_CASE("below is unbiased") {
     for (int i = 0; i < 50000; ++i) ++counts[static_cast<std::size_t>(g.below(bound))];
     check_uniform(counts);
   }
-  // 2^64 words for 3 · 2^61 values: without rejection those with remainder 0, 1, 2 by 3 would get 3, 3, 2 words each.
+  // 2^64 words for 3 · 2^61 values: without rejection, values with remainder 0, 1, 2 modulo 3 would get 3, 3, 2 words
+  // each.
   const Index bound = (Index{1} << 62) + (Index{1} << 61);
   std::vector<double> thirds(3);
   for (int i = 0; i < 50000; ++i) ++thirds[static_cast<std::size_t>(g.below(bound) % 3)];
@@ -286,7 +287,7 @@ TEST_CASE("below is unbiased") {
   CHECK_THROWS_WITH(g.below(0), "filigree: Generator::below(bound): bound must be at least 1, got 0");
 }
 
-TEST_CASE("every subset is equally likely, and comes in ascending order") {
+TEST_CASE("sample_without_replacement gives all subsets equally often, in ascending order") {
   Generator g(17);
   for (const auto [population, count] : {std::array<Index, 2>{7, 2}, {6, 3}, {7, 5}, {5, 1}, {6, 4}}) {
     std::map<std::vector<Index>, double> seen;
@@ -306,7 +307,7 @@ TEST_CASE("every subset is equally likely, and comes in ascending order") {
   }
 }
 
-TEST_CASE("samples at the ends: nothing, everything, too much") {
+TEST_CASE("sample_without_replacement draws no value, all values, or throws for too many") {
   Generator g(18);
   g.sample_without_replacement(0, {});
   g.sample_without_replacement(5, {});
@@ -320,7 +321,7 @@ TEST_CASE("samples at the ends: nothing, everything, too much") {
   CHECK_THROWS_WITH(g.sample_without_replacement(999, all), contains("cannot draw 1000 distinct values"));
 }
 
-TEST_CASE("every order of a shuffle is equally likely") {
+TEST_CASE("shuffle gives all orders equally often") {
   Generator g(19);
   std::map<std::array<int, 4>, double> seen;
   for (int i = 0; i < 24000; ++i) {
@@ -334,7 +335,7 @@ TEST_CASE("every order of a shuffle is equally likely") {
   check_uniform(counts);
 }
 
-TEST_CASE("fill goes row by row, whatever the layout") {
+TEST_CASE("fill_normal and fill_uniform fill row by row in any storage order") {
   Eigen::Matrix<double, 4, 3, Eigen::RowMajor> rows;
   Eigen::MatrixXd columns(4, 3);
   Eigen::ArrayXXf large = Eigen::ArrayXXf::Zero(9, 9);

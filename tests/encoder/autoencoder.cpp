@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The sparse autoencoder of the UFLDL notes: cost and gradient against the formulas of the exercise, written here.
+// The sparse autoencoder of the UFLDL notes: cost and gradient compared with the formulas of the exercise.
 #include <cmath>
 #include <filigree/filigree.hpp>
 
@@ -19,9 +19,9 @@ Matrix logistic(const Matrix& z) { return (1 + (-z.array()).exp()).inverse().mat
 
 }  // namespace
 
-TEST_CASE("the cost and the gradient of the exercise") {
+TEST_CASE("an autoencoder has the cost and the gradient of the UFLDL exercise") {
   Random random(621);
-  for (const Index n : {1, 10, 500, 10000}) {  // the last more than go through the decoder at once
+  for (const Index n : {1, 10, 500, 10000}) {  // the last is processed in more than one batch
     const Index visible = 16, hidden = 7;
     const double lambda = 1e-4, beta = 3, rho = 0.01;
     Matrix x(n, visible);
@@ -61,7 +61,7 @@ TEST_CASE("the cost and the gradient of the exercise") {
   }
 }
 
-TEST_CASE("codes and reconstructions have the shapes that fit") {
+TEST_CASE("codes and reconstructions have the expected shapes") {
   const auto sae = fg::autoencoder(fg::linear(6, 9) | fg::top_k(2), fg::linear(9, 6));
   const Eigen::MatrixXf x = Eigen::MatrixXf::Random(5, 6);
   const auto codes = sae.encode(x);

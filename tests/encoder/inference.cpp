@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What is done to autoencoders between and after training: calibrated thresholds, resampled latents.
+// Operations on trained autoencoders: calibrated thresholds and resampled latents.
 #include <filigree/filigree.hpp>
 
 #include "catch.hpp"
@@ -10,7 +10,7 @@ using test::Index;
 using test::Matrix;
 using test::Random;
 
-TEST_CASE("a calibrated threshold keeps what batch_top_k keeps of all samples together") {
+TEST_CASE("a calibrated threshold keeps the same latents as batch_top_k applied to all samples together") {
   Random random(741);
   for (const Index n : {1, 50, 3000}) {
     const Matrix<double> x = test::normal<double>(random, n, 6);
@@ -21,7 +21,7 @@ TEST_CASE("a calibrated threshold keeps what batch_top_k keeps of all samples to
     CHECK(fg::l0(fixed.encode(x)) == Approx(fg::l0(sae.encode(x))));
     CHECK((fixed.encode(x) - sae.encode(x)).cwiseAbs().maxCoeff() == 0);
     CHECK(test::same(fixed.parameters(), sae.parameters()));
-    // One sample by itself is what it is among the others; batch_top_k has no such meaning.
+    // With a threshold, the code of a sample does not depend on the other samples, unlike with batch_top_k.
     CHECK((fixed.encode(x.topRows(1)) - fixed.encode(x).topRows(1)).norm() < 1e-12);
   }
   const auto all = fg::autoencoder(fg::linear<double>(6, 4) | fg::batch_top_k(9), fg::linear<double>(4, 6));
@@ -30,15 +30,15 @@ TEST_CASE("a calibrated threshold keeps what batch_top_k keeps of all samples to
   CHECK_THROWS_WITH(fg::calibrated(all, x.topRows(0)), "filigree: calibrated(sae, X): X must have at least 1 row");
   Matrix<double> bad = x;
   bad(3, 2) = std::numeric_limits<double>::quiet_NaN();
-  CHECK_THROWS_WITH(fg::calibrated(all, bad),
-                    "filigree: calibrated(sae, X): what batch_top_k chooses from must be finite; "
-                    "latent 0 of sample 3 is nan");
+  CHECK_THROWS_WITH(
+      fg::calibrated(all, bad),
+      "filigree: calibrated(sae, X): the inputs of batch_top_k must be finite; latent 0 of sample 3 is nan");
 }
 
-TEST_CASE("resampled latents look at samples that are badly reconstructed") {
+TEST_CASE("resampled latents take the directions of badly reconstructed samples") {
   Random random(742);
   Matrix<double> x = 0.01 * test::normal<double>(random, 100, 5);
-  x.row(37) << 3, -4, 0, 0, 0;  // nothing else is worth a latent
+  x.row(37) << 3, -4, 0, 0, 0;  // the only sample with a large error
   auto sae = fg::autoencoder(fg::pre_bias() | fg::linear<double>(5, 20) | fg::top_k(2) | fg::relu(),
                              fg::linear<double>(20, 5), 4);
   sae.parameters() *= 0.1;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Autoencoders as files of the field hold them.
+// Weights of autoencoders: Gemma Scope files, thresholds, gates, and errors.
 #include <unistd.h>
 
 #include <cstdio>
@@ -27,7 +27,7 @@ auto jumping() { return fg::autoencoder(fg::linear(6, 20) | fg::jump_relu(20, {.
 
 }  // namespace
 
-TEST_CASE("weights of a JumpReLU autoencoder go into a file of Gemma Scope and back") {
+TEST_CASE("weights of a JumpReLU autoencoder survive a round trip through a Gemma Scope file") {
   Random random(751);
   const File file("params.npz");
   auto sae = jumping();
@@ -38,7 +38,7 @@ TEST_CASE("weights of a JumpReLU autoencoder go into a file of Gemma Scope and b
   CHECK(test::same(weights.W_enc, Matrix<float>(sae.weights<0>())));
   CHECK(test::same(weights.threshold, Eigen::VectorXf(sae.biases<1>())));
 
-  // What the published code does with such a file.
+  // The same computation as in the published code of Gemma Scope.
   const Matrix<float> x = test::normal<float>(random, 30, 6);
   const Matrix<float> pre = (x * weights.W_enc).rowwise() + weights.b_enc.transpose();
   const Matrix<float> codes =
@@ -50,7 +50,7 @@ TEST_CASE("weights of a JumpReLU autoencoder go into a file of Gemma Scope and b
   CHECK(test::same(copy.parameters(), sae.parameters()));
 }
 
-TEST_CASE("a threshold is the number that it is in the file, and a number that equals it is not above it") {
+TEST_CASE("set_weights keeps thresholds exactly, and a value equal to its threshold is not active") {
   Random random(753);
   fg::SaeWeights<float> weights;
   constexpr Index latents = 500;
@@ -71,7 +71,7 @@ TEST_CASE("a threshold is the number that it is in the file, and a number that e
   }
 }
 
-TEST_CASE("a calibrated BatchTopK autoencoder keeps the same latents as a JumpReLU one") {
+TEST_CASE("a calibrated BatchTopK autoencoder keeps the same latents as a JumpReLU autoencoder") {
   Random random(754);
   for (int trial = 0; trial < 30; ++trial) {
     const Matrix<float> x = test::normal<float>(random, 200, 6);
@@ -87,7 +87,7 @@ TEST_CASE("a calibrated BatchTopK autoencoder keeps the same latents as a JumpRe
   }
 }
 
-TEST_CASE("weights of gates, and of encoders with neither") {
+TEST_CASE("set_weights restores gated encoders and encoders without gates or thresholds") {
   Random random(752);
   auto gated = fg::autoencoder(fg::pre_bias() | fg::gated(6, 20), fg::linear(20, 6), 3);
   gated.parameters() = test::normal<float>(random, gated.parameters().size(), 1);
@@ -101,7 +101,7 @@ TEST_CASE("weights of gates, and of encoders with neither") {
   CHECK(test::same(same.parameters(), plain.parameters()));
 }
 
-TEST_CASE("weights that do not fit change nothing") {
+TEST_CASE("set_weights changes nothing if a shape is wrong") {
   auto sae = jumping();
   const Eigen::VectorXf before = sae.parameters();
   auto weights = fg::weights_of(sae);
@@ -126,8 +126,8 @@ TEST_CASE("weights that do not fit change nothing") {
   weights.b_enc.resize(19);
   fg::save_gemma_scope(file.path, weights);
   CHECK_THROWS_WITH(fg::load_gemma_scope(file.path),
-                    "filigree: " + file.path + ": \"b_enc\" must be 20 x 1 beside a W_enc of 6 x 20, is 19 x 1");
+                    "filigree: " + file.path + ": \"b_enc\" must be 20 x 1 for a W_enc of 6 x 20, is 19 x 1");
   weights.threshold.resize(0);
   CHECK_THROWS_WITH(fg::save_gemma_scope(file.path, weights),
-                    "filigree: save_gemma_scope(path, weights): the weights must be those of a jump_relu");
+                    "filigree: save_gemma_scope(path, weights): the weights must have a threshold and no r_mag");
 }

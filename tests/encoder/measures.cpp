@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Measures of codes, reconstructions, vectors and dictionaries: against loops and sums written here, known values, and
-// every possible matching.
+// Measures of codes, reconstructions, vectors and dictionaries, compared with simple loops, known values and an
+// exhaustive search over matchings.
 #include <algorithm>
 #include <cmath>
 #include <filigree/encoder/measures/measures.hpp>
@@ -26,7 +26,7 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 
 Vector vector(std::initializer_list<double> list) { return Eigen::Map<const Vector>(list.begin(), Index(list.size())); }
 
-/// Gini by the mean difference of all pairs, Hoyer and Treves-Rolls by norms.
+// The Gini index from the mean difference of all pairs, Hoyer and Treves-Rolls from norms.
 double gini(const Vector& v) {
   double sum = 0;
   for (const double a : v)
@@ -46,7 +46,7 @@ double cosine(const Matrix& a, Index i, const Matrix& b, Index j) {
   const double lengths = a.row(i).norm() * b.row(j).norm();
   return lengths == 0 ? 0 : std::abs(a.row(i).dot(b.row(j))) / lengths;
 }
-/// The mean over true atoms, by trying all ways to put the larger dictionary in order.
+// Returns the mean over true atoms under the best matching, by trying all permutations of the larger dictionary.
 double mcc(const Matrix& learned, const Matrix& truth) {
   const bool fewer = learned.rows() < truth.rows();
   const Matrix &small = fewer ? learned : truth, &large = fewer ? truth : learned;
@@ -61,7 +61,7 @@ double mcc(const Matrix& learned, const Matrix& truth) {
   return best / static_cast<double>(truth.rows());
 }
 
-/// The largest sum of an assignment of all rows, by the best sums of sets of rows.
+// Returns the largest sum of an assignment of all rows, by dynamic programming over sets of rows.
 double best_sum(const Matrix& gain) {
   std::vector<double> best(std::size_t(1) << gain.rows(), -infinity);
   best[0] = 0;
@@ -75,7 +75,7 @@ double best_sum(const Matrix& gain) {
 
 }  // namespace
 
-TEST_CASE("known values") {
+TEST_CASE("measures have known values") {
   const Vector v = vector({0, 1, 3, 5});
   CHECK(fg::hoyer(v) == Approx(2 - 9 / std::sqrt(35.0)).epsilon(1e-14));  // 0.478722342
   CHECK(fg::gini(v) == Approx(17.0 / 36).epsilon(1e-14));                 // 0.472222222
@@ -88,12 +88,12 @@ TEST_CASE("known values") {
   CHECK(fg::density(codes) == vector({0, 1, 0.25, 0.25}));
   CHECK(fg::dead_latents(codes) == std::vector<Index>{0});
   CHECK(fg::dead_latents(codes, 0.25) == std::vector<Index>{0, 2, 3});
-  // Pair by pair, the best match first, would find one atom exactly and the other not at all.
+  // A greedy matching, the best pair first, would give one cosine of 1 and one of 0.
   const Eigen::MatrixXd truth{{1, 0}, {0.8, 0.6}}, learned{{0.8, 0.6}, {0, 1}};
   CHECK(fg::mcc(learned, truth) == Approx((0.8 + 0.6) / 2).epsilon(1e-14));
 }
 
-TEMPLATE_TEST_CASE("codes, dense and sparse, in every layout", "", float, double) {
+TEMPLATE_TEST_CASE("measures of codes accept dense and sparse matrices in every layout", "", float, double) {
   using S = TestType;
   Random random(701);
   for (int trial = 0; trial < 40; ++trial) {
@@ -126,7 +126,7 @@ TEMPLATE_TEST_CASE("codes, dense and sparse, in every layout", "", float, double
     wide.block(1, 2, n, latents) = codes;
     check(wide.block(1, 2, n, latents));
     Eigen::SparseMatrix<S, Eigen::RowMajor> sparse = codes.sparseView();
-    if (latents > 2) sparse.coeffRef(0, 1) = 0;  // stored, and no longer compressed
+    if (latents > 2) sparse.coeffRef(0, 1) = 0;  // a stored 0, in a matrix that is no longer compressed
     check(sparse);
     check(Eigen::SparseMatrix<S>(sparse));
     check(Eigen::SparseMatrix<S>(sparse.transpose()).transpose());
@@ -140,14 +140,14 @@ TEMPLATE_TEST_CASE("codes, dense and sparse, in every layout", "", float, double
   CHECK(fg::density(Eigen::MatrixXi::Ones(2, 3)) == Vector::Ones(3));
 }
 
-TEST_CASE("reconstructions") {
+TEST_CASE("measures of reconstructions agree with loops") {
   Random random(702);
   fg::Workspace workspace;
   for (int trial = 0; trial < 30; ++trial) {
     const Index n = random.between(2, 40), d = random.between(1, 12);
     const Matrix x = test::normal<double>(random, n, d).array() + 100 * random.normal();
     const Matrix x_hat = x + 0.3 * test::normal<double>(random, n, d);
-    double error = 0, left = 0, whole = 0;
+    double error = 0, unexplained = 0, total = 0;
     for (Index j = 0; j < d; ++j) {
       double mean = 0, offset = 0;
       for (Index i = 0; i < n; ++i) {
@@ -157,12 +157,12 @@ TEST_CASE("reconstructions") {
       for (Index i = 0; i < n; ++i) {
         const double r = x(i, j) - x_hat(i, j);
         error += r * r;
-        left += (r - offset) * (r - offset);
-        whole += (x(i, j) - mean) * (x(i, j) - mean);
+        unexplained += (r - offset) * (r - offset);
+        total += (x(i, j) - mean) * (x(i, j) - mean);
       }
     }
-    CHECK(fg::normalized_mse(x, x_hat) == Approx(error / whole).epsilon(1e-11));
-    CHECK(fg::explained_variance(x, x_hat) == Approx(1 - left / whole).epsilon(1e-11));
+    CHECK(fg::normalized_mse(x, x_hat) == Approx(error / total).epsilon(1e-11));
+    CHECK(fg::explained_variance(x, x_hat) == Approx(1 - unexplained / total).epsilon(1e-11));
     CHECK(fg::explained_variance(x, x_hat) >= 1 - fg::normalized_mse(x, x_hat) - 1e-12);
 
     const fg::detail::Session session{{fg::ExecutorRef(fg::serial()), &workspace}};
@@ -170,7 +170,7 @@ TEST_CASE("reconstructions") {
     const double loss = fg::normalized_squared_error().add(y, t, 1.0, static_cast<double*>(nullptr), session);
     CHECK(fg::normalized_mse(x, x_hat) == Approx(loss).epsilon(1e-11));
 
-    // Any layout and scalar, and expressions; an offset of all samples has no variance.
+    // Any layout, scalar and expression is accepted. A constant offset does not change the explained variance.
     const Eigen::MatrixXf xf = x.cast<float>();
     CHECK(fg::normalized_mse(xf, x_hat.array()) ==
           Approx(fg::normalized_mse(Matrix(xf.cast<double>()), x_hat)).epsilon(1e-12));
@@ -194,7 +194,7 @@ TEST_CASE("reconstructions") {
   }
 }
 
-TEST_CASE("vectors") {
+TEST_CASE("measures of vectors agree with their formulas and do not depend on scale") {
   Random random(703);
   for (int trial = 0; trial < 60; ++trial) {
     const Index n = random.between(2, 50);
@@ -243,7 +243,7 @@ TEST_CASE("vectors") {
   CHECK(std::isnan(fg::hoyer(vector({not_a_number}))));
 }
 
-TEST_CASE("the best matching of dictionaries, against all of them") {
+TEST_CASE("mcc finds the best of all matchings") {
   Random random(704);
   for (int trial = 0; trial < 120; ++trial) {
     const Index learned = random.between(1, 6), truth = random.between(1, 6), d = random.between(1, 4);
@@ -269,7 +269,7 @@ TEST_CASE("the best matching of dictionaries, against all of them") {
   }
 }
 
-TEST_CASE("order, sign and length of atoms do not matter") {
+TEST_CASE("mcc does not depend on the order, sign and length of atoms") {
   Random random(705);
   const Matrix truth = test::normal<double>(random, 60, 20);
   Matrix learned = test::normal<double>(random, 90, 20);
@@ -280,7 +280,7 @@ TEST_CASE("order, sign and length of atoms do not matter") {
     learned.row(order[std::size_t(i)]) = truth.row(i) * random.pick({-1.0, 1e-200, 3.0, -1e200});
   CHECK(fg::mcc(learned, truth) == Approx(1).epsilon(1e-13));
   CHECK(fg::mcc(learned, truth) <= 1);
-  // Fewer learned atoms than true ones: what is not found counts 0.
+  // With fewer learned atoms than true atoms, the atoms without a match count as 0.
   CHECK(fg::mcc(truth.topRows(15), truth) == Approx(0.25).epsilon(1e-13));
   CHECK(fg::mcc(truth, truth.topRows(15)) == Approx(1).epsilon(1e-13));
   CHECK(fg::mcc(truth.row(0), truth.row(0)) == Approx(1).epsilon(1e-13));
@@ -293,7 +293,7 @@ TEST_CASE("order, sign and length of atoms do not matter") {
   }
 }
 
-TEST_CASE("errors of measures") {
+TEST_CASE("measures throw errors for empty or mismatched inputs") {
   const Matrix x = Matrix::Random(4, 3), none(0, 3), narrow(4, 0), flat = Matrix::Constant(4, 3, 0.1);
   CHECK_THROWS_WITH(fg::l0(none), "filigree: l0(codes): codes must have at least one sample, got 0x3");
   CHECK_THROWS_WITH(fg::density(Eigen::SparseMatrix<float>(0, 5)),
@@ -322,7 +322,8 @@ TEST_CASE("errors of measures") {
 
   CHECK_THROWS_WITH(fg::mcc(x, x.leftCols(2)),
                     "filigree: mcc(learned, truth): learned.cols() = 3 must equal truth.cols() = 2");
-  CHECK_THROWS_WITH(fg::mcc(none, x), "filigree: mcc(learned, truth): there must be atoms, got 0x3 and 4x3");
+  CHECK_THROWS_WITH(fg::mcc(none, x),
+                    "filigree: mcc(learned, truth): the dictionaries must not be empty, got 0x3 and 4x3");
   CHECK_THROWS_AS(fg::mcc(x, none), fg::Error);
   CHECK_THROWS_AS(fg::mcc(narrow, narrow), fg::Error);
 }

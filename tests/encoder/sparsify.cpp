@@ -34,7 +34,7 @@ void refuses(const std::string& text, const std::string& message) {
 
 }  // namespace
 
-TEST_CASE("autoencoders and transcoders go into the layout of sparsify and back") {
+TEST_CASE("autoencoders and transcoders survive a round trip through the format of sparsify") {
   for (const bool transcode : {false, true})
     for (const fg::Type type : {fg::Type::float32, fg::Type::bfloat16}) {
       CAPTURE(transcode, fg::name_of(type));
@@ -54,7 +54,7 @@ TEST_CASE("autoencoders and transcoders go into the layout of sparsify and back"
         CHECK(test::same(read.b_dec, weights.b_dec));
         CHECK(test::same(read.W_skip, weights.W_skip));
       }
-      // The file has the transposes.
+      // The file holds the transposes.
       const fg::Safetensors file = fg::load_safetensors(folder / "new/layer/sae.safetensors");
       CHECK(file["encoder.weight"].shape == std::vector<Index>{24, 6});
       CHECK(test::same(file["encoder.weight"].as<Matrix<float>>(), Matrix<float>(read.W_enc.transpose())));
@@ -66,7 +66,7 @@ TEST_CASE("autoencoders and transcoders go into the layout of sparsify and back"
     }
 }
 
-TEST_CASE("the number of latents may be a multiple of the width, and other keys stay") {
+TEST_CASE("expansion_factor sets the number of latents, and unused keys are preserved") {
   const test::Folder folder;
   const std::string text = R"({"signed": false, "expansion_factor": 4, "k": 3, "d_in": 6, "more": {"lr": 1e-05}})";
   fg::SparsifyConfig config = config_of(text);
@@ -83,16 +83,16 @@ TEST_CASE("the number of latents may be a multiple of the width, and other keys 
         R"({"signed": false, "expansion_factor": 4, "k": 4, "d_in": 6, "more": {"lr": 1e-05}, "transcode": true})");
   CHECK(fg::encoder_of(config) == "linear(6, 24) | top_k(4) | relu()");
 
-  // What sparsify writes, but for the keys that it has defaults for.
+  // The keys that sparsify writes, except unused keys with default values.
   fg::save_sparsify(folder / "y", weights_for(false), {.k = 2});
   CHECK(test::content(folder / "y/cfg.json") ==
         R"({"activation": "topk", "expansion_factor": 32, "normalize_decoder": true, "num_latents": 24, "k": 2, )"
         R"("multi_topk": false, "skip_connection": false, "transcode": false, "d_in": 6})");
   config.activation = "groupmax";
-  CHECK_THROWS_WITH(fg::encoder_of(config), "filigree: cfg.json: no encoder has \"activation\": \"groupmax\"");
+  CHECK_THROWS_WITH(fg::encoder_of(config), "filigree: cfg.json: no encoder supports \"activation\": \"groupmax\"");
 }
 
-TEST_CASE("configurations out of range, and weights that they do not describe, are refused") {
+TEST_CASE("invalid configurations of sparsify and weights that do not match them are refused") {
   refuses("{}", "must have a key \"d_in\"");
   refuses(R"({"d_in": 0})", "\"d_in\" must be at least 1, is 0");
   refuses(R"({"d_in": 6, "num_latents": -1})", "\"num_latents\" must be at least 0, is -1");
@@ -103,7 +103,7 @@ TEST_CASE("configurations out of range, and weights that they do not describe, a
   refuses(R"({"d_in": 6, "num_latents": 24, "k": 0})", "\"k\" must be between 1 and 24, the number of latents, is 0");
   refuses(R"({"d_in": 6, "num_latents": 24})", "must have a key \"k\": the default, 32, is more than the 24 latents");
   refuses(R"({"d_in": 6, "transcode": "yes"})", "\"transcode\" must be true or false, is \"yes\"");
-  refuses(R"({"d_in": 6, "activation": true})", "\"activation\" must be a text, is true");
+  refuses(R"({"d_in": 6, "activation": true})", "\"activation\" must be a string, is true");
 
   const test::Folder folder;
   const std::string path = folder / "x", cfg = path + "/cfg.json", file = path + "/sae.safetensors";
@@ -116,7 +116,8 @@ TEST_CASE("configurations out of range, and weights that they do not describe, a
   loads(R"({"d_in": 6, "k": 2, "num_latents": 24, "skip_connection": true})",
         R"(has no array "W_skip", has "W_dec", "b_dec", "encoder.bias", "encoder.weight")");
   fg::save_sparsify(path, weights_for(true), {.k = 2, .skip_connection = true});
-  loads(R"({"d_in": 6, "k": 2, "num_latents": 24})", "\"W_skip\": is not a tensor of what " + cfg + " describes");
+  loads(R"({"d_in": 6, "k": 2, "num_latents": 24})",
+        "\"W_skip\": is not a tensor of the model that " + cfg + " describes");
 
   const auto saves = [&](const Weights& weights, const fg::SparsifyConfig& config, const std::string& message) {
     CHECK_THROWS_WITH(fg::save_sparsify(folder / "y", weights, config), "filigree: " + message);
@@ -132,7 +133,7 @@ TEST_CASE("configurations out of range, and weights that they do not describe, a
   saves(jumps, {.k = 2}, call + "threshold must be empty, is 24 x 1");
 }
 
-TEST_CASE("damaged configurations of sparsify are an error, or what they say") {
+TEST_CASE("a damaged configuration of sparsify throws an error or is read consistently") {
   const test::Folder folder;
   fg::save_sparsify(folder / "x", weights_for(false), {.k = 3});
   const std::string path = folder / "x/cfg.json", text = test::content(path);
@@ -151,13 +152,13 @@ TEST_CASE("damaged configurations of sparsify are an error, or what they say") {
   }
 }
 
-TEST_CASE("codes of a model with the weights of a directory of sparsify") {
+TEST_CASE("a model with weights from a sparsify directory computes the expected codes") {
   const test::Folder folder;
   Random random(764);
   const Matrix<float> x = test::normal<float>(random, 30, 6);
   fg::save_sparsify(folder / "x", weights_for(false), {.k = 4});
   const Weights w = fg::load_sparsify(folder / "x").weights;
-  // relu first, as sparsify has it.
+  // relu before top_k, as in sparsify.
   Matrix<float> codes =
       (((x.rowwise() - w.b_dec.transpose()) * w.W_enc).rowwise() + w.b_enc.transpose()).cwiseMax(0.0F);
   for (Index i = 0; i < codes.rows(); ++i) {

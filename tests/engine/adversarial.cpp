@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Orders of keys that are hard on a running bound: the engine keeps what the general evaluator keeps.
+// Orders of keys that are hard for a running bound. The engine keeps the same entries as the general evaluator.
 #include <filigree/filigree.hpp>
 
 #include "catch.hpp"
@@ -38,7 +38,7 @@ Matrix<S> keys(const std::string& order, Index m, Random& random) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("hard orders", "", float, double) {
+TEMPLATE_TEST_CASE("top_k and threshold keep the right entries for hard orders of keys", "", float, double) {
   using S = TestType;
   Random random(501);
   for (const char* order :
@@ -57,7 +57,7 @@ TEMPLATE_TEST_CASE("hard orders", "", float, double) {
         const auto c = fg::scores(q, k, 1) | fg::causal() | fg::top_k(count) | fg::softmax();
         REQUIRE(test::same(Matrix<S>(c * v), test::general_product(c, v)));
       }
-      // Every key passes, some pass, none passes: lists that outgrow their first room.
+      // All, some or no keys pass. Lists outgrow their initial capacity.
       for (const double t : {-1e300, -1.0, 0.0, 1.0, 500.0, 1e300}) {
         INFO(order << ", m " << m << ", threshold " << t);
         const auto a = fg::scores(q, k, 1) | fg::threshold(t) | fg::softmax();
@@ -67,8 +67,8 @@ TEMPLATE_TEST_CASE("hard orders", "", float, double) {
     }
 }
 
-// Rows that begin to see keys one after another have lists of every length when they are thinned together.
-TEMPLATE_TEST_CASE("lists of different lengths", "", float, double) {
+// The rows attend to different numbers of keys, so lists of different lengths are reduced together.
+TEMPLATE_TEST_CASE("top_k is right when candidate lists have different lengths", "", float, double) {
   using S = TestType;
   Random random(506);
   const Matrix<S> q = test::normal<S>(random, 100, 4), k = test::normal<S>(random, 1500, 4);
@@ -80,9 +80,9 @@ TEMPLATE_TEST_CASE("lists of different lengths", "", float, double) {
   }
 }
 
-// The engine guesses from the first keys what the others will be like. Here the first 400 mislead it, for all queries,
-// for every second or for few, so that some groups are streamed again and later blocks guess or do not.
-TEMPLATE_TEST_CASE("keys that are not like the first ones", "", float, double) {
+// The engine guesses a bound from the first keys. Here the first 400 keys have larger scores than the others, for all
+// queries, every second query or few queries. Some groups are then computed again, and later blocks may stop guessing.
+TEMPLATE_TEST_CASE("top_k is right when later keys have smaller scores than the first", "", float, double) {
   using S = TestType;
   Random random(505);
   for (const Index m : {900, 4001})
@@ -104,8 +104,8 @@ TEMPLATE_TEST_CASE("keys that are not like the first ones", "", float, double) {
     }
 }
 
-// Whether or not a guess fails, is noticed before the last key or is not made, the kept set is the same.
-TEMPLATE_TEST_CASE("outliers among the first keys", "", float, double) {
+// The kept entries do not depend on whether the engine guesses a bound, or on when it detects a wrong guess.
+TEMPLATE_TEST_CASE("top_k is right with outliers among the first keys", "", float, double) {
   using S = TestType;
   Random random(507);
   for (const std::string keys : {"own", "large", "infinite", "bounded", "larger eighth"})
@@ -129,7 +129,7 @@ TEMPLATE_TEST_CASE("outliers among the first keys", "", float, double) {
       }
 }
 
-TEMPLATE_TEST_CASE("the k best by a plain sort, for every k", "", float, double) {
+TEMPLATE_TEST_CASE("top_k agrees with a stable sort for every k", "", float, double) {
   using S = TestType;
   Random random(502);
   const Index m = 200;
@@ -151,7 +151,7 @@ TEMPLATE_TEST_CASE("the k best by a plain sort, for every k", "", float, double)
   }
 }
 
-TEMPLATE_TEST_CASE("more than 65536 keys", "", float, double) {
+TEMPLATE_TEST_CASE("top_k and threshold work with more than 65536 keys", "", float, double) {
   using S = TestType;
   Random random(503);
   const Index m = 70001;
@@ -170,7 +170,7 @@ TEMPLATE_TEST_CASE("more than 65536 keys", "", float, double) {
   CHECK(test::same(Matrix<S>(c * v), test::general_product(c, v)));
 }
 
-TEMPLATE_TEST_CASE("windows and causal masks far from the first key", "", float, double) {
+TEMPLATE_TEST_CASE("windows and causal masks work at positions far from the first key", "", float, double) {
   using S = TestType;
   Random random(504);
   const Matrix<S> q = test::normal<S>(random, 130, 4), k = test::normal<S>(random, 3000, 4),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The hot path with a reused workspace and a target of the right size allocates nothing, by operator new or malloc.
+// With a reused workspace and a target of the right size, an evaluation allocates no memory by operator new or malloc.
 #include <cstdlib>
 #include <filigree/filigree.hpp>
 #include <new>
@@ -15,8 +15,8 @@ using test::Index;
 using test::Matrix;
 using test::Random;
 
-TEST_CASE("the counter counts") {
-  void* volatile p = nullptr;  // so that no allocation can be optimised away
+TEST_CASE("the allocation counter counts allocations") {
+  void* volatile p = nullptr;  // so that no allocation can be optimized away
   CHECK(allocated_by([&] { p = ::operator new(3); }) == 1);
   ::operator delete(p);
   CHECK(allocated_by([&] { p = std::malloc(3); }) == 1);
@@ -52,14 +52,14 @@ TEMPLATE_TEST_CASE("the second evaluation allocates nothing", "", float, double)
       CHECK(allocated_by([&] { out -= a * v; }) == 0);
       CHECK(allocated_by([&] { small = a * narrow; }) == 0);
       CHECK(allocated_by([&] { out.topRows(100) = (a * v).topRows(100); }) > 0);  // a temporary, in a larger expression
-      const auto some = a.middleRows(50, 100);
-      CHECK(allocated_by([&] { out.topRows(100) = some * v; }) == 0);
+      const auto middle = a.middleRows(50, 100);
+      CHECK(allocated_by([&] { out.topRows(100) = middle * v; }) == 0);
     }
     {
       fg::Workspace workspace;
       const auto a = (scores | pipeline).on(pool).with(workspace);
       Matrix<S> out(300, 48);
-      // Which worker meets which rows is left to chance, so each may see its largest need late.
+      // The assignment of rows to workers is random, so a worker's buffers may reach their final size late.
       for (int i = 0; i < 10; ++i) out = a * v;
       long least = 1000;
       for (int i = 0; i < 10 && least > 0; ++i) least = std::min(least, allocated_by([&] { out = a * v; }));
@@ -79,7 +79,7 @@ TEMPLATE_TEST_CASE("the second evaluation allocates nothing", "", float, double)
   check("top_p", fg::top_p(0.5) | fg::softmax());
 }
 
-TEMPLATE_TEST_CASE("what workers share of few queries, and sums over residues, are allocated once", "", float, double) {
+TEMPLATE_TEST_CASE("buffers for parallel key chunks and for strided patterns are allocated once", "", float, double) {
   using S = TestType;
   Random random(534);
   const Matrix<S> q = test::normal<S>(random, 3, 16), k = test::normal<S>(random, 9000, 16),
@@ -133,8 +133,8 @@ TEMPLATE_TEST_CASE("packed keys and sizes that shrink allocate nothing", "", flo
   CHECK(allocated_by([&] { out.row(3) = (fg::scores(q.row(3), k) | pipeline).with(workspace) * v; }) == 0);
 }
 
-// Blocks are planned into two lists in turns: both must have grown.
-TEMPLATE_TEST_CASE("one block with many pieces allocates nothing the second time", "", float, double) {
+// Blocks are planned in two lists alternately. Both must have reached their final size.
+TEMPLATE_TEST_CASE("the second evaluation of one block with many spans allocates nothing", "", float, double) {
   using S = TestType;
   Random random(532);
   const Matrix<S> q = test::normal<S>(random, 10, 8), k = test::normal<S>(random, 4000, 8),
@@ -153,5 +153,5 @@ TEMPLATE_TEST_CASE("one block with many pieces allocates nothing the second time
   check((fg::window(8) || fg::global(ids)) | fg::top_k(5) | fg::softmax());
 }
 #else
-TEST_CASE("allocations are counted where malloc is ours to replace") { SUCCEED(); }
+TEST_CASE("allocations are not counted on this platform") { SUCCEED(); }
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Every allocation of an evaluation fails once: std::bad_alloc reaches the caller, a sparse target is as it was, and
-// what was used works afterwards.
+// Every allocation of an evaluation fails once. std::bad_alloc reaches the caller, a sparse target is unchanged, and
+// all objects are usable afterwards.
 #include <filigree/filigree.hpp>
 
 #include "allocations.hpp"
@@ -15,15 +15,15 @@ using Sparse = Eigen::SparseMatrix<float, Eigen::RowMajor>;
 
 namespace {
 
-/// Runs evaluate() with each of its allocations failing, alone and with all later ones, until one run needs fewer;
-/// after each failure look().
-template <class Evaluate, class Look>
-void fail_each(Evaluate&& evaluate, Look&& look) {
+/// Runs evaluate() with its k-th allocation failing, alone or together with all later ones, for k = 0, 1, ... until a
+/// run has at most k allocations. Calls check() after each failure.
+template <class Evaluate, class Check>
+void fail_each(Evaluate&& evaluate, Check&& check) {
   for (const bool on : {false, true}) {
     long k = 0;
     while (test::fails_with(k, on, evaluate)) {
       CAPTURE(k, on);
-      look();
+      check();
       REQUIRE(++k < 5000);
     }
     CHECK(k > 0);
@@ -37,9 +37,9 @@ struct Inputs {
   fg::ThreadPool pool{3};
 };
 
-/// Weights and products of one pipeline, with a workspace and without, serial and on a pool.
+/// Checks weights and products of one pipeline, with and without a workspace, serially and on a thread pool.
 template <class Stages>
-void survives(const char* what, Inputs& in, const Stages& stages) {
+void check_failures(const char* what, Inputs& in, const Stages& stages) {
   INFO(what);
   const auto a = fg::scores(in.q, in.k) | stages;
   const Matrix out = a * in.v, weights = a;
@@ -77,7 +77,7 @@ void survives(const char* what, Inputs& in, const Stages& stages) {
             target = a.on(executor).with(*workspace) * in.v;
           },
           [&] {
-            target = a.on(executor).with(*workspace) * in.v;  // the workspace is free again
+            target = a.on(executor).with(*workspace) * in.v;  // the workspace has been released
             CHECK(test::same(target, out));
           });
     }
@@ -88,19 +88,19 @@ void survives(const char* what, Inputs& in, const Stages& stages) {
 
 }  // namespace
 
-TEST_CASE("attention survives failures of every allocation") {
+TEST_CASE("attention is correct after failure of any allocation") {
   Inputs in;
-  survives("blocks", in, (fg::causal() && fg::window(20)) | fg::softmax());
-  survives("selection", in, fg::causal() | fg::top_k(5) | fg::softmax());
-  survives("general", in, fg::causal() | fg::top_p(0.5) | fg::entmax15() | fg::dropout(0.1, 1));
-  survives("random", in, (fg::random(5, 3) || fg::global({0})) | fg::softmax());
-  survives("prob_sparse", in, fg::prob_sparse(1, 7) | fg::softmax());
-  survives("block_top_k", in, fg::block_top_k(16, 2) | fg::softmax());
+  check_failures("blocks", in, (fg::causal() && fg::window(20)) | fg::softmax());
+  check_failures("selection", in, fg::causal() | fg::top_k(5) | fg::softmax());
+  check_failures("general", in, fg::causal() | fg::top_p(0.5) | fg::entmax15() | fg::dropout(0.1, 1));
+  check_failures("random", in, (fg::random(5, 3) || fg::global({0})) | fg::softmax());
+  check_failures("prob_sparse", in, fg::prob_sparse(1, 7) | fg::softmax());
+  check_failures("block_top_k", in, fg::block_top_k(16, 2) | fg::softmax());
   in.q = in.k.topRows(40), in.k = in.q, in.v.conservativeResize(40, 9);
-  survives("lsh", in, fg::lsh(2, 8, 16, 5) | fg::softmax());
+  check_failures("lsh", in, fg::lsh(2, 8, 16, 5) | fg::softmax());
 }
 
-TEST_CASE("heads, dense sources, patterns and plans survive them") {
+TEST_CASE("heads, dense sources, patterns and plans are correct after failure of any allocation") {
   Inputs in;
   Matrix target;
   const auto heads =
@@ -117,7 +117,7 @@ TEST_CASE("heads, dense sources, patterns and plans survive them") {
   fail_each([&] { (void)fg::pack(in.k); }, [] {});
 }
 
-TEST_CASE("a network survives them, with the parameters that it had") {
+TEST_CASE("a network keeps its parameters finite when any allocation fails, and trains afterwards") {
   Inputs in;
   auto sae = fg::autoencoder(fg::linear(16, 24) | fg::top_k(4) | fg::relu(), fg::linear(24, 16), 3);
   const Eigen::VectorXf before = sae.parameters();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Few queries against many keys, as when a text is continued: the chunks of the keys are shared out among the workers.
+// Few queries and many keys, as in text generation: the engine parallelizes over chunks of keys.
 #include <filigree/filigree.hpp>
 #include <limits>
 
@@ -13,12 +13,12 @@ using test::Random;
 
 namespace {
 
-/// Says that it has more workers than tasks come, runs them in a strange order, and keeps the largest number of them.
+/// An executor with five workers that runs tasks in reverse order and records the largest number of tasks.
 struct ManyWorkers {
-  Index most = 0;
+  Index max_tasks = 0;
 
   void run(Index tasks, fg::TaskRef f) {
-    most = std::max(most, tasks);
+    max_tasks = std::max(max_tasks, tasks);
     for (Index task = tasks; task-- > 0;) f(task, task % concurrency());
   }
   [[nodiscard]] Index concurrency() const { return 5; }
@@ -26,7 +26,7 @@ struct ManyWorkers {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("workers share the keys of a few queries", "", float, double) {
+TEMPLATE_TEST_CASE("with few queries, the result is the same for any executor", "", float, double) {
   using S = TestType;
   Random random(541);
   const Index m = 12345;
@@ -41,7 +41,7 @@ TEMPLATE_TEST_CASE("workers share the keys of a few queries", "", float, double)
       CHECK((alone - test::general_product(a, v)).cwiseAbs().maxCoeff() < (sizeof(S) == 4 ? 2e-6 : 4e-15));
       ManyWorkers workers;
       CHECK(test::same(Matrix<S>(a.on(workers) * v), alone));
-      CHECK(workers.most >= (n <= 8 ? 4 * workers.concurrency() : 2));
+      CHECK(workers.max_tasks >= (n <= 8 ? 4 * workers.concurrency() : 2));
       fg::thread_pool pool(3);
       fg::Workspace workspace;
       for (int i = 0; i < 3; ++i) CHECK(test::same(Matrix<S>(a.on(pool).with(workspace) * v), alone));
@@ -58,8 +58,8 @@ TEMPLATE_TEST_CASE("workers share the keys of a few queries", "", float, double)
   agrees(fg::where([](Index, Index j) { return j % 3 != 0; }) | fg::softmax());
 }
 
-// Keys that no cache holds are packed again by each of a few blocks.
-TEMPLATE_TEST_CASE("few queries select among keys that are larger than the caches", "", float, double) {
+// With keys that do not fit in the L2 cache, each of a few blocks packs the keys itself.
+TEMPLATE_TEST_CASE("few queries select the right keys when the keys exceed the L2 cache", "", float, double) {
   using S = TestType;
   Random random(545);
   const Index d = 16, m = fg::cache_sizes().l2 * 2 / (d * Index(sizeof(S))) + 1101;
@@ -85,7 +85,7 @@ TEMPLATE_TEST_CASE("few queries select among keys that are larger than the cache
   agrees(fg::threshold(1) | fg::softmax());
 }
 
-TEST_CASE("up to eight queries against 131072 keys") {
+TEST_CASE("attention of up to eight queries to 131072 keys is right") {
   Random random(544);
   const Index m = 131072;
   const Matrix<float> all = test::normal<float>(random, 8, 4), k = test::normal<float>(random, m, 4),
@@ -104,7 +104,7 @@ TEST_CASE("up to eight queries against 131072 keys") {
   }
 }
 
-TEMPLATE_TEST_CASE("workers that share keys do not share what is masked", "", float, double) {
+TEMPLATE_TEST_CASE("non-finite values do not reach masked queries when key chunks are parallel", "", float, double) {
   using S = TestType;
   Random random(542);
   const Index n = 6, m = 11000;
@@ -114,28 +114,28 @@ TEMPLATE_TEST_CASE("workers that share keys do not share what is masked", "", fl
   const Matrix<S> clean = a * v;
   for (const S poison : {std::numeric_limits<S>::quiet_NaN(), std::numeric_limits<S>::infinity()}) {
     Matrix<S> bad = v;
-    bad.row(m - 3).setConstant(poison);  // the last three queries see it
+    bad.row(m - 3).setConstant(poison);  // visible to the last three queries only
     ManyWorkers workers;
     const Matrix<S> out = a.on(workers) * bad;
-    CHECK(workers.most > n);
+    CHECK(workers.max_tasks > n);
     CHECK(test::same(Matrix<S>(out.topRows(n - 3)), Matrix<S>(clean.topRows(n - 3))));
     CHECK(!out.bottomRows(3).array().isFinite().any());
   }
 }
 
-TEST_CASE("queries that see nothing, and values without columns, among workers") {
+TEST_CASE("queries without keys and values without columns work with parallel key chunks") {
   Random random(543);
   const Index m = 11000;
   const Matrix<float> q = test::normal<float>(random, 4, 8), k = test::normal<float>(random, m, 8),
                       v = test::normal<float>(random, m, 5);
   ManyWorkers workers;
-  // Two queries stand before all keys.
+  // The positions of the first two queries precede all keys.
   const auto a = fg::scores(q, k, {.query_at = -2}) | fg::causal() | fg::softmax();
-  const auto blind = fg::scores(q, k, {.query_at = -9}) | fg::causal() | fg::softmax();
+  const auto empty = fg::scores(q, k, {.query_at = -9}) | fg::causal() | fg::softmax();
   const auto wide = fg::scores(q, k, {.query_at = -2}) | (fg::causal() || fg::global({0})) | fg::softmax();
   for (Index i = 0; i < 4; ++i) {
     CHECK(test::same(Matrix<float>(a.on(workers) * v), Matrix<float>(a * v)));
-    CHECK((blind.on(workers) * v).eval().isZero(0));
+    CHECK((empty.on(workers) * v).eval().isZero(0));
     CHECK(test::same(Matrix<float>(wide.on(workers) * v), Matrix<float>(wide * v)));
   }
   const Matrix<float> none = (fg::scores(q, k) | fg::softmax()).on(workers) * v.leftCols(0);

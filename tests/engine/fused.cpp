@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// No form that the engine promises may fall off the fast path unseen.
+// All pipelines that the documentation promises to be fused are computed by a fused engine.
 #include <filigree/filigree.hpp>
 
 #include "catch.hpp"
@@ -98,7 +98,7 @@ static_assert(fused<decltype(fg::neighborhood(8) | fg::softmax())>);
 static_assert(fused<decltype(fg::dilated_window(8, 2) | fg::softmax())>);
 static_assert(fused<decltype(fg::random(8, 2) | fg::softmax())>);
 
-// Another normalizer, something after softmax, a selector of another kind first, a dense source: the general evaluator.
+// Not fused: another normalizer, a stage after softmax, another kind of selector first, a dense source.
 static_assert(!fused<decltype(fg::sparsemax())>);
 static_assert(!fused<decltype(fg::softmax() | fg::dropout(0.1, 1))>);
 static_assert(!fused<decltype(fg::top_p(0.5) | fg::top_k(2))>);
@@ -107,4 +107,4 @@ static_assert(!fg::is_fused<decltype(fg::scores(std::declval<M&>(), std::declval
 
 }  // namespace
 
-TEST_CASE("what is fused is decided at compile time") { SUCCEED(); }
+TEST_CASE("is_fused is a compile-time constant") { SUCCEED(); }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The bits do not depend on the number of threads, nor on what else is in the batch.
+// Results do not depend on the number of threads or on the other rows of the batch, to the bit.
 #include <filigree/filigree.hpp>
 #include <stdexcept>
 #include <thread>
@@ -29,7 +29,7 @@ void with_pipelines(F&& f) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("any number of threads", "", float, double) {
+TEMPLATE_TEST_CASE("the result is the same to the bit for any number of threads", "", float, double) {
   using S = TestType;
   Random random(511);
   for (const Index n : {1, 2, 50, 333}) {
@@ -40,7 +40,7 @@ TEMPLATE_TEST_CASE("any number of threads", "", float, double) {
       const auto a = fg::scores(q, k) | pipeline;
       const Matrix<S> out = a.on(fg::serial()) * v, dense = a.on(fg::serial());
       const Eigen::SparseMatrix<S, Eigen::RowMajor> sparse = a.on(fg::serial());
-      CHECK(test::same(Matrix<S>(a * v), out));  // the default: OpenMP where the program is built with it
+      CHECK(test::same(Matrix<S>(a * v), out));  // the default executor: OpenMP if the program is built with it
       for (const Index threads : {1, 2, 3, 7}) {
         fg::thread_pool pool(threads);
         CHECK(test::same(Matrix<S>(a.on(pool) * v), out));
@@ -52,7 +52,7 @@ TEMPLATE_TEST_CASE("any number of threads", "", float, double) {
   }
 }
 
-TEMPLATE_TEST_CASE("a row alone has the bits that it has in the batch", "", float, double) {
+TEMPLATE_TEST_CASE("a row computed alone is the same to the bit as in a batch", "", float, double) {
   using S = TestType;
   Random random(512);
   const Index n = 100, m = 190, query_at = 60, key_at = 5;
@@ -70,7 +70,7 @@ TEMPLATE_TEST_CASE("a row alone has the bits that it has in the batch", "", floa
   });
 }
 
-TEST_CASE("one executor serves several evaluations at the same time") {
+TEST_CASE("one executor runs several evaluations at the same time") {
   Random random(513);
   fg::thread_pool pool(3);
   const Matrix<float> q = test::normal<float>(random, 150, 8), k = test::normal<float>(random, 150, 8),
@@ -108,7 +108,7 @@ TEST_CASE("an exception in a worker reaches the caller, and the next evaluation 
     Eigen::SparseMatrix<float, Eigen::RowMajor> sparse(2, 2);
     sparse.insert(0, 1) = 3;
     CHECK_THROWS_WITH(sparse = a, what);
-    CHECK(sparse.rows() == 2);  // untouched
+    CHECK(sparse.rows() == 2);  // unchanged
     CHECK(sparse.coeff(0, 1) == 3);
     CHECK_THROWS_WITH(fg::selected(a), what);
   };

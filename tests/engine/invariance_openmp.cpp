@@ -1,3 +1,3 @@
 // SPDX-License-Identifier: MIT
-// The same with OpenMP, which is then the default executor.
+// The tests of invariance.cpp with OpenMP as the default executor.
 #include "engine/invariance.cpp"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Products of dense matrices: against a wider type, for operands that stand any way, and with the bits of single rows.
+// Dense matrix products: compared with a wider type, for row-major and transposed operands, and invariance to the bit.
 #include <cmath>
 #include <filigree/engine/matrix_product.hpp>
 #include <filigree/filigree.hpp>
@@ -29,7 +29,7 @@ Matrix<S> product(const fg::detail::MatrixView<S>& a, const fg::detail::MatrixVi
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("a product of matrices", "", float, double) {
+TEMPLATE_TEST_CASE("a matrix product agrees with a product in a wider type", "", float, double) {
   using S = TestType;
   using Wide = std::conditional_t<std::is_same_v<S, float>, double, long double>;
   Random random(571);
@@ -37,30 +37,30 @@ TEMPLATE_TEST_CASE("a product of matrices", "", float, double) {
     const Index n = random.between(0, 130), m = random.between(0, 150);
     const Index d = number % 10 == 0 ? random.between(1000, 5000) : random.between(0, 300);
     const Matrix<S> a = test::normal<S>(random, n, d), b = test::normal<S>(random, d, m);
-    const Matrix<S> turned_a = a.transpose(), turned_b = b.transpose(), start = test::normal<S>(random, 1, m);
-    const auto va = number % 2 == 0 ? fg::detail::view(a) : fg::detail::view(turned_a).transposed();
-    const auto vb = number % 4 < 2 ? fg::detail::view(b) : fg::detail::view(turned_b).transposed();
+    const Matrix<S> a_transposed = a.transpose(), b_transposed = b.transpose(), start = test::normal<S>(random, 1, m);
+    const auto va = number % 2 == 0 ? fg::detail::view(a) : fg::detail::view(a_transposed).transposed();
+    const auto vb = number % 4 < 2 ? fg::detail::view(b) : fg::detail::view(b_transposed).transposed();
     INFO("case " << number << ": " << n << " x " << d << " x " << m);
     const Matrix<S> out = product<S>(va, vb, Serial().session, start.data());
     for (Index i = 0; i < n; ++i)
       for (Index j = 0; j < m; ++j) {
         Wide sum = start(0, j), size = std::abs(sum);
         for (Index f = 0; f < d; ++f) {
-          const Wide term = static_cast<Wide>(a(i, f)) * turned_b(j, f);
+          const Wide term = static_cast<Wide>(a(i, f)) * b_transposed(j, f);
           sum += term;
           size += std::abs(term);
         }
-        // Each of d steps rounds once or twice, relative to what has been summed.
+        // Each of d multiply-adds rounds once or twice, relative to the partial sum.
         const auto bound = 2 * static_cast<Wide>(d + 1) * size * std::numeric_limits<S>::epsilon();
         REQUIRE(std::abs(static_cast<Wide>(out(i, j)) - sum) <= bound);
       }
   }
 }
 
-TEMPLATE_TEST_CASE("a product's numbers do not depend on those beside them", "", float, double) {
+TEMPLATE_TEST_CASE("a number of a product does not depend on the other rows and columns", "", float, double) {
   using S = TestType;
   Random random(572);
-  const Index n = 203, d = 3000, m = 151;  // several blocks of rows, panels and stretches
+  const Index n = 203, d = 3000, m = 151;  // several blocks of rows, panels and ranges of the inner dimension
   const Matrix<S> a = test::normal<S>(random, n, d), b = test::normal<S>(random, d, m);
   const auto va = fg::detail::view(a), vb = fg::detail::view(b);
   const Matrix<S> whole = product<S>(va, vb, Serial().session);
@@ -74,10 +74,10 @@ TEMPLATE_TEST_CASE("a product's numbers do not depend on those beside them", "",
     const Matrix<S> row = a.row(i);
     CHECK(test::same(product<S>(fg::detail::view(row), vb, Serial().session), Matrix<S>(whole.row(i))));
   }
-  const Matrix<S> few = b.middleCols(60, 11);
-  CHECK(test::same(product<S>(va, fg::detail::view(few), Serial().session), Matrix<S>(whole.middleCols(60, 11))));
+  const Matrix<S> middle = b.middleCols(60, 11);
+  CHECK(test::same(product<S>(va, fg::detail::view(middle), Serial().session), Matrix<S>(whole.middleCols(60, 11))));
 
-  // In two parts, the second added to the first.
+  // The inner dimension in two calls; the second adds to the first.
   const Matrix<S> a1 = a.leftCols(1111), a2 = a.rightCols(d - 1111), b1 = b.topRows(1111), b2 = b.bottomRows(d - 1111);
   Matrix<S> out = product<S>(fg::detail::view(a1), fg::detail::view(b1), Serial().session);
   fg::detail::multiply<S>(fg::detail::view(a2), fg::detail::view(b2), {.data = out.data(), .stride = m, .add = true},
@@ -85,7 +85,7 @@ TEMPLATE_TEST_CASE("a product's numbers do not depend on those beside them", "",
   CHECK(test::same(out, whole));
 }
 
-TEMPLATE_TEST_CASE("a product writes its target and nothing else", "", float, double) {
+TEMPLATE_TEST_CASE("a product writes only to its target", "", float, double) {
   using S = TestType;
   Random random(573);
   for (const Index m : {1, 15, 16, 25, 64, 70}) {
@@ -100,25 +100,25 @@ TEMPLATE_TEST_CASE("a product writes its target and nothing else", "", float, do
   }
 }
 
-TEMPLATE_TEST_CASE("a product hands over each row once, complete", "", float, double) {
+TEMPLATE_TEST_CASE("a product calls finish once for each row, when the row is complete", "", float, double) {
   using S = TestType;
   Random random(574);
   for (int number = 0; number < 60; ++number) {
-    const Index n = random.between(1, 400), m = random.between(1, 300);  // either operand is the one packed first
+    const Index n = random.between(1, 400), m = random.between(1, 300);  // covers both orders of packing
     const Index d = number % 5 == 0 ? random.between(4000, 6000) : random.between(0, 40);
     const Matrix<S> a = test::normal<S>(random, n, d), b = test::normal<S>(random, d, m);
     const Matrix<S> whole = product<S>(fg::detail::view(a), fg::detail::view(b), Serial().session);
     fg::thread_pool pool(random.between(1, 3));
     fg::Workspace workspace;
-    Matrix<S> out = Matrix<S>::Constant(n, m, S(-9)), seen = Matrix<S>::Zero(n, m);
+    Matrix<S> out = Matrix<S>::Constant(n, m, S(-9)), finished = Matrix<S>::Zero(n, m);
     const auto finish = [&](Index first, Index last) {
-      seen.middleRows(first, last - first) += out.middleRows(first, last - first);
+      finished.middleRows(first, last - first) += out.middleRows(first, last - first);
     };
     const fg::TaskRef finish_ref(finish);
     fg::detail::multiply<S>(fg::detail::view(a), fg::detail::view(b),
                             {.data = out.data(), .stride = m, .finish = &finish_ref},
                             fg::detail::Session({fg::ExecutorRef(pool), &workspace}));
     INFO("case " << number << ": " << n << " x " << d << " x " << m);
-    REQUIRE(test::same(seen, whole));
+    REQUIRE(test::same(finished, whole));
   }
 }

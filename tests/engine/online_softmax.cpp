@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The block engine: many chunks of keys, what it must not look at, and its logsumexp.
+// The online softmax engine: many chunks of keys, masked non-finite values, and logsumexp.
 #include <filigree/filigree.hpp>
 
 #include "catch.hpp"
@@ -22,8 +22,9 @@ constexpr double tolerance = sizeof(S) == 4 ? 2e-6 : 4e-15;
 
 }  // namespace
 
-// Chunks are merged every 512 keys. A row alone meets the same chunks, also where a block beside it sees more of them.
-TEMPLATE_TEST_CASE("many chunks of keys", "", float, double) {
+// Keys are processed in chunks of 512, which are the same for a row alone and in a block that attends to more chunks.
+TEMPLATE_TEST_CASE("attention over many chunks of keys is right and the same to the bit for a row alone", "", float,
+                   double) {
   using S = TestType;
   Random random(521);
   const Index n = 150, m = 9001;
@@ -56,7 +57,8 @@ TEMPLATE_TEST_CASE("many chunks of keys", "", float, double) {
   agrees(fg::dilated_window(900, 3) | fg::alibi(0.001) | fg::softmax());
 }
 
-TEMPLATE_TEST_CASE("the logsumexp of all keys is that of its parts", "", float, double) {
+TEMPLATE_TEST_CASE("merging attention over two sets of keys gives attention and logsumexp over all keys", "", float,
+                   double) {
   using S = TestType;
   Random random(522);
   const Matrix<S> q = test::normal<S>(random, 30, 8), k = test::normal<S>(random, 5000, 8),
@@ -74,8 +76,8 @@ TEMPLATE_TEST_CASE("the logsumexp of all keys is that of its parts", "", float, 
   }
 }
 
-// Rows of V that are not finite, where some queries of a group see them and some do not.
-TEMPLATE_TEST_CASE("what is masked changes no bit, whatever it holds", "", float, double) {
+// Only some queries of a group attend to a non-finite row of V.
+TEMPLATE_TEST_CASE("masked non-finite keys and values do not change the result", "", float, double) {
   using S = TestType;
   Random random(523);
   for (const Index m : {70, 300})
@@ -83,7 +85,7 @@ TEMPLATE_TEST_CASE("what is masked changes no bit, whatever it holds", "", float
                            -std::numeric_limits<S>::infinity()}) {
       const Matrix<S> q = test::normal<S>(random, m, 6), k = test::normal<S>(random, m, 6),
                       v = test::normal<S>(random, m, 21);
-      const auto seen = [&](const auto& pipeline, const auto& sees) {
+      const auto check = [&](const auto& pipeline, const auto& is_visible) {
         const Matrix<S> clean = (fg::scores(q, k) | pipeline) * v;
         for (const Index j : {Index(3), Index(40), Index(64), m - 1}) {
           Matrix<S> k2 = k, v2 = v;
@@ -92,9 +94,9 @@ TEMPLATE_TEST_CASE("what is masked changes no bit, whatever it holds", "", float
           const Matrix<S> bad_v = (fg::scores(q, k) | pipeline) * v2, bad_k = (fg::scores(q, k2) | pipeline) * v;
           for (Index i = 0; i < m; ++i) {
             INFO("m " << m << ", row " << i << ", key " << j);
-            if (sees(i, j)) {
+            if (is_visible(i, j)) {
               REQUIRE(!(bad_v.row(i).array().isFinite().any()));
-              // A score of -inf is absent; any other that is not finite spoils the row.
+              // A score of -inf is absent; a score of NaN makes the row NaN.
               if (poison != poison) REQUIRE(bad_k.row(i).array().isNaN().all());
             } else {
               REQUIRE(test::same(Matrix<S>(bad_v.row(i)), Matrix<S>(clean.row(i))));
@@ -103,17 +105,17 @@ TEMPLATE_TEST_CASE("what is masked changes no bit, whatever it holds", "", float
           }
         }
       };
-      seen(fg::causal() | fg::softmax(), [](Index i, Index j) { return j <= i; });
-      seen(fg::window(9) | fg::softcap(5) | fg::softmax(), [](Index i, Index j) { return std::abs(i - j) <= 9; });
-      seen((fg::strided(7) || fg::first(2)) | fg::softmax({.sink = 0}),
-           [](Index i, Index j) { return (i - j) % 7 == 0 || j < 2; });
-      seen(fg::map([](S s, Index p, Index j) { return (p + j) % 3 == 0 ? -std::numeric_limits<S>::infinity() : s; }) |
-               fg::softmax(),
-           [](Index i, Index j) { return (i + j) % 3 != 0; });
+      check(fg::causal() | fg::softmax(), [](Index i, Index j) { return j <= i; });
+      check(fg::window(9) | fg::softcap(5) | fg::softmax(), [](Index i, Index j) { return std::abs(i - j) <= 9; });
+      check((fg::strided(7) || fg::first(2)) | fg::softmax({.sink = 0}),
+            [](Index i, Index j) { return (i - j) % 7 == 0 || j < 2; });
+      check(fg::map([](S s, Index p, Index j) { return (p + j) % 3 == 0 ? -std::numeric_limits<S>::infinity() : s; }) |
+                fg::softmax(),
+            [](Index i, Index j) { return (i + j) % 3 != 0; });
     }
 }
 
-TEMPLATE_TEST_CASE("rows without keys", "", float, double) {
+TEMPLATE_TEST_CASE("rows without keys are zero, with the logsumexp of the sink", "", float, double) {
   using S = TestType;
   Random random(524);
   const Matrix<S> q = test::normal<S>(random, 20, 5), k = test::normal<S>(random, 10, 5),
@@ -134,7 +136,7 @@ TEMPLATE_TEST_CASE("rows without keys", "", float, double) {
   CHECK((no_values.rows() == 20 && no_values.cols() == 0));
 }
 
-TEMPLATE_TEST_CASE("scores that are large, and weights that vanish", "", float, double) {
+TEMPLATE_TEST_CASE("large scores do not overflow, and vanishing weights are zero", "", float, double) {
   using S = TestType;
   Matrix<S> q(1, 1), k(200, 1), v(200, 1);
   q << S(1);

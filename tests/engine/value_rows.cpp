@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Rows of V are read where they lie, from a copy or from a ring that a worker keeps: no bit depends on which.
+// Rows of V are read in place, from a copy, or from a worker's cache of panels. Results are the same to the bit.
 #include <filigree/filigree.hpp>
 #include <vector>
 
@@ -16,7 +16,7 @@ namespace {
 template <class S>
 using Rows = Eigen::Map<const Matrix<S>, 0, Eigen::OuterStride<>>;
 
-// The same numbers `offset` numbers after a cache line, `stride` apart.
+/// A copy of a matrix that begins `offset` numbers after a cache line, with rows `stride` numbers apart.
 template <class S>
 struct Placed {
   Placed(const Matrix<S>& v, Index offset, Index stride)
@@ -35,7 +35,7 @@ struct Placed {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("where V lies changes no bit", "", float, double) {
+TEMPLATE_TEST_CASE("alignment and stride of V do not change the result", "", float, double) {
   using S = TestType;
   Random random(561);
   const Index n = 5000;
@@ -54,14 +54,14 @@ TEMPLATE_TEST_CASE("where V lies changes no bit", "", float, double) {
           CHECK(test::same(Matrix<S>(a.on(two) * placed.map()), expected));
         }
     };
-    check(fg::window(90) | fg::softmax());                          // from rings
-    check((fg::window(9) || fg::global({0, -1})) | fg::softmax());  // the last keys share a place with others
+    check(fg::window(90) | fg::softmax());                          // from caches of panels
+    check((fg::window(9) || fg::global({0, -1})) | fg::softmax());  // the last panel has the same cache slot as another
     check(fg::blocks(64, fg::random(3, 5) || fg::window(1)) | fg::softmax());  // copied
     check(fg::causal() | fg::alibi(0.125) | fg::softmax());
   }
 }
 
-TEMPLATE_TEST_CASE("a workspace remembers no V", "", float, double) {
+TEMPLATE_TEST_CASE("a workspace does not use V of an earlier evaluation", "", float, double) {
   using S = TestType;
   Random random(562);
   const Matrix<S> q = test::normal<S>(random, 700, 8), k = test::normal<S>(random, 700, 8);
@@ -73,12 +73,12 @@ TEMPLATE_TEST_CASE("a workspace remembers no V", "", float, double) {
   }
 }
 
-TEMPLATE_TEST_CASE("rows that are not finite reach those who see them, from rings and in shared chunks", "", float,
-                   double) {
+TEMPLATE_TEST_CASE("non-finite rows of V reach only the queries that attend to them, for cached and parallel chunks",
+                   "", float, double) {
   using S = TestType;
   Random random(564);
   fg::thread_pool pool(3);
-  for (const Index n : {80, 900}) {  // fewer blocks than workers, and many
+  for (const Index n : {80, 900}) {  // fewer blocks than workers, and more
     const Index m = n == 80 ? 300 : n;
     const Matrix<S> q = test::normal<S>(random, n, 8), k = test::normal<S>(random, m, 8);
     Matrix<S> v = test::normal<S>(random, m, 16);
@@ -90,14 +90,14 @@ TEMPLATE_TEST_CASE("rows that are not finite reach those who see them, from ring
     const Matrix<S> alone = a * placed.map();
     CHECK(test::same(Matrix<S>(a.on(pool) * placed.map()), alone));
     for (Index i = 0; i < n; ++i) {
-      const bool sees = std::abs(m - n + i - bad) <= 100;
-      CHECK((alone(i, 3) != alone(i, 3)) == sees);
-      if (!sees) CHECK(test::same(Matrix<S>(alone.row(i)), Matrix<S>(clean.row(i))));
+      const bool is_visible = std::abs(m - n + i - bad) <= 100;
+      CHECK((alone(i, 3) != alone(i, 3)) == is_visible);
+      if (!is_visible) CHECK(test::same(Matrix<S>(alone.row(i)), Matrix<S>(clean.row(i))));
     }
   }
 }
 
-TEMPLATE_TEST_CASE("heads keep their rows of V apart", "", float, double) {
+TEMPLATE_TEST_CASE("each head uses its own columns of V", "", float, double) {
   using S = TestType;
   Random random(563);
   const Index n = 600;

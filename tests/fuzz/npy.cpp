@@ -7,7 +7,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   return fuzz::run(data, size, [](const filigree::Bytes& bytes) {
     const filigree::NdArray array = filigree::parse_npy(bytes, "fuzz.npy");
     fuzz::use(array);
-    // What is read is written, and then read as the same.
+    // An array that is written and read again is the same.
     for (const bool columns_first : {false, true}) {
       std::string file;
       for (const filigree::Bytes& piece : filigree::detail::npy_pieces(array, columns_first)) file += piece.text();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the fuzz targets have in common.
+// Functions shared by the fuzz targets.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@
 
 namespace fuzz {
 
-/// Calls read(bytes); an Error is a fine answer to any input, everything else ends the program.
+/// Calls read(bytes). An Error is a valid result for any input; any other exception terminates the program.
 template <class Read>
 int run(const std::uint8_t* data, std::size_t size, Read&& read) {
   try {
@@ -22,11 +22,12 @@ int run(const std::uint8_t* data, std::size_t size, Read&& read) {
   return 0;
 }
 
+/// Aborts unless the condition holds.
 inline void expect(bool holds) {
   if (!holds) std::abort();
 }
 
-/// Looks at every byte of an array, and at its numbers as a matrix if it may be one.
+/// Reads every byte of an array, and converts it to a matrix if it has at most two dimensions.
 inline void use(const filigree::NdArray& array) {
   array.check();
   unsigned sum = 0;

@@ -5,7 +5,7 @@
 
 namespace {
 
-/// A configuration that is read is written as it was, and has an encoder or none.
+/// Checks that a configuration is written as it was read, and that encoder_of does not crash.
 template <class Config>
 void use(const filigree::JsonObject& json) {
   const Config config = Config::read(json);

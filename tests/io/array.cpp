@@ -20,7 +20,7 @@ constexpr Type all_types[] = {Type::boolean,  Type::int8,    Type::int16,  Type:
                               Type::uint8,    Type::uint16,  Type::uint32, Type::uint64, Type::float16,
                               Type::bfloat16, Type::float32, Type::float64};
 
-/// The double whose bits lie `steps` above those of x.
+/// Returns the double that is `steps` representable numbers above x.
 double nudged(double x, int steps) {
   for (int i = 0; i < steps; ++i) x = std::nextafter(x, std::numeric_limits<double>::infinity());
   for (int i = 0; i > steps; --i) x = std::nextafter(x, -std::numeric_limits<double>::infinity());
@@ -29,7 +29,7 @@ double nudged(double x, int steps) {
 
 }  // namespace
 
-TEST_CASE("an array has the rows of a matrix one after another, whatever its storage order") {
+TEST_CASE("array_of stores the rows of a matrix in sequence, for any storage order") {
   const Eigen::MatrixXf x = (Eigen::MatrixXf(2, 3) << 1, 2, 3, 4, 5, 6).finished();
   const RowMajor y = x;
   const fg::NdArray a = fg::array_of(x), b = fg::array_of(y);
@@ -45,7 +45,7 @@ TEST_CASE("an array has the rows of a matrix one after another, whatever its sto
   CHECK((a.as<Eigen::ArrayXXf>() == x.array()).all());
 }
 
-TEST_CASE("any expression becomes an array") {
+TEST_CASE("array_of accepts any dense expression") {
   const Eigen::MatrixXd x = Eigen::MatrixXd::Random(4, 3);
   CHECK(fg::array_of(x.transpose() * x).as<Eigen::MatrixXd>() == Eigen::MatrixXd(x.transpose() * x));
   CHECK(fg::array_of(x.block(1, 1, 2, 2)).as<Eigen::MatrixXd>() == x.block(1, 1, 2, 2));
@@ -57,7 +57,7 @@ TEST_CASE("any expression becomes an array") {
   CHECK(fg::array_of(Eigen::Matrix<long long, 2, 1>(1, -2)).type == Type::int64);
 }
 
-TEST_CASE("one dimension is a column or a row as the target asks, none is one number") {
+TEST_CASE("an array of one dimension converts to a column or a row, and one without dimensions to one number") {
   const fg::NdArray a = fg::array_of(Eigen::Vector3d(1, 2, 3));
   CHECK(a.as<Eigen::VectorXd>() == Eigen::Vector3d(1, 2, 3));
   CHECK(a.as<Eigen::RowVectorXd>() == Eigen::RowVector3d(1, 2, 3));
@@ -69,7 +69,7 @@ TEST_CASE("one dimension is a column or a row as the target asks, none is one nu
   CHECK(one.as<Eigen::VectorXd>()(0) == 7);
 }
 
-TEST_CASE("shapes that do not fit are refused by name") {
+TEST_CASE("shapes that do not match are rejected with the name of the array") {
   fg::NdArray a = fg::array_of(Eigen::MatrixXd(2, 3).setZero());
   a.name = "W";
   CHECK_THROWS_WITH(a.as<Eigen::VectorXd>(), "filigree: W: must be n x 1, has shape (2, 3)");
@@ -78,10 +78,10 @@ TEST_CASE("shapes that do not fit are refused by name") {
   CHECK_THROWS_WITH(a.as<Small>(), "filigree: W: must be n x m, has shape (2, 3)");
   CHECK_THROWS_WITH(a.reshaped({1, 2, 3}).as<Eigen::MatrixXd>(),
                     "filigree: W: must have at most 2 dimensions to become a matrix, has shape (1, 2, 3): "
-                    "reshaped(shape) gives it others");
-  CHECK_THROWS_WITH(a.reshaped({4, 2}), "filigree: W: has shape (2, 3) and cannot be (4, 2)");
-  CHECK_THROWS_WITH(a.reshaped({-2, -3}), "filigree: W: has shape (2, 3) and cannot be (-2, -3)");
-  CHECK_THROWS_WITH(a.map<RowMajor>(), "filigree: W: must be float32 to be mapped as such, is float64");
+                    "use reshaped(shape)");
+  CHECK_THROWS_WITH(a.reshaped({4, 2}), "filigree: W: has shape (2, 3) and cannot be reshaped to (4, 2)");
+  CHECK_THROWS_WITH(a.reshaped({-2, -3}), "filigree: W: has shape (2, 3) and cannot be reshaped to (-2, -3)");
+  CHECK_THROWS_WITH(a.map<RowMajor>(), "filigree: W: must be float32 to be mapped, is float64");
   a.shape = {Index{1} << 40, Index{1} << 40};
   CHECK_THROWS_WITH(a.check(), "filigree: W: has an impossible shape, (1099511627776, 1099511627776)");
   a.shape = {2, 4};
@@ -89,11 +89,11 @@ TEST_CASE("shapes that do not fit are refused by name") {
   a.shape = {5};
   a.bytes = a.bytes.slice(4, 40);
   using Vector = Eigen::VectorXd;
-  CHECK_THROWS_WITH(a.map<Vector>(), "filigree: W: its bytes must be aligned to 8 to be mapped: take as<M>()");
+  CHECK_THROWS_WITH(a.map<Vector>(), "filigree: W: its bytes must be aligned to 8 to be mapped: use as<M>()");
   CHECK(a.as<Vector>().size() == 5);
 }
 
-TEST_CASE("small whole numbers go from every type to every type that they have a way to") {
+TEST_CASE("small integers convert between all types, except from floating point to integers") {
   const Eigen::MatrixXi x = (Eigen::MatrixXi(2, 2) << 1, 0, 1, 1).finished();
   for (const Type type : all_types) {
     INFO(fg::name_of(type));
@@ -108,12 +108,12 @@ TEST_CASE("small whole numbers go from every type to every type that they have a
       CHECK(a.as<Eigen::Matrix<bool, 2, 2>>().cast<int>() == x);
       CHECK(a.as<Eigen::Matrix<std::uint8_t, 2, 2>>().cast<int>() == x);
     } else {
-      CHECK_THROWS_WITH(a.as<Eigen::MatrixXi>(), contains("does not become int32: take a floating-point matrix"));
+      CHECK_THROWS_WITH(a.as<Eigen::MatrixXi>(), contains("does not convert to int32: use a floating-point matrix"));
     }
   }
 }
 
-TEST_CASE("whole numbers must fit") {
+TEST_CASE("integers out of range are rejected") {
   const fg::NdArray a = fg::array_of(Eigen::RowVector2i(100, 300));
   CHECK_THROWS_WITH((a.as<Eigen::Matrix<std::int8_t, 1, 2>>()),
                     "filigree: array: the number at (0, 1) must fit int8, got 300");
@@ -122,18 +122,18 @@ TEST_CASE("whole numbers must fit") {
   CHECK_THROWS_WITH(fg::array_of(negative, Type::uint64),
                     "filigree: array_of(x, type): x(0, 1) must fit uint64, got -1");
   CHECK_THROWS_WITH(fg::array_of(Eigen::Vector2d(1, 2), Type::int32),
-                    "filigree: array_of(x, type): float64 does not become int32");
+                    "filigree: array_of(x, type): float64 does not convert to int32");
   const Eigen::Matrix<std::uint64_t, 1, 1> large(std::numeric_limits<std::uint64_t>::max());
   CHECK_THROWS_WITH(fg::array_of(large, Type::int64), contains("must fit int64, got 18446744073709551615"));
   CHECK(fg::array_of(large).as<Eigen::VectorXd>()(0) == 18446744073709551616.0);
 }
 
-TEST_CASE("16 bits are rounded to once, not by way of float") {
-  // Middles between neighbors: to the even one; a step aside: to the near one. Numbers from the smallest to the
-  // largest.
+TEST_CASE("a double is rounded to 16 bits once, not twice by way of float") {
+  // The middle between two neighbors is rounded to the even one, and a number next to it to the nearer one. The scales
+  // range from the smallest to the largest numbers.
   for (const double scale : {1.0, -1.0, 0x1p-24, 0x1p-14, 0x1p10, 0x1p15}) {
     for (int k = 0; k < 64; ++k) {
-      const double step = scale * 0x1p-10, low = scale + k * step;  // neighbors in half when scale is no denormal
+      const double step = scale * 0x1p-10, low = scale + k * step;  // neighbors in half if the scale is a normal number
       if (std::abs(scale) < 0x1p-13) continue;
       const double middle = low + step / 2;
       const auto rounded = [](double x) {
@@ -159,7 +159,7 @@ TEST_CASE("16 bits are rounded to once, not by way of float") {
   CHECK(brain(-std::numeric_limits<double>::infinity()) == -std::numeric_limits<double>::infinity());
 }
 
-TEST_CASE("a byte of a truth value that is not 0 is true") {
+TEST_CASE("any nonzero byte is a true bool") {
   fg::NdArray a = fg::array_of(Eigen::Matrix<bool, 3, 1>(false, true, true));
   a.bytes = fg::Bytes::copy(std::string("\0\2\xFF", 3));
   CHECK(a.as<Eigen::VectorXi>() == Eigen::Vector3i(0, 1, 1));

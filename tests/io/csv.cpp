@@ -18,7 +18,7 @@ M parse(const std::string& text, fg::csv options = {}) {
 
 }  // namespace
 
-TEST_CASE("a table is a matrix") {
+TEST_CASE("parse_csv reads tables of numbers") {
   const Matrix x{{1, -2.5}, {3e2, 0.1}};
   for (const char* text : {"1,-2.5\n3e2,0.1\n", "1,-2.5\n3e2,0.1", "1,-2.5\r\n300,.1\r\n", " 1 ,\t-2.5\n300 , 0.1 \n",
                            "\xEF\xBB\xBF"
@@ -41,7 +41,7 @@ TEST_CASE("a table is a matrix") {
   CHECK(parse("-inf,inf")(0, 0) == -std::numeric_limits<double>::infinity());
 }
 
-TEST_CASE("a number that is none is named by line and column") {
+TEST_CASE("an invalid number is reported with its line and column") {
   const auto refuses = [](const std::string& text, const std::string& message) {
     CHECK_THROWS_WITH(parse(text), "filigree: a.csv: line " + message);
   };
@@ -81,7 +81,7 @@ TEST_CASE("a number that is too small for the scalar is rounded to 0, and one th
     CHECK_THROWS_WITH(parse<Row>(large), contains("must be within the range of the matrix's scalar"));
 }
 
-TEST_CASE("numbers come back bit for bit") {
+TEST_CASE("numbers have the same bits after writing and reading") {
   const test::Folder folder;
   const std::string path = folder / "x.csv";
   const Matrix x{{1.0 / 3, 1e300, std::numeric_limits<double>::denorm_min()}, {-0.0, 1e21, 123456789}};

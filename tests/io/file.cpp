@@ -18,7 +18,7 @@ namespace fg = filigree;
 using test::content;
 using test::Folder;
 
-TEST_CASE("a file is read, mapped and written in pieces") {
+TEST_CASE("files are read, mapped and written in pieces") {
   const Folder folder;
   const std::string path = folder / "file";
   const std::vector pieces = {fg::Bytes::copy("one "), fg::Bytes(), fg::Bytes::copy("two")};
@@ -30,13 +30,13 @@ TEST_CASE("a file is read, mapped and written in pieces") {
   CHECK(folder.names() == std::vector<std::string>{"file"});
 
 #if !defined(_WIN32)
-  // Who has mapped the old file keeps it.
+  // A mapping of the old file is unchanged.
   test::write(path, "three");
   CHECK(mapped.text() == "one two");
 #endif
 }
 
-TEST_CASE("a file is replaced") {
+TEST_CASE("write_file replaces a file") {
   const Folder folder;
   const std::string path = folder / "file";
   test::write(path, "one");
@@ -47,7 +47,7 @@ TEST_CASE("a file is replaced") {
   CHECK(fg::map_file(path).size() == 0);
 }
 
-TEST_CASE("bytes live as long as the last part of them") {
+TEST_CASE("bytes live as long as a slice of them") {
   const Folder folder;
   test::write(folder / "file", "0123456789");
   fg::Bytes part;
@@ -57,7 +57,7 @@ TEST_CASE("bytes live as long as the last part of them") {
   }
 }
 
-TEST_CASE("any name that is UTF-8") {
+TEST_CASE("files can have any name in UTF-8") {
   const Folder folder;
   for (const std::string name : {"plain", "two words", "\xC3\xBC\xE2\x82\xAC", "+(1)"}) {
     test::write(folder / name, name);
@@ -70,7 +70,7 @@ TEST_CASE("any name that is UTF-8") {
 
 #if defined(_WIN32)
 
-TEST_CASE("what an ended program leaves is removed after a minute, and not before") {
+TEST_CASE("temporary files of a terminated program are removed after a minute, and not earlier") {
   const Folder folder;
   const std::string path = folder / "file", part = path + ".filigree-0.part";
   const auto leave = [&] { std::fclose(std::fopen(part.c_str(), "w")); };
@@ -87,7 +87,7 @@ TEST_CASE("what an ended program leaves is removed after a minute, and not befor
 
 #else
 
-TEST_CASE("what is no regular file is refused, by name and reason") {
+TEST_CASE("files that are missing or not regular are rejected with name and reason") {
   const Folder folder;
   const std::string absent = folder / "absent", inside = folder / "absent/file", place = folder / "place";
   std::filesystem::create_directory(place);
@@ -108,7 +108,7 @@ TEST_CASE("what is no regular file is refused, by name and reason") {
   CHECK(folder.names().size() == 2);
 }
 
-TEST_CASE("a link keeps pointing, and permissions stay") {
+TEST_CASE("writing through a link keeps the link and the permissions of its target") {
   const Folder folder;
   test::write(folder / "file", "old");
   REQUIRE(::chmod((folder / "file").c_str(), 0640) == 0);
@@ -122,7 +122,7 @@ TEST_CASE("a link keeps pointing, and permissions stay") {
   CHECK(folder.names().size() == 2);
 }
 
-TEST_CASE("what a link points to is made, if it is not there") {
+TEST_CASE("writing through a link creates its target if it does not exist") {
   const Folder folder;
   std::filesystem::create_directory(folder / "there");
   std::filesystem::create_symlink("there/file", folder / "first");
@@ -138,27 +138,27 @@ TEST_CASE("what a link points to is made, if it is not there") {
   CHECK(std::filesystem::is_symlink(folder / "circle"));
 }
 
-TEST_CASE("an open file of the program is not replaced") {
+TEST_CASE("a path to an open file of the program is rejected") {
   const Folder folder;
   test::write(folder / "file", "old");
   std::FILE* const open = std::fopen((folder / "file").c_str(), "r+");
   REQUIRE(open != nullptr);
   const std::string path = "/proc/self/fd/" + std::to_string(::fileno(open));
-  std::filesystem::create_symlink(path, folder / "link");  // as /dev/stdout is one
+  std::filesystem::create_symlink(path, folder / "link");  // /dev/stdout is such a link
   for (const std::string& name : {path, folder / "link"})
     CHECK_THROWS_WITH(test::write(name, "x"),
-                      "filigree: " + path + ": must be a file that can be replaced, is an open file of this program");
+                      "filigree: " + path + ": must be a file that can be replaced, is an open file of the program");
   std::fclose(open);
   CHECK(content(folder / "file") == "old");
 }
 
-TEST_CASE("a path that the system would cut or not take is an error that says so") {
+TEST_CASE("empty paths, zero bytes and too long names are rejected") {
   const Folder folder;
   CHECK_THROWS_WITH(test::write("", "x"), "filigree: the path of a file must not be empty");
   CHECK_THROWS_WITH(fg::read_file(""), "filigree: the path of a file must not be empty");
   const std::string cut = (folder / "file") + std::string("\0.txt", 5);
-  CHECK_THROWS_WITH(test::write(cut, "x"), contains("the path of a file must not contain a byte of 0"));
-  CHECK_THROWS_WITH(fg::map_file(cut), contains("the path of a file must not contain a byte of 0"));
+  CHECK_THROWS_WITH(test::write(cut, "x"), contains("the path of a file must not contain a zero byte"));
+  CHECK_THROWS_WITH(fg::map_file(cut), contains("the path of a file must not contain a zero byte"));
   CHECK(folder.names().empty());
 
   std::string umlauts;  // two bytes each
@@ -174,7 +174,7 @@ TEST_CASE("a path that the system would cut or not take is an error that says so
   CHECK(folder.names().size() == 5);
 }
 
-TEST_CASE("what killed programs leave is removed, whatever it is called, and what others write is not touched") {
+TEST_CASE("temporary files of killed programs are removed, and those of running programs are not") {
   const Folder folder;
   const std::string path = folder / "file";
   const auto parts = [&] {
@@ -182,7 +182,7 @@ TEST_CASE("what killed programs leave is removed, whatever it is called, and wha
     for (const std::string& name : folder.names()) count += name.ends_with(".part") ? 1 : 0;
     return count;
   };
-  // Programs that were killed while they wrote; in a container each has the same PID.
+  // Programs that are killed while they write. In containers, such programs may have equal process ids.
   std::vector<pid_t> children;
   for (int i = 0; i < 3; ++i) {
     int ready[2];
@@ -209,7 +209,7 @@ TEST_CASE("what killed programs leave is removed, whatever it is called, and wha
   CHECK(content(path) == "after they were killed");
   CHECK(folder.names() == std::vector<std::string>{"file"});
 
-  // What looks like one and is something else stays.
+  // A link or a folder with the name of a temporary file is not removed.
   std::filesystem::create_symlink("file", path + ".filigree-0.part");
   std::filesystem::create_directory(path + ".filigree-1.part");
   test::write(path, "third");
@@ -217,7 +217,7 @@ TEST_CASE("what killed programs leave is removed, whatever it is called, and wha
   CHECK(folder.names().size() == 3);
 }
 
-TEST_CASE("programs that write one file at the same time leave the whole of one content") {
+TEST_CASE("programs that write one file concurrently leave the complete content of one of them") {
   const Folder folder;
   const std::string path = folder / "file";
   std::vector<pid_t> children;
@@ -243,10 +243,10 @@ TEST_CASE("programs that write one file at the same time leave the whole of one 
   CHECK(folder.names() == std::vector<std::string>{"file"});
 }
 
-TEST_CASE("a write that fails half way leaves the old file and nothing else") {
+TEST_CASE("a write that fails halfway keeps the old file and leaves no other file") {
   const Folder folder;
   test::write(folder / "file", "old");
-  // A limit on the size of files stands for a full disk.
+  // A limit on the file size simulates a full disk.
   struct rlimit before {};
   REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
   struct rlimit small = before;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Files that are not of the format that a reader was asked for: the message says what they are.
+// Tests that a reader names the actual format of a file of another format.
 #include <filigree/io/io.hpp>
 #include <string>
 
@@ -12,19 +12,19 @@ namespace {
 
 fg::Bytes bytes(const std::string& text) { return fg::Bytes::copy(text); }
 
-/// A local header of a zip archive with an entry of that name.
+/// Returns the local header of an entry of a zip archive.
 std::string zip(const std::string& name) {
   return "PK\3\4" + std::string(22, '\0') + static_cast<char>(name.size()) + "\0\0\0"s + name + "content";
 }
 
 const std::string torch =
     "a PyTorch checkpoint: safetensors.torch.save_file(state_dict, path) writes a safetensors file of it";
-const std::string html = "an HTML page, which a server sends in place of a file";
+const std::string html = "an HTML page, probably an error page of a server";
 const std::string pointer = "a git-lfs pointer: `git lfs pull` fetches the file itself";
 
 }  // namespace
 
-TEST_CASE("kinds of files by their first bytes") {
+TEST_CASE("kind_of detects the format of a file by its first bytes") {
   const auto is = [](const std::string& text, const std::string& kind) {
     CAPTURE(text);
     CHECK(fg::detail::kind_of(bytes(text)) == kind);
@@ -46,18 +46,19 @@ TEST_CASE("kinds of files by their first bytes") {
   is("\x89PNG\r\n", "a PNG picture");
   is("\x89HDF\r\n", "an HDF5 file");
   is("GGUF\3", "a GGUF file");
-  is("{\"metadata\": {}}", "a JSON text");
+  is("{\"metadata\": {}}", "a JSON file");
   is("", "empty");
   for (const std::string unknown : {"1,2,3", "<", "<svg>", "PK", "version 1", "\x80", "abcdefgh{"}) is(unknown, "");
 }
 
-TEST_CASE("readers say what another file is") {
+TEST_CASE("readers name the actual format of a file") {
   const auto all = [](const std::string& text, const std::string& kind) {
     const fg::Bytes file = bytes(text);
     CHECK_THROWS_WITH(fg::parse_npy(file, "w"), "filigree: w: must be an .npy file, is " + kind);
     CHECK_THROWS_WITH(fg::parse_npz(file, "w"), "filigree: w: must be an .npz file, is " + kind);
     CHECK_THROWS_WITH(fg::parse_pgm<Eigen::MatrixXf>(file, "w"), "filigree: w: must be a PGM picture, is " + kind);
-    CHECK_THROWS_WITH(fg::parse_csv<Eigen::MatrixXf>(file, "w"), "filigree: w: must be a text of numbers, is " + kind);
+    CHECK_THROWS_WITH(fg::parse_csv<Eigen::MatrixXf>(file, "w"),
+                      "filigree: w: must be a text file of numbers, is " + kind);
   };
   all("version https://git-lfs.github.com/spec/v1\n", pointer);
   all("<!DOCTYPE html><html><body>Not found</body></html>", html);
@@ -68,6 +69,6 @@ TEST_CASE("readers say what another file is") {
                     "filigree: w: must be an .npz file, is " + torch);
   CHECK_THROWS_WITH(fg::parse_npz(bytes("\x93NUMPY\1\0"s), "w"), "filigree: w: must be an .npz file, is an .npy file");
   CHECK_THROWS_WITH(fg::parse_npy(bytes(zip("W.npy")), "w"), "filigree: w: must be an .npy file, is a zip archive");
-  // The first line of a table may be anything.
+  // A skipped line of a table may have any content.
   CHECK(fg::parse_csv<Eigen::MatrixXf>(bytes("{\n1,2\n"), "w", {.skip_rows = 1}).cols() == 2);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A folder for files that a test writes, and damage that every reader must notice.
+// A temporary folder for files of tests, and a check that a reader detects damaged files.
 #pragma once
 
 #include <cstdio>
@@ -16,7 +16,7 @@
 
 namespace test {
 
-/// A new folder, gone at the end with all that is in it.
+/// A new temporary folder, which is removed with its contents by the destructor.
 class Folder {
  public:
   Folder() {
@@ -46,13 +46,13 @@ inline void write(const std::string& path, const std::string& text) {
   filigree::write_file(path, std::vector{filigree::Bytes::copy(text)});
 }
 
-/// Numbers as little-endian bytes.
+/// Returns numbers as little-endian bytes.
 template <class T>
 std::string raw(std::initializer_list<T> numbers) {
   return {reinterpret_cast<const char*>(numbers.begin()), numbers.size() * sizeof(T)};
 }
 
-/// An array as something to compare, without its name.
+/// An array without its name, for comparisons.
 using Plain = std::tuple<filigree::Type, std::vector<filigree::Index>, std::string>;
 inline Plain plain(const filigree::NdArray& array) {
   return {array.type, array.shape, std::string(array.bytes.text())};
@@ -63,8 +63,8 @@ inline std::vector<Plain> plain(const filigree::Arrays& arrays) {
   return result;
 }
 
-/// read(bytes) of every beginning of a file is an Error, and of the file with any one bit of its header changed an
-/// Error or what it was. Nothing else is ever thrown.
+/// Checks that read(bytes) throws an Error for every truncation of a file. If one bit of the header is changed, it must
+/// throw an Error or return the same values. No other exception is allowed.
 template <class Read>
 void notices_damage(const std::string& file, std::size_t header, Read&& read) {
   const auto whole = read(filigree::Bytes::copy(file));

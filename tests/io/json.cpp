@@ -26,10 +26,10 @@ TEST_CASE("a number too small for a double is 0, as in Python") {
   CHECK(object.get<double>("y") == -2.5);
 }
 
-TEST_CASE("an object is written as Python writes it, with every digit") {
+TEST_CASE("an object is written in the form of Python's json.dump, with all digits") {
   CHECK(parse(everything).text() == everything);
   CHECK(parse(" {\n} \n").text() == "{}");
-  // Space and escapes have one form, numbers the one that they had.
+  // Whitespace and escapes are normalized, and numbers keep their digits.
   CHECK(parse("{\"a\"\t:[ 1 ,2.50e+3]  ,\"\\u0041\\/\":\"\xC3\xAF\"}").text() ==
         R"({"a": [1, 2.50e+3], "A/": "\u00ef"})");
 
@@ -42,7 +42,7 @@ TEST_CASE("an object is written as Python writes it, with every digit") {
   CHECK(read.name() == folder / "a.json");
 }
 
-TEST_CASE("values are asked for by their type") {
+TEST_CASE("get returns values by type") {
   const fg::JsonObject object = parse(everything);
   CHECK(object.get<Index>("d_in") == 768);
   CHECK(object.get<double>("d_in") == 768);
@@ -73,7 +73,7 @@ TEST_CASE("values are asked for by their type") {
           "\"list\" must be a number, is [1, [], {}, [2, \"x\"], {\"a\": false}]");
   refuses([&] { return object.get<bool>("none"); }, "\"none\" must be true or false, is null");
   refuses([&] { return object.get<bool>("d_in"); }, "\"d_in\" must be true or false, is 768");
-  refuses([&] { return object.get<std::string>("on"); }, "\"on\" must be a text, is true");
+  refuses([&] { return object.get<std::string>("on"); }, "\"on\" must be a string, is true");
   refuses([&] { return object.get<fg::JsonObject>("d_in"); }, "\"d_in\" must be an object, is 768");
   refuses([&] { return object.get<fg::JsonObject>("metadata").get<Index>("v"); },
           "\"metadata\": \"v\" must be a whole number of at most 63 bits, is \"6.54\"");
@@ -81,7 +81,7 @@ TEST_CASE("values are asked for by their type") {
           "\"a\" must be true or false, is \"" + std::string(59, 'x') + "...");
 }
 
-TEST_CASE("keys are set where they were, or at the end, and erased") {
+TEST_CASE("set keeps the position of a key or appends it, and erase removes it") {
   fg::JsonObject object = parse(R"({"a": 1, "b": [2], "c": 3})");
   object.set("b", true);
   object.set("d", Index(-4));
@@ -99,14 +99,14 @@ TEST_CASE("keys are set where they were, or at the end, and erased") {
   CHECK(fg::JsonObject().text() == "{}");
 }
 
-TEST_CASE("texts that are no object, or not one that has one meaning, are refused") {
+TEST_CASE("texts that are not an object, or are ambiguous, are rejected") {
   refuses("[1]", "must be an object, {...}");
   refuses("7", "must be an object, {...}");
   refuses("null", "must be an object, {...}");
-  refuses(R"({"a": 1, "b": 2, "a": 3})", "the key \"a\" comes twice");
-  refuses(R"({"m": {"a": 1, "\u0061": 3}})", "\"m\": the key \"a\" comes twice");
-  refuses(R"({"m": [{"a": {}}, {"a": {"b": 1, "b": 2}}]})", "\"m\": the key \"b\" comes twice");
-  refuses(std::string("{}\0", 3), "must be JSON, has a byte of 0");
+  refuses(R"({"a": 1, "b": 2, "a": 3})", "the key \"a\" occurs twice");
+  refuses(R"({"m": {"a": 1, "\u0061": 3}})", "\"m\": the key \"a\" occurs twice");
+  refuses(R"({"m": [{"a": {}}, {"a": {"b": 1, "b": 2}}]})", "\"m\": the key \"b\" occurs twice");
+  refuses(std::string("{}\0", 3), "must be JSON, has a zero byte");
   refuses(std::string(1 << 20, ' ') + "{}", "must have at most 1048576 bytes, has 1048578");
   const auto mentions = [](const std::string& text, const std::string& where, const std::string& what) {
     CAPTURE(text.substr(0, 100));
@@ -124,27 +124,27 @@ TEST_CASE("texts that are no object, or not one that has one meaning, are refuse
   mentions("{\"a\": 1" + std::string(400, '0') + "}", "byte ", "number overflow");
 }
 
-TEST_CASE("depth is bounded") {
+TEST_CASE("the nesting depth is bounded") {
   const auto nested = [](int lists) {
     return "{\"a\": " + std::string(static_cast<std::size_t>(lists), '[') +
            std::string(static_cast<std::size_t>(lists), ']') + "}";
   };
   CHECK(parse(nested(31)).text() == nested(31));
-  refuses(nested(32), "\"a\": objects and lists must be at most 32 deep");
-  refuses("{\"a\": " + std::string(1000000, '['), "\"a\": objects and lists must be at most 32 deep");
+  refuses(nested(32), "\"a\": objects and lists must be nested at most 32 deep");
+  refuses("{\"a\": " + std::string(1000000, '['), "\"a\": objects and lists must be nested at most 32 deep");
   std::string objects;
   for (int i = 0; i < 100000; ++i) objects += "{\"a\":";
-  refuses(objects, "\"a\": objects and lists must be at most 32 deep");
+  refuses(objects, "\"a\": objects and lists must be nested at most 32 deep");
 }
 
-TEST_CASE("damage of a text is noticed, or changes a value") {
+TEST_CASE("a damaged text is rejected or read as another valid object") {
   for (std::size_t size = 0; size < everything.size(); ++size)
     CHECK_THROWS_AS(parse(everything.substr(0, size)), fg::Error);
   for (std::size_t bit = 0; bit < 8 * everything.size(); ++bit) {
     std::string damaged = everything;
     damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << bit % 8));
     try {
-      // What is read is written in a form that reads as the same.
+      // Text that is read and written is read as the same text.
       const std::string text = parse(damaged).text();
       CHECK(parse(text).text() == text);
     } catch (const fg::Error&) {

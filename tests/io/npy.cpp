@@ -10,7 +10,7 @@ using test::raw;
 
 namespace {
 
-/// An .npy file of version 1.0 with this dictionary.
+/// Returns an .npy file of version 1.0 with the given dictionary.
 std::string file(const std::string& dictionary, const std::string& numbers) {
   const auto length = static_cast<std::uint16_t>(dictionary.size());
   return "\x93NUMPY\1" + std::string(1, '\0') + raw<std::uint16_t>({length}) + dictionary + numbers;
@@ -24,7 +24,7 @@ const std::string six = raw<float>({1, 2, 3, 4, 5, 6});
 
 }  // namespace
 
-TEST_CASE("an array comes back from its file, in either order") {
+TEST_CASE("an array is the same after writing and reading, in C and Fortran order") {
   const test::Folder folder;
   const std::string path = folder / "x.npy";
   const Eigen::MatrixXf x = Eigen::MatrixXf::Random(5, 7);
@@ -36,7 +36,7 @@ TEST_CASE("an array comes back from its file, in either order") {
   CHECK(fg::load_npy(path).as<Eigen::MatrixXf>() == x);
   CHECK(test::content(path).substr(128) == std::string(reinterpret_cast<const char*>(x.data()), 5 * 7 * 4));
 
-  // More dimensions, one of which is 1; no numbers at all.
+  // More dimensions, some of which are 1, and an empty array.
   const fg::NdArray numbers = fg::array_of(Eigen::VectorXi::LinSpaced(120, 0, 119));
   for (const std::vector<Index>& shape : {std::vector<Index>{120}, {2, 3, 4, 5}, {5, 1, 24}, {1, 120}, {120, 1, 1}})
     for (const bool columns_first : {false, true}) {
@@ -49,7 +49,7 @@ TEST_CASE("an array comes back from its file, in either order") {
   CHECK(test::plain(fg::load_npy(path)) == test::plain(none));
 }
 
-TEST_CASE("numbers begin at a multiple of 64") {
+TEST_CASE("the numbers of a file begin at a multiple of 64 bytes") {
   for (const std::size_t dimensions : {0U, 1U, 2U, 10U, 64U, 30000U}) {
     const std::vector<Index> shape(dimensions, 1);
     const std::string header = fg::detail::npy_header(Type::float64, shape, false);
@@ -58,7 +58,7 @@ TEST_CASE("numbers begin at a multiple of 64") {
   }
 }
 
-TEST_CASE("a header is a Python dictionary") {
+TEST_CASE("a header is a Python dictionary with keys in any order") {
   const std::vector<Index> shape = {2, 3};
   for (const char* text : {"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }",
                            "{'shape':(2,3),'fortran_order':False,'descr':'<f4'}  \n",
@@ -69,7 +69,7 @@ TEST_CASE("a header is a Python dictionary") {
   CHECK(none.as<Eigen::MatrixXi>().rows() == 9223372036854775807);
 }
 
-TEST_CASE("a type is what numpy.dtype makes of its text") {
+TEST_CASE("types are read as by numpy.dtype") {
   const auto type = [](const std::string& text, std::size_t bytes) {
     return parse(file(dictionary(text, "(2L, 3L)"), std::string(6 * bytes, '\0'))).type;
   };
@@ -99,16 +99,16 @@ TEST_CASE("a type is what numpy.dtype makes of its text") {
     if (std::string(text) != "f") CHECK_THROWS_AS(type(text, 4), fg::Error);
 }
 
-TEST_CASE("headers that say something else are refused, with what and where") {
+TEST_CASE("invalid headers are rejected with reason and position") {
   const auto refuses = [](const std::string& text, const std::string& message) {
     CHECK_THROWS_WITH(parse(file(text, six)), "filigree: a.npy: byte " + message);
   };
   refuses("", "10: must be '{', got \"\"");
   refuses("{'descr': '<f4', 'shape': (2, 3)}\n",
           "43: the header must have 'descr', 'fortran_order' and 'shape', lacks 'fortran_order'");
-  refuses("{'descr': '<f4', 'descr': '<f4'}", "27: key 'descr' comes twice");
+  refuses("{'descr': '<f4', 'descr': '<f4'}", "27: key 'descr' occurs twice");
   refuses("{'color': 3}", "11: a key must be 'descr', 'fortran_order' or 'shape', got \"color\"");
-  refuses("{'descr': [('a', '<f4')]}", "21: 'descr' must be one type, got a list: records are not read");
+  refuses("{'descr': [('a', '<f4')]}", "21: 'descr' must be one type, got a list: records are not supported");
   refuses("{'descr': '>f4'}", "20: 'descr' must be little-endian, got \">f4\": save a.astype(\"<f4\")");
   refuses("{'descr': '|O'}",
           "20: 'descr' must be one of |b1, |i1, <i2, <i4, <i8, |u1, <u2, <u4, <u8, <f2, <f4, <f8, <V2, "
@@ -126,14 +126,14 @@ TEST_CASE("headers that say something else are refused, with what and where") {
 
   CHECK_THROWS_WITH(parse("PK\3\4 and so on"), "filigree: a.npy: must be an .npy file, is a zip archive");
   CHECK_THROWS_WITH(parse("numbers"), "filigree: a.npy: byte 6: must begin with \\x93NUMPY");
-  CHECK_THROWS_WITH(parse(""), "filigree: a.npy: byte 0: the mark needs 6 bytes, 0 are left");
+  CHECK_THROWS_WITH(parse(""), "filigree: a.npy: byte 0: the signature needs 6 bytes, 0 are left");
   CHECK_THROWS_WITH(parse("\x93NUMPY\4" + std::string(9, '\0')),
                     "filigree: a.npy: byte 8: the version must be 1.0, 2.0 or 3.0, got 4.0");
   CHECK_THROWS_WITH(parse("\x93NUMPY\2" + std::string(1, '\0') + "\xFF\xFF\xFF\xFF{}"),
                     "filigree: a.npy: byte 12: the header needs 4294967295 bytes, 2 are left");
 }
 
-TEST_CASE("damage is noticed") {
+TEST_CASE("damaged files are rejected") {
   for (const char* type : {"<f4", "<i4", "<u4"})
     for (const bool padded : {false, true}) {
       const std::string header = file(dictionary(type, "(2, 3)") + (padded ? std::string(20, ' ') : ""), "");

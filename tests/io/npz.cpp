@@ -12,7 +12,7 @@ namespace {
 
 fg::Arrays parse(const std::string& text) { return fg::parse_npz(fg::Bytes::copy(text), "a.npz"); }
 
-fg::Arrays some() {
+fg::Arrays two_arrays() {
   return {{"W/enc", fg::array_of(Eigen::Matrix2f{{1, 2}, {3, 4}})}, {"b", fg::array_of(Eigen::Vector3d(5, 6, 7))}};
 }
 
@@ -22,7 +22,7 @@ std::string joined(const fg::detail::List<fg::Bytes>& pieces) {
   return text;
 }
 
-/// An archive of stored entries with these names, all of which hold the same array.
+/// Returns an archive of uncompressed entries with the given names, all with the same array.
 std::string archive(const std::vector<std::string>& names, std::uint64_t largest = (1ULL << 31) - 1,
                     std::uint16_t flags = 0) {
   const auto content = fg::Bytes::copy(joined(fg::detail::npy_pieces(fg::array_of(Eigen::Vector2f(1, 2)), false)));
@@ -39,15 +39,15 @@ std::string archive(const std::vector<std::string>& names, std::uint64_t largest
 }
 
 std::string replaced(std::string text, const std::string& before, const std::string& after, std::size_t which = 0) {
-  std::size_t place = text.find(before);
-  for (; which > 0; --which) place = text.find(before, place + 1);
-  REQUIRE(place != std::string::npos);
-  return text.replace(place, before.size(), after);
+  std::size_t at = text.find(before);
+  for (; which > 0; --which) at = text.find(before, at + 1);
+  REQUIRE(at != std::string::npos);
+  return text.replace(at, before.size(), after);
 }
 
 }  // namespace
 
-TEST_CASE("checksums are those of zip") {
+TEST_CASE("crc32 is the checksum of zip") {
   const auto crc = [](const std::string& text) { return fg::detail::crc32(fg::Bytes::copy(text).span()); };
   CHECK(crc("") == 0);
   CHECK(crc("123456789") == 0xCBF43926U);
@@ -57,10 +57,10 @@ TEST_CASE("checksums are those of zip") {
     CHECK(fg::detail::crc32(fg::Bytes::copy(text.substr(size)).span(), crc(text.substr(0, size))) == crc(text));
 }
 
-TEST_CASE("arrays come back from their file, in their order and by their names") {
+TEST_CASE("arrays are the same after writing and reading, in order and by name") {
   const test::Folder folder;
   const std::string path = folder / "x.npz";
-  const fg::Arrays arrays = some();
+  const fg::Arrays arrays = two_arrays();
   fg::save_npz(path, arrays);
   const fg::Arrays read = fg::load_npz(path);
   CHECK(test::plain(read) == test::plain(arrays));
@@ -78,7 +78,7 @@ TEST_CASE("arrays come back from their file, in their order and by their names")
                     "filigree: save_npz(path, arrays): a name must have at most 65531 bytes, has 65532");
 }
 
-TEST_CASE("a comment of the archive is passed over") {
+TEST_CASE("a comment of the archive is skipped") {
   for (const std::size_t length : {1, 21, 22, 65535}) {
     std::string text = archive({"a.npy", "b.npy"}) + std::string(length, 'c');
     const std::size_t at = text.size() - length - 2;
@@ -104,7 +104,7 @@ TEST_CASE("64-bit fields are read and written") {
   CHECK(parse(archive(names)).size() == 65535);
 }
 
-TEST_CASE("archives that contradict themselves are refused, with what and where") {
+TEST_CASE("inconsistent archives are rejected with reason and position") {
   const auto refuses = [](const std::string& text, const std::string& message) {
     CHECK_THROWS_WITH(parse(text), "filigree: a.npz: " + message);
   };
@@ -113,28 +113,28 @@ TEST_CASE("archives that contradict themselves are refused, with what and where"
   refuses("", "must be an .npz file, is empty");
   refuses("PK", "must be a zip archive, has 2 bytes");
   refuses(good + "x", "byte 506: the comment must have 0 bytes, has 1");
-  refuses(good.substr(0, 400), "is a zip archive without an end: it may be cut off");
-  refuses(good.substr(0, good.size() - 1), "is a zip archive without an end: it may be cut off");
+  refuses(good.substr(0, 400), "is a zip archive without an end record, probably truncated");
+  refuses(good.substr(0, good.size() - 1), "is a zip archive without an end record, probably truncated");
   refuses("x" + good, "the directory must end at byte 485, begins at 382 with 102 bytes");
   refuses(archive({"a.npy", "a.npy"}), "must name each array once, has two named \"a\"");
   refuses(archive({"a.txt"}), "\"a.txt\": must be an .npy file");
   refuses(archive({"folder/"}), "\"folder/\": must be an .npy file");
-  refuses(archive({"\xC0\x80.npy"}), "byte 244: the name \"\xC0\x80.npy\" must be UTF-8, is not at its byte 0");
+  refuses(archive({"\xC0\x80.npy"}), "byte 244: the name \"\xC0\x80.npy\" must be UTF-8, is invalid at byte 0");
   refuses(archive({"a.npy"}, 1000, 1), "byte 201: the flags must be within 2062, got 1 (1 is encryption)");
   refuses(replaced(good, "a.npy", "c.npy", 0),
           "byte 55: the name must be that of the directory, \"a.npy\", got \"c.npy\"");
   CHECK_THROWS_WITH(parse(replaced(good, "<f4", "<i4")), contains("a.npz: \"a.npy\": its checksum must be "));
 
-  // Both entries of the directory show the first one.
+  // Another checksum in the local header; another number of entries; two entries at the same position.
   std::string other = good;
   other[14] = static_cast<char>(other[14] ^ 1);  // the checksum in the first local header
   refuses(other, "byte 55: \"a.npy\": sizes and checksum must be those of the directory");
   const auto counts = [](std::uint16_t count) { return test::raw<std::uint16_t>({0, 0, count, count}); };
   refuses(replaced(good, counts(2), counts(1)), "byte 433: the directory must end after 1 entries, 51 bytes follow");
 
-  const std::string place = test::raw<std::uint32_t>({191}) + "a.npy";
-  refuses(replaced(archive({"a.npy", "a.npy"}), place, std::string(4, '\0') + "a.npy"),
-          "\"a.npy\" and \"a.npy\" share bytes from 0 on");
+  const std::string position = test::raw<std::uint32_t>({191}) + "a.npy";
+  refuses(replaced(archive({"a.npy", "a.npy"}), position, std::string(4, '\0') + "a.npy"),
+          "\"a.npy\" and \"a.npy\" overlap from byte 0 on");
 }
 
 TEST_CASE("compressed entries need zlib") {
@@ -144,7 +144,7 @@ TEST_CASE("compressed entries need zlib") {
   CHECK_THROWS_WITH(parse(text), "filigree: a.npz: \"a.npy\": is compressed: pass zlib{} of filigree/io/zlib.hpp too");
 }
 
-TEST_CASE("UTF-8 is what RFC 3629 says") {
+TEST_CASE("invalid_utf8 accepts the UTF-8 of RFC 3629") {
   using fg::detail::invalid_utf8;
   constexpr std::size_t valid = std::string::npos;
   for (const char* text : {"", "abc", "\xC2\x80", "\xDF\xBF", "\xE0\xA0\x80", "\xED\x9F\xBF", "\xEE\x80\x80",
@@ -155,10 +155,10 @@ TEST_CASE("UTF-8 is what RFC 3629 says") {
     CHECK(invalid_utf8("ab" + std::string(text)) == 2);
 }
 
-TEST_CASE("damage is noticed") {
+TEST_CASE("damaged files are rejected") {
   const auto read = [](const fg::Bytes& bytes) { return test::plain(fg::parse_npz(bytes, "a.npz")); };
   for (const std::uint64_t largest : {1000U, 0U}) {
     const std::string text = archive({"a.npy", "b.npy"}, largest);
-    test::notices_damage(text, text.size(), read);  // numbers too, as they have a checksum
+    test::notices_damage(text, text.size(), read);  // the checksum protects the numbers too
   }
 }

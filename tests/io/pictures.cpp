@@ -20,7 +20,7 @@ const std::string six("\x00\x01\x02\x80\xFE\xFF", 6);
 
 }  // namespace
 
-TEST_CASE("PGM files of either kind and width are matrices") {
+TEST_CASE("binary and plain PGM files of 8 and 16 bits are read") {
   const Levels levels{{0, 1, 2}, {128, 254, 255}};
   for (const std::string& header : {std::string("P5\n3 2\n255\n"), std::string("P5 3\t2\r\n255 "),
                                     std::string("P5#c\n# 9 9\n3 # width\n2\n\n255\n"), std::string("P5\n03 2 255\n")})
@@ -36,18 +36,18 @@ TEST_CASE("PGM files of either kind and width are matrices") {
   CHECK(parse<Levels>("P2 2 1 65535 65535 0") == Levels{{65535, 0}});
 }
 
-TEST_CASE("what is no PGM file is refused, with what and where") {
+TEST_CASE("invalid PGM files are rejected with reason and position") {
   const auto refuses = [](const std::string& text, const std::string& message) {
     CHECK_THROWS_WITH(parse<Levels>(text), "filigree: a.pgm: byte " + message);
   };
   refuses("P6 1 1 255 abc", "0: must begin with P5 or P2");
-  refuses("P53 2 255 ", "2: must be a blank");
+  refuses("P53 2 255 ", "2: must be whitespace");
   refuses("P5 0 2 255 ", "3: the width must be a whole number from 1 to 16777216");
   refuses("P5 3 -2 255 ", "5: the height must be a whole number from 1 to 16777216");
   refuses("P5 3 2 65536 ", "7: the maximum must be a whole number from 1 to 65535");
   refuses("P5 99999999999 2 255 ", "3: the width must be a whole number from 1 to 16777216");
-  refuses("P5 3 2 255", "10: must be a blank");
-  refuses("P5 3 2 255#c\n" + six, "10: must be a blank");
+  refuses("P5 3 2 255", "10: must be whitespace");
+  refuses("P5 3 2 255#c\n" + six, "10: must be whitespace");
   refuses("P5 3 2 255 " + six.substr(1), "10: the pixels need 6 bytes, 5 are left");
   refuses("P5 3 2 255 " + six + "x", "10: the pixels need 6 bytes, 7 are left");
   refuses("P5 16777216 16777216 65535 ", "26: the pixels need 562949953421312 bytes, 0 are left");
@@ -55,20 +55,21 @@ TEST_CASE("what is no PGM file is refused, with what and where") {
   refuses("P2 3 2 255 0 1 2 3", "10: the pixels need at least 11 bytes, 7 are left");
   refuses("P2 2 1 255 1000 1", "11: a level must be a whole number from 0 to 255");
   refuses("P2 2 1 255 1   ", "15: a level must be a whole number from 0 to 255");
-  refuses("P2 2 1 255 1,2", "12: must be a blank");
+  refuses("P2 2 1 255 1,2", "12: must be whitespace");
   refuses("P2 2 1 255 1 2 3", "15: must end after 2 pixels");
   CHECK_THROWS_WITH((parse<Eigen::Matrix<std::uint8_t, 1, 1>>("P2 1 1 300 299")),
                     "filigree: a.pgm: the number at (0, 0) must fit uint8, got 299");
 }
 
-TEST_CASE("damage is noticed") {
+TEST_CASE("damaged files are rejected") {
   const auto read = [](const fg::Bytes& bytes) { return fg::parse_pgm<Matrix>(bytes, "a.pgm"); };
-  // The picture has the largest level, so a smaller maximum is an error, and a larger one takes two bytes.
+  // The picture contains the level 255. A smaller maximum is therefore an error, and a larger one needs two bytes per
+  // pixel.
   const std::string header = "P5\n3 2\n255\n";
   test::notices_damage(header + six, header.size(), read);
 }
 
-TEST_CASE("numbers become gray by a straight line, cut off at both ends") {
+TEST_CASE("numbers are mapped linearly to gray levels and clamped") {
   const test::Folder folder;
   const std::string path = folder / "x.pgm";
   const Matrix x{{-5, 0, 0.1, 0.5, 1, 7}};
@@ -91,7 +92,7 @@ TEST_CASE("numbers become gray by a straight line, cut off at both ends") {
   CHECK(fg::load_pgm<Levels>(path).cols() == 4);
 }
 
-TEST_CASE("tiles are pictures side by side, each scaled by itself") {
+TEST_CASE("tiles arranges pictures in a grid, each scaled by its own maximum") {
   const Matrix X{{1, -2, 0, 2}, {0, 0, 0, 0}, {1e-9, 0, 0, 0}};
   const Matrix expected{{0, 0, 0, 0, 0, 0, 0}, {0, .75, 0, 0, .5, .5, 0}, {0, .5, 1, 0, .5, .5, 0},
                         {0, 0, 0, 0, 0, 0, 0}, {0, 1, .5, 0, 0, 0, 0},    {0, .5, .5, 0, 0, 0, 0},

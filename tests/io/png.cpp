@@ -12,7 +12,7 @@
 
 namespace fg = filigree;
 
-TEST_CASE("a matrix is a picture, a row of it a row of pixels") {
+TEST_CASE("save_png writes a row of a matrix as a row of pixels") {
   const test::Folder folder;
   const std::string path = folder / "x.png";
   const Eigen::MatrixXf x = Eigen::MatrixXf{{0, 0.5F, 1}, {2, -1, 0.2F}};
@@ -32,7 +32,7 @@ TEST_CASE("a matrix is a picture, a row of it a row of pixels") {
   CHECK(test::content(path).substr(1, 3) == "PNG");
 }
 
-TEST_CASE("what is no picture is refused") {
+TEST_CASE("an empty matrix and an invalid path are rejected") {
   CHECK_THROWS_WITH(fg::save_png("/no/such/folder/x.png", Eigen::MatrixXd(0, 2)),
                     "filigree: save_png(path, x, range): a picture must have pixels, got 0 x 2");
   CHECK_THROWS_WITH(fg::save_png("/no/such/folder/x.png", Eigen::Matrix2d::Zero()),

@@ -14,7 +14,7 @@ std::string deflated(const std::string& text, int level = 6) {
   return std::string(fg::zlib{.level = level}.deflate(fg::Bytes::copy(text).span()).text());
 }
 
-/// An archive of one deflated entry "a.npy" that claims to be of that size.
+/// Returns an archive of one compressed entry "a.npy" whose stated size is `size`.
 std::string archive(const std::string& packed, const std::string& content, std::uint64_t size) {
   fg::detail::ZipEntry entry;
   entry.name = "a.npy";
@@ -38,7 +38,7 @@ std::string npy(const Eigen::VectorXd& x) {
 
 }  // namespace
 
-TEST_CASE("compressed arrays come back, small and large, at every level") {
+TEST_CASE("compressed arrays are the same after writing and reading, at every level") {
   const test::Folder folder;
   const std::string path = folder / "x.npz";
   const fg::Arrays arrays{{"zeros", fg::array_of(Eigen::VectorXd::Zero(100000))},
@@ -56,34 +56,34 @@ TEST_CASE("compressed arrays come back, small and large, at every level") {
   CHECK(fg::load_npz(path).size() == 4);
 }
 
-TEST_CASE("a compressed entry is exactly as large as the archive says") {
+TEST_CASE("a compressed entry must have exactly the stated size") {
   const std::string content = npy(Eigen::Vector3d(1, 2, 3)), packed = deflated(content);
   CHECK(parse(archive(packed, content, content.size()))["a"].as<Eigen::Vector3d>() == Eigen::Vector3d(1, 2, 3));
   const auto refuses = [&](const std::string& text, const std::string& message) {
     CHECK_THROWS_WITH(parse(text), "filigree: a.npz: \"a.npy\": " + message);
   };
   const std::string count = std::to_string(packed.size());
-  refuses(archive(packed, content, content.size() - 1), count + " bytes must inflate to 151, do not");
-  refuses(archive(packed, content, content.size() + 1), count + " bytes must inflate to 153, do not");
+  refuses(archive(packed, content, content.size() - 1), count + " bytes must inflate to exactly 151 bytes");
+  refuses(archive(packed, content, content.size() + 1), count + " bytes must inflate to exactly 153 bytes");
   refuses(archive(packed + "x", content, content.size()),
-          std::to_string(packed.size() + 1) + " bytes must inflate to 152, do not");
-  refuses(archive(packed.substr(0, 40), content, content.size()), "40 bytes must inflate to 152, do not");
-  refuses(archive("", "", 0), "0 bytes must inflate to 0, do not");
+          std::to_string(packed.size() + 1) + " bytes must inflate to exactly 152 bytes");
+  refuses(archive(packed.substr(0, 40), content, content.size()), "40 bytes must inflate to exactly 152 bytes");
+  refuses(archive("", "", 0), "0 bytes must inflate to exactly 0 bytes");
 }
 
-TEST_CASE("no memory is taken for what cannot be") {
+TEST_CASE("no memory is allocated for impossible sizes") {
   const std::string content = npy(Eigen::VectorXd::Zero(100000)), packed = deflated(content);
-  // More than deflate makes of that many bytes.
-  CHECK_THROWS_WITH(
-      parse(archive(packed, content, 1ULL << 60)),
-      "filigree: a.npz: \"a.npy\": " + std::to_string(packed.size()) + " bytes do not inflate to 1152921504606846976");
-  // Not what the .npy header needs.
+  // More than the largest compression ratio of deflate.
+  CHECK_THROWS_WITH(parse(archive(packed, content, 1ULL << 60)),
+                    "filigree: a.npz: \"a.npy\": " + std::to_string(packed.size()) +
+                        " bytes cannot inflate to 1152921504606846976 bytes");
+  // Not the size that the .npy header requires.
   CHECK_THROWS_WITH(parse(archive(packed, content, content.size() + 1)),
                     "filigree: a.npz: \"a.npy\": byte 128: the numbers of shape (100000,) need 800000 bytes, the file "
                     "has 800001");
 }
 
-TEST_CASE("damage is noticed") {
+TEST_CASE("damaged files are rejected") {
   const std::string content = npy(Eigen::VectorXd::LinSpaced(20, 0, 1));
   for (const int level : {0, 6}) {
     const std::string text = archive(deflated(content, level), content, content.size());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The softmax kernel and the logistic function against long double.
+// Compares the softmax kernel and the logistic function with long double.
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -25,8 +25,7 @@ filigree::kernel::LogSumExp<S> softmax(std::vector<S>& w, double sink = none) {
   return sums;
 }
 
-/// exp(x) for x <= 0 as the kernel computes it: a softmax over x with a sink that is so far above that nothing else
-/// counts would divide; so a lone x under the maximum 0, times the sum.
+/// Returns exp(x) for x <= 0 as the kernel computes it: the weight of x in a softmax over {0, x}, times the sum.
 template <class S>
 S kernel_exp(S x) {
   std::vector<S> w{S(0), x};
@@ -43,14 +42,14 @@ TEMPLATE_TEST_CASE("the exponential is within a few ulp over its range", "", flo
   for (int i = 0; i <= 200000; ++i) {
     const S x = least * static_cast<S>(i) / S(200000);
     const long double exact = std::exp(static_cast<long double>(x));
-    const long double off = std::abs(kernel_exp(x) - exact) / exact / std::numeric_limits<S>::epsilon();
-    worst = std::max(worst, off);
+    const long double error = std::abs(kernel_exp(x) - exact) / exact / std::numeric_limits<S>::epsilon();
+    worst = std::max(worst, error);
   }
   INFO("worst " << static_cast<double>(worst) << " eps");
-  CHECK(worst < 3.5L);  // 2 ulp of the exponential, half of one each for the division and the product here
+  CHECK(worst < 3.5L);  // 2 ulp for the exponential, plus half an ulp each for the division and the product
 }
 
-TEMPLATE_TEST_CASE("edges of the exponential", "", float, double) {
+TEMPLATE_TEST_CASE("the exponential handles zeros, underflow and NaN", "", float, double) {
   using S = TestType;
   using Limits = std::numeric_limits<S>;
   CHECK(kernel_exp(S(0)) == S(1));
@@ -63,7 +62,7 @@ TEMPLATE_TEST_CASE("edges of the exponential", "", float, double) {
   }
   CHECK(std::isnan(kernel_exp(Limits::quiet_NaN())));
   using Bits = std::conditional_t<sizeof(S) == 4, std::uint32_t, std::uint64_t>;
-  for (const Bits payload : {Bits(1), Bits(5), Bits(255)})  // its low bits would change the exponent
+  for (const Bits payload : {Bits(1), Bits(5), Bits(255)})  // the low bits must not change the exponent
     CHECK(std::isnan(
         kernel_exp(std::bit_cast<S>(static_cast<Bits>(std::bit_cast<Bits>(Limits::quiet_NaN()) | payload)))));
 }
@@ -96,49 +95,49 @@ TEMPLATE_TEST_CASE("softmax sums to 1 and agrees with long double", "", float, d
   }
 }
 
-TEMPLATE_TEST_CASE("special values in softmax", "", float, double) {
+TEMPLATE_TEST_CASE("softmax handles NaN, infinity, extreme scores, sinks and empty rows", "", float, double) {
   using S = TestType;
   using Limits = std::numeric_limits<S>;
   for (const std::size_t count : {1U, 2U, 7U, 16U, 33U})
-    for (std::size_t place = 0; place < count; ++place) {
+    for (std::size_t position = 0; position < count; ++position) {
       for (const S bad : {Limits::quiet_NaN(), -Limits::quiet_NaN(), Limits::infinity()}) {
         std::vector<S> w(count, S(0.5));
-        w[place] = bad;
+        w[position] = bad;
         softmax(w);
         for (const S x : w) REQUIRE(std::isnan(x));
       }
       std::vector<S> w(count, S(-3));
-      w[place] = Limits::lowest();
+      w[position] = Limits::lowest();
       softmax(w);
-      REQUIRE(test::same_bits(w[place], count == 1 ? S(1) : S(0)));
+      REQUIRE(test::same_bits(w[position], count == 1 ? S(1) : S(0)));
     }
   std::vector<S> huge{Limits::max(), Limits::max()};
   softmax(huge);
   CHECK(huge[0] == S(0.5));
-  std::vector<S> sunk{S(0), S(0)};
-  softmax(sunk, 0.0);
-  CHECK(sunk[1] == S(1) / S(3));
+  std::vector<S> with_sink{S(0), S(0)};
+  softmax(with_sink, 0.0);
+  CHECK(with_sink[1] == S(1) / S(3));
   std::vector<S> empty;
   CHECK(softmax(empty).sum == S(0));
 }
 
-TEMPLATE_TEST_CASE("the logistic function is within a few ulp, everywhere", "", float, double) {
+TEMPLATE_TEST_CASE("the logistic function is within a few ulp for all numbers", "", float, double) {
   using S = TestType;
   const auto& kernels = filigree::kernel::kernels<S>();
   Random random(115);
-  const S most = std::is_same_v<S, float> ? S(87) : S(708);  // beyond, exp(-|x|) is taken as 0
+  const S max_size = std::is_same_v<S, float> ? S(87) : S(708);  // for larger |x|, exp(-|x|) is computed as 0
   for (const Index count : {1, 3, 16, 64, 1001}) {
     std::vector<S> x(static_cast<std::size_t>(count) + 1, S(7));
     for (Index i = 0; i < count; ++i)
       x[static_cast<std::size_t>(i)] = static_cast<S>(random.normal() * (random.chance(0.5) ? 1 : 20));
-    x[0] = count % 2 == 0 ? S(0) : -most;
+    x[0] = count % 2 == 0 ? S(0) : -max_size;
     std::vector<S> y = x;
     kernels.sigmoid(y.data(), count);
     for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
       INFO("x = " << x[i]);
       const long double expected = 1 / (1 + std::exp(-static_cast<long double>(x[i])));
       REQUIRE(std::abs(static_cast<long double>(y[i]) - expected) <= 4 * std::numeric_limits<S>::epsilon() * expected);
-      std::vector<S> one{x[i]};  // the same alone
+      std::vector<S> one{x[i]};  // the result does not depend on the other numbers
       kernels.sigmoid(one.data(), 1);
       REQUIRE(test::same_bits(one[0], y[i]));
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Panels of keys: every number at its place, missing rows 0.
+// Packed panels of keys and groups of queries.
 #include <filigree/kernel/kernels.hpp>
 #include <vector>
 
@@ -9,7 +9,7 @@
 using test::Index;
 using test::Random;
 
-TEMPLATE_TEST_CASE("a panel is its rows turned", "", float, double) {
+TEMPLATE_TEST_CASE("a panel is the transpose of its rows, with padding 0", "", float, double) {
   using S = TestType;
   const auto& kernels = filigree::kernel::kernels<S>();
   Random random(106);
@@ -30,7 +30,7 @@ TEMPLATE_TEST_CASE("a panel is its rows turned", "", float, double) {
   }
 }
 
-TEMPLATE_TEST_CASE("a group is its rows turned", "", float, double) {
+TEMPLATE_TEST_CASE("a group is the transpose of its rows", "", float, double) {
   using S = TestType;
   const auto& kernels = filigree::kernel::kernels<S>();
   Random random(107);

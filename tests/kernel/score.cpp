@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Score tiles and gathers against chains written out.
+// Compares score tiles and gathers with explicit chains of multiply-adds.
 #include <cmath>
 #include <filigree/kernel/kernels.hpp>
 #include <vector>
@@ -26,7 +26,7 @@ S multiply_add(S a, S b, S c) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("a tile of scores is one chain each", "", float, double) {
+TEMPLATE_TEST_CASE("each score of a tile is one chain of multiply-adds", "", float, double) {
   using S = TestType;
   const auto& kernels = filigree::kernel::kernels<S>();
   const Index width = kernels.width, height = kernels.height;
@@ -54,7 +54,7 @@ TEMPLATE_TEST_CASE("a tile of scores is one chain each", "", float, double) {
     }
 }
 
-TEMPLATE_TEST_CASE("a gather is one chain for each output", "", float, double) {
+TEMPLATE_TEST_CASE("each output of a gather is one chain of multiply-adds", "", float, double) {
   using S = TestType;
   const auto& kernels = filigree::kernel::kernels<S>();
   Random random(122);

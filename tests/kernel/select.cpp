@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The selection kernels against a stable sort.
+// Compares the selection kernels with a stable sort.
 #include <algorithm>
 #include <filigree/kernel/kernels.hpp>
 #include <limits>
@@ -21,7 +21,7 @@ struct List {
   std::vector<Column> columns;
 };
 
-/// The k best: NaN first, then larger values, the lowest column among equals; in ascending columns.
+/// Returns the k largest values in ascending columns. NaN ranks first, and ties go to the lowest column.
 template <class S>
 List<S> best(const List<S>& from, Index k) {
   std::vector<std::size_t> order(from.values.size());
@@ -94,7 +94,7 @@ List<S> padded(const List<S>& list) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("thin keeps what a stable sort keeps", "", float, double) {
+TEMPLATE_TEST_CASE("keep_top_k_of keeps the same values as a stable sort", "", float, double) {
   using S = TestType;
   const auto& kernels = filigree::kernel::kernels<S>();
   Random random(101);
@@ -112,8 +112,9 @@ TEMPLATE_TEST_CASE("thin keeps what a stable sort keeps", "", float, double) {
   }
 }
 
-TEMPLATE_TEST_CASE("thin with slack keeps the k best and about slack more, and its bound loses none of them", "", float,
-                   double) {
+TEMPLATE_TEST_CASE(
+    "with slack, keep_top_k_of keeps the k largest and at most 2 slack more, and its bound excludes none of them", "",
+    float, double) {
   using S = TestType;
   const auto& kernels = filigree::kernel::kernels<S>();
   Random random(102);
@@ -128,12 +129,12 @@ TEMPLATE_TEST_CASE("thin with slack keeps the k best and about slack more, and i
     INFO("case " << number << ", count " << count << ", k " << k << ", slack " << slack);
     REQUIRE(kept <= k + 2 * slack);
     REQUIRE(same_list(best(got, k), expected));
-    // Whatever comes later and does not exceed the bound is beaten by k that were there first.
+    // At least k kept values are at or above the bound, so a later value that does not exceed it is not selected.
     if (count > k) REQUIRE(std::count_if(got.values.begin(), got.values.end(), [&](S v) { return !(v < bound); }) >= k);
   }
 }
 
-TEMPLATE_TEST_CASE("candidates that stream in and are thinned on the way end as the k best of all", "", float, double) {
+TEMPLATE_TEST_CASE("append, keep_top_k and move_top_k select the k largest of all panels", "", float, double) {
   using S = TestType;
   const auto& kernels = filigree::kernel::kernels<S>();
   Random random(103);
@@ -141,7 +142,7 @@ TEMPLATE_TEST_CASE("candidates that stream in and are thinned on the way end as 
     const Index width = kernels.width, panels = random.between(1, 12), k = random.between(1, 40);
     const Index rows = random.between(1, 20), slack = random.between(0, k),
                 limit = k + 2 * slack + random.between(0, 60);
-    const Index stride = limit + width + 32;  // as much as the kernels ask for
+    const Index stride = limit + width + 32;  // the capacity that the kernels require
     std::vector<S> values(static_cast<std::size_t>(rows * stride)),
         bound(static_cast<std::size_t>(rows), -std::numeric_limits<S>::infinity());
     std::vector<Column> columns(static_cast<std::size_t>(rows * stride)), count(static_cast<std::size_t>(rows), 0);
@@ -158,24 +159,24 @@ TEMPLATE_TEST_CASE("candidates that stream in and are thinned on the way end as 
       kernels.append_scores(tile.data(), width, rows, static_cast<Column>(p * width), candidates);
       kernels.keep_top_k(candidates, rows, k, slack, limit);
     }
-    const Index room = k + 64;
-    std::vector<S> best_values(static_cast<std::size_t>(rows * room), S(-7));
+    const Index capacity = k + 64;
+    std::vector<S> best_values(static_cast<std::size_t>(rows * capacity), S(-7));
     std::vector<Column> best_columns(best_values.size(), -7), kept(static_cast<std::size_t>(rows), -7);
-    kernels.move_top_k(candidates, rows, k, {best_values.data(), best_columns.data(), room, kept.data(), nullptr});
+    kernels.move_top_k(candidates, rows, k, {best_values.data(), best_columns.data(), capacity, kept.data(), nullptr});
     INFO("case " << number << ", panels " << panels << ", rows " << rows << ", k " << k << ", slack " << slack
                  << ", limit " << limit);
     for (Index r = 0; r < rows; ++r) {
-      const Index stays = kept[static_cast<std::size_t>(r)];
+      const Index kept_count = kept[static_cast<std::size_t>(r)];
       List<S> got;
-      got.values.assign(best_values.begin() + r * room, best_values.begin() + r * room + stays);
-      got.columns.assign(best_columns.begin() + r * room, best_columns.begin() + r * room + stays);
+      got.values.assign(best_values.begin() + r * capacity, best_values.begin() + r * capacity + kept_count);
+      got.columns.assign(best_columns.begin() + r * capacity, best_columns.begin() + r * capacity + kept_count);
       REQUIRE(same_list(got, best(all[static_cast<std::size_t>(r)], k)));
     }
   }
 }
 
-TEMPLATE_TEST_CASE("a guessed bound drops what does not exceed it, and is right for normal numbers", "", float,
-                   double) {
+TEMPLATE_TEST_CASE("estimate_bounds drops the values below its bound, and is accurate for normally distributed values",
+                   "", float, double) {
   using S = TestType;
   const auto& kernels = filigree::kernel::kernels<S>();
   Random random(105);
@@ -189,13 +190,13 @@ TEMPLATE_TEST_CASE("a guessed bound drops what does not exceed it, and is right 
     if (normal)
       for (S& v : list.values) v = static_cast<S>(5 + 0.01 * random.normal());
     List<S> got = padded(list);
-    Column left = static_cast<Column>(count);
+    Column remaining = static_cast<Column>(count);
     S bound = bounded ? S(-3) : -std::numeric_limits<S>::infinity();
     const S before = bound;
-    kernels.estimate_bounds({got.values.data(), got.columns.data(), count + 64, &left, &bound}, 1, limit,
+    kernels.estimate_bounds({got.values.data(), got.columns.data(), count + 64, &remaining, &bound}, 1, limit,
                             static_cast<float>(expected));
-    got.values.resize(static_cast<std::size_t>(left));
-    got.columns.resize(static_cast<std::size_t>(left));
+    got.values.resize(static_cast<std::size_t>(remaining));
+    got.columns.resize(static_cast<std::size_t>(remaining));
     INFO("case " << number << ", count " << count << ", limit " << limit << ", expected " << expected);
     if (count <= limit || bounded) REQUIRE(test::same_bits(bound, before));
     if (bound > before) {
@@ -206,14 +207,14 @@ TEMPLATE_TEST_CASE("a guessed bound drops what does not exceed it, and is right 
         exceeding.columns.push_back(list.columns[i]);
       }
       REQUIRE(same_list(got, exceeding));
-      REQUIRE(2 * (left + 1) >= expected);
+      REQUIRE(2 * (remaining + 1) >= expected);
       ++guessed;
     } else {
       REQUIRE(same_list(got, list));
     }
     if (normal && bound > before && count > 150 && expected < static_cast<double>(count) / 4) {
       ++normal_rows;
-      above += static_cast<double>(left) / expected;
+      above += static_cast<double>(remaining) / expected;
     }
   }
   CHECK(guessed > 500);
@@ -221,7 +222,7 @@ TEMPLATE_TEST_CASE("a guessed bound drops what does not exceed it, and is right 
   CHECK(above / static_cast<double>(normal_rows) == Approx(1).epsilon(0.15));
 }
 
-TEMPLATE_TEST_CASE("append keeps what exceeds the bound, and NaN, in order", "", float, double) {
+TEMPLATE_TEST_CASE("append_scores appends NaN and values above the bound in order", "", float, double) {
   using S = TestType;
   const auto& kernels = filigree::kernel::kernels<S>();
   Random random(104);
@@ -250,8 +251,8 @@ TEMPLATE_TEST_CASE("append keeps what exceeds the bound, and NaN, in order", "",
   }
 }
 
-// Every length, so that the last vector holds any number of values.
-TEMPLATE_TEST_CASE("lists of what exceeds a bound", "", float, double) {
+// All lengths, so that the last vector holds any number of values.
+TEMPLATE_TEST_CASE("list_above and keep_above keep NaN and values above the bound", "", float, double) {
   using S = TestType;
   const auto& kernels = filigree::kernel::kernels<S>();
   Random random(719);
@@ -275,6 +276,6 @@ TEMPLATE_TEST_CASE("lists of what exceeds a bound", "", float, double) {
     };
     const Index listed = kernels.list_above(values.data(), columns.data(), count, S(0.25));
     agrees(listed);
-    agrees(kernels.keep_above(values.data(), columns.data(), listed, S(0.25)));  // nothing more goes
+    agrees(kernels.keep_above(values.data(), columns.data(), listed, S(0.25)));  // no further value is dropped
   }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Every number of 16 bits, and every length of a row.
+// Conversion of 16-bit floating-point numbers: all numbers, and rows of all lengths.
 #include <Eigen/Core>
 #include <cfenv>
 #include <filigree/kernel/kernels.hpp>
@@ -13,7 +13,7 @@ using test::Index;
 
 namespace {
 
-/// Whether the processor makes 0 of denormal numbers, also in the arithmetic of this file.
+/// Returns true if the processor flushes denormal numbers to 0.
 bool flushes_denormals() {
   volatile double smallest = std::numeric_limits<double>::denorm_min();
   return smallest + smallest == 0;
@@ -21,13 +21,14 @@ bool flushes_denormals() {
 
 template <class S>
 bool same_number(S got, S expected) {
-  constexpr S normal = static_cast<S>(std::numeric_limits<float>::min());  // what is smaller passes through a float
+  // Numbers below this are converted through a denormal float.
+  constexpr S normal = static_cast<S>(std::numeric_limits<float>::min());
   const bool flushed = flushes_denormals() && std::abs(got) < normal && std::abs(expected) < normal;
   return test::same_bits(got, expected) || ((flushed || std::fegetround() == FE_DOWNWARD) &&
                                             (got == 0 || expected == 0) && std::abs(got - expected) < normal);
 }
 
-/// What the bits stand for, from the definitions of the formats.
+/// Returns the number that the bits represent, from the definition of the format.
 double half(unsigned bits) {
   const int exponent = static_cast<int>(bits >> 10 & 31U), fraction = static_cast<int>(bits & 1023U);
   double size = std::ldexp(exponent == 0 ? fraction : fraction + 1024, std::max(exponent, 1) - 25);
@@ -45,7 +46,7 @@ double bfloat(unsigned bits) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("every number of 16 bits", "", float, double) {
+TEMPLATE_TEST_CASE("every 16-bit number is converted exactly", "", float, double) {
   using S = TestType;
   std::vector<std::uint16_t> bits(65536);
   std::iota(bits.begin(), bits.end(), std::uint16_t(0));
@@ -61,7 +62,7 @@ TEMPLATE_TEST_CASE("every number of 16 bits", "", float, double) {
   }
 }
 
-TEMPLATE_TEST_CASE("rows of any length and alignment", "", float, double) {
+TEMPLATE_TEST_CASE("rows of any length and alignment are converted", "", float, double) {
   using S = TestType;
   std::vector<std::uint16_t> bits(100);
   for (std::size_t i = 0; i < bits.size(); ++i) bits[i] = static_cast<std::uint16_t>(0x3c00 + i);

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
-// Expressions as users write them, in their own types: maps between patterns.
+// Pipelines with score maps between patterns, with the types that users write.
 #include "law/law.hpp"
 
 using test::law_of_both;
 
-TEST_CASE("bias, then a pattern, then top_k") {
+TEST_CASE("the law for a bias, a pattern and top_k") {
   law_of_both(41, 60, [](auto w) { return w.bias() | w.same_block() | w.top_k() | w.sparsemax(); });
 }
-TEST_CASE("relative bias under a given pattern") {
+TEST_CASE("the law for a relative bias after a sparse matrix as pattern") {
   law_of_both(42, 60, [](auto w) { return w.given() | w.relative_bias() | w.top_k() | w.entmax15(); });
 }
-TEST_CASE("two maps and a threshold") {
+TEST_CASE("the law for two maps, a pattern and a threshold") {
   law_of_both(43, 60, [](auto w) { return w.map() | w.alibi() | w.causal() | w.threshold() | w.softmax(); });
 }
-TEST_CASE("where, relu, raw scores") {
+TEST_CASE("the law for a where pattern and relu without a normalizer") {
   law_of_both(44, 60, [](auto w) { return (w.where() || w.first()) | w.relu(); });
 }

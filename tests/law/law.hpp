@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The law of the library, for one type of pipeline and many random cases: what is fused keeps exactly what the general
-// evaluator keeps, bit for bit, and both agree with the oracle.
+// The law of the library, checked for one type of pipeline and many random cases: a fused engine keeps exactly the
+// entries of the general evaluator, bit for bit, and both agree with the reference implementation (oracle.hpp).
 #pragma once
 
 #include <cstdlib>
@@ -12,15 +12,17 @@
 
 namespace test {
 
+/// Statistics of a test program, printed at its end.
 struct Count {
   long compositions = 0, rows = 0, open_rows = 0, fused = 0;
   ~Count() {
-    std::printf("%ld compositions (%ld fused), %ld rows, %ld of them open\n", compositions, fused, rows, open_rows);
+    std::printf("%ld compositions (%ld fused), %ld rows, %ld of them undecided\n", compositions, fused, rows,
+                open_rows);
   }
 };
 inline Count count;
 
-/// Whether scores are chains of fused multiply-adds.
+/// Returns true if scores are chains of fused multiply-adds.
 inline bool fused_multiply_add() {
 #if defined(__FMA__)
   return true;
@@ -29,7 +31,7 @@ inline bool fused_multiply_add() {
 #endif
 }
 
-/// The computed score, as the semantics define it.
+/// Returns the computed score, in the order of operations that the library guarantees.
 template <class S, class Q, class K>
 S computed_score(const Q& q, const K& k, Index i, Index c, S scale) {
   S sum = 0;
@@ -41,7 +43,7 @@ S computed_score(const Q& q, const K& k, Index i, Index c, S scale) {
   return sum * scale;
 }
 
-/// The table of scores; false if one of them is beyond the rounding bound of its chain.
+/// Fills the table with the computed scores. Returns false if one of them exceeds the rounding bound of its chain.
 template <class S, class Q, class K>
 bool fill_scores(oracle::Table& t, const Q& q, const K& k, S scale) {
   bool within = true;
@@ -63,7 +65,7 @@ bool fill_scores(oracle::Table& t, const Q& q, const K& k, S scale) {
   return within;
 }
 
-/// What is wrong with the weights; nothing when they agree with the oracle.
+/// Returns the first difference between the weights and the reference implementation, or nothing if they agree.
 template <class S>
 std::optional<std::string> differs(const oracle::Table& t, const Eigen::SparseMatrix<S, Eigen::RowMajor>& w) {
   if (w.rows() != t.n || w.cols() != t.m) return "the shape";
@@ -75,21 +77,22 @@ std::optional<std::string> differs(const oracle::Table& t, const Eigen::SparseMa
     for (Index c = 0; c < t.m; ++c) {
       const oracle::Entry& e = t.at(i, c);
       const auto& got = row[static_cast<std::size_t>(c)];
-      const std::string place = "(" + std::to_string(i) + ", " + std::to_string(c) + ") ";
+      const std::string position = "(" + std::to_string(i) + ", " + std::to_string(c) + ") ";
       if (got.has_value() && e.presence == oracle::absent)
-        return place + "must be absent and is " + std::to_string(*got);
+        return position + "must be absent and is " + std::to_string(*got);
       if (!got.has_value() && e.presence == oracle::present)
-        return place + "is absent and must be " + std::to_string(e.value);
+        return position + "is absent and must be " + std::to_string(e.value);
       const oracle::Real value = got.has_value() ? oracle::Real(*got) : 0;
       if (!(std::abs(value - e.value) <= e.error))
-        return place + "is " + std::to_string(value) + ", must be " + std::to_string(e.value) + ", off by " +
-               std::to_string(static_cast<double>(std::abs(value - e.value) / (e.error > 0 ? e.error : 1))) + " bounds";
+        return position + "is " + std::to_string(value) + ", must be " + std::to_string(e.value) + "; the error is " +
+               std::to_string(static_cast<double>(std::abs(value - e.value) / (e.error > 0 ? e.error : 1))) +
+               " times its bound";
     }
   }
   return std::nullopt;
 }
 
-/// The same for A * V.
+/// Returns the first difference between A * V and the reference implementation, or nothing if they agree.
 template <class S, class V>
 std::optional<std::string> product_differs(const oracle::Table& t, const V& v, const Matrix<S>& out) {
   for (Index i = 0; i < t.n; ++i) {
@@ -112,7 +115,7 @@ std::optional<std::string> product_differs(const oracle::Table& t, const V& v, c
   return std::nullopt;
 }
 
-/// Dense targets show the sparse ones, and 0 where nothing is stored.
+/// Returns true if a dense matrix holds the entries of a sparse one, and 0 elsewhere.
 template <class S, class D>
 bool shows(const D& dense, const Eigen::SparseMatrix<S, Eigen::RowMajor>& w) {
   Matrix<S> expected = Matrix<S>::Zero(w.rows(), w.cols());
@@ -122,7 +125,7 @@ bool shows(const D& dense, const Eigen::SparseMatrix<S, Eigen::RowMajor>& w) {
   return same(dense, expected);
 }
 
-/// Serial or on a pool, chosen at run time.
+/// An executor that is serial or a thread pool, chosen at run time.
 struct EitherExecutor {
   fg::ThreadPool* pool;
   void run(Index tasks, fg::TaskRef f) const { pool != nullptr ? pool->run(tasks, f) : fg::serial().run(tasks, f); }
@@ -140,7 +143,8 @@ inline Shape any_shape(Random& random) {
   return shape;
 }
 
-/// Weights against the general evaluator, every kind of target, and the oracle's table after all stages.
+/// Compares weights with the general evaluator, with every kind of target, and with the reference table after all
+/// stages.
 template <class S, class A>
 void check_weights(const A& a, const oracle::Table& table, Random& random, Index dv) {
   using Sparse = Eigen::SparseMatrix<S, Eigen::RowMajor>;
@@ -156,8 +160,8 @@ void check_weights(const A& a, const oracle::Table& table, Random& random, Index
 
   const Placed<S> v(random, numbers<S>(random, a.cols(), dv, any_kind(random)));
   const auto values = v.map();
-  // An engine that hands rows to the product adds what the general evaluator adds, in the same order; one that does the
-  // product itself is held to the oracle alone.
+  // An engine that passes rows to the product adds the same numbers in the same order as the general evaluator. An
+  // engine that computes the product itself is compared with the reference implementation only.
   const Matrix<S> general = general_product(a, values), expected = a * values;
   if (std::is_same_v<typename A::ProductEngine, typename A::Engine>) REQUIRE(same(expected, general));
   Placed<S> out(random, Matrix<S>(Matrix<S>::Constant(a.rows(), dv, S(3))));
@@ -187,7 +191,7 @@ void check_weights(const A& a, const oracle::Table& table, Random& random, Index
   for (const char open : table.open) count.open_rows += open;
 }
 
-/// scores(Q, K) | twin, in a workspace and with an executor of its own.
+/// Checks scores(Q, K) | twin, in a random workspace and with a random executor.
 template <class S, class Twin, class Q, class K>
 void check_case(const Twin& twin, const Q& queries, const K& keys, const Shape& shape, double scale, Random& random) {
   static fg::thread_pool pool(3);
@@ -203,7 +207,7 @@ void check_case(const Twin& twin, const Q& queries, const K& keys, const Shape& 
   check_weights<S>(a, table, random, shape.dv);
 }
 
-/// FILIGREE_LAW_PERCENT of the cases, all of them where it is not set.
+/// Returns FILIGREE_LAW_PERCENT percent of the cases; all of them if it is not set.
 inline int case_count(int cases) {
   const char* percent = std::getenv("FILIGREE_LAW_PERCENT");
   return percent == nullptr ? cases : std::max(1, cases * std::atoi(percent) / 100);
@@ -213,7 +217,8 @@ inline double any_scale(Random& random, const Shape& shape) {
   return random.chance(0.5) ? (shape.d > 0 ? 1 / std::sqrt(double(shape.d)) : 1.0) : random.pick({1.0, -0.5, 0.1, 0.0});
 }
 
-/// `cases` random cases of scores(Q, K) | make(words), or make(words, Q, K) for what depends on queries and keys.
+/// Checks `cases` random cases of scores(Q, K) | make(words), or of make(words, Q, K) for stages that depend on queries
+/// and keys.
 template <class S, class Make>
 void law(std::uint64_t stream, int cases, Make make) {
   for (int number = 0; number < case_count(cases); ++number) {
@@ -241,7 +246,7 @@ void law(std::uint64_t stream, int cases, Make make) {
   }
 }
 
-/// The same on a dense source.
+/// Checks `cases` random cases of X | make(words) for a dense X.
 template <class S, class Make>
 void dense_law(std::uint64_t stream, int cases, Make make) {
   for (int number = 0; number < case_count(cases); ++number) {
@@ -264,7 +269,7 @@ void dense_law(std::uint64_t stream, int cases, Make make) {
   }
 }
 
-/// In both scalars.
+/// Checks the law for float and double.
 template <class Make>
 void law_of_both(std::uint64_t stream, int cases, Make make) {
   law<float>(stream, cases, make);

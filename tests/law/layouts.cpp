@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One pipeline over every kind of Eigen expression as Q, K, V: all must give the bits of plain matrices.
+// One pipeline with every kind of Eigen expression as Q, K and V. The results must have the same bits as with plain
+// matrices.
 #include <array>
 #include <complex>
 
@@ -31,7 +32,7 @@ struct Fixture {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("storage orders, arrays and maps", "", float, double) {
+TEMPLATE_TEST_CASE("storage orders, arrays and maps give the same bits", "", float, double) {
   using S = TestType;
   const Fixture<S> f;
   const ColMatrix<S> q = f.q, k = f.k, v = f.v;
@@ -47,7 +48,7 @@ TEMPLATE_TEST_CASE("storage orders, arrays and maps", "", float, double) {
   f.check(any, k, v);
 }
 
-TEMPLATE_TEST_CASE("blocks and strides", "", float, double) {
+TEMPLATE_TEST_CASE("blocks and strided maps give the same bits", "", float, double) {
   using S = TestType;
   const Fixture<S> f;
   Matrix<S> big = Matrix<S>::Constant(100, 100, std::numeric_limits<S>::quiet_NaN());
@@ -56,14 +57,14 @@ TEMPLATE_TEST_CASE("blocks and strides", "", float, double) {
   big.block(60, 50, f.m, f.dv) = f.v;
   f.check(big.block(3, 5, f.n, f.d), big.block(20, 17, f.m, f.d), big.block(60, 50, f.m, f.dv));
   f.check(std::as_const(big).middleRows(3, f.n).middleCols(5, f.d), f.k, f.v);
-  const ColMatrix<S> turned = big.transpose();
-  f.check(turned.transpose().block(3, 5, f.n, f.d), turned.block(17, 20, f.d, f.m).transpose(), f.v);
+  const ColMatrix<S> transposed = big.transpose();
+  f.check(transposed.transpose().block(3, 5, f.n, f.d), transposed.block(17, 20, f.d, f.m).transpose(), f.v);
   test::Placed<S> q(const_cast<Random&>(f.random), f.q), k(const_cast<Random&>(f.random), f.k),
       v(const_cast<Random&>(f.random), f.v);
   f.check(q.map(), k.map(), v.map());
 }
 
-TEMPLATE_TEST_CASE("expressions without memory of their own", "", float, double) {
+TEMPLATE_TEST_CASE("expressions without storage give the same bits", "", float, double) {
   using S = TestType;
   const Fixture<S> f;
   const Matrix<S> half = f.q / S(2), identity = Matrix<S>::Identity(f.d, f.d);
@@ -75,7 +76,7 @@ TEMPLATE_TEST_CASE("expressions without memory of their own", "", float, double)
   f.check(f.q, f.k(all, Eigen::indexing::all), f.v(all, Eigen::indexing::all));
 }
 
-TEST_CASE("mixed scalars meet through cast") {
+TEST_CASE("cast expressions convert between scalars") {
   const Fixture<double> f;
   const Matrix<float> q = f.q.cast<float>(), k = f.k.cast<float>(), v = f.v.cast<float>();
   const Matrix<float> expected = (fg::scores(q, k) | fg::top_k(3)) * v;
@@ -86,7 +87,7 @@ TEST_CASE("mixed scalars meet through cast") {
   CHECK(test::same(Matrix<float>(z.real() | fg::relu()), Matrix<float>(real | fg::relu())));
 }
 
-TEMPLATE_TEST_CASE("fixed sizes and vectors", "", float, double) {
+TEMPLATE_TEST_CASE("fixed sizes and vectors give the same bits", "", float, double) {
   using S = TestType;
   Random random(202);
   const Eigen::Matrix<S, 4, 3> q = test::normal<S>(random, 4, 3);
@@ -96,17 +97,17 @@ TEMPLATE_TEST_CASE("fixed sizes and vectors", "", float, double) {
   const Matrix<S> expected = (fg::scores(q_dynamic, k_dynamic) | fg::top_k(2) | fg::softmax()) * v_dynamic;
   const Eigen::Matrix<S, 4, 2> out = (fg::scores(q, k) | fg::top_k(2) | fg::softmax()) * v;
   CHECK(test::same(out, expected));
-  // One query in a vector, whichever way it stands in Q.
+  // Q as a row vector with one query.
   const Eigen::Matrix<S, 1, 3> row = q.row(2);
   const Eigen::Matrix<S, 1, 2> one = (fg::scores(row, k, {.query_at = 5}) | fg::top_k(2) | fg::softmax()) * v;
   CHECK(test::same(one, expected.row(2)));
-  // Values of one column.
+  // V as a column vector.
   const Eigen::Matrix<S, Eigen::Dynamic, 1> column = v.col(1);
   const Eigen::Matrix<S, Eigen::Dynamic, 1> single = (fg::scores(q, k) | fg::top_k(2) | fg::softmax()) * column;
   CHECK(test::same(single, expected.col(1)));
 }
 
-TEMPLATE_TEST_CASE("a compile-time vector is one row, whichever way it stands", "", float, double) {
+TEMPLATE_TEST_CASE("a compile-time row or column vector is treated as one row", "", float, double) {
   using S = TestType;
   Eigen::Matrix<S, 6, 1> x;
   x << S(0.9), S(0.1), S(0.8), S(0.6), S(0.2), S(0.3);

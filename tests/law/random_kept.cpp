@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT
-// Random patterns before stages other than softmax, and patterns that scatter before any: the engine of kept keys.
+// Random patterns before stages other than softmax, and scattered patterns before any stages. The engine for gathered
+// keys computes them.
 #include "law/law.hpp"
 
 using test::law_of_both;
 
-TEST_CASE("pattern, normalizer") {
+TEST_CASE("the law for pattern, normalizer") {
   law_of_both(91, 300, [](auto w) { return w.pattern() | w.sparsemax(); });
   law_of_both(92, 200, [](auto w) { return w.pattern() | w.any_map() | w.entmax15(); });
   law_of_both(93, 200, [](auto w) { return w.any_map() | w.pattern() | w.normalize_sum(); });
   law_of_both(94, 200, [](auto w) { return w.pattern() | w.top_p() | w.softmax(); });
 }
-TEST_CASE("patterns that scatter") {
+TEST_CASE("the law for scattered patterns") {
   law_of_both(95, 150, [](auto w) { return w.strided() | w.softmax(); });
   law_of_both(96, 150, [](auto w) { return (w.random_keys() && w.causal()) | w.alibi() | w.sparsemax(); });
   law_of_both(97, 150, [](auto w) { return (w.columns() || w.strided()) | w.top_k() | w.softmax(); });

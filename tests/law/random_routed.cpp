@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What routers choose is part of what a pipeline means.
+// Pipelines with routers. The selection of a router must agree with its reference implementation.
 #include "routers.hpp"
 
 using test::law_of_both;
@@ -7,7 +7,7 @@ using test::ProbSparseTwins;
 using test::Twin;
 namespace fg = filigree;
 
-TEST_CASE("prob_sparse, fused") {
+TEST_CASE("the law for prob_sparse in fused pipelines") {
   law_of_both(201, 250, [](auto w, const auto& q, const auto& k) {
     return ProbSparseTwins{w, q, k}.stage() | w.softmax();
   });
@@ -27,7 +27,7 @@ TEST_CASE("prob_sparse, fused") {
     return w.pattern() | ProbSparseTwins{w, q, k}.summing();
   });
 }
-TEST_CASE("prob_sparse among other stages") {
+TEST_CASE("the law for prob_sparse between other stages") {
   law_of_both(206, 150, [](auto w, const auto& q, const auto& k) {
     auto router = ProbSparseTwins{w, q, k}.stage();
     return w.any_map() | router | w.any_map() | w.tail();
@@ -54,7 +54,7 @@ Blocks(test::Words<S>&) -> Blocks<S>;
 
 }  // namespace
 
-TEST_CASE("block_top_k") {
+TEST_CASE("the law for block_top_k") {
   law_of_both(211, 200, [](auto w, const auto& q, const auto& k) {
     const Blocks blocks{w};
     auto word = fg::block_top_k(blocks.b, blocks.k);
@@ -74,13 +74,13 @@ TEST_CASE("block_top_k") {
   });
   law_of_both(213, 200, [](auto w, const auto& q, const auto& k) {
     const Blocks blocks{w};
-    const auto seen = w.pattern();
+    const auto pattern = w.pattern();
     const auto window = w.window();
     const auto forced = w.pattern();
     auto word = fg::block_top_k(blocks.b, blocks.k).always(forced.word);
-    return seen | w.any_map() | window |
+    return pattern | w.any_map() | window |
            Twin<decltype(word)>{
-               word, test::keep_blocks(q, k, blocks.b, blocks.k, false, (seen && window).keeps, forced.keeps),
+               word, test::keep_blocks(q, k, blocks.b, blocks.k, false, (pattern && window).keeps, forced.keeps),
                blocks.text() + " always " + forced.text} |
            w.pattern() | w.softmax();
   });
@@ -93,7 +93,7 @@ TEST_CASE("block_top_k") {
            w.causal() | w.top_k() | w.sparsemax();
   });
 }
-TEST_CASE("routers together") {
+TEST_CASE("the law for two routers") {
   law_of_both(221, 100, [](auto w, const auto& q, const auto& k) {
     const Blocks blocks{w};
     auto word = fg::block_top_k(blocks.b, blocks.k);

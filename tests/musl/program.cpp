@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A program of attention, training and files for another C library, whose threads have stacks of 128 KiB.
+// A program for attention, training and files on musl, whose threads have stacks of 128 KiB.
 #include <cstdio>
 #include <filesystem>
 #include <filigree/filigree.hpp>
@@ -24,13 +24,13 @@ Matrix normal(fg::Generator& g, Eigen::Index rows, Eigen::Index cols) {
   return x;
 }
 
-/// The threads of a pool compute what one thread does.
+/// Checks that a pool computes the same bits as one thread.
 template <class Pipeline>
 void check_pool(fg::thread_pool& pool, const Matrix& q, const Matrix& k, const Matrix& v, const Pipeline& pipeline,
                 const char* what) {
   const auto a = fg::scores(q, k) | pipeline;
-  const Matrix one = a * v, many = a.on(pool) * v;
-  check(one == many && one.allFinite(), what);
+  const Matrix serial = a * v, parallel = a.on(pool) * v;
+  check(serial == parallel && serial.allFinite(), what);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What batch_top_k keeps of a large batch in a network is what the language keeps of the matrix, however the numbers
-// lie: the guess that spares most of them the listing may be far off.
+// batch_top_k keeps the same entries of a large batch in a network as of a matrix, for any distribution of the values.
+// The estimated bound, which avoids listing most entries, may be far off.
 #include <filigree/filigree.hpp>
 
 #include "catch.hpp"
@@ -18,14 +18,14 @@ void check(const Matrix<S>& z, Index k) {
   INFO(z.rows() << " x " << z.cols() << ", k = " << k);
   const Eigen::SparseMatrix<S, Eigen::RowMajor> expected = z | fg::batch_top_k(k);
   fg::detail::BatchChoice<S> choice;
-  fg::detail::Activations<S> flow;
-  flow.set_view(z.rows(), z.cols(), z.data());
+  fg::detail::Activations<S> activations;
+  activations.set_view(z.rows(), z.cols(), z.data());
   const fg::Grid grid = {.n = z.rows(), .m = z.cols()};
   Matrix<S> memory(1, z.cols() + fg::Row<S>::padding);
   std::vector<fg::Column> columns(static_cast<std::size_t>(memory.size()));
   fg::RowScratch scratch;
-  for (int time = 0; time < 2; ++time) {
-    const fg::RowList<S>& list = choice.choose(fg::batch_top_k(k), flow, grid, [&](Index i) -> fg::Row<S> {
+  for (int repeat = 0; repeat < 2; ++repeat) {
+    const fg::RowList<S>& list = choice.choose(fg::batch_top_k(k), activations, grid, [&](Index i) -> fg::Row<S> {
       Index count = 0;
       for (Index j = 0; j < z.cols(); ++j) {
         memory(0, count) = z(i, j);
@@ -54,21 +54,22 @@ void check(const Matrix<S>& z, Index k) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("batch_top_k of a large batch", "", float, double) {
+TEMPLATE_TEST_CASE("batch_top_k keeps the same entries of a large batch in a network as of a matrix", "", float,
+                   double) {
   using S = TestType;
   Random random(771);
   const Index n = 160, m = 512;
   Matrix<S> z = test::normal<S>(random, n, m);
   for (const Index k : {1, 3, 32, 500, 511, 512, 600}) check<S>(z, k);
-  check<S>(Matrix<S>::Constant(n, m, S(2)), 5);                                      // all tie
-  check<S>((z.array() * 2).round().matrix(), 20);                                    // many do
-  check<S>(Matrix<S>::Constant(n, m, -std::numeric_limits<S>::infinity()), 3);       // nothing is there
+  check<S>(Matrix<S>::Constant(n, m, S(2)), 5);                                      // all values tie
+  check<S>((z.array() * 2).round().matrix(), 20);                                    // many values tie
+  check<S>(Matrix<S>::Constant(n, m, -std::numeric_limits<S>::infinity()), 3);       // all entries are absent
   check<S>((z.array() > S(2.5)).select(std::numeric_limits<S>::quiet_NaN(), z), 3);  // NaN ranks highest
-  check<S>(Matrix<S>::Constant(n, m, std::numeric_limits<S>::quiet_NaN()), 3);       // and may be all
-  Matrix<S> hidden = -z.cwiseAbs();  // where a sample of every so many does not look
+  check<S>(Matrix<S>::Constant(n, m, std::numeric_limits<S>::quiet_NaN()), 3);       // all values are NaN
+  Matrix<S> hidden = -z.cwiseAbs();  // large values that the sample of the estimate misses
   for (Index e = 0; e < hidden.size(); ++e)
     if (e % 5 != 0) hidden.data()[e] = S(1) + static_cast<S>(e % 97);
   for (const Index k : {1, 10, 100}) check<S>(hidden, k);
-  check<S>(-hidden, 10);  // where it looks at nothing else
+  check<S>(-hidden, 10);  // large values only where the sample looks
   check<S>(z.topRows(1), 7);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Training that was interrupted ends where it would have ended, byte for byte.
+// Interrupted and resumed training gives the same bytes as uninterrupted training.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,7 +20,7 @@ using test::Random;
 
 namespace {
 
-/// A folder that is gone at the end.
+/// A temporary folder. The destructor removes it.
 struct Folder {
   Folder() : path(std::filesystem::temp_directory_path() / ("filigree_checkpoint_" + std::to_string(::getpid()))) {
     std::filesystem::create_directories(path);
@@ -44,7 +44,7 @@ Matrix<float> samples() {
   return test::normal<float>(random, 100, 8);
 }
 
-/// 3 epochs of 7 steps.
+/// Trains for 3 epochs of 7 steps.
 template <class Net>
 fg::FitReport train(Net& net, fg::fit_options options) {
   options.epochs = 3;
@@ -59,7 +59,7 @@ struct Killed {};
 
 }  // namespace
 
-TEST_CASE("training goes on where it was interrupted, whenever that was") {
+TEST_CASE("training resumes with the same results after an interruption at any step") {
   const Folder folder;
   auto whole = model();
   const std::string expected = folder.file("whole.npz");
@@ -80,7 +80,7 @@ TEST_CASE("training goes on where it was interrupted, whenever that was") {
                                     .checkpoint_every = every}),
                       Killed);
       auto second = model();
-      second.parameters().setZero();  // as the file says, not as it was made; unless there is no file yet
+      second.parameters().setZero();  // resuming must restore the parameters, unless there is no file yet
       if (!std::filesystem::exists(path)) second = model();
       const auto resumed = train(second, {.checkpoint = path, .checkpoint_every = every, .resume = true});
       CHECK(test::same(second.parameters(), whole.parameters()));
@@ -90,21 +90,21 @@ TEST_CASE("training goes on where it was interrupted, whenever that was") {
     }
 }
 
-TEST_CASE("what aux_k takes for dead goes on where it was interrupted") {
+TEST_CASE("aux_k has the same dead latents after resuming") {
   const Folder folder;
   const std::string path = folder.file("aux.npz");
-  const auto part = [&](auto& net, Index epochs, bool resume) {
+  const auto train_some = [&](auto& net, Index epochs, bool resume) {
     return fg::fit(net, samples(), fg::squared_error() + 0.1 * fg::aux_k(5), fg::adam{.rate = 0.01},
                    {.epochs = epochs, .batch = 3, .drop_rest = true, .checkpoint = path, .resume = resume});
   };
-  auto whole = model(), parted = model();
-  part(whole, 9, false);
-  part(parted, 6, false);
-  part(parted, 9, true);
-  CHECK(test::same(parted.parameters(), whole.parameters()));
+  auto whole = model(), resumed = model();
+  train_some(whole, 9, false);
+  train_some(resumed, 6, false);
+  train_some(resumed, 9, true);
+  CHECK(test::same(resumed.parameters(), whole.parameters()));
 }
 
-TEST_CASE("a process that is killed leaves a whole checkpoint") {
+TEST_CASE("a killed process leaves a complete checkpoint") {
   const Folder folder;
   const std::string path = folder.file("killed.npz");
   auto whole = model();
@@ -113,7 +113,7 @@ TEST_CASE("a process that is killed leaves a whole checkpoint") {
   REQUIRE(child >= 0);
   if (child == 0) {
     auto net = model();
-    for (;;) {  // until it is killed, most likely in the middle of a write
+    for (;;) {  // until it is killed, most likely during a write
       std::filesystem::remove(path);
       net = model();
       train(net, {.checkpoint = path, .checkpoint_every = 1});
@@ -129,7 +129,7 @@ TEST_CASE("a process that is killed leaves a whole checkpoint") {
   CHECK(test::same(resumed.parameters(), whole.parameters()));
 }
 
-TEST_CASE("what a checkpoint holds") {
+TEST_CASE("a checkpoint holds the parameters, the moments and the counters of training") {
   const Folder folder;
   const std::string path = folder.file("one.npz");
   auto net = model();
@@ -146,7 +146,7 @@ TEST_CASE("what a checkpoint holds") {
   CHECK(fg::load_npz(path)["parameters"].as<Eigen::VectorXf>().size() == net.parameters().size());
 }
 
-TEST_CASE("a checkpoint of another training with as many numbers is refused, with what differs") {
+TEST_CASE("resuming rejects a checkpoint of a different training of the same size and names the difference") {
   const Folder folder;
   const std::string path = folder.file("one.npz");
   const Matrix<float> x = samples();
@@ -155,22 +155,22 @@ TEST_CASE("a checkpoint of another training with as many numbers is refused, wit
   };
   const auto stages = [](const auto& map) { return fg::network(fg::linear(8, 6) | map | fg::linear(6, 8), 3); };
   fit(stages(fg::sigmoid()), fg::squared_error(), fg::adam{}, x, false);
-  const auto refuses = [&](const auto& net, const auto& objective, const auto& optimizer, const std::string& message) {
+  const auto rejects = [&](const auto& net, const auto& objective, const auto& optimizer, const std::string& message) {
     CHECK_THROWS_WITH(fit(net, objective, optimizer, x, true), contains(path + ": was made with " + message));
   };
   const auto sigmoid = stages(fg::sigmoid());
-  refuses(stages(fg::relu()), fg::squared_error(), fg::adam{},
+  rejects(stages(fg::relu()), fg::squared_error(), fg::adam{},
           "stages 8 | Linear<float> | 6 | Sigmoid | 6 | Linear<float>"
           " | 8, and cannot go on with 8 | Linear<float> | 6 | Threshold");
-  refuses(stages(fg::top_k(2)), fg::squared_error(), fg::adam{}, "stages ");
-  refuses(sigmoid, 0.5 * fg::squared_error(), fg::adam{},
+  rejects(stages(fg::top_k(2)), fg::squared_error(), fg::adam{}, "stages ");
+  rejects(sigmoid, 0.5 * fg::squared_error(), fg::adam{},
           "the objective 1 SquaredError, and cannot go on with 0.5 Squared");
-  refuses(sigmoid, fg::squared_error() + fg::weight_decay(), fg::adam{},
+  rejects(sigmoid, fg::squared_error() + fg::weight_decay(), fg::adam{},
           "the objective 1 SquaredError, and cannot go on");
-  refuses(sigmoid, fg::squared_error(), fg::adamw{}, "the optimizer adam, and cannot go on with adamw");
+  rejects(sigmoid, fg::squared_error(), fg::adamw{}, "the optimizer adam, and cannot go on with adamw");
 
   fit(stages(fg::top_k(2)), fg::squared_error(), fg::adam{}, x, false);
-  refuses(stages(fg::top_k(3)), fg::squared_error(), fg::adam{}, "stages 8 | Linear<float> | 6 | TopK(2) | 6");
+  rejects(stages(fg::top_k(3)), fg::squared_error(), fg::adam{}, "stages 8 | Linear<float> | 6 | TopK(2) | 6");
   const Eigen::SparseMatrix<float> sparse = x.sparseView();
   auto net = stages(fg::top_k(2));
   CHECK_THROWS_WITH(fg::fit(net, sparse, x, fg::squared_error(), fg::adam{},
@@ -180,7 +180,7 @@ TEST_CASE("a checkpoint of another training with as many numbers is refused, wit
   fit(stages(fg::top_k(2)), fg::squared_error(), fg::adam{.rate = 0.5}, x, true);  // a rate may change
 }
 
-TEST_CASE("a checkpoint of something else, or a broken one, changes nothing") {
+TEST_CASE("a checkpoint that does not match or is damaged leaves the network unchanged") {
   const Folder folder;
   const std::string path = folder.file("one.npz");
   auto net = model();
@@ -211,12 +211,12 @@ TEST_CASE("a checkpoint of something else, or a broken one, changes nothing") {
     std::ofstream(path, std::ios::binary).write(whole.data(), static_cast<std::streamsize>(whole.size()));
   };
   constexpr Index huge = std::numeric_limits<Index>::max();
-  damaged("is at an impossible place", [](auto& c) { c.steps = huge; });
-  damaged("is at an impossible place", [](auto& c) { c.entries = huge; });
-  damaged("is at an impossible place", [](auto& c) { c.first = -1; });
-  damaged("is at an impossible place", [](auto& c) { c.epoch = 0; });
-  damaged("is at an impossible place", [](auto& c) { c.samples_since_active[3] = -1; });
-  damaged("is at an impossible place", [](auto& c) { c.losses.pop_back(); });
+  damaged("holds an impossible position", [](auto& c) { c.steps = huge; });
+  damaged("holds an impossible position", [](auto& c) { c.entries = huge; });
+  damaged("holds an impossible position", [](auto& c) { c.first = -1; });
+  damaged("holds an impossible position", [](auto& c) { c.epoch = 0; });
+  damaged("holds an impossible position", [](auto& c) { c.samples_since_active[3] = -1; });
+  damaged("holds an impossible position", [](auto& c) { c.losses.pop_back(); });
   damaged("holds numbers that are not finite",
           [](auto& c) { c.parameters[5] = std::numeric_limits<float>::quiet_NaN(); });
   damaged("holds numbers that are not finite", [](auto& c) { c.moments[0] = std::numeric_limits<float>::infinity(); });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Losses of codes where few are kept. Their values for few latents stand in tests/parity.
+// Losses of codes with few kept entries. tests/parity checks their values for few latents.
 #include <filigree/filigree.hpp>
 
 #include "allocations.hpp"
@@ -13,7 +13,7 @@ using test::Random;
 
 namespace {
 
-/// Some derivatives by differences; random biases, for ties would break where a step is taken.
+/// Compares some derivatives with finite differences. Biases are random, because a difference step would break ties.
 template <class Net, class Objective>
 void check_gradient(Net net, const Matrix<double>& x, const Objective& objective, Random& random) {
   net.parameters() = 0.3 * test::normal<double>(random, net.parameters().size(), 1);
@@ -24,7 +24,7 @@ void check_gradient(Net net, const Matrix<double>& x, const Objective& objective
   Net moved = net;
   const double h = 1e-6;
   for (int trial = 0; trial < 300; ++trial) {
-    // Biases and the like stand at the end.
+    // Biases are among the last parameters.
     const int last = static_cast<int>(gradient.size()) - 1;
     const Index p = trial % 3 == 0 ? random.between(last - 20, last) : random.between(0, last);
     const double at = net.parameters()[p];
@@ -46,7 +46,7 @@ void check_gradient(Net net, const Matrix<double>& x, const Objective& objective
 
 }  // namespace
 
-TEST_CASE("nested reconstructions of lists") {
+TEST_CASE("gradients of matryoshka with sparse codes match finite differences") {
   Random random(711);
   const Matrix<double> x = test::normal<double>(random, 70, 9);
   const auto sae = fg::autoencoder(fg::pre_bias() | fg::linear<double>(9, 203) | fg::top_k(5) | fg::relu(),
@@ -55,7 +55,7 @@ TEST_CASE("nested reconstructions of lists") {
   check_gradient(sae, x, 0.5 * fg::matryoshka({1, 100}) + 0.3 * fg::squared_error(), random);
 }
 
-TEST_CASE("nested reconstructions of all numbers") {
+TEST_CASE("gradients of matryoshka with dense codes match finite differences") {
   Random random(712);
   const Matrix<double> x = test::normal<double>(random, 70, 9);
   check_gradient(fg::autoencoder(fg::linear<double>(9, 20) | fg::tanh() | fg::penalize(0.1 * fg::flops()),
@@ -63,7 +63,7 @@ TEST_CASE("nested reconstructions of all numbers") {
                  x, fg::matryoshka({3, 8, 20}), random);
 }
 
-TEST_CASE("the prefix of all latents is the squared error") {
+TEST_CASE("matryoshka with one prefix of all latents equals squared_error") {
   Random random(713);
   const Matrix<double> x = test::normal<double>(random, 40, 6);
   const auto sae = fg::autoencoder(fg::linear<double>(6, 64) | fg::top_k(3), fg::linear<double>(64, 6));
@@ -76,38 +76,38 @@ TEST_CASE("the prefix of all latents is the squared error") {
   CHECK((nested.array() == 0).all());
 }
 
-TEST_CASE("gates") {
+TEST_CASE("losses of a gated autoencoder have the same bits for any number of threads and can be trained") {
   Random random(714);
   const Matrix<double> x = test::normal<double>(random, 70, 9);
   const auto sae = fg::autoencoder(fg::pre_bias() | fg::gated<double>(9, 150), fg::linear<double>(150, 9));
   const auto rest = 0.1 * fg::gate_l1() + fg::matryoshka({30, 150});
-  // gate_reconstruction takes the decoder for a constant, so differences see more than its gradient there.
+  // gate_reconstruction treats the decoder as constant, so finite differences do not match its gradient.
   check_gradient(sae, x, rest, random);
 
-  auto few = sae;
-  few.biases<1>().head(150).setConstant(-3);  // most gates are shut
-  fg::Pass pass(few);
+  auto sparse = sae;
+  sparse.biases<1>().head(150).setConstant(-3);  // most gates are closed
+  fg::Pass pass(sparse);
   Eigen::VectorXd gradient, same;
   const auto objective = fg::squared_error() + 0.1 * fg::gate_l1() + fg::gate_reconstruction();
-  few.weights<1>() = test::normal<double>(random, 9, 150) / 2;
-  CHECK(fg::l0(few.encode(x)) < 150.0 / 16);
-  const double value = pass.gradient(few, x, x, objective, gradient);
+  sparse.weights<1>() = test::normal<double>(random, 9, 150) / 2;
+  CHECK(fg::l0(sparse.encode(x)) < 150.0 / 16);
+  const double value = pass.gradient(sparse, x, x, objective, gradient);
   fg::thread_pool pool(3);
-  fg::Pass other(few, fg::ExecutorRef(pool));
-  CHECK(other.gradient(few, x, x, objective, same) == value);
+  fg::Pass other(sparse, fg::ExecutorRef(pool));
+  CHECK(other.gradient(sparse, x, x, objective, same) == value);
   CHECK(test::same(same, gradient));
 
-  const auto report = fg::fit(few, x, objective, fg::adam{.rate = 0.01}, {.epochs = 30, .batch = 10});
+  const auto report = fg::fit(sparse, x, objective, fg::adam{.rate = 0.01}, {.epochs = 30, .batch = 10});
   CHECK(report.losses.back() < report.losses.front());
 }
 
-TEST_CASE("dead latents are revived") {
+TEST_CASE("aux_k revives dead latents") {
   Random random(715);
   const Matrix<double> x = test::normal<double>(random, 200, 8);
   const auto train = [&](const auto& objective, fg::ExecutorRef executor) {
     auto sae = fg::autoencoder(fg::pre_bias() | fg::linear<double>(8, 60) | fg::top_k(2) | fg::relu(),
                                fg::linear<double>(60, 8).unit_norm_rows(), 4);
-    sae.biases<1>().head(30).setConstant(-3);  // hardly ever among the best
+    sae.biases<1>().head(30).setConstant(-3);  // rarely among the k largest
     Index dead = 0;
     fg::fit(sae, x, objective, fg::adam{.rate = 0.03},
             {.epochs = 60,
@@ -131,7 +131,7 @@ TEST_CASE("dead latents are revived") {
   CHECK(test::same(train(auxiliary, fg::ExecutorRef(pool)).second, parameters));
 }
 
-TEST_CASE("residuals for dead latents allocate nothing the second time") {
+TEST_CASE("a later pass with aux_k allocates nothing, and aux_k rejects invalid arguments") {
 #if FILIGREE_COUNTS_ALLOCATIONS
   Random random(716);
   const Matrix<double> x = test::normal<double>(random, 100, 8);
@@ -149,10 +149,12 @@ TEST_CASE("residuals for dead latents allocate nothing the second time") {
   CHECK_THROWS_WITH(fg::aux_k(1, {.after = 0}), "filigree: aux_k(k, {.after}): after must be at least 1 sample, got 0");
 }
 
-TEST_CASE("losses of codes refuse what they do not fit") {
-  CHECK_THROWS_WITH(fg::matryoshka({}), "filigree: matryoshka(prefixes): there must be a prefix");
-  CHECK_THROWS_WITH(fg::matryoshka({4, 4}), "filigree: matryoshka(prefixes): prefixes must rise from 1, got 4 after 4");
-  CHECK_THROWS_WITH(fg::matryoshka({0}), "filigree: matryoshka(prefixes): prefixes must rise from 1, got 0 after 0");
+TEST_CASE("losses of codes reject invalid arguments and networks") {
+  CHECK_THROWS_WITH(fg::matryoshka({}), "filigree: matryoshka(prefixes): there must be at least one prefix");
+  CHECK_THROWS_WITH(fg::matryoshka({4, 4}),
+                    "filigree: matryoshka(prefixes): prefixes must be positive and strictly increasing, got 4 after 4");
+  CHECK_THROWS_WITH(fg::matryoshka({0}),
+                    "filigree: matryoshka(prefixes): prefixes must be positive and strictly increasing, got 0 after 0");
   CHECK_THROWS_WITH(fg::gated(3, 0), "filigree: linear(in, out): out must be from 1 to 2147482623, got 0");
   CHECK_THROWS_WITH(fg::network(fg::linear(4, 5) | fg::gated(6, 7)),
                     "filigree: gated(6, 7): gets 5 columns from the stage before it, not 6");

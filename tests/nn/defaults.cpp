@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Every model of docs/encoders.md as its defaults are, trained on handwritten digits by adam{}: what is to be sparse
-// follows the coefficient that says how sparse, and dead latents come back.
+// Every model of docs/encoders.md with its default options, trained on handwritten digits by adam{}. Sparsity must
+// follow its coefficient, and dead latents must be revived.
 #include <algorithm>
 #include <filigree/filigree.hpp>
 #include <vector>
@@ -14,7 +14,7 @@ namespace {
 using Matrix = Eigen::Matrix<float, -1, -1, Eigen::RowMajor>;
 constexpr fg::Index d = 64, h = 96;
 
-/// 898 digits of 64 pixels from 0 to 1.
+/// Returns 898 digits of 64 pixels from 0 to 1.
 const Matrix& digits() {
   static const Matrix all = fg::load_csv<Matrix>(FILIGREE_DIGITS);
   static const Matrix pixels = all.leftCols(d).topRows(898) / 16;
@@ -26,7 +26,7 @@ fg::FitReport train(Sae& sae, const Objective& objective, fg::Index epochs = 30)
   return fg::fit(sae, digits(), objective, fg::adam{}, {.epochs = epochs, .batch = 64, .progress = false});
 }
 
-/// The number of active latents after training with each of these coefficients, which is to fall.
+/// Checks that the number of active latents after training falls with rising coefficients.
 template <class Train>
 void check_l0_falls(const std::vector<double>& coefficients, const Train& train, double ratio) {
   std::vector<double> active;
@@ -39,7 +39,7 @@ void check_l0_falls(const std::vector<double>& coefficients, const Train& train,
 
 }  // namespace
 
-TEST_CASE("the mean activation of UFLDL follows beta") {
+TEST_CASE("the mean activation approaches rho as the coefficient of kl grows") {
   std::vector<double> distance;
   for (const double beta : {0.0, 0.1, 1.0}) {
     auto sae = fg::autoencoder(fg::linear(d, h) | fg::sigmoid() | fg::penalize(beta * fg::kl(0.05)),
@@ -53,7 +53,7 @@ TEST_CASE("the mean activation of UFLDL follows beta") {
   CHECK(distance.back() < 0.1 * distance.front());
 }
 
-TEST_CASE("L0 follows the coefficient of l1, l0 and gate_l1") {
+TEST_CASE("L0 falls as the coefficient of l1, l0 or gate_l1 grows") {
   check_l0_falls(
       {1e-3, 1e-2, 0.1, 0.3},
       [](double lambda) {
@@ -109,7 +109,7 @@ TEST_CASE("aux_k revives dead latents of TopK and BatchTopK") {
   check([](fg::Index k) { return fg::batch_top_k(k); });
 }
 
-TEST_CASE("prefixes of Matryoshka, k-sparse and winner-take-all codes, transcoders") {
+TEST_CASE("matryoshka prefixes, winner_take_all codes and transcoders learn with default options") {
   auto sae = fg::autoencoder(fg::pre_bias() | fg::linear(d, h) | fg::top_k(8) | fg::relu(), fg::linear(h, d), 1);
   train(sae, fg::matryoshka({12, 48, 96}));
   std::vector<double> errors;
@@ -127,15 +127,15 @@ TEST_CASE("prefixes of Matryoshka, k-sparse and winner-take-all codes, transcode
   CHECK(report.losses.back() < 0.7 * report.losses.front());
   CHECK(fg::l0(winners.encode(digits())) <= 0.05 * h + 1e-6);
 
-  const Matrix turned = digits().rowwise().reverse();
+  const Matrix reversed = digits().rowwise().reverse();
   auto transcoder =
       fg::transcoder(fg::linear(d, h) | fg::top_k(8) | fg::relu(), fg::linear(h, d).skip_connection(d), 1);
-  fg::fit(transcoder, digits(), turned, fg::squared_error(), fg::adam{},
+  fg::fit(transcoder, digits(), reversed, fg::squared_error(), fg::adam{},
           {.epochs = 30, .batch = 64, .progress = false});
-  CHECK(fg::normalized_mse(turned, Matrix(transcoder(digits()))) < 0.5);
+  CHECK(fg::normalized_mse(reversed, Matrix(transcoder(digits()))) < 0.5);
 }
 
-TEST_CASE("thresholds begin where the data are, whatever their scale, unless they were given") {
+TEST_CASE("initial thresholds of jump_relu follow the scale of the data unless they are given") {
   for (const float scale : {1e-3F, 1.F, 1e4F}) {
     const Matrix x = digits() * scale;
     auto sae = fg::autoencoder(fg::linear(d, h) | fg::jump_relu(h), fg::linear(h, d), 1);
@@ -143,14 +143,14 @@ TEST_CASE("thresholds begin where the data are, whatever their scale, unless the
     fg::fit(sae, x, fg::squared_error(), fg::adam{.rate = 0}, {.epochs = 1, .progress = false});
     const float root = std::sqrt(Matrix(sae.before<1>(x)).squaredNorm() / static_cast<float>(x.rows() * h));
     CHECK((sae.biases<1>() / root).isApproxToConstant(1, 1e-3F));
-    sae.biases<1>().setConstant(3 * root);  // what was set stays
+    sae.biases<1>().setConstant(3 * root);  // thresholds that were set are kept
     fg::fit(sae, x, fg::squared_error(), fg::adam{.rate = 0}, {.epochs = 1, .progress = false});
     CHECK((sae.biases<1>() / root).isApproxToConstant(3, 1e-3F));
   }
   auto given = fg::autoencoder(fg::linear(d, h) | fg::jump_relu(h, {.theta = 0.25}), fg::linear(h, d), 1);
   fg::fit(given, digits(), fg::squared_error(), fg::adam{.rate = 0}, {.epochs = 1, .progress = false});
   CHECK(given.biases<1>().isApproxToConstant(0.25F, 1e-6F));
-  auto nothing = fg::autoencoder(fg::linear(d, h) | fg::jump_relu(h), fg::linear(h, d), 1);
-  fg::fit(nothing, Matrix(Matrix::Zero(9, d)), fg::squared_error(), fg::adam{}, {.epochs = 1, .progress = false});
-  CHECK(nothing.biases<1>().allFinite());
+  auto zeros = fg::autoencoder(fg::linear(d, h) | fg::jump_relu(h), fg::linear(h, d), 1);
+  fg::fit(zeros, Matrix(Matrix::Zero(9, d)), fg::squared_error(), fg::adam{}, {.epochs = 1, .progress = false});
+  CHECK(zeros.biases<1>().allFinite());
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Gradients by differences of fourth order: f'(0) h = (8 (f(h) - f(-h)) - (f(2h) - f(-2h))) / 12, up to h^5.
+// Gradients by finite differences of fourth order: f'(0) h = (8 (f(h) - f(-h)) - (f(2h) - f(-2h))) / 12 + O(h^5).
 #pragma once
 
 #include <Eigen/Core>
 
 namespace test {
 
-/// The gradient of f at x, where f changes at most so fast that steps of h are small.
+/// Returns the gradient of f at x. Steps of h must be small compared to the scale on which f changes.
 template <class F>
 Eigen::VectorXd differences(F&& f, const Eigen::VectorXd& x, double h = 1e-3) {
   Eigen::VectorXd gradient(x.size()), moved = x;
@@ -21,7 +21,7 @@ Eigen::VectorXd differences(F&& f, const Eigen::VectorXd& x, double h = 1e-3) {
   return gradient;
 }
 
-/// The largest difference, relative to the largest number of b.
+/// Returns the largest difference of a and b, relative to the largest magnitude in b.
 inline double relative(const Eigen::VectorXd& a, const Eigen::VectorXd& b) {
   return (a - b).cwiseAbs().maxCoeff() / std::max(b.cwiseAbs().maxCoeff(), 1e-300);
 }

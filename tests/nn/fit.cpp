@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Training: it reaches what it must, the same way each time, and leaves what it cannot use alone.
+// Training: convergence, reproducibility, and errors that leave the network unchanged.
 #include <cmath>
 #include <filigree/filigree.hpp>
 #include <limits>
@@ -26,30 +26,30 @@ struct Problem {
 
 }  // namespace
 
-TEST_CASE("every optimizer finds a linear map") {
+TEST_CASE("every optimizer learns a linear map") {
   const Problem p(651);
-  const auto reaches = [&](const auto& optimizer, const fg::fit_options& options) {
+  const auto check = [&](const auto& optimizer, const fg::fit_options& options) {
     auto net = fg::network(fg::linear<double>(5, 3));
     const auto report = fg::fit(net, p.x, p.y, fg::squared_error(), optimizer, options);
     CHECK(report.losses.back() < 1e-8);
     CHECK((net.weights<0>() - p.weights).cwiseAbs().maxCoeff() < 1e-3);
     CHECK(net.biases<0>()[1] == Approx(-2).epsilon(1e-3));
   };
-  reaches(fg::sgd{.rate = 0.1}, {.epochs = 400});
-  reaches(fg::sgd{.rate = 0.01, .momentum = 0.9}, {.epochs = 60, .batch = 16});
-  reaches(fg::adam{.rate = 0.1}, {.epochs = 400, .batch = 50, .schedule = fg::cosine(1600)});
-  reaches(fg::adamw{.rate = 0.1, .decay = 0}, {.epochs = 400, .batch = 50, .schedule = fg::cosine(1600, 10)});
-  reaches(fg::proximal_gradient{.rate = 0.1}, {.epochs = 400});
+  check(fg::sgd{.rate = 0.1}, {.epochs = 400});
+  check(fg::sgd{.rate = 0.01, .momentum = 0.9}, {.epochs = 60, .batch = 16});
+  check(fg::adam{.rate = 0.1}, {.epochs = 400, .batch = 50, .schedule = fg::cosine(1600)});
+  check(fg::adamw{.rate = 0.1, .decay = 0}, {.epochs = 400, .batch = 50, .schedule = fg::cosine(1600, 10)});
+  check(fg::proximal_gradient{.rate = 0.1}, {.epochs = 400});
 }
 
-TEST_CASE("weights that explain nothing become exact zeros") {
+TEST_CASE("proximal_gradient sets the weights of irrelevant inputs to exactly 0") {
   Random random(652);
   const Matrix x = test::normal<double>(random, 500, 20);
   const Matrix y = 2 * x.col(3) - x.col(11) + 0.01 * test::normal<double>(random, 500, 1);
   auto net = fg::network(fg::linear<double>(20, 1));
   fg::fit(net, x, y, 0.5 * fg::squared_error(), fg::proximal_gradient{.rate = 0.5, .l1 = 0.1}, {.epochs = 300});
   for (Index j = 0; j < 20; ++j) {
-    // At the minimum the gradient is -l1 sign(w) where w is not 0, and within l1 where it is.
+    // At the minimum the gradient is -l1 sign(w) if w is not 0, and its magnitude is at most l1 if w is 0.
     const double derivative =
         (x * net.weights<0>() + Matrix::Constant(500, 1, net.biases<0>()[0]) - y).col(0).dot(x.col(j)) / 500;
     const double w = net.weights<0>()(j, 0);
@@ -62,7 +62,7 @@ TEST_CASE("weights that explain nothing become exact zeros") {
   }
 }
 
-TEST_CASE("the same seed takes the same context, whoever computes") {
+TEST_CASE("the same seed gives the same parameters for any number of threads") {
   Random random(653);
   const test::Matrix<float> x = test::normal<float>(random, 333, 12);
   const auto train = [&](std::uint64_t seed, fg::ExecutorRef executor) {
@@ -79,24 +79,24 @@ TEST_CASE("the same seed takes the same context, whoever computes") {
   CHECK_FALSE(test::same(train(2, fg::ExecutorRef(fg::serial())), expected));
 }
 
-TEST_CASE("an epoch meets every sample once") {
-  // The bias of a network that sees only zeros moves by the mean target of each batch.
+TEST_CASE("an epoch uses every sample once") {
+  // With inputs of 0, the bias changes in proportion to the mean target of each batch.
   const Matrix x = Matrix::Zero(10, 1);
   Matrix y(10, 1);
   for (Index i = 0; i < 10; ++i) y(i, 0) = std::pow(2.0, static_cast<double>(i));
   auto net = fg::network(fg::linear<double>(1, 1));
   net.parameters().setZero();
-  // A tiny rate leaves the gradient as it is at 0: -2 mean(y); the tenth sample joins the last of three batches.
-  std::vector<double> seen;
+  // With a tiny rate the gradient stays that at 0, -2 mean(y). The tenth sample joins the last of three batches.
+  std::vector<double> moves;
   double before = 0;
   fg::fit(net, x, y, fg::squared_error(), fg::sgd{.rate = 1e-9}, {.epochs = 1, .batch = 3, .schedule = [&](Index) {
-                                                                    seen.push_back(net.biases<0>()[0] - before);
+                                                                    moves.push_back(net.biases<0>()[0] - before);
                                                                     before = net.biases<0>()[0];
                                                                     return 1.0;
                                                                   }});
-  seen.push_back(net.biases<0>()[0] - before);
-  REQUIRE(seen.size() == 4);
-  const double sum = (3 * (seen[1] + seen[2]) + 4 * seen[3]) / 2e-9;
+  moves.push_back(net.biases<0>()[0] - before);
+  REQUIRE(moves.size() == 4);
+  const double sum = (3 * (moves[1] + moves[2]) + 4 * moves[3]) / 2e-9;
   CHECK(sum == Approx(1023).epsilon(1e-5));
 
   const auto steps = [&](const fg::fit_options& options) {
@@ -109,7 +109,7 @@ TEST_CASE("an epoch meets every sample once") {
   CHECK(steps({.epochs = 2, .batch = 100}) == 2);
 }
 
-TEST_CASE("one sample is no batch where a loss divides by the variation of a batch") {
+TEST_CASE("a single remaining sample joins the preceding batch") {
   Random random(671);
   const Matrix x = test::normal<double>(random, 1025, 3);
   auto net = fg::network(fg::linear<double>(3, 3), 1);
@@ -118,7 +118,7 @@ TEST_CASE("one sample is no batch where a loss divides by the variation of a bat
   CHECK(report.losses.back() < report.losses.front());
 }
 
-TEST_CASE("training stops when it is told to, or when nothing gets better") {
+TEST_CASE("training stops if after_epoch returns false or the loss does not improve") {
   const Problem p(654);
   auto net = fg::network(fg::linear<double>(5, 3));
   Index epochs = 0;
@@ -134,11 +134,11 @@ TEST_CASE("training stops when it is told to, or when nothing gets better") {
   CHECK(report.losses.empty());
 }
 
-TEST_CASE("an epoch of an autoencoder counts its latents") {
+TEST_CASE("the report of an epoch counts the active and dead latents of an autoencoder") {
   Random random(657);
   const Matrix x = test::normal<double>(random, 90, 6);
   auto sae = fg::autoencoder(fg::linear<double>(6, 40) | fg::top_k(2), fg::linear<double>(40, 6), 2);
-  sae.biases<0>().tail(10).setConstant(-1e6);  // never among the best
+  sae.biases<0>().tail(10).setConstant(-1e6);  // never among the k largest
   double l0 = 0;
   Index dead = -1;
   fg::fit(sae, x, fg::squared_error(), fg::sgd{.rate = 0},
@@ -160,7 +160,7 @@ TEST_CASE("an epoch of an autoencoder counts its latents") {
            }});
 }
 
-TEST_CASE("codes before the stage that chooses among them are counted too") {
+TEST_CASE("the report of an epoch counts the codes before a selection in the decoder") {
   Random random(658);
   const Matrix x = test::normal<double>(random, 50, 8);
   auto sae = fg::autoencoder(fg::linear<double>(8, 64), fg::top_k(2) | fg::linear<double>(64, 8));
@@ -170,7 +170,7 @@ TEST_CASE("codes before the stage that chooses among them are counted too") {
                                                     }});
 }
 
-TEST_CASE("samples may be any expression, of 16 bits too, and are evaluated once") {
+TEST_CASE("samples may be expressions or have 16-bit scalars") {
   const Problem p(659);
   const auto train = [&](const auto& x, const auto& y) {
     auto net = fg::network(fg::linear<double>(5, 3));
@@ -183,7 +183,7 @@ TEST_CASE("samples may be any expression, of 16 bits too, and are evaluated once
   CHECK(test::same(train(p.x, p.x * p.weights), train(p.x, Matrix(p.x * p.weights))));
 }
 
-TEST_CASE("steps that overflow are noticed") {
+TEST_CASE("steps that overflow throw an error") {
   const Problem p(660);
   auto net = fg::network(fg::linear<double>(5, 3));
   CHECK_THROWS_WITH(
@@ -199,35 +199,35 @@ TEST_CASE("steps that overflow are noticed") {
                     "filigree: fit: the schedule must be finite and at least 0; schedule(0) is -1");
 }
 
-TEST_CASE("options of optimizers are checked before anything is changed") {
+TEST_CASE("invalid options of optimizers throw before the network changes") {
   const Problem p(672);
   auto net = fg::network(fg::linear<float>(5, 3));
   const Eigen::VectorXf before = net.parameters();
   const test::Matrix<float> x = p.x.cast<float>(), y = p.y.cast<float>();
   constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-  const auto refuses = [&](const auto& optimizer, const std::string& message) {
+  const auto rejects = [&](const auto& optimizer, const std::string& message) {
     CHECK_THROWS_WITH(fg::fit(net, x, y, fg::squared_error(), optimizer, {.epochs = 1}), "filigree: " + message);
     CHECK(net.parameters() == before);
   };
-  refuses(fg::adam{.rate = nan}, "adam{.rate}: rate must be finite as a float, got nan");
-  refuses(fg::adam{.rate = -0.1}, "adam{.rate}: rate must be at least 0, got -0.1");
-  refuses(fg::adam{.rate = 1e39}, "adam{.rate}: rate must be finite as a float, got 1e+39");
-  refuses(fg::adam{.beta1 = 1}, "adam{.beta1}: beta1 must be at least 0 and below 1, got 1");
-  refuses(fg::adam{.beta2 = -0.5}, "adam{.beta2}: beta2 must be at least 0 and below 1, got -0.5");
-  refuses(fg::adam{.beta2 = nan}, "adam{.beta2}: beta2 must be at least 0 and below 1, got nan");
-  refuses(fg::adam{.epsilon = 0}, "adam{.epsilon}: epsilon must be positive as a float, got 0");
-  refuses(fg::adam{.epsilon = 1e-60}, "adam{.epsilon}: epsilon must be positive as a float, got 1e-60");
-  refuses(fg::adamw{.beta1 = 2}, "adam{.beta1}: beta1 must be at least 0 and below 1, got 2");
-  refuses(fg::adamw{.decay = nan}, "adamw{.decay}: decay must be finite as a float, got nan");
-  refuses(fg::adamw{.decay = -1}, "adamw{.decay}: decay must be at least 0, got -1");
-  refuses(fg::sgd{.rate = nan}, "sgd{.rate}: rate must be finite as a float, got nan");
-  refuses(fg::sgd{.momentum = 2}, "sgd{.momentum}: momentum must be at least 0 and below 1, got 2");
-  refuses(fg::proximal_gradient{.l1 = -1}, "proximal_gradient{.l1}: l1 must be at least 0, got -1");
+  rejects(fg::adam{.rate = nan}, "adam{.rate}: rate must be finite as a float, got nan");
+  rejects(fg::adam{.rate = -0.1}, "adam{.rate}: rate must be at least 0, got -0.1");
+  rejects(fg::adam{.rate = 1e39}, "adam{.rate}: rate must be finite as a float, got 1e+39");
+  rejects(fg::adam{.beta1 = 1}, "adam{.beta1}: beta1 must be at least 0 and below 1, got 1");
+  rejects(fg::adam{.beta2 = -0.5}, "adam{.beta2}: beta2 must be at least 0 and below 1, got -0.5");
+  rejects(fg::adam{.beta2 = nan}, "adam{.beta2}: beta2 must be at least 0 and below 1, got nan");
+  rejects(fg::adam{.epsilon = 0}, "adam{.epsilon}: epsilon must be positive as a float, got 0");
+  rejects(fg::adam{.epsilon = 1e-60}, "adam{.epsilon}: epsilon must be positive as a float, got 1e-60");
+  rejects(fg::adamw{.beta1 = 2}, "adam{.beta1}: beta1 must be at least 0 and below 1, got 2");
+  rejects(fg::adamw{.decay = nan}, "adamw{.decay}: decay must be finite as a float, got nan");
+  rejects(fg::adamw{.decay = -1}, "adamw{.decay}: decay must be at least 0, got -1");
+  rejects(fg::sgd{.rate = nan}, "sgd{.rate}: rate must be finite as a float, got nan");
+  rejects(fg::sgd{.momentum = 2}, "sgd{.momentum}: momentum must be at least 0 and below 1, got 2");
+  rejects(fg::proximal_gradient{.l1 = -1}, "proximal_gradient{.l1}: l1 must be at least 0, got -1");
   fg::fit(net, x, y, fg::squared_error(), fg::adam{.rate = 0, .beta1 = 0, .beta2 = 0}, {.epochs = 1});
   CHECK(net.parameters() == before);
 }
 
-TEST_CASE("constraints hold from the first use") {
+TEST_CASE("constraints hold before training") {
   const Matrix x{{1, 1}};
   const Matrix mask{{1}, {0}};
   auto masked = fg::network(fg::linear<double>(2, 1).masked(mask));
@@ -253,7 +253,7 @@ TEST_CASE("constraints hold from the first use") {
   CHECK(sae(x) == sae.decode(sae.encode(x)));
 }
 
-TEST_CASE("long gradients are clipped, whatever their size") {
+TEST_CASE("gradients of any size are clipped to the given norm") {
   Matrix x = Matrix::Constant(1, 1, 1), y = Matrix::Constant(1, 1, 1e200);
   auto net = fg::network(fg::linear<double>(1, 1));
   net.parameters().setZero();
@@ -264,7 +264,7 @@ TEST_CASE("long gradients are clipped, whatever their size") {
   CHECK(fg::detail::norm_of(Eigen::Vector2d(3e300, 4e300)) == Approx(5e300));
 }
 
-TEST_CASE("what is not finite is refused, and changes nothing") {
+TEST_CASE("non-finite samples and losses throw and leave the network unchanged") {
   const Problem p(655);
   auto net = fg::network(fg::linear<double>(5, 4) | fg::tanh() | fg::linear<double>(4, 3), 8);
   const auto before = net.parameters();
@@ -283,7 +283,7 @@ TEST_CASE("what is not finite is refused, and changes nothing") {
   CHECK(test::same(net.parameters(), before));
 }
 
-TEST_CASE("fit refuses options that mean nothing") {
+TEST_CASE("fit rejects invalid options and shapes") {
   const Problem p(656);
   auto net = fg::network(fg::linear<double>(5, 3));
   const auto with = [&](const fg::fit_options& options) {

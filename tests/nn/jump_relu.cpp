@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Thresholds that are learned, and those who count what is above them. The values stand in tests/parity.
+// jump_relu, l0 and the stages after them. tests/parity checks the values.
 #include <cmath>
 #include <filigree/filigree.hpp>
 #include <limits>
@@ -15,7 +15,7 @@ using test::Random;
 
 namespace {
 
-/// Few above their thresholds, and some near them.
+/// Returns a model with few values above their thresholds and some near them.
 auto model(Index in, Index latents) {
   auto sae = fg::autoencoder(fg::linear<double>(in, latents) | fg::jump_relu<double>(latents, {.bandwidth = 0.2}) |
                                  fg::penalize(0.01 * fg::l0()),
@@ -26,35 +26,35 @@ auto model(Index in, Index latents) {
 
 }  // namespace
 
-TEST_CASE("codes above their thresholds, and straight-through gradients") {
+TEST_CASE("jump_relu keeps values above its thresholds and has straight-through gradients") {
   Random random(671);
   const Matrix<double> x = test::normal<double>(random, 80, 16), w = test::normal<double>(random, 16, 300) / 4;
-  auto few = model(16, 300);
-  few.weights<0>() = w;
-  fg::Pass pass(few);
+  auto sae = model(16, 300);
+  sae.weights<0>() = w;
+  fg::Pass pass(sae);
   Eigen::VectorXd gradient;
-  pass.gradient(few, x, x, fg::squared_error(), gradient);
-  const Matrix<double> z = x * w, codes = few.encode(x);
+  pass.gradient(sae, x, x, fg::squared_error(), gradient);
+  const Matrix<double> z = x * w, codes = sae.encode(x);
   CHECK((codes - Matrix<double>((z.array() > 1.75).select(z, 0.0))).norm() < 1e-13 * codes.norm());
   CHECK(fg::l0(codes) < 300.0 / 16);
 
-  const Matrix<double> w2 = few.weights<3>(), d_out = 2 * (codes * w2 - x) / 80, d_a = d_out * w2.transpose();
+  const Matrix<double> w2 = sae.weights<3>(), d_out = 2 * (codes * w2 - x) / 80, d_a = d_out * w2.transpose();
   const Matrix<double> d_z = (z.array() > 1.75).select(d_a, 0.0);
   const Matrix<double> near = ((z.array() - 1.75).abs() < 0.1).cast<double>();
   const Eigen::VectorXd by_theta =
       -1 / 0.2 * (near.array() * (1.75 * d_a.array() + 0.01 / 80)).colwise().sum().transpose();
   const Matrix<double> d_w = x.transpose() * d_z;
   CHECK((Eigen::Map<const Matrix<double>>(gradient.data(), 16, 300) - d_w).norm() < 1e-12 * d_w.norm());
-  CHECK((gradient.segment(few.offset(1), 300) - by_theta).norm() < 1e-12 * by_theta.norm());
+  CHECK((gradient.segment(sae.offset(1), 300) - by_theta).norm() < 1e-12 * by_theta.norm());
 
   fg::thread_pool pool(3);
-  fg::Pass other(few, fg::ExecutorRef(pool));
+  fg::Pass other(sae, fg::ExecutorRef(pool));
   Eigen::VectorXd same;
-  other.gradient(few, x, x, fg::squared_error(), same);
+  other.gradient(sae, x, x, fg::squared_error(), same);
   CHECK(test::same(same, gradient));
 }
 
-TEST_CASE("a derivative as wide as the threshold") {
+TEST_CASE("the default bandwidth of jump_relu equals the threshold") {
   Random random(673);
   const Matrix<double> x = test::normal<double>(random, 60, 5);
   auto sae = fg::autoencoder(fg::linear<double>(5, 40) | fg::jump_relu<double>(40) | fg::penalize(0.01 * fg::l0()),
@@ -74,7 +74,7 @@ TEST_CASE("a derivative as wide as the threshold") {
   }
 }
 
-TEST_CASE("l0 counts, and nothing but thresholds right before it can change that") {
+TEST_CASE("l0 counts nonzero latents and has gradient 0 without a jump_relu right before it") {
   Random random(672);
   const Matrix<double> x = test::normal<double>(random, 50, 6);
   const auto relu = fg::network(fg::linear<double>(6, 9) | fg::relu() | fg::penalize(fg::l0()), 2);
@@ -86,7 +86,7 @@ TEST_CASE("l0 counts, and nothing but thresholds right before it can change that
   CHECK((gradient.array() == 0).all());
 }
 
-TEST_CASE("what comes after may choose among what is above") {
+TEST_CASE("top_k after jump_relu selects from the values above the thresholds") {
   Random random(673);
   const Matrix<double> x = test::normal<double>(random, 40, 8);
   auto sae = fg::autoencoder(
@@ -99,10 +99,10 @@ TEST_CASE("what comes after may choose among what is above") {
   const Matrix<double> codes = sae.encode(x);
   CHECK(fg::l0(codes) == 3);
   CHECK(value == Approx((codes * sae.weights<3>() - x).squaredNorm() / 40));
-  CHECK((gradient.segment(sae.offset(1), 200).array() == 0).all());  // nothing near to a threshold is among the best
+  CHECK((gradient.segment(sae.offset(1), 200).array() == 0).all());  // no value near a threshold is among the k largest
 }
 
-TEST_CASE("what is near to its threshold counts for nobody") {
+TEST_CASE("values just below their thresholds are not codes") {
   Random random(675);
   const Matrix<double> x = test::normal<double>(random, 40, 8);
   auto sae = fg::autoencoder(
@@ -114,7 +114,7 @@ TEST_CASE("what is near to its threshold counts for nobody") {
   CHECK(pass.loss(sae, x, x, fg::squared_error()) == Approx((sae(x) - x).squaredNorm() / 40));
 }
 
-TEST_CASE("NaN and infinity go through") {
+TEST_CASE("jump_relu keeps NaN and infinity") {
   constexpr double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
   auto net = fg::network(fg::jump_relu<double>(4, {.theta = 0.5, .bandwidth = 0.1}));
   Matrix<double> x(1, 4);
@@ -126,7 +126,7 @@ TEST_CASE("NaN and infinity go through") {
   CHECK(a(0, 3) == 0);
 }
 
-TEST_CASE("jump_relu refuses what does not fit") {
+TEST_CASE("jump_relu rejects invalid arguments") {
   CHECK_THROWS_WITH(fg::jump_relu(0), "filigree: jump_relu(latents): latents must be at least 1, got 0");
   CHECK_THROWS_WITH(fg::jump_relu(3, {.theta = 0}),
                     "filigree: jump_relu(latents, {.theta}): theta must be positive and finite, got 0");
@@ -137,7 +137,7 @@ TEST_CASE("jump_relu refuses what does not fit") {
 }
 
 #if FILIGREE_COUNTS_ALLOCATIONS
-TEST_CASE("the second pass through thresholds allocates nothing") {
+TEST_CASE("the second pass through jump_relu allocates nothing") {
   Random random(674);
   const Matrix<double> x = test::normal<double>(random, 60, 8);
   const auto sae = model(8, 50);

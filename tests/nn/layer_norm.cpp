@@ -10,7 +10,7 @@ using test::Index;
 using test::Matrix;
 using test::Random;
 
-TEST_CASE("layer_norm and its derivatives") {
+TEST_CASE("gradients of layer_norm match finite differences") {
   Random random(731);
   for (const Index n : {1, 3, 130}) {
     const Matrix<double> x = test::normal<double>(random, n, 6), y = test::normal<double>(random, n, 4);
@@ -37,7 +37,7 @@ TEST_CASE("layer_norm and its derivatives") {
   }
 }
 
-TEST_CASE("a layer that norms gives each sample mean 0 and variance 1") {
+TEST_CASE("layer_norm gives each sample mean 0 and variance 1, and rejects invalid arguments") {
   Random random(732);
   const Matrix<float> x = 100 * test::normal<float>(random, 20, 30);
   auto net = fg::network(fg::layer_norm(30));

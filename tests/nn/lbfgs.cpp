@@ -10,7 +10,7 @@ using test::Index;
 using test::Matrix;
 using test::Random;
 
-TEMPLATE_TEST_CASE("L-BFGS finds a linear map", "", float, double) {
+TEMPLATE_TEST_CASE("L-BFGS learns a linear map", "", float, double) {
   using S = TestType;
   Random random(681);
   const Matrix<S> x = test::normal<S>(random, 200, 5), weights = test::normal<S>(random, 5, 3);
@@ -22,7 +22,7 @@ TEMPLATE_TEST_CASE("L-BFGS finds a linear map", "", float, double) {
   CHECK(report.losses.front() > report.losses.back());
 }
 
-TEST_CASE("L-BFGS trains a sparse autoencoder, the same way each time") {
+TEST_CASE("L-BFGS trains a sparse autoencoder with the same bits for any number of threads") {
   Random random(682);
   Matrix<double> x(300, 16);
   for (Index e = 0; e < x.size(); ++e) x.data()[e] = random.uniform(0.1, 0.9);
@@ -40,21 +40,21 @@ TEST_CASE("L-BFGS trains a sparse autoencoder, the same way each time") {
   CHECK(test::same(train(fg::ExecutorRef(fg::serial())), train(fg::ExecutorRef(pool))));
 }
 
-TEST_CASE("a line search that fails keeps the best parameters, and says so") {
-  // The loss jumps where top_k changes its mind, and no step along a gradient foresees that.
+TEST_CASE("a failed line search keeps the best parameters and sets a note") {
+  // The loss is discontinuous where the selection of top_k changes, so that the line search fails.
   Random random(683);
-  const Matrix<double> many = test::normal<double>(random, 100, 4), away = test::normal<double>(random, 100, 2);
+  const Matrix<double> x = test::normal<double>(random, 100, 4), y = test::normal<double>(random, 100, 2);
   auto net = fg::network(fg::linear<double>(4, 8) | fg::top_k(1) | fg::linear<double>(8, 2), 3);
   fg::Pass pass(net);
-  const double before = pass.loss(net, many, away, fg::squared_error());
-  const auto report = fg::fit(net, many, away, fg::squared_error(), fg::lbfgs{.iterations = 2000, .tolerance = 0});
-  const double after = pass.loss(net, many, away, fg::squared_error());
+  const double before = pass.loss(net, x, y, fg::squared_error());
+  const auto report = fg::fit(net, x, y, fg::squared_error(), fg::lbfgs{.iterations = 2000, .tolerance = 0});
+  const double after = pass.loss(net, x, y, fg::squared_error());
   CHECK(after < before);
   CHECK(after <= *std::min_element(report.losses.begin(), report.losses.end()) * (1 + 1e-12));
   CHECK_THAT(report.note, contains("the line search failed, and the best parameters so far are kept: "));
 }
 
-TEST_CASE("L-BFGS stops when it is told to, and refuses what it cannot use") {
+TEST_CASE("L-BFGS stops if after_evaluation returns false, and rejects invalid arguments") {
   Random random(684);
   const Matrix<double> x = test::normal<double>(random, 20, 3), y = test::normal<double>(random, 20, 2);
   auto net = fg::network(fg::linear<double>(3, 4) | fg::tanh() | fg::linear<double>(4, 2));
@@ -68,9 +68,9 @@ TEST_CASE("L-BFGS stops when it is told to, and refuses what it cannot use") {
   CHECK(report.losses.size() == 5);
   CHECK(report.note == "stopped by after_evaluation");
   CHECK_THROWS_WITH(fg::fit(net, x, y, fg::squared_error(), fg::lbfgs{.after_evaluation = [](const auto&) -> bool {
-                              throw std::runtime_error("no room on the disk");
+                              throw std::runtime_error("no space on the disk");
                             }}),
-                    "no room on the disk");
+                    "no space on the disk");
   net.parameters() = before;
   CHECK(fg::fit(net, x, y, fg::squared_error(), fg::lbfgs{.iterations = 0}).losses.empty());
   CHECK_THROWS_WITH(fg::fit(net, x, y, fg::squared_error(), fg::lbfgs{.iterations = -1}),
@@ -85,5 +85,5 @@ TEST_CASE("L-BFGS stops when it is told to, and refuses what it cannot use") {
   auto constrained = fg::network(fg::linear<double>(3, 2).unit_norm_rows());
   CHECK_THROWS_WITH(
       fg::fit(constrained, x, y, fg::squared_error(), fg::lbfgs{}),
-      "filigree: fit: lbfgs: stage 0 has constraints, which the other optimizers keep and this one does not");
+      "filigree: fit: lbfgs: stage 0 has constraints, which L-BFGS does not support; use another optimizer");
 }

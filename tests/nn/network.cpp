@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Networks and the way back through them.
+// Networks and their gradients.
 #include <cmath>
 #include <filigree/filigree.hpp>
 
@@ -20,7 +20,7 @@ void check_gradient(const Net& net, const Matrix& x, const Matrix& y, const Obje
   fg::Pass pass(net);
   Vector gradient;
   const double value = pass.gradient(net, x, y, objective, gradient);
-  // Two loops compute it, and a compiler that may contract products and sums may round them differently.
+  // Two loops compute the value, and a compiler that contracts products and sums may round them differently.
   CHECK(pass.loss(net, x, y, objective) == Approx(value).epsilon(1e-13));
   Net moved = net;
   const Vector expected = test::differences(
@@ -36,7 +36,7 @@ const auto half_error = 0.5 * fg::squared_error() + 1e-2 * fg::weight_decay();
 
 }  // namespace
 
-TEST_CASE("smooth layers have these gradients") {
+TEST_CASE("gradients of smooth layers match finite differences") {
   Random random(611);
   for (const Index n : {1, 9, 130}) {
     const Matrix x = test::normal<double>(random, n, 6), y = test::normal<double>(random, n, 3);
@@ -50,26 +50,26 @@ TEST_CASE("smooth layers have these gradients") {
     check(fg::tanh() | in | fg::sigmoid() | fg::linear<double>(5, 5) | fg::gelu() | out);
     check(in | fg::sigmoid() | fg::penalize(3.0 * fg::kl(0.1) + 0.2 * fg::hoyer_square()) | out |
           fg::penalize(0.3 * fg::flops()));
-    check(in | fg::dropout(0.4, 3) | fg::tanh() | out);  // the same draw each time
+    check(in | fg::dropout(0.4, 3) | fg::tanh() | out);  // each pass drops the same entries
   }
 }
 
-TEST_CASE("what is chosen passes its gradient on, what is not does not") {
+TEST_CASE("only selected entries pass their gradient on") {
   Random random(612);
   for (const Index n : {1, 7, 100}) {
     const Matrix x = test::normal<double>(random, n, 6), y = test::normal<double>(random, n, 3);
     const auto check = [&](const auto& stage) {
       const auto net = fg::network(fg::linear<double>(6, 8) | stage | fg::linear<double>(8, 3), 9);
-      // The stage by the language itself, its choice by what a sparse matrix stores.
+      // The stage on a matrix gives the expected values, and a sparse matrix stores the selected entries.
       const Matrix z = (x * net.template weights<0>()).rowwise() + net.template biases<0>().transpose();
       const Matrix a = z | stage;
       const Eigen::SparseMatrix<double, Eigen::RowMajor> stored = z | stage;
-      Matrix chosen = Matrix::Zero(n, 8);
+      Matrix selected = Matrix::Zero(n, 8);
       for (Index i = 0; i < n; ++i)
-        for (Eigen::SparseMatrix<double, Eigen::RowMajor>::InnerIterator e(stored, i); e; ++e) chosen(i, e.col()) = 1;
+        for (Eigen::SparseMatrix<double, Eigen::RowMajor>::InnerIterator e(stored, i); e; ++e) selected(i, e.col()) = 1;
       const Matrix out = (a * net.template weights<2>()).rowwise() + net.template biases<2>().transpose();
       const Matrix d_out = 2 * (out - y) / static_cast<double>(n);
-      const Matrix d_z = (d_out * net.template weights<2>().transpose()).cwiseProduct(chosen);
+      const Matrix d_z = (d_out * net.template weights<2>().transpose()).cwiseProduct(selected);
       Vector expected(net.parameters().size());
       Eigen::Map<Matrix>(expected.data(), 6, 8) = x.transpose() * d_z;
       expected.segment(48, 8) = d_z.colwise().sum().transpose();
@@ -94,7 +94,7 @@ TEST_CASE("what is chosen passes its gradient on, what is not does not") {
   }
 }
 
-TEST_CASE("a chosen zero passes its gradient on") {
+TEST_CASE("a selected zero passes its gradient on") {
   auto net = fg::network(fg::linear<double>(2, 2) | fg::top_k(1) | fg::linear<double>(2, 1));
   net.parameters().setZero();
   net.weights<2>().setOnes();
@@ -105,7 +105,7 @@ TEST_CASE("a chosen zero passes its gradient on") {
   CHECK(gradient[1] == 0);
 }
 
-TEST_CASE("dropout in training, none when it is done") {
+TEST_CASE("dropout is on in training and off in inference") {
   Random random(613);
   const Matrix x = test::normal<double>(random, 200, 40);
   auto net = fg::network(fg::linear<double>(40, 40) | fg::dropout(0.25, 7));
@@ -118,11 +118,11 @@ TEST_CASE("dropout in training, none when it is done") {
   CHECK(pass.gradient(net, x, x, fg::squared_error(), again, 1) == one);
   CHECK(test::same(first, again));
   CHECK(pass.gradient(net, x, x, fg::squared_error(), second, 2) != one);
-  // A dropped entry errs by x, the others by x / 3: the mean square is a quarter of 1 and three quarters of 1 / 9.
+  // A dropped entry has error x, a kept entry has error x / 3: the mean square is 1 / 4 · 1 + 3 / 4 · 1 / 9.
   CHECK(one / (x.squaredNorm() / 200) == Approx(0.25 + 0.75 / 9).epsilon(0.05));
 }
 
-TEMPLATE_TEST_CASE("threads change no bit", "", float, double) {
+TEMPLATE_TEST_CASE("gradients have the same bits for any number of threads", "", float, double) {
   using S = TestType;
   Random random(614);
   const test::Matrix<S> x = test::normal<S>(random, 333, 20);
@@ -140,7 +140,7 @@ TEMPLATE_TEST_CASE("threads change no bit", "", float, double) {
   }
 }
 
-TEST_CASE("parameters") {
+TEST_CASE("parameters are in the order of the layers and depend on the seed") {
   auto net = fg::network(fg::linear<double>(300, 200) | fg::relu() | fg::linear<double>(200, 10), 4);
   CHECK(net.inputs() == 300);
   CHECK(net.outputs() == 10);
@@ -161,7 +161,7 @@ TEST_CASE("parameters") {
                  fg::network(fg::linear<double>(300, 200) | fg::relu() | fg::linear<double>(200, 10), 5).parameters()));
 }
 
-TEST_CASE("inputs and targets lie anywhere and are of any kind") {
+TEST_CASE("inputs and targets may be expressions of any memory layout") {
   Random random(615);
   const Matrix x = test::normal<double>(random, 40, 6), y = test::normal<double>(random, 40, 3);
   const auto net = fg::network(fg::linear<double>(6, 3) | fg::sigmoid());
@@ -174,7 +174,7 @@ TEST_CASE("inputs and targets lie anywhere and are of any kind") {
   CHECK(pass.loss(net, x.topRows(0), y.topRows(0), fg::squared_error()) == 0);
 }
 
-TEST_CASE("no samples, in a pass that was used for none before") {
+TEST_CASE("a new pass accepts an empty batch") {
   const auto net = fg::network(fg::linear<double>(6, 3) | fg::sigmoid());
   fg::Pass pass(net);
   Vector gradient = Vector::Constant(21, 9);
@@ -184,7 +184,7 @@ TEST_CASE("no samples, in a pass that was used for none before") {
   CHECK((gradient.tail(3).array() == 0).all());
 }
 
-TEST_CASE("penalties at the ends, and samples in 16 bits") {
+TEST_CASE("penalties may be the first and last stage, and samples may have 16-bit scalars") {
   Random random(616);
   const Matrix x = test::normal<double>(random, 40, 6), y = test::normal<double>(random, 40, 3);
   const auto net = fg::network(fg::penalize(0.1 * fg::hoyer_square()) | fg::linear<double>(6, 3) | fg::tanh() |
@@ -198,13 +198,13 @@ TEST_CASE("penalties at the ends, and samples in 16 bits") {
   CHECK(test::same(net(narrow), net(wide)));
 }
 
-TEST_CASE("networks refuse what does not fit") {
+TEST_CASE("networks reject layers, samples and targets of the wrong shape") {
   CHECK_THROWS_WITH(fg::linear(0, 3), "filigree: linear(in, out): in must be from 1 to 2147482623, got 0");
   CHECK_THROWS_WITH(fg::linear(3, -1), "filigree: linear(in, out): out must be from 1 to 2147482623, got -1");
   CHECK_THROWS_WITH(fg::network(fg::linear(4, 5) | fg::sigmoid() | fg::linear(6, 2)),
                     "filigree: linear(6, 2): gets 5 columns from the stage before it, not 6");
   CHECK_THROWS_WITH(fg::autoencoder(fg::linear(4, 5), fg::linear(5, 3)),
-                    "filigree: autoencoder(encoder, decoder): the decoder puts out 3 columns, and the encoder takes 4");
+                    "filigree: autoencoder(encoder, decoder): the decoder has 3 outputs, but the encoder has 4 inputs");
   CHECK_THROWS_WITH(fg::network(fg::pre_bias() | fg::linear(6, 9) | fg::linear(9, 3)),
                     "filigree: pre_bias(): the last layer's bias has 3 numbers, and the samples have 6");
   const auto net = fg::network(fg::linear<double>(4, 5));
@@ -218,46 +218,47 @@ TEST_CASE("networks refuse what does not fit") {
                     "filigree: pass: Y.rows() = 3 must equal X.rows() = 2");
 }
 
-TEMPLATE_TEST_CASE("many samples, which go through narrow layers some at a time", "", float, double) {
+TEMPLATE_TEST_CASE("the gradient of a large batch through narrow layers is the mean over smaller batches", "", float,
+                   double) {
   using S = TestType;
   test::Random random(645);
-  const Index n = 30000, part = 1000;
+  const Index n = 30000, batch = 1000;
   const auto net = fg::network(fg::linear<S>(3, 4) | fg::tanh() | fg::linear<S>(4, 2), 3);
   const test::Matrix<S> x = test::normal<S>(random, n, 3);
   test::Matrix<S> y = test::normal<S>(random, n, 2).cwiseAbs();
   y.array().colwise() /= y.rowwise().sum().array().eval();
   const auto objective = fg::cross_entropy() + 0.3 * fg::squared_error() + 0.1 * fg::weight_decay();
-  fg::Pass pass(net), by_parts(net);
-  typename std::remove_cvref_t<decltype(net)>::Vector gradient, some;
+  fg::Pass pass(net), by_batches(net);
+  typename std::remove_cvref_t<decltype(net)>::Vector gradient, other;
   const double value = pass.gradient(net, x, y, objective, gradient);
   Eigen::VectorXd sum = Eigen::VectorXd::Zero(gradient.size());
   double expected = 0;
-  for (Index first = 0; first < n; first += part) {
-    expected += by_parts.gradient(net, x.middleRows(first, part), y.middleRows(first, part), objective, some);
-    sum += some.template cast<double>();
+  for (Index first = 0; first < n; first += batch) {
+    expected += by_batches.gradient(net, x.middleRows(first, batch), y.middleRows(first, batch), objective, other);
+    sum += other.template cast<double>();
   }
-  const double parts = static_cast<double>(n / part), tolerance = std::is_same_v<S, float> ? 1e-5 : 1e-12;
-  CHECK(value == Approx(expected / parts).epsilon(tolerance));
+  const double batches = static_cast<double>(n / batch), tolerance = std::is_same_v<S, float> ? 1e-5 : 1e-12;
+  CHECK(value == Approx(expected / batches).epsilon(tolerance));
   CHECK(pass.loss(net, x, y, objective) == Approx(value).epsilon(1e-13));
-  CHECK((gradient.template cast<double>() - sum / parts).norm() <= tolerance * gradient.norm());
+  CHECK((gradient.template cast<double>() - sum / batches).norm() <= tolerance * gradient.norm());
   fg::thread_pool pool(3);
   fg::Pass threaded(net, fg::ExecutorRef(pool));
-  CHECK(threaded.gradient(net, x, y, objective, some) == value);
-  CHECK(test::same(some, gradient));
-  CHECK(pass.gradient(net, Eigen::SparseMatrix<S, Eigen::RowMajor>(x.sparseView()), y, objective, some) ==
+  CHECK(threaded.gradient(net, x, y, objective, other) == value);
+  CHECK(test::same(other, gradient));
+  CHECK(pass.gradient(net, Eigen::SparseMatrix<S, Eigen::RowMajor>(x.sparseView()), y, objective, other) ==
         Approx(value).epsilon(1e-13));
-  CHECK((some - gradient).norm() <= S(tolerance) * gradient.norm());
+  CHECK((other - gradient).norm() <= S(tolerance) * gradient.norm());
 }
 
-TEST_CASE("many samples in a network that begins with a bias") {
+TEST_CASE("repeated samples do not change the gradient of a network with pre_bias") {
   Random random(646);
   auto net = fg::network(fg::pre_bias() | fg::linear<double>(3, 4) | fg::tanh() | fg::linear<double>(4, 3), 3);
   net.parameters() = 0.5 * test::normal<double>(random, net.parameters().size(), 1);
   const Matrix x = test::normal<double>(random, 500, 3), y = test::normal<double>(random, 500, 3);
-  const Matrix many_x = x.replicate(40, 1), many_y = y.replicate(40, 1);
+  const Matrix repeated_x = x.replicate(40, 1), repeated_y = y.replicate(40, 1);
   fg::Pass pass(net);
   Vector gradient, expected;
   const double value = pass.gradient(net, x, y, half_error, expected);
-  CHECK(pass.gradient(net, many_x, many_y, half_error, gradient) == Approx(value).epsilon(1e-12));
+  CHECK(pass.gradient(net, repeated_x, repeated_y, half_error, gradient) == Approx(value).epsilon(1e-12));
   CHECK(test::relative(gradient, expected) < 1e-12);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Optimizers against their formulas, step by step.
+// Steps of optimizers against their formulas.
 #include <cmath>
 #include <filigree/filigree.hpp>
 #include <vector>
@@ -13,7 +13,7 @@ using test::Random;
 
 namespace {
 
-/// Moves parameters by made-up gradients through an optimizer, and by `expected` one by one.
+/// Compares the steps of an optimizer for random gradients with `expected`, which computes one parameter.
 template <class Opt, class F>
 void check(const Opt& optimizer, F&& expected, bool weights = true) {
   Random random(641);
@@ -36,8 +36,8 @@ void check(const Opt& optimizer, F&& expected, bool weights = true) {
   }
 }
 
-/// sum over the gradients of decay^age, the last one with age 0.
-double remembered(const std::vector<double>& history, double decay, int power = 1) {
+/// Returns the sum of decay^age · gradient^power, where the last gradient has age 0.
+double decayed_sum(const std::vector<double>& history, double decay, int power = 1) {
   double sum = 0;
   for (const double g : history) sum = decay * sum + std::pow(g, power);
   return sum;
@@ -45,18 +45,18 @@ double remembered(const std::vector<double>& history, double decay, int power = 
 
 double adam_step(const std::vector<double>& history, double b1, double b2, double epsilon) {
   const double t = static_cast<double>(history.size());
-  const double m = (1 - b1) * remembered(history, b1) / (1 - std::pow(b1, t));
-  const double v = (1 - b2) * remembered(history, b2, 2) / (1 - std::pow(b2, t));
+  const double m = (1 - b1) * decayed_sum(history, b1) / (1 - std::pow(b1, t));
+  const double v = (1 - b2) * decayed_sum(history, b2, 2) / (1 - std::pow(b2, t));
   return m / (std::sqrt(v) + epsilon);
 }
 
 }  // namespace
 
-TEST_CASE("optimizers take the steps of their formulas") {
+TEST_CASE("steps of optimizers match their formulas") {
   check(fg::sgd{.rate = 0.1},
         [](double x, const auto& history, Index, double factor) { return x - 0.1 * factor * history.back(); });
   check(fg::sgd{.rate = 0.1, .momentum = 0.9}, [](double x, const auto& history, Index, double factor) {
-    return x - 0.1 * factor * remembered(history, 0.9);
+    return x - 0.1 * factor * decayed_sum(history, 0.9);
   });
   check(fg::adam{.rate = 0.2, .beta1 = 0.8, .beta2 = 0.95}, [](double x, const auto& history, Index, double factor) {
     return x - 0.2 * factor * adam_step(history, 0.8, 0.95, 1e-8);
@@ -78,18 +78,18 @@ TEST_CASE("optimizers take the steps of their formulas") {
         weights);
 }
 
-TEST_CASE("Nesterov's momentum and the largest square so far") {
+TEST_CASE("steps with Nesterov momentum and amsgrad match their formulas") {
   check(fg::sgd{.rate = 0.1, .momentum = 0.9, .nesterov = true},
         [](double x, const auto& history, Index, double factor) {
-          return x - 0.1 * factor * (history.back() + 0.9 * remembered(history, 0.9));
+          return x - 0.1 * factor * (history.back() + 0.9 * decayed_sum(history, 0.9));
         });
   const auto amsgrad_step = [](const std::vector<double>& history, double b1, double b2, double epsilon) {
-    double most = 0;
+    double max_v = 0;
     for (auto end = history.begin(); end != history.end(); ++end)
-      most = std::max(most, (1 - b2) * remembered({history.begin(), end + 1}, b2, 2));
+      max_v = std::max(max_v, (1 - b2) * decayed_sum({history.begin(), end + 1}, b2, 2));
     const double t = static_cast<double>(history.size());
-    const double m = (1 - b1) * remembered(history, b1) / (1 - std::pow(b1, t));
-    return m / (std::sqrt(most / (1 - std::pow(b2, t))) + epsilon);
+    const double m = (1 - b1) * decayed_sum(history, b1) / (1 - std::pow(b1, t));
+    return m / (std::sqrt(max_v / (1 - std::pow(b2, t))) + epsilon);
   };
   check(fg::adam{.rate = 0.2, .beta1 = 0.8, .beta2 = 0.6, .amsgrad = true},
         [&](double x, const auto& history, Index, double factor) {
@@ -103,7 +103,7 @@ TEST_CASE("Nesterov's momentum and the largest square so far") {
                     "filigree: sgd{.nesterov}: needs a momentum above 0, got 0");
 }
 
-TEST_CASE("fit with options that need more moments") {
+TEST_CASE("fit trains with amsgrad and Nesterov momentum") {
   Random random(642);
   const test::Matrix<double> x = test::normal<double>(random, 40, 6);
   const auto losses = [&](const auto& optimizer) {
@@ -117,8 +117,8 @@ TEST_CASE("fit with options that need more moments") {
   CHECK(losses(fg::adam{.rate = 0.02, .amsgrad = true}) != losses(fg::adam{.rate = 0.02}));
 }
 
-TEST_CASE("schedules") {
-  // As the lambdas of Hugging Face's get_constant_schedule_with_warmup and get_cosine_schedule_with_warmup.
+TEST_CASE("warm_up and cosine match the schedules of Hugging Face") {
+  // The lambdas of Hugging Face's get_constant_schedule_with_warmup and get_cosine_schedule_with_warmup.
   const auto rise = fg::warm_up(4);
   CHECK(rise(0) == 0);
   CHECK(rise(1) == 0.25);
@@ -138,7 +138,7 @@ TEST_CASE("schedules") {
   CHECK_THROWS_WITH(fg::cosine(5, 5), "filigree: cosine(steps, warm): warm must be from 0 to 4, got 5");
 }
 
-TEMPLATE_TEST_CASE("moments of what has no gradient any more fade to 0", "", float, double) {
+TEMPLATE_TEST_CASE("moments decay to exactly 0 without a gradient", "", float, double) {
   using S = TestType;
   const auto check = [](const auto& optimizer) {
     using Opt = std::remove_cvref_t<decltype(optimizer)>;
@@ -151,7 +151,7 @@ TEMPLATE_TEST_CASE("moments of what has no gradient any more fade to 0", "", flo
     }
     for (const S moment : moments) CHECK(moment == S(0));
     const S before = value;
-    gradient = -1;  // and it comes back
+    gradient = -1;  // a gradient after a long pause
     optimizer.step(parameters, 20001, 1.0);
     CHECK(value > before);
   };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Samples as sparse matrices give what they give as dense ones.
+// Sparse samples give the same results as dense samples.
 #include <filigree/filigree.hpp>
 
 #include "allocations.hpp"
@@ -16,7 +16,7 @@ using Columns = Eigen::SparseMatrix<double>;
 
 namespace {
 
-/// About one number in `every`.
+/// Returns a sparse matrix in which about one of `every` entries is stored.
 Rows sparse(Random& random, Index n, Index cols, int every) {
   Rows x(n, cols);
   for (Index i = 0; i < n; ++i)
@@ -28,9 +28,9 @@ Rows sparse(Random& random, Index n, Index cols, int every) {
 
 }  // namespace
 
-TEST_CASE("sparse and dense samples have one loss and one gradient") {
+TEST_CASE("sparse and dense samples have the same loss and gradient") {
   Random random(721);
-  for (const int every : {2, 40})  // too many for lists, and few
+  for (const int every : {2, 40})  // dense matrices, and lists
     for (const Index n : {0, 1, 7, 150}) {
       const Rows rows = sparse(random, n, 300, every);
       const Columns columns = rows;
@@ -56,7 +56,7 @@ TEST_CASE("sparse and dense samples have one loss and one gradient") {
     }
 }
 
-TEST_CASE("training on sparse samples") {
+TEST_CASE("training on sparse samples matches training on dense samples") {
   Random random(722);
   const Rows rows = sparse(random, 90, 200, 40);
   const auto train = [&](const auto& x, fg::ExecutorRef executor) {
@@ -65,11 +65,11 @@ TEST_CASE("training on sparse samples") {
     return sae.parameters();
   };
   const fg::ExecutorRef serial(fg::serial());
-  const Eigen::VectorXd expected = train(Matrix<double>(rows), serial), got = train(rows, serial);
-  CHECK((got - expected).norm() < 1e-9 * expected.norm());
+  const Eigen::VectorXd expected = train(Matrix<double>(rows), serial), actual = train(rows, serial);
+  CHECK((actual - expected).norm() < 1e-9 * expected.norm());
   fg::thread_pool pool(3);
-  CHECK(test::same(train(rows, fg::ExecutorRef(pool)), got));
-  CHECK(test::same(train(Columns(rows), serial), got));
+  CHECK(test::same(train(rows, fg::ExecutorRef(pool)), actual));
+  CHECK(test::same(train(Columns(rows), serial), actual));
 
   Rows bad = rows;
   bad.coeffRef(7, 11) = std::numeric_limits<double>::infinity();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Skip connections and transcoders: outputs, gradients, training, and what they refuse.
+// Skip connections and transcoders: outputs, gradients, training and errors.
 #include <filigree/filigree.hpp>
 
 #include "catch.hpp"
@@ -42,7 +42,7 @@ void check_gradient(const Net& net, const X& x, const Matrix<double>& y, const O
 
 TEST_CASE("a skip connection adds x W_skip") {
   Random random(761);
-  for (const Index k : {2, 30}) {  // lists before the decoder, and matrices
+  for (const Index k : {2, 30}) {  // lists, and dense codes
     auto net =
         fg::transcoder(fg::linear<double>(6, 40) | fg::top_k(k), fg::linear<double>(40, 4).skip_connection(6), 3);
     CHECK((net.skip_weights<2>().array() == 0).all());
@@ -57,7 +57,7 @@ TEST_CASE("a skip connection adds x W_skip") {
   }
 }
 
-TEST_CASE("top_k chooses from what a skip connection has been added to") {
+TEST_CASE("top_k selects from outputs that include the skip connection") {
   Random random(765);
   auto net = fg::network(fg::linear<double>(6, 64).skip_connection(6) | fg::top_k(2));
   draw_parameters(random, net);
@@ -67,7 +67,7 @@ TEST_CASE("top_k chooses from what a skip connection has been added to") {
   CHECK((net(x) - Matrix<double>(z | fg::top_k(2))).norm() <= 1e-12 * z.norm());
 }
 
-TEST_CASE("gradients with a skip connection") {
+TEST_CASE("gradients with a skip connection match finite differences") {
   Random random(762);
   const Index n = 70;
   const Matrix<double> x = test::normal<double>(random, n, 6), y = test::normal<double>(random, n, 4);
@@ -82,23 +82,23 @@ TEST_CASE("gradients with a skip connection") {
   draw_parameters(random, inside);
   check_gradient(inside, x, y, objective);
 
-  // Entries chosen by top_k stay chosen, and one sample in 16 has numbers.
+  // The selection of top_k does not change within a difference step. The samples are sparse.
   auto lists = fg::transcoder(fg::linear<double>(40, 32) | fg::top_k(2), fg::linear<double>(32, 4).skip_connection(40));
   draw_parameters(random, lists);
-  Matrix<double> few = Matrix<double>::Zero(n, 40);
-  for (Index i = 0; i < n; ++i) few.row(i).segment(i % 39, 2) << random.uniform(0.5, 1), random.uniform(0.5, 1);
-  check_gradient(lists, few, y, fg::squared_error());
-  const Eigen::SparseMatrix<double, Eigen::RowMajor> stored = few.sparseView();
+  Matrix<double> sparse = Matrix<double>::Zero(n, 40);
+  for (Index i = 0; i < n; ++i) sparse.row(i).segment(i % 39, 2) << random.uniform(0.5, 1), random.uniform(0.5, 1);
+  check_gradient(lists, sparse, y, fg::squared_error());
+  const Eigen::SparseMatrix<double, Eigen::RowMajor> stored = sparse.sparseView();
   check_gradient(lists, stored, y, fg::squared_error());
 
-  // The bias before it does not change what the connection sees.
+  // pre_bias does not change the input of the skip connection.
   auto centered = fg::autoencoder(fg::pre_bias() | fg::linear<double>(6, 5) | fg::sigmoid(),
                                   fg::linear<double>(5, 6).skip_connection(6));
   draw_parameters(random, centered);
   check_gradient(centered, x, x, fg::squared_error());
 }
 
-TEST_CASE("a transcoder learns what is linear by its skip connection") {
+TEST_CASE("a transcoder learns a linear map with its skip connection") {
   Random random(763);
   const Matrix<double> x = test::normal<double>(random, 200, 6), y = x * test::normal<double>(random, 6, 4);
   auto net = fg::transcoder(fg::linear<double>(6, 40) | fg::top_k(2) | fg::relu(),
@@ -108,12 +108,12 @@ TEST_CASE("a transcoder learns what is linear by its skip connection") {
   CHECK((x * net.skip_weights<3>() - y).norm() < 0.6 * y.norm());
 }
 
-TEST_CASE("weights of a skip connection have a name") {
+TEST_CASE("weights_of and set_weights include the weights of a skip connection") {
   Random random(764);
-  const auto made = [](std::uint64_t seed) {
+  const auto model = [](std::uint64_t seed) {
     return fg::transcoder(fg::linear(6, 40) | fg::top_k(4), fg::linear(40, 3).skip_connection(6), seed);
   };
-  auto net = made(1), copy = made(2);
+  auto net = model(1), copy = model(2);
   net.parameters() = test::normal<float>(random, net.parameters().size(), 1);
   const auto weights = fg::weights_of(net);
   CHECK(test::same(weights.W_skip, Matrix<float>(net.skip_weights<2>())));
@@ -127,7 +127,7 @@ TEST_CASE("weights of a skip connection have a name") {
                     "filigree: set_weights(sae, weights): W_skip must be 6 x 3, is 0 x 3");
 }
 
-TEST_CASE("what skip connections and transcoders refuse") {
+TEST_CASE("skip connections and transcoders reject invalid arguments") {
   CHECK_THROWS_WITH(fg::linear(3, 4).skip_connection(0),
                     "filigree: linear(3, 4).skip_connection(inputs): inputs must be at least 1, got 0");
   CHECK_THROWS_WITH(fg::network(fg::linear(6, 3) | fg::relu() | fg::linear(3, 4).skip_connection(5)),
@@ -142,11 +142,10 @@ TEST_CASE("what skip connections and transcoders refuse") {
       "filigree: pass: a loss of codes, such as matryoshka or gate_reconstruction, needs a decoder without a skip "
       "connection");
   auto other = fg::transcoder(fg::linear(6, 40) | fg::top_k(4), fg::linear(40, 5));
-  CHECK_THROWS_WITH(fg::tie(other), "filigree: tie(sae): the decoder puts out 5 columns, and the encoder takes 6");
+  CHECK_THROWS_WITH(fg::tie(other), "filigree: tie(sae): the decoder has 5 outputs, but the encoder has 6 inputs");
   const Index dead[] = {1};
-  CHECK_THROWS_WITH(
-      fg::resample(other, dead, x, 1),
-      "filigree: resample(sae, dead, X, seed): samples are no directions for the outputs of a transcoder");
+  CHECK_THROWS_WITH(fg::resample(other, dead, x, 1),
+                    "filigree: resample(sae, dead, X, seed): the autoencoder must have as many outputs as inputs");
   CHECK_THROWS_WITH(fg::autoencoder(fg::linear(6, 40) | fg::top_k(4), fg::linear(40, 5)),
-                    "filigree: autoencoder(encoder, decoder): the decoder puts out 5 columns, and the encoder takes 6");
+                    "filigree: autoencoder(encoder, decoder): the decoder has 5 outputs, but the encoder has 6 inputs");
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Few kept entries between layers: outputs and gradients are those of dense matrices in which the others are 0.
+// Layers with few kept entries between them. Outputs and gradients must equal those of dense matrices with zeros.
 #include <filigree/filigree.hpp>
 
 #include "allocations.hpp"
@@ -14,7 +14,8 @@ using test::Random;
 
 namespace {
 
-/// linear(in, latents) | stage | linear(latents, out), computed with dense matrices from what the language chooses.
+/// Compares linear(in, latents) | stage | linear(latents, out) with dense matrices. The stage on a matrix selects the
+/// entries.
 template <class S, class Net, class Stage>
 void check(const Net& net, const Stage& stage, const Matrix<S>& x, const Matrix<S>& y, double tolerance) {
   using Dense = Matrix<double>;
@@ -22,7 +23,7 @@ void check(const Net& net, const Stage& stage, const Matrix<S>& x, const Matrix<
   const Dense w2 = net.template weights<Net::depth - 1>().template cast<double>();
   const Eigen::RowVectorXd b1 = net.template biases<0>().template cast<double>().transpose();
   const Eigen::RowVectorXd b2 = net.template biases<Net::depth - 1>().template cast<double>().transpose();
-  // What is chosen is chosen from computed numbers, chains that begin at the bias.
+  // The selection depends on rounding, so z is computed like in the layer, as sums that begin with the bias.
   Matrix<S> z(x.rows(), w1.cols());
   fg::Workspace memory;
   {
@@ -33,12 +34,12 @@ void check(const Net& net, const Stage& stage, const Matrix<S>& x, const Matrix<
   }
   const Eigen::SparseMatrix<S, Eigen::RowMajor> codes = z | stage;
   const Dense a = Dense(Matrix<S>(codes).template cast<double>());
-  Dense chosen = Dense::Zero(a.rows(), a.cols());
+  Dense selected = Dense::Zero(a.rows(), a.cols());
   for (Index i = 0; i < codes.rows(); ++i)
-    for (typename Eigen::SparseMatrix<S, Eigen::RowMajor>::InnerIterator e(codes, i); e; ++e) chosen(i, e.col()) = 1;
+    for (typename Eigen::SparseMatrix<S, Eigen::RowMajor>::InnerIterator e(codes, i); e; ++e) selected(i, e.col()) = 1;
   const Dense out = (a * w2).rowwise() + b2;
   const Dense d_out = 2 * (out - y.template cast<double>()) / static_cast<double>(x.rows());
-  const Dense d_z = (d_out * w2.transpose()).cwiseProduct(chosen);
+  const Dense d_z = (d_out * w2.transpose()).cwiseProduct(selected);
   Eigen::VectorXd expected(net.parameters().size());
   Eigen::Map<Dense>(expected.data(), w1.rows(), w1.cols()) = x.template cast<double>().transpose() * d_z;
   expected.segment(w1.size(), w1.cols()) = d_z.colwise().sum().transpose();
@@ -63,7 +64,7 @@ void check(const Net& net, const Stage& stage, const Matrix<S>& x, const Matrix<
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("layers beside few kept entries", "", float, double) {
+TEMPLATE_TEST_CASE("layers with few kept entries between them match dense matrices", "", float, double) {
   using S = TestType;
   const double tolerance = std::is_same_v<S, float> ? 2e-5 : 1e-13;
   Random random(661);
@@ -86,25 +87,25 @@ TEMPLATE_TEST_CASE("layers beside few kept entries", "", float, double) {
     with(fg::top_k(4) | fg::relu());
     with(fg::relu() | fg::top_k(3));
     with(fg::threshold(2.5));
-    with(fg::threshold(50));  // nothing is left
+    with(fg::threshold(50));  // keeps no entry
     with(fg::batch_top_k(3));
     with(fg::batch_top_k(3) | fg::relu());
     with(fg::winner_take_all(0.05));
   }
 }
 
-TEST_CASE("layers before the one whose outputs are chosen from get its slopes") {
+TEST_CASE("gradients reach the layers before a selection") {
   Random random(662);
   const Matrix<double> x = test::normal<double>(random, 90, 7), y = test::normal<double>(random, 90, 6);
   auto net = fg::network(fg::linear<double>(7, 9) | fg::tanh() | fg::linear<double>(9, 200) | fg::top_k(5) |
                              fg::dropout(0.3, 2) | fg::linear<double>(200, 150) | fg::top_k(6) |
                              fg::penalize(0.1 * fg::l1()) | fg::linear<double>(150, 6),
                          8);
-  net.parameters() = 0.3 * test::normal<double>(random, net.parameters().size(), 1);  // biases of 0 would tie
+  net.parameters() = 0.3 * test::normal<double>(random, net.parameters().size(), 1);  // biases of 0 would make ties
   fg::Pass pass(net);
   Eigen::VectorXd gradient;
   pass.gradient(net, x, y, fg::squared_error(), gradient, 3);
-  // Nothing changes its place within such a step.
+  // The selection does not change within a difference step.
   auto moved = net;
   const double h = 1e-6;
   for (int trial = 0; trial < 200; ++trial) {
@@ -120,7 +121,7 @@ TEST_CASE("layers before the one whose outputs are chosen from get its slopes") 
 }
 
 #if FILIGREE_COUNTS_ALLOCATIONS
-TEST_CASE("the second pass over few kept entries allocates nothing") {
+TEST_CASE("the second pass with few kept entries allocates nothing") {
   Random random(663);
   const Matrix<float> x = test::normal<float>(random, 300, 20);
   fg::thread_pool pool(3);

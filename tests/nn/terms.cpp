@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Penalties, losses and weight decay: values against formulas written here, gradients against differences.
+// Penalties and losses: values against formulas, gradients against finite differences.
 #include <cmath>
 #include <filigree/filigree.hpp>
 
@@ -34,7 +34,7 @@ double loss(const L& term, const Matrix& y, const Matrix& t, double factor = 1, 
   return term.add(rows(y), rows(t), factor, gradient, Serial().session);
 }
 
-/// The gradient is added to what there is, times the factor; without one the value is the same.
+/// Checks that a term adds its gradient times the factor, and that the value is the same without a gradient.
 template <class Value>
 void check_gradient(const Matrix& a, Value&& value) {
   Matrix gradient = Matrix::Constant(a.rows(), a.cols(), 7);
@@ -51,7 +51,7 @@ void check_gradient(const Matrix& a, Value&& value) {
   CHECK(test::relative(Eigen::Map<const Eigen::VectorXd>(added.data(), a.size()), expected) < 1e-7);
 }
 
-/// Numbers that stay on their side of 0 under small steps, and for kl inside (0, 1).
+/// Returns values that keep their sign under small steps. If positive, they also stay inside (0, 1), as kl requires.
 Matrix activations(Random& random, Index n, Index cols, bool positive) {
   Matrix a(n, cols);
   for (Index e = 0; e < a.size(); ++e)
@@ -61,7 +61,7 @@ Matrix activations(Random& random, Index n, Index cols, bool positive) {
 
 }  // namespace
 
-TEST_CASE("penalties are their formulas") {
+TEST_CASE("penalties match their formulas") {
   Random random(601);
   for (const Index n : {1, 5, 200})
     for (const Index cols : {1, 7}) {
@@ -89,7 +89,7 @@ TEST_CASE("penalties are their formulas") {
     }
 }
 
-TEST_CASE("penalties have these gradients") {
+TEST_CASE("gradients of penalties match finite differences") {
   Random random(602);
   for (const Index n : {1, 5, 70})
     for (const Index cols : {2, 7}) {
@@ -107,7 +107,7 @@ TEST_CASE("penalties have these gradients") {
     }
 }
 
-TEST_CASE("zeros, empty batches and latents that never or always fire") {
+TEST_CASE("penalties are finite for zeros, empty batches and latents that are always 0 or 1") {
   const Matrix zero = Matrix::Zero(3, 4), none(0, 4);
   const auto check = [&](const auto& penalty, double at_zero) {
     Matrix gradient = Matrix::Zero(3, 4);
@@ -120,18 +120,18 @@ TEST_CASE("zeros, empty batches and latents that never or always fire") {
   check(fg::hoyer_square(), 0);
   check(fg::entropy(), 0);
   check(fg::group_lasso(2), 0);
-  CHECK(value(fg::hoyer_square(), Matrix::Constant(2, 2, 1e-170)) == 0);  // its squares are not there
+  CHECK(value(fg::hoyer_square(), Matrix::Constant(2, 2, 1e-170)) == 0);  // its squares underflow
   for (const double always : {0.0, 1.0}) {
     const Matrix a = Matrix::Constant(3, 2, always);
     Matrix gradient = Matrix::Zero(3, 2);
     CHECK(std::isfinite(value(fg::kl(0.01), a, 1, gradient.data())));
     CHECK(gradient.array().isFinite().all());
-    CHECK((gradient.array() * (always - 0.5) > 0).all());  // towards the inside
+    CHECK((gradient.array() * (always - 0.5) > 0).all());  // descent moves towards the inside
   }
   CHECK(value(fg::kl(0.01), none) == 0);
 }
 
-TEST_CASE("losses are their formulas and have these gradients") {
+TEST_CASE("losses match their formulas, and their gradients match finite differences") {
   Random random(603);
   for (const Index n : {2, 90}) {
     const Matrix y = test::normal<double>(random, n, 6), t = test::normal<double>(random, n, 6);
@@ -152,11 +152,12 @@ TEST_CASE("losses are their formulas and have these gradients") {
     check(fg::squared_error(), t);
     check(fg::normalized_squared_error(), t);
     check(fg::multinomial(), counts);
-    const Matrix chances = (counts.array() + 0.1).matrix().array().colwise() / (counts.array() + 0.1).rowwise().sum();
-    check(fg::cross_entropy(), chances);
-    CHECK(loss(fg::cross_entropy(), y, chances) == Approx(loss(fg::multinomial(), y, chances)));
+    const Matrix probabilities =
+        (counts.array() + 0.1).matrix().array().colwise() / (counts.array() + 0.1).rowwise().sum();
+    check(fg::cross_entropy(), probabilities);
+    CHECK(loss(fg::cross_entropy(), y, probabilities) == Approx(loss(fg::multinomial(), y, probabilities)));
   }
-  // Large outputs overflow nowhere; a class that cannot be has no share.
+  // Large outputs do not overflow, and a class with target 0 does not contribute.
   Matrix y(1, 3), t(1, 3);
   y << 1000, 0, -1000;
   t << 0, 1, 0;
@@ -170,10 +171,10 @@ TEST_CASE("losses are their formulas and have these gradients") {
   CHECK_THROWS_AS(loss(fg::normalized_squared_error(), Matrix::Zero(3, 1), Matrix::Constant(3, 1, 0.1)), fg::Error);
   CHECK_THROWS_WITH(
       loss(fg::normalized_squared_error(), Matrix::Zero(3, 2), Matrix::Ones(3, 2)),
-      "filigree: normalized_squared_error(): the targets of a batch must differ, and these 3 are all alike");
+      "filigree: normalized_squared_error(): the targets of a batch must differ, and these 3 are all equal");
 }
 
-TEST_CASE("smoothed targets and an ignored class") {
+TEST_CASE("cross_entropy with label smoothing and an ignored class matches its formula") {
   Random random(606);
   for (const Index n : {2, 5, 70}) {
     const Index cols = 4;
@@ -193,7 +194,7 @@ TEST_CASE("smoothed targets and an ignored class") {
         const auto term = fg::cross_entropy({.label_smoothing = e, .ignored_class = ignored});
         CHECK(loss(term, y, t) == Approx(sum / counted).epsilon(1e-12));
         check_gradient(y, [&](const Matrix& x, double factor, double* g) { return loss(term, x, t, factor, g); });
-        // In training, too, where a batch may be computed some samples at a time.
+        // The same in training, where the tail of a network may run in batches of samples.
         auto net = fg::network(fg::linear<double>(cols, cols), 3);
         net.parameters().setZero();
         net.template weights<0>().setIdentity();
@@ -203,7 +204,7 @@ TEST_CASE("smoothed targets and an ignored class") {
               Approx(2 * sum / counted).epsilon(1e-12));
       }
   }
-  // A batch in which nothing counts.
+  // A batch in which all samples are ignored.
   Matrix y = Matrix::Ones(2, 3), t = Matrix::Zero(2, 3), gradient = Matrix::Zero(2, 3);
   t.col(0).setOnes();
   CHECK(loss(fg::cross_entropy({.ignored_class = 0}), y, t, 1, gradient.data()) == 0);
@@ -222,12 +223,12 @@ TEST_CASE("smoothed targets and an ignored class") {
                     "filigree: cross_entropy({.ignored_class}): must be a class, or -1 for none, got -2");
 }
 
-TEST_CASE("what is outside the domain of a term is an error that says what it needs") {
+TEST_CASE("targets and activations outside the domain of a term throw") {
   const Matrix large = Matrix::Constant(3, 2, 1.5), y = Matrix::Zero(2, 3);
   CHECK_THROWS_WITH(value(fg::kl(0.05), large),
-                    "filigree: kl(rho): the mean activation of a latent must be within 0 and 1, as sigmoid() makes it; "
-                    "that of latent 0 is 1.5");
-  CHECK_THROWS_WITH(value(fg::kl(0.05), Matrix(-large)), contains("that of latent 0 is -1.5"));
+                    "filigree: kl(rho): the mean activation of a latent must be between 0 and 1, as after sigmoid(); "
+                    "latent 0 has 1.5");
+  CHECK_THROWS_WITH(value(fg::kl(0.05), Matrix(-large)), contains("latent 0 has -1.5"));
   CHECK(std::isfinite(value(fg::kl(0.05), Matrix(Matrix::Ones(3, 2)))));
   CHECK_THROWS_WITH(loss(fg::cross_entropy(), y, Matrix{{1, 0, 0}, {0.5, -0.5, 1}}),
                     "filigree: cross_entropy(): a target must be at least 0; that of output 1 is -0.5");
@@ -239,7 +240,7 @@ TEST_CASE("what is outside the domain of a term is an error that says what it ne
                     "filigree: multinomial(): a target must be at least 0; that of output 1 is -1");
 }
 
-TEST_CASE("residuals that are all alike have no variation, whatever rounding leaves of it") {
+TEST_CASE("normalized aux_k treats equal residuals as having no variation, despite rounding") {
   for (const Index samples : {5, 7, 10}) {
     auto sae = fg::autoencoder(fg::linear<double>(3, 8) | fg::top_k(1) | fg::relu(), fg::linear<double>(8, 3), 2);
     const Matrix x = Matrix::Constant(samples, 3, 0.1);
@@ -255,7 +256,7 @@ TEST_CASE("residuals that are all alike have no variation, whatever rounding lea
   }
 }
 
-TEST_CASE("terms refuse what cannot be") {
+TEST_CASE("terms reject invalid arguments") {
   CHECK_THROWS_WITH(fg::kl(0), "filigree: kl(rho): rho must be above 0 and below 1, got 0");
   CHECK_THROWS_WITH(fg::kl(std::nan("")), "filigree: kl(rho): rho must be above 0 and below 1, got nan");
   CHECK_THROWS_WITH(fg::group_lasso(0), "filigree: group_lasso(size): size must be at least 1, got 0");

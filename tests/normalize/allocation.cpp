@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// No stage that works on a row allocates once its scratch memory has grown.
+// Row stages do not allocate once their scratch memory has grown.
 #include <cstddef>
 #include <cstdlib>
 #include <new>
@@ -16,7 +16,7 @@ namespace {
 std::size_t allocations = 0;
 }
 
-// The sanitizers bring an operator new of their own, and would not know ours; there nothing is counted.
+// The sanitizers replace operator new themselves. With them, allocations are not counted.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED 1
 #elif defined(__has_feature)
@@ -45,7 +45,7 @@ void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::fre
 namespace fg = filigree;
 using Eigen::Index;
 
-TEMPLATE_TEST_CASE("stages on rows do not allocate", "", float, double) {
+TEMPLATE_TEST_CASE("row stages do not allocate after their first use", "", float, double) {
   using S = TestType;
   fg::Generator g(61);
   std::vector<S> values(500 + 16), copy(500);

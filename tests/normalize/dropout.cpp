@@ -11,7 +11,7 @@
 namespace fg = filigree;
 using Eigen::Index;
 
-TEMPLATE_TEST_CASE("which weights go depends on the seed and the two positions alone", "", float, double) {
+TEMPLATE_TEST_CASE("the dropped weights depend only on the seed and the two positions", "", float, double) {
   using S = TestType;
   const double p = 0.3;
   const S scale = static_cast<S>(1 / 0.7);
@@ -32,12 +32,12 @@ TEMPLATE_TEST_CASE("which weights go depends on the seed and the two positions a
   CHECK(static_cast<double>(kept) / static_cast<double>(total) == Approx(0.7).margin(0.05));
 }
 
-TEMPLATE_TEST_CASE("dropout at the ends", "", float, double) {
+TEMPLATE_TEST_CASE("dropout with p = 0, with empty rows and with NaN", "", float, double) {
   using S = TestType;
   const std::vector<S> row{S(1), absent<S>, S(-2), S(3)};
   CHECK(same(after(fg::dropout(0, 1), row), row));
   CHECK(OneRow<S>({}).apply(fg::dropout(0.5, 1)).count() == 0);
-  // Drops everything but NaN, which cannot get lost.
+  // NaN is never dropped.
   const std::vector<S> broken(50, nan_of<S>);
   CHECK(same(after(fg::dropout(0.99, 1), broken), broken));
   std::vector<S> mixed(50, S(1));
@@ -45,7 +45,7 @@ TEMPLATE_TEST_CASE("dropout at the ends", "", float, double) {
   CHECK(std::isnan(after(fg::dropout(0.999999, 1), mixed)[20]));
 }
 
-TEST_CASE("a probability below 1") {
+TEST_CASE("dropout refuses p outside [0, 1)") {
   CHECK_THROWS_WITH(fg::dropout(1, 0), "filigree: dropout(p, seed): p must be at least 0 and below 1, got 1");
   CHECK_THROWS_AS(fg::dropout(-0.1, 0), fg::Error);
   CHECK_THROWS_AS(fg::dropout(nan_of<double>, 0), fg::Error);

@@ -12,7 +12,7 @@
 namespace fg = filigree;
 using Truth = long double;
 
-TEMPLATE_TEST_CASE("scores are divided by their sum", "", float, double) {
+TEMPLATE_TEST_CASE("normalize_sum divides scores by their sum", "", float, double) {
   using S = TestType;
   const std::uint64_t seed = 51;
   CAPTURE(seed);
@@ -25,7 +25,7 @@ TEMPLATE_TEST_CASE("scores are divided by their sum", "", float, double) {
       sum += static_cast<Truth>(s);
       magnitudes += std::abs(static_cast<Truth>(s));
     }
-    // The sum is off by no more than this, so a quotient is by no more than its share of it.
+    // A bound on the error of the sum. The relative error of a quotient is at most error / |sum| plus rounding.
     const Truth error = 1.2e-16L * static_cast<Truth>(row.size()) * magnitudes;
     if (std::abs(sum) <= 4 * error) continue;
     for (std::size_t c = 0; c < row.size(); ++c) {
@@ -41,7 +41,7 @@ TEMPLATE_TEST_CASE("scores are divided by their sum", "", float, double) {
   }
 }
 
-TEMPLATE_TEST_CASE("sums of zero, NaN and infinity", "", float, double) {
+TEMPLATE_TEST_CASE("normalize_sum handles sums that are zero, NaN or infinite", "", float, double) {
   using S = TestType;
   using Row = std::vector<S>;
   const S no = absent<S>, nan = nan_of<S>;
@@ -56,7 +56,7 @@ TEMPLATE_TEST_CASE("sums of zero, NaN and infinity", "", float, double) {
   CHECK(same(normalized({S(1), infinity_of<S>, no}), {nan, nan, no}));
 }
 
-TEST_CASE("floats are summed in double") {
+TEST_CASE("normalize_sum sums floats in double") {
   std::vector<float> row(10001, 1.f);
   row[0] = 1e9f;
   const auto got = after(fg::normalize_sum(), row);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// sparsemax by the conditions that make it the nearest point of the simplex; entmax15 and entmax by bisection for their
-// threshold.
+// sparsemax is compared with the optimality conditions of the projection onto the simplex, entmax15 and entmax with a
+// bisection for their threshold.
 #include <cmath>
 #include <cstddef>
 #include <limits>
@@ -25,7 +25,7 @@ Truth largest(const std::vector<S>& row) {
   return maximum;
 }
 
-/// Rounding of one weight to S, and of sums of up to m numbers of size 1 in double.
+// A bound on the rounding error of a weight in S and of sums of up to m numbers of magnitude 1 in double.
 template <class S>
 Truth slack(const std::vector<S>& row) {
   return 4 * static_cast<Truth>(std::numeric_limits<S>::epsilon()) + 4e-16L * static_cast<Truth>(row.size());
@@ -90,7 +90,7 @@ void entmax15_by_bisection(const std::vector<S>& row) {
   }
 }
 
-/// The weights of entmax(alpha), by bisection for tau in long double.
+// Returns the weights of entmax(alpha), by bisection for tau in long double.
 template <class S>
 std::vector<Truth> bisected(const std::vector<S>& row, Truth alpha) {
   const Truth top = largest(row);
@@ -120,7 +120,7 @@ void entmax_by_bisection(const std::vector<S>& row, double alpha) {
     const Truth w = got[c] == absent<S> ? 0 : static_cast<Truth>(got[c]);
     REQUIRE((row[c] != absent<S> || got[c] == absent<S>));
     REQUIRE((got[c] == absent<S> || w > 0));
-    // An error of the difference moves a weight w by power * w^(1 - 1 / power).
+    // An error e of the difference from tau changes a weight w by about e * power * w^(1 - 1 / power).
     CHECK(std::abs(w - expected[c]) <= error * (expected[c] + 4 * std::pow(expected[c], 1 - 1 / power) * power) +
                                            std::pow(4e-16L * static_cast<Truth>(row.size()), power) +
                                            static_cast<Truth>(std::numeric_limits<S>::denorm_min()));
@@ -129,7 +129,7 @@ void entmax_by_bisection(const std::vector<S>& row, double alpha) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("entmax on random rows", "", float, double) {
+TEMPLATE_TEST_CASE("entmax agrees with bisection on random rows", "", float, double) {
   using S = TestType;
   const std::uint64_t seed = 42;
   CAPTURE(seed);
@@ -147,7 +147,8 @@ TEMPLATE_TEST_CASE("entmax on random rows", "", float, double) {
   }
 }
 
-TEMPLATE_TEST_CASE("entmax(alpha) between softmax and sparsemax", "", float, double) {
+TEMPLATE_TEST_CASE("entmax(alpha) equals softmax, entmax15 and sparsemax for alpha near 1, 1.5 and 2", "", float,
+                   double) {
   using S = TestType;
   const std::vector<S> row = {S(0.5), S(-1), absent<S>, S(2), S(1.75), S(0)};
   const auto near = [&](const auto& got, const auto& expected, double margin) {
@@ -167,14 +168,14 @@ TEMPLATE_TEST_CASE("entmax(alpha) between softmax and sparsemax", "", float, dou
   }
 }
 
-TEST_CASE("entmax says what alpha must be") {
+TEST_CASE("entmax refuses alpha outside (1, 2]") {
   for (const double bad : {1.0, 0.5, 2.1, -1.5, static_cast<double>(nan_of<float>)})
     CHECK_THROWS_AS(fg::entmax(bad), fg::Error);
   CHECK_THROWS_WITH(fg::entmax(1),
                     "filigree: entmax(alpha): alpha must be above 1, which is softmax(), and at most 2, got 1");
 }
 
-TEMPLATE_TEST_CASE("sparsemax and entmax15 on random rows", "", float, double) {
+TEMPLATE_TEST_CASE("sparsemax and entmax15 are exact on random rows", "", float, double) {
   using S = TestType;
   const std::uint64_t seed = 41;
   CAPTURE(seed);
@@ -193,7 +194,7 @@ TEMPLATE_TEST_CASE("sparsemax and entmax15 on random rows", "", float, double) {
   }
 }
 
-TEMPLATE_TEST_CASE("small cases by hand", "", float, double) {
+TEMPLATE_TEST_CASE("sparsemax and entmax15 give known weights for small rows", "", float, double) {
   using S = TestType;
   using Row = std::vector<S>;
   const S no = absent<S>;
@@ -213,7 +214,7 @@ TEMPLATE_TEST_CASE("small cases by hand", "", float, double) {
   CHECK(fifths[1] == Approx(0.36));
 }
 
-TEMPLATE_TEST_CASE("empty rows stay empty; NaN and +inf make the row NaN", "", float, double) {
+TEMPLATE_TEST_CASE("sparse normalizers keep empty rows empty and make rows with NaN or +inf NaN", "", float, double) {
   using S = TestType;
   const auto each = [](const auto& stage) {
     CHECK(OneRow<S>({}).apply(stage).count() == 0);

@@ -35,7 +35,7 @@ void agrees(const std::vector<S>& row, double sink) {
   }
   sum += std::exp(static_cast<Truth>(static_cast<S>(sink)) - maximum);
 
-  // exp within 2 ulp and the rounding of s - maximum, a sum over lanes, a division.
+  // Errors: exp within 2 ulp, the rounding of s - maximum, a sum over lanes, and a division.
   const Truth eps = std::numeric_limits<S>::epsilon(), least = std::numeric_limits<S>::min();
   const Truth sum_error = eps * (8 + static_cast<Truth>(count));
   CHECK(static_cast<Truth>(one.maximum) == maximum);
@@ -45,15 +45,15 @@ void agrees(const std::vector<S>& row, double sink) {
       CHECK(got[c] == absent<S>);
       continue;
     }
-    const Truth away = static_cast<Truth>(row[c]) - maximum, truth = std::exp(away) / sum;
+    const Truth difference = static_cast<Truth>(row[c]) - maximum, truth = std::exp(difference) / sum;
     CAPTURE(c, row[c], got[c], one.sum);
-    CHECK(std::abs(static_cast<Truth>(got[c]) - truth) <= truth * (sum_error + eps * std::abs(away)) + least);
+    CHECK(std::abs(static_cast<Truth>(got[c]) - truth) <= truth * (sum_error + eps * std::abs(difference)) + least);
   }
 }
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("softmax agrees with long double, sink or none", "", float, double) {
+TEMPLATE_TEST_CASE("softmax agrees with long double, with and without a sink", "", float, double) {
   using S = TestType;
   const std::uint64_t seed = 31;
   CAPTURE(seed);
@@ -68,14 +68,14 @@ TEMPLATE_TEST_CASE("softmax agrees with long double, sink or none", "", float, d
   agrees<S>({S(-1e30), S(-1e30)}, 3);
 }
 
-TEMPLATE_TEST_CASE("softmax of an empty row is none, and its logsumexp the sink", "", float, double) {
+TEMPLATE_TEST_CASE("softmax keeps an empty row empty, and its logsumexp is the sink", "", float, double) {
   using S = TestType;
   agrees<S>({}, -infinity_of<double>);
   agrees<S>({}, 1);
   agrees<S>({absent<S>, absent<S>, absent<S>}, 1);
 }
 
-TEMPLATE_TEST_CASE("NaN and +inf make the whole row NaN", "", float, double) {
+TEMPLATE_TEST_CASE("softmax makes a row with NaN or +inf NaN", "", float, double) {
   using S = TestType;
   for (const S bad : {nan_of<S>, infinity_of<S>})
     for (const std::size_t at : {0U, 5U, 16U, 32U}) {
@@ -87,12 +87,12 @@ TEMPLATE_TEST_CASE("NaN and +inf make the whole row NaN", "", float, double) {
     }
 }
 
-TEMPLATE_TEST_CASE("what underflows weighs exactly 0 and stays present", "", float, double) {
+TEMPLATE_TEST_CASE("a softmax weight that underflows is exactly 0 and stays present", "", float, double) {
   using S = TestType;
   CHECK(same(after(fg::softmax(), std::vector<S>{S(0), S(-5000), absent<S>}), {S(1), S(0), absent<S>}));
 }
 
-TEST_CASE("a sink must be a number below infinity") {
+TEST_CASE("softmax refuses a sink that is NaN or +inf") {
   CHECK_THROWS_WITH(fg::softmax({.sink = nan_of<double>}),
                     "filigree: softmax({.sink = b}): b must be finite, or -inf for none, got nan");
   CHECK_THROWS_AS(fg::softmax({.sink = infinity_of<double>}), fg::Error);

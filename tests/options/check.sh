@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Options of the compiler that Filigree cannot work with are refused in one line; with others that change the arithmetic
-# of a program, results are what they must be, for each instruction set.
+# Tests that unsupported compiler options are rejected with a one-line error, and that results are correct under options
+# that change the arithmetic of a program, for each instruction set.
 #
 #   check.sh compiler [flag...]
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 failures=0
 
-# refused "options" text: every header fails with that text, and after it only with the include that ends it.
+# refused "options" text: checks that every header fails with exactly two errors: this text, and the missing include that
+# stops the compiler.
 refused() {
   local header output
   for header in filigree/filigree.hpp filigree/core/check.hpp filigree/kernel/kernels.hpp filigree/nn/nn.hpp; do
@@ -24,7 +25,7 @@ compiler=("$@")
 refused "-std=c++17" "filigree: needs C++20: compile with -std=c++20 or later"
 refused "-fno-exceptions" "filigree: reports errors by exceptions: compile without -fno-exceptions"
 for option in -ffast-math -Ofast -ffinite-math-only; do
-  refused "$option" "filigree: needs NaN and infinity, which mark what is absent: compile with -fno-finite-math-only"
+  refused "$option" "filigree: needs NaN and infinity, which mark masked entries: compile with -fno-finite-math-only"
 done
 
 "${compiler[@]}" -std=c++20 -O1 -ffast-math -fno-finite-math-only "$here/unsafe_math.cpp" -o unsafe_math || exit 1

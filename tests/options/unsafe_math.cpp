@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Built with -ffast-math -fno-finite-math-only: the compiler may reorder sums, and the processor takes denormals for
-// zeros.
+// Compiled with -ffast-math -fno-finite-math-only: the compiler may reorder sums, and the processor flushes denormal
+// numbers to 0.
 #include <cmath>
 #include <cstdio>
 #include <filigree/attention/attention.hpp>
@@ -15,7 +15,7 @@ int main() {
     failures += ok ? 0 : 1;
   };
 
-  // Four scores, far below 0 too, where an exponential that was simplified would be wrong.
+  // Scores far below 0, where a simplified exponential would be wrong.
   const Matrix q = Matrix::Ones(9, 1);
   const Matrix k{{0.F}, {-0.5F}, {-1.F}, {-1.25F}, {-40.F}, {-200.F}};
   const Matrix w = fg::scores(q, k) | fg::softmax();
@@ -30,7 +30,7 @@ int main() {
   const Matrix out = (fg::scores(q, k) | fg::softmax()) * v;
   check((out - w).cwiseAbs().maxCoeff() < 1e-6F, "the fused product");
   const Matrix row = (fg::scores(q.topRows(1), k) | fg::softmax()) * v;
-  check((row.array() == out.row(0).array()).all(), "a row alone");
+  check((row.array() == out.row(0).array()).all(), "one row alone");
 
   // Ties at 0, NaN and infinity.
   Matrix x = Matrix::Zero(1, 40);

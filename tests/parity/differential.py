@@ -79,7 +79,7 @@ def npy(rng, path):
 
 
 def npy_by_hand(rng, array):
-    """Returns a file as other programs may write it: other spellings of the type, order of keys, spaces, padding, sizes."""
+    """Returns a file with another spelling of the type, order of keys, spacing, padding or sizes than NumPy's."""
 
     def pick(*texts):
         return texts[rng.integers(len(texts))]

@@ -51,7 +51,7 @@ class Fixture:
 
 
 def contents(folder):
-    """Yields a line for the folder and for each case in it: the arrays with their shapes, and the names of other files."""
+    """Yields a line for the folder and for each case in it: arrays with their shapes, and the names of other files."""
     for case in [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]:
         shapes = {path.stem: np.load(path) for path in sorted(case.glob("*.npy"))}
         if shapes:

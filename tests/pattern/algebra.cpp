@@ -33,15 +33,15 @@ struct Counted {
 
 struct Reading {
   using Category = fg::Pattern;
-  const float* at;
+  const float* data;
   bool keeps(Index, Index) const { return true; }
-  void check(const fg::Grid& grid) const { fg::detail::require(grid.m != 13, "thirteen"); }
-  bool reads(const fg::AddressRange& target) const { return target.overlaps(fg::AddressRange::of(at, at + 1)); }
+  void check(const fg::Grid& grid) const { fg::detail::require(grid.m != 13, "m must not be 13"); }
+  bool reads(const fg::AddressRange& target) const { return target.overlaps(fg::AddressRange::of(data, data + 1)); }
 };
 
 }  // namespace
 
-TEST_CASE("&& || ! are what they say") {
+TEST_CASE("&&, || and ! are intersection, union and complement") {
   using fg::operator&&, fg::operator||, fg::operator!;
   for (const bool a : {false, true}) {
     CHECK((!Constant{a}).keeps(0, 0, {}) == !a);
@@ -53,7 +53,7 @@ TEST_CASE("&& || ! are what they say") {
   }
 }
 
-TEST_CASE("operands are copied when they stay and moved when they go") {
+TEST_CASE("lvalue operands are copied and temporaries are moved") {
   using fg::operator&&, fg::operator||, fg::operator!;
   int copies = 0, moves = 0;
   Counted counted(&copies, &moves);
@@ -68,20 +68,20 @@ TEST_CASE("operands are copied when they stay and moved when they go") {
   static_assert(std::is_same_v<std::remove_const_t<decltype(none)>, fg::Not<Counted>>);
 }
 
-TEST_CASE("checks and reads reach every operand") {
+TEST_CASE("check() and reads() include every operand") {
   using fg::operator&&, fg::operator||, fg::operator!;
   const float data[4] = {};
   const Reading reading{data + 2};
-  const auto each = [&](const auto& pattern) {
+  const auto verify = [&](const auto& pattern) {
     CHECK(fg::detail::reads(pattern, fg::AddressRange::of(data, data + 4)));
     CHECK_FALSE(fg::detail::reads(pattern, fg::AddressRange::of(data, data + 2)));
     CHECK_THROWS_AS(fg::detail::check(pattern, {.n = 1, .m = 13}), fg::Error);
     CHECK_NOTHROW(fg::detail::check(pattern, {.n = 1, .m = 12}));
   };
-  each(reading && fg::causal());
-  each(fg::causal() && reading);
-  each(reading || fg::causal());
-  each(fg::causal() || reading);
-  each(!reading);
-  each(!(fg::first(1) || (fg::causal() && !reading)));
+  verify(reading && fg::causal());
+  verify(fg::causal() && reading);
+  verify(reading || fg::causal());
+  verify(fg::causal() || reading);
+  verify(!reading);
+  verify(!(fg::first(1) || (fg::causal() && !reading)));
 }

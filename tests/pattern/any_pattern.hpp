@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Random patterns, put together at run time, and what must hold of any pattern's plan.
+// Random patterns built at run time, and checks that hold for the ranges of every pattern.
 #pragma once
 
 #include <algorithm>
@@ -20,7 +20,7 @@ using fg::Grid;
 using fg::Range;
 using fg::Ranges;
 
-/// Any pattern, so that random expressions can be put together at run time by the operators of the face.
+/// A type-erased pattern, so that random expressions can be built at run time with &&, || and !.
 class Any {
  public:
   using Category = fg::Pattern;
@@ -67,7 +67,7 @@ inline bool inside(const Ranges& ranges, Index j) {
 }
 
 inline bool normal(const Ranges& ranges, const Grid& grid) {
-  Index from = grid.key_at - 1;  // ranges may not touch
+  Index from = grid.key_at - 1;  // ranges must not be adjacent
   for (const Range& r : ranges) {
     if (r.begin <= from || r.begin >= r.end || r.end > grid.key_end()) return false;
     from = r.end;
@@ -75,15 +75,16 @@ inline bool normal(const Ranges& ranges, const Grid& grid) {
   return true;
 }
 
-/// Every block of rows; with `exact_covers` and `exact_contains` the lists must be as tight as they can be.
+/// Checks the ranges of every block of rows. With `exact_covers` or `exact_contains`, the ranges must also be as tight
+/// as possible.
 template <class P>
 void sound(const P& pattern, const Grid& grid, bool exact_covers = false, bool exact_contains = false) {
   for (Index p = grid.query_at; p < grid.query_at + grid.n; ++p) {
     const Index until = fg::detail::same_keys_until(pattern, p, grid);
     REQUIRE(until > p);
-    for (Index like = p + 1; like < std::min(until, grid.query_at + grid.n); ++like)
+    for (Index other = p + 1; other < std::min(until, grid.query_at + grid.n); ++other)
       for (Index j = grid.key_at; j < grid.key_end(); ++j)
-        REQUIRE(fg::detail::keeps(pattern, like, j, grid) == fg::detail::keeps(pattern, p, j, grid));
+        REQUIRE(fg::detail::keeps(pattern, other, j, grid) == fg::detail::keeps(pattern, p, j, grid));
   }
   for (Index first = 0; first < grid.n; ++first)
     for (Index last = first + 1; last <= grid.n; ++last) {
@@ -178,7 +179,7 @@ inline Any leaf(fg::Generator& g, const Grid& grid) {
 }
 
 inline Any expression(fg::Generator& g, const Grid& grid, int depth) {
-  using fg::operator&&, fg::operator||, fg::operator!;  // Any lies outside filigree
+  using fg::operator&&, fg::operator||, fg::operator!;  // Any is not in namespace filigree
   if (depth == 0) return leaf(g, grid);
   switch (g.below(4)) {
     case 0: return expression(g, grid, depth - 1) && expression(g, grid, depth - 1);

@@ -14,7 +14,7 @@ std::string first_line(const std::string& text) { return text.substr(0, text.fin
 
 }  // namespace
 
-TEST_CASE("a pattern as characters") {
+TEST_CASE("describe draws one character per pair") {
   CHECK(fg::describe(fg::causal() && (fg::window(1) || fg::first(1)), 5, 5) ==
         "5 x 5, 48 %\n"
         "█····\n"
@@ -22,7 +22,7 @@ TEST_CASE("a pattern as characters") {
         "███··\n"
         "█·██·\n"
         "█··██\n");
-  // The last query stands at the last key.
+  // The last query is at the position of the last key.
   CHECK(fg::describe(fg::causal(), 2, 6) ==
         "2 x 6, 91.7 %\n"
         "█████·\n"
@@ -34,7 +34,7 @@ TEST_CASE("a pattern as characters") {
   CHECK(fg::describe(fg::where([](Index p, Index j) { return p < j; }), 3, 3) == "3 x 3, 33.3 %\n·██\n··█\n···\n");
 }
 
-TEST_CASE("a pattern of many pairs as shades") {
+TEST_CASE("describe draws cells of several pairs as shades") {
   CHECK(fg::describe(fg::window(19) || fg::global({0}), 6, 256) ==
         "6 x 256, 9.18 %; a character is 1 x 4 pairs\n"
         "▒························································▒██████\n"
@@ -45,7 +45,7 @@ TEST_CASE("a pattern of many pairs as shades") {
         "▒··························································█████\n");
 }
 
-TEST_CASE("a character for each pair says what is kept") {
+TEST_CASE("describe agrees with keeps() and with a plan for random patterns") {
   fg::Generator g(741);
   for (int trial = 0; trial < 200; ++trial) {
     const Index n = 1 + g.below(20), m = 1 + g.below(20);
@@ -60,19 +60,19 @@ TEST_CASE("a character for each pair says what is kept") {
   }
 }
 
-TEST_CASE("large patterns are drawn from their ranges, and exactly where that is cheap") {
+TEST_CASE("describe is exact for large patterns with inexpensive ranges and estimates others") {
   CHECK(first_line(fg::describe(fg::window(256) || fg::global({0, 1}), 65536, 65536)) ==
         "65536 x 65536, 0.787 %; a character is 1024 x 1024 pairs");
   CHECK(first_line(fg::describe(fg::bigbird(64, 3, 1), 65536, 65536)) ==
         "65536 x 65536, 0.975 %; a character is 1024 x 1024 pairs");
   CHECK(first_line(fg::describe(fg::where([](Index p, Index j) { return (p * p + 3 * j) % 10 == 0; }), 1000, 1000)) ==
         "1000 x 1000, 10 %; a character is 16 x 16 pairs");
-  // Too many to ask: a sample.
+  // Too many pairs to evaluate, so describe samples.
   const std::string line = first_line(fg::describe(fg::where([](Index, Index j) { return j % 4 == 0; }), 70000, 70000));
   CHECK_THAT(line, contains("70000 x 70000, about 2"));
 }
 
-TEST_CASE("describe names the argument that it cannot work with") {
+TEST_CASE("describe names an invalid argument") {
   CHECK_THROWS_WITH(fg::describe(fg::causal(), 0, 4), "filigree: describe(pattern, n, m): n must be at least 1, got 0");
   CHECK_THROWS_WITH(fg::describe(fg::causal(), 4, -2),
                     "filigree: describe(pattern, n, m): m must be at least 1, got -2");

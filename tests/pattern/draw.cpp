@@ -37,7 +37,7 @@ Picture drawn(const P& pattern, Index n, Index m) {
 
 }  // namespace
 
-TEST_CASE("a pixel for each pair, dark where it is kept") {
+TEST_CASE("draw makes one pixel per pair, dark for kept pairs") {
   const auto pattern = fg::streaming(2, 5);
   const Picture picture = drawn(pattern, 100, 130);
   CHECK(picture.width == 130);
@@ -51,8 +51,8 @@ TEST_CASE("a pixel for each pair, dark where it is kept") {
   CHECK(same);
 }
 
-TEST_CASE("larger lengths share pixels") {
-  // 4 x 8 pairs to a pixel.
+TEST_CASE("draw averages cells of several pairs") {
+  // A pixel is 4 x 8 pairs.
   const Picture picture = drawn(fg::window(0) || fg::first(8), 2000, 4096);
   CHECK(picture.width == 512);
   CHECK(picture.height == 500);
@@ -62,7 +62,7 @@ TEST_CASE("larger lengths share pixels") {
   CHECK(picture.at(499, 510) == 255);
 }
 
-TEST_CASE("draw names the argument that it cannot work with") {
+TEST_CASE("draw names an invalid argument") {
   CHECK_THROWS_WITH(fg::draw(fg::causal(), 0, 4, "x.png"),
                     "filigree: draw(pattern, n, m, path): n must be at least 1, got 0");
   CHECK_THROWS_WITH(fg::draw(fg::causal(), 4, 0, "x.png"),

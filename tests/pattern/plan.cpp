@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A plan is the pattern that it was made of: the same pairs, sound ranges, the same bits of attention.
+// A plan is equivalent to its pattern: it keeps the same pairs, has valid ranges and gives bitwise equal results.
 #include "filigree/pattern/plan.hpp"
 
 #include <filigree/filigree.hpp>
@@ -14,8 +14,8 @@ using namespace test;
 
 namespace {
 
-/// The same pattern, said to be dear to ask.
-struct Dear {
+/// The same pattern, marked as expensive to evaluate.
+struct Expensive {
   using Category = fg::Pattern;
   static constexpr bool keeps_is_expensive = true;
   Any pattern;
@@ -28,7 +28,7 @@ struct Dear {
 
 Grid square(Index n) { return {.n = n, .m = n, .query_at = 0, .key_at = 0}; }
 
-/// What a pattern keeps, pair by pair.
+/// Returns the matrix of kept pairs.
 template <class P>
 Eigen::Matrix<char, Eigen::Dynamic, Eigen::Dynamic> table(const P& pattern, const Grid& grid) {
   Eigen::Matrix<char, Eigen::Dynamic, Eigen::Dynamic> kept(grid.n, grid.m);
@@ -46,7 +46,7 @@ void keeps_the_same(const P& pattern, const Grid& grid) {
   sound(plan, grid);
 }
 
-/// Groups as the kernels take them, from any first row, single rows and blocks.
+/// Checks the ranges of single rows, register groups and blocks that start at any row.
 template <class P>
 void sound_at_length(const P& pattern, Index n, Random& random) {
   const Grid grid = square(n);
@@ -62,9 +62,9 @@ void sound_at_length(const P& pattern, Index n, Random& random) {
     REQUIRE(normal(contains, grid));
     bool is_sound = true;
     for (Index j = 0; j < n; ++j) {
-      const auto seen = kept.block(p0, j, p1 - p0, 1).array();
-      is_sound &= inside(covers, j) || !(seen != 0).any();
-      is_sound &= !inside(contains, j) || (seen != 0).all();
+      const auto column = kept.block(p0, j, p1 - p0, 1).array();
+      is_sound &= inside(covers, j) || !(column != 0).any();
+      is_sound &= !inside(contains, j) || (column != 0).all();
     }
     if (!is_sound) UNSCOPED_INFO("n " << n << ", rows " << p0 << " to " << p1);
     REQUIRE(is_sound);
@@ -78,23 +78,19 @@ void each_pattern(Index n, F&& f) {
   f(Any(fg::window(20) || fg::global({0, 1, -3})));
   f(Any(fg::causal() && !fg::window(2)));
   f(Any(fg::longformer(16, {0, n / 2})));
-  f(Dear{fg::bigbird(13, 2, 5)});
+  f(Expensive{fg::bigbird(13, 2, 5)});
   f(Any(fg::sparse_transformer_strided(9)));
   f(Any(fg::sparse_transformer_fixed(10, 2)));
   f(Any(fg::streaming(3, 30)));
   f(Any(fg::neighborhood(15)));
   f(Any(fg::dilated_window(4, 3) || fg::first(2)));
   f(Any(fg::documents(ids)));
-  f(Dear{fg::random(6, 7)});
-  f(Dear{fg::same_block(100) && !fg::random(3, 1)});
+  f(Expensive{fg::random(6, 7)});
+  f(Expensive{fg::same_block(100) && !fg::random(3, 1)});
   f(Any(fg::where([](Index p, Index j) { return (3 * p + j) % 5 == 0; })));
 }
 
-}  // namespace
-
-namespace {
-
-/// A pattern of a user that says that its rows are alike up to itself.
+/// A user's pattern whose same_keys_until() does not advance.
 struct Stuck {
   using Category = fg::Pattern;
   bool keeps(Index p, Index j) const { return j <= p; }
@@ -103,24 +99,24 @@ struct Stuck {
 
 }  // namespace
 
-TEST_CASE("a pattern that does not advance is planned like others") {
+TEST_CASE("a pattern whose same_keys_until() does not advance can be planned") {
   CHECK(fg::plan(Stuck(), 70, 70).pairs() == fg::plan(fg::causal(), 70, 70).pairs());
   CHECK(!fg::describe(Stuck(), 70, 70).empty());
 }
 
-TEST_CASE("plans of expressions keep the same pairs and are sound") {
+TEST_CASE("plans of random expressions keep the same pairs and have valid ranges") {
   fg::Generator g(731);
   for (int trial = 0; trial < 800; ++trial) {
     const Grid grid = random_grid(g);
     const Any pattern = expression(g, grid, 3);
     keeps_the_same(pattern, grid);
-    keeps_the_same(Dear{pattern}, grid);
+    keeps_the_same(Expensive{pattern}, grid);
     keeps_the_same(fg::plan(pattern, grid), grid);
   }
 }
 
-TEST_CASE("plans combine like any pattern") {
-  using fg::operator&&, fg::operator||, fg::operator!;  // Any lies outside filigree
+TEST_CASE("plans can be combined with &&, || and !") {
+  using fg::operator&&, fg::operator||, fg::operator!;  // Any is not in namespace filigree
   fg::Generator g(732);
   for (int trial = 0; trial < 200; ++trial) {
     const Grid grid = random_grid(g);
@@ -131,13 +127,13 @@ TEST_CASE("plans combine like any pattern") {
   }
 }
 
-TEST_CASE("groups, blocks and single rows of plans at any length") {
+TEST_CASE("plans of any length have valid ranges for groups, blocks and single rows") {
   Random random(733);
   for (const Index n : {1, 63, 64, 65, 127, 1000})
     each_pattern(n, [&](const auto& pattern) { sound_at_length(pattern, n, random); });
 }
 
-TEST_CASE("a query by itself is known as well as its pattern knows it") {
+TEST_CASE("the ranges of a single query are the same in the plan and the pattern") {
   const Index n = 200;
   const Grid grid = square(n);
   each_pattern(n, [&](const auto& pattern) {
@@ -152,7 +148,7 @@ TEST_CASE("a query by itself is known as well as its pattern knows it") {
   });
 }
 
-TEST_CASE("attention has the same bits with a plan") {
+TEST_CASE("attention with a plan is bitwise equal to attention with its pattern") {
   using fg::operator&&, fg::operator!;
   Random random(734);
   fg::thread_pool pool(2);
@@ -181,7 +177,7 @@ TEST_CASE("attention has the same bits with a plan") {
   }
 }
 
-TEST_CASE("plans for other positions") {
+TEST_CASE("plans support other positions and blocks") {
   Random random(735);
   const Matrix<float> q = normal<float>(random, 30, 8), k = normal<float>(random, 70, 8),
                       v = normal<float>(random, 70, 4);
@@ -191,14 +187,14 @@ TEST_CASE("plans for other positions") {
   CHECK(plan.grid().query_at == 500);
   CHECK(same(Matrix<float>((s | plan | fg::softmax()) * v), Matrix<float>((s | pattern | fg::softmax()) * v)));
 
-  // Queries and keys that are blocks.
+  // A plan over blocks of queries and keys.
   const auto blocks = fg::blocks(10, fg::plan(fg::causal() && fg::random(2, 1), 3, 7));
   const auto without = fg::blocks(10, fg::causal() && fg::random(2, 1));
   CHECK(same(Matrix<float>((fg::scores(q, k) | blocks | fg::softmax()) * v),
              Matrix<float>((fg::scores(q, k) | without | fg::softmax()) * v)));
 }
 
-TEST_CASE("a plan serves its own scores alone, and says so") {
+TEST_CASE("a plan rejects scores of another shape or position") {
   const Matrix<float> x = Matrix<float>::Ones(8, 4), y = Matrix<float>::Ones(9, 4);
   const auto plan = fg::plan(fg::window(2), 8, 8);
   CHECK_NOTHROW(fg::scores(x, x) | plan | fg::softmax());
@@ -206,16 +202,17 @@ TEST_CASE("a plan serves its own scores alone, and says so") {
                     "filigree: plan(pattern, n, m): the plan is for 8x8 and must have the shape of the scores, 8x9");
   CHECK_THROWS_WITH(fg::scores(x, x, {.query_at = 5}) | (plan || fg::causal()) | fg::softmax(),
                     "filigree: plan(pattern, n, m): the plan is for query_at = 0 and key_at = 0 and must have the "
-                    "positions of the scores, 5 and 0; plan(pattern, grid) takes them");
+                    "positions of the scores, 5 and 0; use plan(pattern, grid) to plan for other positions");
   CHECK_THROWS_WITH(fg::multi_head(fg::heads{2}, y, y, y, plan | fg::softmax()), contains("for 8x8"));
   CHECK_THROWS_WITH(fg::plan(fg::causal(), -1, 3),
-                    "filigree: plan(pattern, n, m): n must be within 0 and 2147482623, got -1");
-  CHECK_THROWS_WITH(fg::plan(fg::causal(), 3, Index(1) << 31), contains("m must be within 0 and 2147482623, got 2147"));
+                    "filigree: plan(pattern, n, m): n must be between 0 and 2147482623, got -1");
+  CHECK_THROWS_WITH(fg::plan(fg::causal(), 3, Index(1) << 31),
+                    contains("m must be between 0 and 2147482623, got 2147"));
   const Eigen::SparseMatrix<float> s(3, 3);
   CHECK_THROWS_WITH(fg::plan(fg::given(s), 3, 4), contains("given(S): S is 3x3"));
 }
 
-TEST_CASE("no queries, no keys") {
+TEST_CASE("plans without queries or keys are empty") {
   for (const Grid grid : {Grid{0, 5, 5, 0}, Grid{5, 0, -5, 0}, Grid{}}) {
     const auto plan = fg::plan(fg::window(3) || fg::random(2, 1), grid);
     CHECK(plan.pairs() == 0);
@@ -224,7 +221,7 @@ TEST_CASE("no queries, no keys") {
   }
 }
 
-TEST_CASE("tiles are counted as they are") {
+TEST_CASE("tiles() counts full and partial tiles correctly") {
   const auto counted = [](const auto& pattern, const Grid& grid, bool exact) {
     const auto kept = table(pattern, grid);
     fg::TileCount truth;
@@ -253,13 +250,13 @@ TEST_CASE("tiles are counted as they are") {
   }
 }
 
-TEST_CASE("a plan of a million queries is small") {
+TEST_CASE("a plan of a million queries needs little memory") {
   const Index n = 1048576;
   const auto plan = fg::plan(fg::window(256) || fg::global({0, 1}), n, n);
   CHECK(plan.bytes() < 12'000'000);
   CHECK(static_cast<double>(plan.bytes()) <
         16.1 * static_cast<double>(fg::plan(fg::window(256) || fg::global({0, 1}), n / 16, n / 16).bytes()));
-  Index pairs = 2 * n;  // of the global queries
+  Index pairs = 2 * n;  // the pairs of the two global queries
   for (Index p = 2; p < n; ++p) {
     const Index begin = std::max<Index>(p - 256, 0), end = std::min(p + 257, n);
     pairs += end - begin + std::min<Index>(begin, 2);
@@ -270,7 +267,7 @@ TEST_CASE("a plan of a million queries is small") {
   CHECK(fg::plan(fg::columns(64, 1), n, n).bytes() < 1000);
 }
 
-TEST_CASE("a plan in one line") {
+TEST_CASE("a plan is printed as one line") {
   const auto printed = [](const auto& plan) {
     std::ostringstream out;
     out << plan;
@@ -284,7 +281,7 @@ TEST_CASE("a plan in one line") {
   CHECK_THAT(printed(fg::plan(fg::window(0) || odd, 100000, 100000)), contains(" to ") && contains(" pairs, "));
 }
 
-TEST_CASE("copies share what was planned and outlive what they were made of") {
+TEST_CASE("copies of a plan outlive the original") {
   Random random(736);
   const Matrix<float> x = normal<float>(random, 50, 8);
   const auto head = [] { return fg::plan(fg::window(3) || fg::global(std::vector<int>{7}), 50, 50) | fg::softmax(); }();

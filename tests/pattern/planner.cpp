@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What patterns tell the planner: outside `covers` nothing is kept, inside `contains` everything is.
+// Key ranges of patterns: nothing is kept outside `covers`, and everything is kept inside `contains`.
 #include <vector>
 
 #include "any_pattern.hpp"
@@ -7,7 +7,7 @@
 namespace fg = filigree;
 using namespace test;
 
-TEST_CASE("each pattern plans exactly what it keeps") {
+TEST_CASE("the ranges of each pattern agree with keeps()") {
   const std::uint64_t seed = 20240;
   CAPTURE(seed);
   fg::Generator g(seed);
@@ -43,7 +43,7 @@ TEST_CASE("each pattern plans exactly what it keeps") {
   }
 }
 
-TEST_CASE("the ranges of one row are exact, however scattered") {
+TEST_CASE("the ranges of a single row are exact, even if its keys are scattered") {
   fg::Generator g(20242);
   for (int trial = 0; trial < 300; ++trial) {
     const Grid grid = random_grid(g);
@@ -72,7 +72,7 @@ TEST_CASE("the ranges of one row are exact, however scattered") {
   }
 }
 
-TEST_CASE("expressions plan soundly") {
+TEST_CASE("the ranges of random expressions agree with keeps()") {
   const std::uint64_t seed = 20241;
   CAPTURE(seed);
   fg::Generator g(seed);
@@ -82,7 +82,7 @@ TEST_CASE("expressions plan soundly") {
   }
 }
 
-TEST_CASE("named shapes plan as tightly as they are") {
+TEST_CASE("the ranges of common combinations are tight") {
   for (const Grid grid : {Grid{10, 14, 4, 0}, Grid{12, 12, 0, 0}, Grid{9, 6, -3, 0}}) {
     sound(fg::causal() && fg::window(3), grid, true, true);
     sound(fg::causal() && (fg::first(2) || fg::window(2, 0)), grid, true, false);
@@ -93,7 +93,7 @@ TEST_CASE("named shapes plan as tightly as they are") {
   }
 }
 
-TEST_CASE("a sparse matrix is planned around its gaps") {
+TEST_CASE("the ranges of a sparse matrix exclude large gaps") {
   const Grid grid{.n = 2, .m = 1000, .query_at = 0, .key_at = 0};
   Eigen::SparseMatrix<float, Eigen::RowMajor> s(2, 1000);
   for (const int c : {3, 4, 60, 700, 999}) s.insert(0, c) = 1;
@@ -102,7 +102,7 @@ TEST_CASE("a sparse matrix is planned around its gaps") {
   fg::detail::covers(fg::given(s), 0, 2, grid, covers);
   CHECK(std::vector<Range>(covers.begin(), covers.end()) == std::vector<Range>{{3, 62}, {700, 701}, {999, 1000}});
   Ranges beyond;
-  fg::detail::covers(fg::given(s), -4, 6, grid, beyond);  // rows that pad a block
+  fg::detail::covers(fg::given(s), -4, 6, grid, beyond);  // with padding rows of a block
   CHECK(beyond.size() == 3);
   const Eigen::SparseMatrix<float, Eigen::RowMajor> full = Eigen::MatrixXf::Ones(2, 1000).sparseView();
   Ranges all, none;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Each pattern against its line in the table, written out; its errors; how it holds what it was given.
+// Each pattern against its formula, its errors, and how it holds its arguments.
 #include <array>
 #include <cmath>
 #include <limits>
@@ -16,7 +16,7 @@ using fg::Ranges;
 
 namespace {
 
-constexpr Index most = std::numeric_limits<Index>::max();
+constexpr Index max_index = std::numeric_limits<Index>::max();
 
 template <class P, class Formula>
 void agrees(const P& pattern, const Formula& formula,
@@ -30,7 +30,7 @@ void agrees(const P& pattern, const Formula& formula,
 
 }  // namespace
 
-TEST_CASE("causal, window, first, same_block and where") {
+TEST_CASE("causal, window, first, same_block and where agree with their formulas") {
   for (const Grid grid :
        {Grid{9, 7, -2, 0}, Grid{5, 5, 0, 0}, Grid{6, 9, -20, -14}, Grid{1, 8, 7, 0}, Grid{4, 4, 50, 48}}) {
     agrees(
@@ -55,26 +55,26 @@ TEST_CASE("causal, window, first, same_block and where") {
   }
 }
 
-TEST_CASE("windows and blocks as large as an Index can say") {
+TEST_CASE("windows and blocks of the largest size do not overflow") {
   const Grid grid{.n = 9, .m = 7, .query_at = -20, .key_at = -12};
   const auto all = [](Index, Index) { return true; };
-  agrees(fg::window(most), all, grid);
+  agrees(fg::window(max_index), all, grid);
   agrees(
-      fg::window(most, 0), [](Index p, Index j) { return j <= p; }, grid);
-  agrees(fg::first(most), all, grid);
-  agrees(fg::same_block(most), all, grid);
+      fg::window(max_index, 0), [](Index p, Index j) { return j <= p; }, grid);
+  agrees(fg::first(max_index), all, grid);
+  agrees(fg::same_block(max_index), all, grid);
   for (const Index p : {-20, -14}) {
     fg::Ranges ranges;
-    fg::detail::covers(fg::window(most), p, p + 3, grid, ranges);
-    fg::detail::contains(fg::window(most), p, p + 3, grid, ranges);
-    fg::detail::covers(fg::window(most, most), p, p + 3, grid, ranges);
-    fg::detail::contains(fg::same_block(most), p, p + 3, grid, ranges);
+    fg::detail::covers(fg::window(max_index), p, p + 3, grid, ranges);
+    fg::detail::contains(fg::window(max_index), p, p + 3, grid, ranges);
+    fg::detail::covers(fg::window(max_index, max_index), p, p + 3, grid, ranges);
+    fg::detail::contains(fg::same_block(max_index), p, p + 3, grid, ranges);
     REQUIRE(ranges.size() == 4);
     for (const fg::Range& range : ranges) CHECK(range == fg::Range{-12, -5});
   }
 }
 
-TEST_CASE("global sees and is seen, and counts negative ids from the end of the keys") {
+TEST_CASE("global tokens attend to all keys and are visible to all queries; negative ids count from the end") {
   const Grid grid{.n = 9, .m = 7, .query_at = 2, .key_at = 4};  // keys 4..10
   agrees(
       fg::global({5, -1}), [](Index p, Index j) { return p == 5 || j == 5 || p == 10 || j == 10; }, grid);
@@ -106,7 +106,7 @@ TEST_CASE("global sees and is seen, and counts negative ids from the end of the 
   agrees(fg::global(eigen.array().max(3)), formula, plain);
 }
 
-TEST_CASE("documents keeps equal ids, and nothing outside them") {
+TEST_CASE("documents keeps pairs with equal ids and no position without an id") {
   const std::vector<int> ids{4, 4, 2, 2, 2, 9};
   const auto formula = [&](Index p, Index j) {
     return p >= 0 && p < 6 && j >= 0 && j < 6 && ids[static_cast<std::size_t>(p)] == ids[static_cast<std::size_t>(j)];
@@ -138,7 +138,7 @@ TEST_CASE("documents holds an lvalue by reference and a temporary by value") {
   CHECK(of_eigen.ids.data() == eigen.data());
   CHECK(of_block.ids.data() == eigen.data());
   CHECK(of_copy.ids.data() != ids.data());
-  view = {};  // the span may go, the vector must stay
+  view = {};  // the pattern refers to the vector, not to the span
   CHECK(of_view.keeps(0, 1));
 
   CHECK(by_reference.sorted);
@@ -151,7 +151,7 @@ TEST_CASE("documents holds an lvalue by reference and a temporary by value") {
   CHECK_NOTHROW(fg::documents(ids).check({}));
 }
 
-TEST_CASE("given keeps what is stored, at its row and column, in every layout") {
+TEST_CASE("given keeps the stored entries of sparse matrices of every layout") {
   using Entries = std::vector<Eigen::Triplet<float>>;
   const Entries entries{{0, 0, 1.f}, {0, 4, 0.f}, {2, 1, -1.f}, {2, 2, 3.f}, {3, 4, 0.f}};
   const Grid grid{.n = 4, .m = 5, .query_at = -7, .key_at = 30};
@@ -170,7 +170,7 @@ TEST_CASE("given keeps what is stored, at its row and column, in every layout") 
   agrees(fg::given(shorts), formula, grid);
   agrees(fg::given(Eigen::SparseMatrix<float>(columns)), formula, grid);
   agrees(fg::given(Eigen::SparseMatrix<float>(columns.transpose()).transpose()), formula, grid);
-  agrees(fg::given(2.f * columns), formula, grid);  // an expression has a value of its own
+  agrees(fg::given(2.f * columns), formula, grid);  // an expression is evaluated
   CHECK(&fg::given(columns).s == &columns);
 
   Eigen::SparseMatrix<float, Eigen::RowMajor> loose(4, 5);
@@ -189,7 +189,7 @@ TEST_CASE("given keeps what is stored, at its row and column, in every layout") 
   agrees(fg::given(one), [](Index, Index j) { return j == 1 || j == 4; }, {.n = 1, .m = 5});
 }
 
-TEST_CASE("given takes a dense mask, by row and column") {
+TEST_CASE("given keeps the true entries of a dense mask") {
   const Grid grid{.n = 4, .m = 5, .query_at = -7, .key_at = 30};
   Eigen::Matrix<bool, Eigen::Dynamic, Eigen::Dynamic> mask(4, 5);
   mask << true, false, false, true, true, false, false, false, false, false, true, true, true, true, true, false, true,
@@ -207,7 +207,7 @@ TEST_CASE("given takes a dense mask, by row and column") {
                     "filigree: given(M): M is 4x5 and must have the shape of the scores, 4x6");
 }
 
-TEST_CASE("given wants the shape of the scores and ascending indices") {
+TEST_CASE("given requires the shape of the scores and ascending indices") {
   Eigen::SparseMatrix<float> s(3, 4);
   CHECK_NOTHROW(fg::given(s).check({.n = 3, .m = 4}));
   CHECK_THROWS_WITH(fg::given(s).check({.n = 3, .m = 5}),
@@ -221,12 +221,12 @@ TEST_CASE("given wants the shape of the scores and ascending indices") {
   CHECK_THROWS_WITH(fg::given(unsorted),
                     "filigree: given(S): the inner indices must ascend in each row (or column); those of row 0 do not. "
                     "Transposing the matrix twice sorts them");
-  const Eigen::SparseMatrix<float> turned = unsorted;
-  agrees(fg::given(Eigen::SparseMatrix<float, Eigen::RowMajor>(turned)),
+  const Eigen::SparseMatrix<float> column_major = unsorted;
+  agrees(fg::given(Eigen::SparseMatrix<float, Eigen::RowMajor>(column_major)),
          [](Index, Index j) { return j == 1 || j == 3; }, {.n = 1, .m = 4});
 }
 
-TEST_CASE("given reads no index array that is no matrix") {
+TEST_CASE("given rejects invalid index arrays") {
   using Map = Eigen::Map<const Eigen::SparseMatrix<float, Eigen::RowMajor>>;
   const float values[5] = {};
   const auto refuses = [&](std::vector<int> outer, std::vector<int> inner, const std::string& message) {
@@ -245,7 +245,7 @@ TEST_CASE("given reads no index array that is no matrix") {
           "the inner indices must ascend in each row (or column); those of row 0 do not. "
           "Transposing the matrix twice sorts them");
 
-  // What changes afterwards is found when it is used.
+  // Index arrays that become invalid later are found at evaluation.
   Eigen::SparseMatrix<float, Eigen::RowMajor> s(2, 4);
   s.insert(0, 1) = 1;
   s.insert(1, 2) = 1;
@@ -255,7 +255,7 @@ TEST_CASE("given reads no index array that is no matrix") {
   CHECK_THROWS_WITH(pattern.check({.n = 2, .m = 4}),
                     contains("an index of row 1 must be at least 0 and below 4, got 9"));
 
-  // An index that its type cannot hold has wrapped around.
+  // An index that overflowed its type is negative.
   const std::int8_t rows[] = {3, static_cast<std::int8_t>(200)}, starts[] = {0, 2, 2};
   const Eigen::Map<const Eigen::SparseMatrix<float, Eigen::ColMajor, std::int8_t>> wrapped(300, 2, 2, starts, rows,
                                                                                            values);
@@ -265,7 +265,7 @@ TEST_CASE("given reads no index array that is no matrix") {
   agrees(fg::given(fits), [](Index i, Index j) { return j == 0 && (i == 3 || i == 120); }, {.n = 300, .m = 2});
 }
 
-TEST_CASE("arguments that cannot work are errors that name them") {
+TEST_CASE("basic patterns name an invalid argument") {
   CHECK_THROWS_WITH(fg::window(-1), "filigree: window(r): r must be at least 0, got -1");
   CHECK_THROWS_WITH(fg::window(-2, 0), "filigree: window(left, right): left must be at least 0, got -2");
   CHECK_THROWS_WITH(fg::window(0, -3), "filigree: window(left, right): right must be at least 0, got -3");
@@ -274,7 +274,7 @@ TEST_CASE("arguments that cannot work are errors that name them") {
   CHECK_THROWS_AS(fg::same_block(-4), fg::Error);
 }
 
-TEST_CASE("dilated_window, strided, columns and neighborhood") {
+TEST_CASE("dilated_window, strided, columns and neighborhood agree with their formulas") {
   const auto mod = [](Index a, Index b) { return ((a % b) + b) % b; };
   for (const Grid grid : {Grid{9, 7, -2, 0}, Grid{5, 5, 0, 0}, Grid{6, 9, -20, -14}, Grid{1, 8, 7, 0}}) {
     for (const Index step : {1, 2, 5})
@@ -289,7 +289,7 @@ TEST_CASE("dilated_window, strided, columns and neighborhood") {
         agrees(
             fg::columns(l, c), [=](Index, Index j) { return mod(j, l) >= l - c; }, grid);
     }
-    // The w nearest keys: counted, with the left one first among equally near ones, as far as the border allows.
+    // The w nearest keys: of two keys at the same distance the left one first, and shifted at the borders.
     for (const Index w : {1, 2, 3, 6, 7, 50})
       agrees(
           fg::neighborhood(w),
@@ -303,7 +303,7 @@ TEST_CASE("dilated_window, strided, columns and neighborhood") {
   }
 }
 
-TEST_CASE("blocks apply a pattern to the numbers of blocks") {
+TEST_CASE("blocks applies a pattern to block indices") {
   const auto block = [](Index x, Index b) {
     return static_cast<Index>(std::floor(static_cast<double>(x) / static_cast<double>(b)));
   };
@@ -315,7 +315,7 @@ TEST_CASE("blocks apply a pattern to the numbers of blocks") {
       agrees(
           fg::blocks(b, fg::causal() && !fg::strided(2)),
           [=](Index p, Index j) { return block(j, b) <= block(p, b) && (block(p, b) - block(j, b)) % 2 != 0; }, grid);
-      // Ids from the end count the blocks of keys, the last of which may be incomplete.
+      // Negative ids count blocks of keys from the end. The last block may be incomplete.
       const Index last = block(grid.key_end() - 1, b);
       agrees(
           fg::blocks(b, fg::global({-1})), [=](Index p, Index j) { return block(p, b) == last || block(j, b) == last; },
@@ -323,7 +323,7 @@ TEST_CASE("blocks apply a pattern to the numbers of blocks") {
     }
 }
 
-TEST_CASE("random draws r keys for each query, without those that are excluded") {
+TEST_CASE("random draws r keys for each query and no excluded key") {
   const Grid grid{.n = 50, .m = 40, .query_at = -10, .key_at = 3};
   const auto kept = [&](const auto& pattern, Index p) {
     std::vector<Index> keys;
@@ -331,14 +331,14 @@ TEST_CASE("random draws r keys for each query, without those that are excluded")
       if (fg::detail::keeps(pattern, p, j, grid)) keys.push_back(j);
     return keys;
   };
-  std::vector<int> times(40);
+  std::vector<int> counts(40);
   for (std::uint64_t seed = 0; seed < 40; ++seed)
     for (Index p = -10; p < 40; ++p) {
       const auto keys = kept(fg::random(5, seed), p);
       REQUIRE(keys.size() == 5);
-      for (const Index j : keys) ++times[static_cast<std::size_t>(j - 3)];
+      for (const Index j : keys) ++counts[static_cast<std::size_t>(j - 3)];
     }
-  for (const int count : times) CHECK(std::abs(count - 250) < 80);  // five deviations of a binomial
+  for (const int count : counts) CHECK(std::abs(count - 250) < 80);  // 5 standard deviations of a binomial
 
   CHECK(kept(fg::random(3, 7), 0) != kept(fg::random(3, 7), 1));
   CHECK(kept(fg::random(3, 7), 0) != kept(fg::random(3, 8), 0));
@@ -355,7 +355,7 @@ TEST_CASE("random draws r keys for each query, without those that are excluded")
   CHECK(kept(fg::random(6, 9).excluding(fg::first(41)), 5) == std::vector<Index>{41, 42});
 }
 
-TEST_CASE("random repeats a draw that is given") {
+TEST_CASE("random keeps given key indices") {
   const Grid grid{.n = 3, .m = 5, .query_at = 7, .key_at = -2};
   Eigen::MatrixXi indices(3, 2);
   indices << 0, 4, 2, 2, -1, 3;
@@ -371,7 +371,7 @@ TEST_CASE("random repeats a draw that is given") {
   CHECK_THROWS_WITH(fg::random(indices), contains("random(indices): an index must be at least -1, got -2"));
 }
 
-TEST_CASE("the patterns of the literature are their formulas") {
+TEST_CASE("patterns from the literature agree with their formulas") {
   const Grid grid{.n = 23, .m = 23};
   agrees(
       fg::longformer(6, {0, -1}),
@@ -388,15 +388,16 @@ TEST_CASE("the patterns of the literature are their formulas") {
   agrees(
       fg::streaming(2, 3), [](Index p, Index j) { return j <= p && (j < 2 || p - j < 3); }, grid);
 
-  // BigBird: 8 blocks of 3, the last of 2; blocks 0 and 7 see everything; the others their neighbors, both ends, and 2
-  // that are neither.
+  // BigBird: 8 blocks of 3 keys, the last one of 2. Blocks 0 and 7 attend to all blocks. The other blocks attend to
+  // themselves, their neighbors, blocks 0 and 7, and 2 other blocks.
   const auto big = fg::bigbird(3, 2, 11);
   for (Index p = 0; p < 23; ++p) {
-    std::vector<int> seen(8);
-    for (Index j = 0; j < 23; ++j) seen[static_cast<std::size_t>(j / 3)] += fg::detail::keeps(big, p, j, grid) ? 1 : 0;
+    std::vector<int> counts(8);
+    for (Index j = 0; j < 23; ++j)
+      counts[static_cast<std::size_t>(j / 3)] += fg::detail::keeps(big, p, j, grid) ? 1 : 0;
     int others = 0;
     for (Index b = 0; b < 8; ++b) {
-      const int size = b == 7 ? 2 : 3, count = seen[static_cast<std::size_t>(b)];
+      const int size = b == 7 ? 2 : 3, count = counts[static_cast<std::size_t>(b)];
       CHECK((count == 0 || count == size));
       const bool fixed = p / 3 == 0 || p / 3 == 7 || b == 0 || b == 7 || std::abs(p / 3 - b) <= 1;
       if (fixed) CHECK(count == size);
@@ -406,10 +407,10 @@ TEST_CASE("the patterns of the literature are their formulas") {
   }
 }
 
-TEST_CASE("what the scattered and the named patterns refuse") {
+TEST_CASE("scattered and named patterns name an invalid argument") {
   CHECK_THROWS_WITH(fg::dilated_window(-1, 2), contains("dilated_window(r, step): r must be at least 0, got -1"));
   CHECK_THROWS_WITH(fg::dilated_window(1, 0), contains("dilated_window(r, step): step must be at least 1, got 0"));
-  CHECK_THROWS_WITH(fg::dilated_window(most, 2), contains("dilated_window(r, step): r * step must be at most"));
+  CHECK_THROWS_WITH(fg::dilated_window(max_index, 2), contains("dilated_window(r, step): r * step must be at most"));
   CHECK_THROWS_WITH(fg::neighborhood(0), contains("neighborhood(w): w must be at least 1, got 0"));
   CHECK_THROWS_WITH(fg::strided(0), contains("strided(l): l must be at least 1, got 0"));
   CHECK_THROWS_WITH(fg::columns(0, 0), contains("columns(l, c): l must be at least 1, got 0"));
@@ -426,25 +427,25 @@ TEST_CASE("what the scattered and the named patterns refuse") {
   CHECK_THROWS_WITH(fg::streaming(1, 0), contains("streaming(sinks, recent): recent must be at least 1, got 0"));
 }
 
-TEST_CASE("strides and blocks as large as an Index can say") {
+TEST_CASE("strides and blocks of the largest size do not overflow") {
   const Grid grid{.n = 9, .m = 7, .query_at = -20, .key_at = -12};
   agrees(
-      fg::strided(most), [](Index p, Index j) { return p == j; }, grid);
+      fg::strided(max_index), [](Index p, Index j) { return p == j; }, grid);
   agrees(
-      fg::dilated_window(1, most), [](Index p, Index j) { return p == j; }, grid);
+      fg::dilated_window(1, max_index), [](Index p, Index j) { return p == j; }, grid);
   agrees(
-      fg::columns(most, 1), [](Index, Index) { return false; }, grid);
+      fg::columns(max_index, 1), [](Index, Index) { return false; }, grid);
   agrees(
-      fg::columns(most, most), [](Index, Index) { return true; }, grid);
+      fg::columns(max_index, max_index), [](Index, Index) { return true; }, grid);
   agrees(
-      fg::neighborhood(most), [](Index, Index) { return true; }, grid);
+      fg::neighborhood(max_index), [](Index, Index) { return true; }, grid);
   agrees(
-      fg::blocks(most, fg::causal()), [](Index, Index) { return true; }, grid);
+      fg::blocks(max_index, fg::causal()), [](Index, Index) { return true; }, grid);
   Ranges ranges;
   for (const Index p : {-20, -14}) {
-    fg::detail::covers(fg::strided(most), p, p + 1, grid, ranges);
-    fg::detail::covers(fg::columns(most, 1), p, p + 1, grid, ranges);
-    fg::detail::covers(fg::blocks(most, fg::window(0)), p, p + 2, grid, ranges);
+    fg::detail::covers(fg::strided(max_index), p, p + 1, grid, ranges);
+    fg::detail::covers(fg::columns(max_index, 1), p, p + 1, grid, ranges);
+    fg::detail::covers(fg::blocks(max_index, fg::window(0)), p, p + 2, grid, ranges);
   }
   CHECK(ranges.size() == 2);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Targets that share memory with an operand.
+// Assignment to targets that share memory with an operand.
 #include <filigree/filigree.hpp>
 
 #include "catch.hpp"
@@ -23,7 +23,7 @@ const auto pipeline = fg::causal() | fg::top_k(5) | fg::softmax();
 
 }  // namespace
 
-TEST_CASE("the target is an operand") {
+TEST_CASE("a product can be assigned to one of its operands") {
   const Fixture f;
   const Matrix<float> out = (fg::scores(f.q, f.k) | pipeline) * f.v;
   const Matrix<float> k_out = (fg::scores(f.q, f.k) | pipeline) * f.k;
@@ -59,36 +59,36 @@ TEST_CASE("the target is an operand") {
   }
 }
 
-TEST_CASE("the target overlaps an operand") {
+TEST_CASE("a product can be assigned to a block that overlaps an operand") {
   const Fixture f;
   Matrix<float> big = Matrix<float>::Zero(n + 8, n + 8);
   big.topLeftCorner(n, n) = f.v;
   big.block(3, 2, n, n) = (fg::scores(f.q, f.k) | pipeline) * big.topLeftCorner(n, n);
   CHECK(test::same(Matrix<float>(big.block(3, 2, n, n)), Matrix<float>((fg::scores(f.q, f.k) | pipeline) * f.v)));
 
-  Matrix<float> turned = f.k;
-  turned.transpose() = (fg::scores(f.q, turned) | pipeline) * f.v;
-  CHECK(test::same(turned.transpose(), Matrix<float>((fg::scores(f.q, f.k) | pipeline) * f.v)));
+  Matrix<float> k = f.k;
+  k.transpose() = (fg::scores(f.q, k) | pipeline) * f.v;
+  CHECK(test::same(k.transpose(), Matrix<float>((fg::scores(f.q, f.k) | pipeline) * f.v)));
 
   Matrix<float> row = f.v;
   row.row(7) = (fg::scores(f.q, f.k) | pipeline).middleRows(30, 1) * row;
   CHECK(test::same(row.row(7), Matrix<float>((fg::scores(f.q, f.k) | pipeline) * f.v).row(30)));
 
-  Matrix<float> wide(n, 2 * n);  // side by side without overlap of entries, though rows interleave
+  Matrix<float> wide(n, 2 * n);  // the halves share no entry, but their rows interleave in memory
   wide.leftCols(n) = f.v;
   wide.rightCols(n) = (fg::scores(f.q, f.k) | pipeline) * wide.leftCols(n);
   CHECK(test::same(Matrix<float>(wide.leftCols(n)), f.v));
   CHECK(test::same(Matrix<float>(wide.rightCols(n)), Matrix<float>((fg::scores(f.q, f.k) | pipeline) * f.v)));
 }
 
-TEST_CASE("the target is read through an expression without memory of its own") {
+TEST_CASE("a product can be assigned to a matrix that an operand expression reads") {
   const Fixture f;
   Matrix<float> k = f.k;
   k = (fg::scores(f.q, 2 * k) | pipeline) * (k + k);
   CHECK(test::same(k, Matrix<float>((fg::scores(f.q, 2 * f.k) | pipeline) * (f.k + f.k))));
 }
 
-TEST_CASE("the target is an operand of a stage") {
+TEST_CASE("a result can be assigned to an operand of a stage") {
   const Fixture f;
   Matrix<float> b = f.v;
   const Matrix<float> expected = (fg::scores(f.q, f.k) | fg::bias(f.v) | pipeline) * f.k;
@@ -106,7 +106,7 @@ TEST_CASE("the target is an operand of a stage") {
   CHECK(test::same(table_out, once.topRows(n - 1)));
 }
 
-TEST_CASE("X = X | stage") {
+TEST_CASE("X = X | stage gives the same result as a separate target") {
   const Fixture f;
   Matrix<float> x = f.q;
   x = x | fg::top_k(3);

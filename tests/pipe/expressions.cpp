@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A * V inside larger Eigen expressions, pipelines as values, executors and workspaces.
+// A * V in larger Eigen expressions, reuse of pipelines, executors, workspaces and packed keys.
 #include <filigree/filigree.hpp>
 
 #include "catch.hpp"
@@ -10,7 +10,7 @@ using test::Index;
 using test::Matrix;
 using test::Random;
 
-TEST_CASE("A * V inside larger expressions") {
+TEST_CASE("A * V can be used in larger Eigen expressions") {
   Random random(411);
   const Matrix<double> q = test::normal<double>(random, 5, 4), k = test::normal<double>(random, 8, 4),
                        v = test::normal<double>(random, 8, 3);
@@ -41,13 +41,13 @@ TEST_CASE("A * V inside larger expressions") {
   CHECK(sum.isApprox(b + 0.5 * out, 1e-15));
   sum.noalias() = (a * v) * w;
   CHECK(sum.isApprox(out * w, 1e-14));
-  // Weights that read the value of another product.
+  // A product as an operand of scores and as a source.
   const Matrix<double> chained = (fg::scores((a * v).eval(), b) | fg::softmax()) * b;
   CHECK(same((fg::scores(a * v, b) | fg::softmax()) * b, chained));
   CHECK(same((a * v) | fg::relu(), Matrix<double>(out | fg::relu())));
 }
 
-TEST_CASE("a pipeline is a value, for scores and for dense sources, any number of times") {
+TEST_CASE("a pipeline can be reused for scores and for dense sources") {
   Random random(412);
   const Matrix<float> x = test::normal<float>(random, 4, 6), v = test::normal<float>(random, 6, 2);
   const auto local = fg::causal() && (fg::window(2) || fg::global({0}));
@@ -62,7 +62,7 @@ TEST_CASE("a pipeline is a value, for scores and for dense sources, any number o
   CHECK(test::same(Matrix<float>(x | longer), Matrix<float>(x | selection | fg::dropout(0.5, 9) | fg::top_k(1))));
 }
 
-TEMPLATE_TEST_CASE("executors and workspaces change no bit; a workspace serves any shape", "", float, double) {
+TEMPLATE_TEST_CASE("executors and workspaces of any previous shape do not change results", "", float, double) {
   using S = TestType;
   Random random(413);
   fg::thread_pool pool(2);
@@ -82,7 +82,7 @@ TEMPLATE_TEST_CASE("executors and workspaces change no bit; a workspace serves a
   }
 }
 
-TEST_CASE("packed keys stand for the keys, as an lvalue and as a temporary") {
+TEST_CASE("packed keys give the same results as unpacked keys") {
   Random random(414);
   Matrix<float> k = test::normal<float>(random, 100, 5);
   const Matrix<float> q = test::normal<float>(random, 6, 5), v = test::normal<float>(random, 100, 4);
@@ -102,13 +102,13 @@ TEST_CASE("packed keys stand for the keys, as an lvalue and as a temporary") {
   CHECK(test::same(Matrix<float>((fg::scores(q, copy, 0.7) | pipeline) * v), expected));
 }
 
-TEST_CASE("a dense mask keeps what a sparse matrix of its entries keeps") {
+TEST_CASE("a dense mask gives the same results as the sparse matrix of its true entries") {
   const Eigen::MatrixXf q = Eigen::MatrixXf::Random(90, 4), k = Eigen::MatrixXf::Random(200, 4);
-  const Eigen::Array<bool, Eigen::Dynamic, Eigen::Dynamic> some = Eigen::ArrayXXf::Random(90, 200) > 0.3F;
+  const Eigen::Array<bool, Eigen::Dynamic, Eigen::Dynamic> mask = Eigen::ArrayXXf::Random(90, 200) > 0.3F;
   Eigen::SparseMatrix<float, Eigen::RowMajor> stored(90, 200);
   for (Index i = 0; i < 90; ++i)
     for (Index j = 0; j < 200; ++j)
-      if (some(i, j)) stored.insert(i, j) = 1;
+      if (mask(i, j)) stored.insert(i, j) = 1;
   const Eigen::MatrixXf expected = (fg::scores(q, k) | fg::given(stored) | fg::softmax()) * k;
-  CHECK(Eigen::MatrixXf((fg::scores(q, k) | fg::given(some) | fg::softmax()) * k) == expected);
+  CHECK(Eigen::MatrixXf((fg::scores(q, k) | fg::given(mask) | fg::softmax()) * k) == expected);
 }

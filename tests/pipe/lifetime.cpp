@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// `auto` never dangles where temporaries were handed over. Says most under AddressSanitizer.
+// Lazy expressions own their temporary operands, so `auto` never dangles. Most effective under AddressSanitizer.
 #include <filigree/filigree.hpp>
 #include <memory>
 
@@ -27,7 +27,7 @@ void overwrite_the_stack(T value) {
 
 }  // namespace
 
-TEST_CASE("temporaries are owned") {
+TEST_CASE("scores and products own their temporary operands") {
   const Fixture f;
   const Matrix<float> expected = (fg::scores(f.q, f.k.topRows(20)) | fg::top_k(4) | fg::softmax()) * f.v.topRows(20);
   const auto a = fg::scores(Matrix<float>(f.q), f.k.topRows(20)) | fg::top_k(4) | fg::softmax();
@@ -46,7 +46,7 @@ TEST_CASE("temporaries are owned") {
   CHECK(test::same(Matrix<float>(sum), expected));
 }
 
-TEST_CASE("weights outlive the names of the stages and scores that they were made from") {
+TEST_CASE("weights outlive the variables of the stages and scores that they were made from") {
   const Fixture f;
   const Matrix<float> expected = (fg::scores(f.q, f.k) | fg::causal() | fg::top_k(4) | fg::softmax()) * f.v;
   const auto make = [&](Index k) {
@@ -67,7 +67,7 @@ TEST_CASE("weights outlive the names of the stages and scores that they were mad
   CHECK(test::same(Matrix<float>(rows * f.v), Matrix<float>(expected.middleRows(3, 5))));
 }
 
-TEST_CASE("stages own the temporaries that they were given") {
+TEST_CASE("stages own their temporary arguments") {
   const Fixture f;
   const Matrix<float> b = Matrix<float>::Random(12, 30);
   const std::vector<int> ids(30, 1);
@@ -91,7 +91,7 @@ TEST_CASE("stages own the temporaries that they were given") {
   CHECK(Eigen::SparseMatrix<float>(fg::scores(f.q, f.k) | where).nonZeros() == 24);
 }
 
-TEST_CASE("lvalues are held by reference") {
+TEST_CASE("scores and products hold lvalues by reference") {
   Fixture f;
   const auto a = fg::scores(f.q, f.k) | fg::top_k(4) | fg::softmax();
   const auto product = a * f.v;
@@ -100,7 +100,7 @@ TEST_CASE("lvalues are held by reference") {
   CHECK(test::same(Matrix<float>(product), Matrix<float>((fg::scores(f.q, f.k) | fg::top_k(4) | fg::softmax()) * f.v)));
 }
 
-TEST_CASE("dense sources") {
+TEST_CASE("dense sources own temporary matrices and expressions") {
   const Fixture f;
   const auto owned = Matrix<float>(f.k) | fg::top_k(2) | fg::softmax();
   const auto expression = (f.k + f.k) | fg::top_k(2);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// An expression that is kept asks its operands for their shapes when it is evaluated, and says there what does not fit.
+// A lazy expression uses the shapes that its operands have at evaluation, and throws if they do not fit.
 #include <filigree/filigree.hpp>
 
 #include "catch.hpp"
@@ -16,7 +16,7 @@ Matrix normal(Index rows, Index cols) {
   return test::normal<float>(random, rows, cols);
 }
 
-/// `expression` writes to a target of its own shape; with operands that do not fit it throws and leaves the target.
+/// Checks that the assignment of `expression` throws and does not change the target.
 template <class Expression>
 void refuses(const Expression& expression, const std::string& message) {
   Matrix target = Matrix::Constant(3, 2, 7);
@@ -27,7 +27,7 @@ void refuses(const Expression& expression, const std::string& message) {
 
 }  // namespace
 
-TEST_CASE("scores and products follow their operands") {
+TEST_CASE("scores and products follow the shapes of their operands") {
   Matrix q = normal(20, 8), k = normal(30, 8), v = normal(30, 5);
   const auto a = fg::scores(q, k) | fg::causal() | fg::top_k(4) | fg::softmax();
   const auto product = a * v;
@@ -47,7 +47,7 @@ TEST_CASE("scores and products follow their operands") {
   check();
   k = normal(400, 8), v = normal(400, 3);
   check();
-  q = normal(50, 16), k = normal(10, 16), v = normal(10, 3);  // the scale is that of 16 features
+  q = normal(50, 16), k = normal(10, 16), v = normal(10, 3);  // also changes the scale, 1 / sqrt(d)
   check();
 
   const std::string other_width = "scores(Q, K): Q.cols() = 4 must equal K.cols() = 16";
@@ -67,18 +67,18 @@ TEST_CASE("scores and products follow their operands") {
   CHECK_THROWS_WITH(fg::attend(a, v), contains("V.rows() = 9 must equal A.cols() = 10"));
 }
 
-TEST_CASE("some rows of scores must still be there") {
+TEST_CASE("middleRows throws if its rows no longer exist") {
   Matrix q = normal(20, 8), k = normal(30, 8), v = normal(30, 5);
   const auto rows = (fg::scores(q, k) | fg::softmax()).middleRows(15, 5);
   CHECK(rows.rows() == 5);
   q = normal(25, 8);
   CHECK(Matrix(rows * v) == Matrix((fg::scores(q, k) | fg::softmax()).middleRows(15, 5) * v));
   q = normal(19, 8);
-  refuses(rows, "A.middleRows(first, count): rows 15 to 20 must lie within the 19 rows that A has now");
-  refuses(rows * v, "A.middleRows(first, count): rows 15 to 20 must lie within the 19 rows that A has now");
+  refuses(rows, "A.middleRows(first, count): rows 15 to 20 must be within the 19 rows that A has now");
+  refuses(rows * v, "A.middleRows(first, count): rows 15 to 20 must be within the 19 rows that A has now");
 }
 
-TEST_CASE("stages hold the same: a bias, a pattern, a table") {
+TEST_CASE("stages follow the shapes of a bias, a sparse pattern and a table") {
   Matrix q = normal(6, 8), k = normal(9, 8), v = normal(9, 5), b = normal(6, 9);
   Eigen::VectorXf table = normal(5, 1);
   Eigen::SparseMatrix<float, Eigen::RowMajor> s = b.sparseView();
@@ -95,7 +95,7 @@ TEST_CASE("stages hold the same: a bias, a pattern, a table") {
   CHECK(Matrix(relative) == Matrix(fg::scores(q, k) | fg::relative_bias(table) | fg::softmax()));
 }
 
-TEST_CASE("a dense source and heads") {
+TEST_CASE("dense sources and multi_head follow the shapes of their operands") {
   Matrix x = normal(4, 10);
   const auto best = x | fg::top_k(3);
   x = normal(7, 100);

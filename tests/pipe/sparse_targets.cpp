@@ -34,7 +34,7 @@ void check(const A& a, const Matrix<float>& expected, Index stored) {
 
 }  // namespace
 
-TEST_CASE("sparse targets of every order and index") {
+TEST_CASE("sparse targets of every storage order and index type") {
   Random random(421);
   const Matrix<float> q = test::normal<float>(random, 60, 4), k = test::normal<float>(random, 90, 4);
   const auto a = fg::scores(q, k) | fg::top_k(5) | fg::softmax();
@@ -50,7 +50,7 @@ TEST_CASE("sparse targets of every order and index") {
   check<Eigen::SparseMatrix<float>>(a.middleRows(7, 20), expected.middleRows(7, 20), 100);
 }
 
-TEST_CASE("what is present is stored, also when its value is 0") {
+TEST_CASE("present entries are stored even if their value is 0") {
   Matrix<float> x(2, 3);
   x << 0, -1, -0.0F, 2, 0, -3;
   const Eigen::SparseMatrix<float, Eigen::RowMajor> kept = x | fg::top_k(2);
@@ -58,13 +58,13 @@ TEST_CASE("what is present is stored, also when its value is 0") {
   CHECK(kept.innerVector(0).nonZeros() == 2);
   const Eigen::SparseMatrix<float> all = x | fg::threshold(-9);
   CHECK(all.nonZeros() == 6);
-  Matrix<float> far(1, 2);
-  far << 0, -1000;
-  CHECK(Eigen::SparseMatrix<float>(far | fg::softmax()).nonZeros() == 2);    // underflow stays present
-  CHECK(Eigen::SparseMatrix<float>(far | fg::sparsemax()).nonZeros() == 1);  // an exact zero is absent
+  Matrix<float> distant(1, 2);
+  distant << 0, -1000;
+  CHECK(Eigen::SparseMatrix<float>(distant | fg::softmax()).nonZeros() == 2);    // a weight that underflows is present
+  CHECK(Eigen::SparseMatrix<float>(distant | fg::sparsemax()).nonZeros() == 1);  // an exact zero is absent
 }
 
-TEST_CASE("a StorageIndex that is too narrow is an error") {
+TEST_CASE("a StorageIndex that is too small throws") {
   const Matrix<float> x = Matrix<float>::Ones(200, 200);
   using Short = Eigen::SparseMatrix<float, Eigen::RowMajor, short>;
   Short target(1, 1);
@@ -76,13 +76,13 @@ TEST_CASE("a StorageIndex that is too narrow is an error") {
     CHECK(std::string(error.what()) ==
           "filigree: Sparse = A: the StorageIndex of the target must hold 40000, its largest value is 32767");
   }
-  CHECK(target.nonZeros() == 1);  // untouched
+  CHECK(target.nonZeros() == 1);  // unchanged
   const Matrix<float> wide = Matrix<float>::Zero(1, 40000);
   CHECK_THROWS_AS(Short(wide | fg::top_k(1)), fg::Error);
   CHECK(Short(x.topRows(100) | fg::top_k(3)).nonZeros() == 300);
 }
 
-TEST_CASE("sparse weights multiply as A does") {
+TEST_CASE("sparse weights times V equal A * V") {
   Random random(422);
   const Matrix<double> q = test::normal<double>(random, 12, 4), k = test::normal<double>(random, 20, 4),
                        v = test::normal<double>(random, 20, 3);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A and A * V into every dense target, and inside larger Eigen expressions.
+// Assignment of A and A * V to dense targets of every kind.
 #include <filigree/filigree.hpp>
 
 #include "catch.hpp"
@@ -28,7 +28,7 @@ float total_of_matrix(const Eigen::MatrixXf& x) { return x.sum(); }
 
 }  // namespace
 
-TEST_CASE("products: =, += and -= into what can be written") {
+TEST_CASE("products support =, += and -= for every writable expression with memory") {
   const Fixture f;
   const auto a = f.a();
   const auto check = [&](auto&& target) {
@@ -65,7 +65,7 @@ TEST_CASE("products: =, += and -= into what can be written") {
   check(wide.transpose());
 }
 
-TEST_CASE("products into views without memory of their own") {
+TEST_CASE("products can be assigned to views without direct access") {
   const Fixture f;
   Matrix<float> big = Matrix<float>::Constant(9, 9, 7);
   const std::vector<Index> rows{8, 0, 3, 5, 1}, columns{2, 7, 4};
@@ -76,7 +76,7 @@ TEST_CASE("products into views without memory of their own") {
   CHECK(test::same(Matrix<float>(big.rowwise().reverse().topLeftCorner(5, 3)), f.out));
 }
 
-TEST_CASE("rows and columns as targets") {
+TEST_CASE("products can be assigned to rows, columns and vectors") {
   const Fixture f;
   Matrix<float> rows = Matrix<float>::Zero(5, 3);
   for (Index i = 0; i < 5; ++i) rows.row(i) = f.a().middleRows(i, 1) * f.v;
@@ -87,14 +87,14 @@ TEST_CASE("rows and columns as targets") {
   Eigen::RowVectorXf one;
   one = f.a().middleRows(2, 1) * f.v;
   CHECK(test::same(one, f.out.row(2)));
-  Eigen::VectorXf turned;  // a vector takes a row, as it does in Eigen
-  turned = f.a().middleRows(2, 1) * f.v;
-  CHECK(test::same(turned, f.out.row(2).transpose()));
+  Eigen::VectorXf column;  // a column vector accepts a row, as in Eigen
+  column = f.a().middleRows(2, 1) * f.v;
+  CHECK(test::same(column, f.out.row(2).transpose()));
   columns.row(1) += f.a().middleRows(1, 1) * f.v;
   CHECK(test::same(columns.row(1), 2 * f.out.row(1)));
 }
 
-TEST_CASE("targets are resized when they can be") {
+TEST_CASE("resizable targets are resized") {
   const Fixture f;
   Matrix<float> rows;
   rows = f.a() * f.v;
@@ -110,7 +110,7 @@ TEST_CASE("targets are resized when they can be") {
   CHECK(test::same(bounded, f.out));
 }
 
-TEST_CASE("direct and copy initialization, arguments of functions, auto") {
+TEST_CASE("products support direct and copy initialization, function arguments and auto") {
   const Fixture f;
   const auto a = f.a();
   const Matrix<float> copy = a * f.v;
@@ -132,7 +132,7 @@ TEST_CASE("direct and copy initialization, arguments of functions, auto") {
   CHECK(a.cols() == 8);
 }
 
-TEST_CASE("weights into dense targets") {
+TEST_CASE("weights can be assigned to dense targets") {
   const Fixture f;
   const auto a = f.a();
   const Matrix<float> rows = a;

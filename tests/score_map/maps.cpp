@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The score maps against their formulas in long double.
+// The score maps compared with their formulas in long double.
 #include <cmath>
 #include <cstddef>
 #include <limits>
@@ -16,7 +16,7 @@ using Truth = long double;
 
 namespace {
 
-// Query at position 3, keys at -4..8.
+// The query is at position 3, the keys at positions -4 to 8.
 constexpr fg::Grid grid{.n = 5, .m = 13, .query_at = 1, .key_at = -4};
 constexpr Index row_index = 2, p = 3;
 
@@ -52,15 +52,15 @@ TEMPLATE_TEST_CASE("softcap, alibi and map follow their formulas", "", float, do
   follows<S>(fg::map([](double s, auto, auto) { return 2 * s; }), [](Truth s, Index) { return 2 * s; });
 }
 
-TEMPLATE_TEST_CASE("maps pass NaN on, bound infinity, and make -inf absent", "", float, double) {
+TEMPLATE_TEST_CASE("maps propagate NaN, softcap bounds infinity, and a result of -inf is masked", "", float, double) {
   using S = TestType;
   const std::vector<S> row{nan_of<S>, infinity_of<S>, S(1)};
   const auto capped = after(fg::softcap(3), row);
   CHECK(std::isnan(capped[0]));
   CHECK(capped[1] == S(3));
   CHECK(std::isnan(after(fg::alibi(1), row)[0]));
-  const auto cut = after(fg::map([](S s, Index, Index j) { return j == 1 ? -infinity_of<S> : s; }), row);
-  CHECK(same(cut, {nan_of<S>, absent<S>, S(1)}));
+  const auto masked = after(fg::map([](S s, Index, Index j) { return j == 1 ? -infinity_of<S> : s; }), row);
+  CHECK(same(masked, {nan_of<S>, absent<S>, S(1)}));
   CHECK(OneRow<S>(row).apply(fg::map([](S, Index, Index) { return -infinity_of<S>; })).count() == 0);
 }
 
@@ -90,7 +90,7 @@ TEMPLATE_TEST_CASE("bias is indexed by row and column", "", float, double) {
   CHECK(got[4] == S(1) + b(row_index, 4));
 }
 
-TEST_CASE("bias wants the shape of the scores, and knows what memory it reads") {
+TEST_CASE("bias requires the shape of the scores and reports the memory that it reads") {
   Eigen::MatrixXf b = Eigen::MatrixXf::Zero(5, 13), other(5, 13);
   CHECK_NOTHROW(fg::bias(b).check(grid));
   CHECK_THROWS_WITH(fg::bias(b.topRows(4)).check(grid),
@@ -103,7 +103,7 @@ TEST_CASE("bias wants the shape of the scores, and knows what memory it reads") 
   CHECK(reads(fg::bias(b), b));
   CHECK(reads(fg::bias(b.row(2)), b));
   CHECK_FALSE(reads(fg::bias(b), other));
-  CHECK_FALSE(reads(fg::bias(2 * b), b));  // evaluated when it was made
+  CHECK_FALSE(reads(fg::bias(2 * b), b));  // the expression was evaluated by bias()
   const auto held = fg::bias(b);
   CHECK(&held.b == &b);
   const auto owned = fg::bias(b + b);
@@ -112,13 +112,13 @@ TEST_CASE("bias wants the shape of the scores, and knows what memory it reads") 
   CHECK(owned.map(0.f, p, -4, grid) == 0.f);
 }
 
-TEMPLATE_TEST_CASE("relative_bias reads its table by distance, and stays within it", "", float, double) {
+TEMPLATE_TEST_CASE("relative_bias indexes its table by the clamped distance", "", float, double) {
   using S = TestType;
   Eigen::Matrix<S, Eigen::Dynamic, 1> table(7);
   table << S(1), S(2), S(4), S(8), S(16), S(32), S(64);
   const auto formula = [](Truth s, Index j) {
-    const Index away = j - p;
-    return s + std::exp2(static_cast<Truth>(away < -3 ? 0 : away > 3 ? 6 : away + 3));
+    const Index distance = j - p;
+    return s + std::exp2(static_cast<Truth>(distance < -3 ? 0 : distance > 3 ? 6 : distance + 3));
   };
   follows<S>(fg::relative_bias(table), formula);
   follows<S>(fg::relative_bias(table.transpose()), formula);
@@ -134,7 +134,7 @@ TEMPLATE_TEST_CASE("relative_bias reads its table by distance, and stays within 
   CHECK_THROWS_AS(held.check(grid), fg::Error);
 }
 
-TEST_CASE("maps refuse parameters that cannot work") {
+TEST_CASE("maps refuse invalid parameters") {
   const double nan = nan_of<double>, inf = infinity_of<double>;
   CHECK_THROWS_WITH(fg::softcap(0), "filigree: softcap(c): c must be positive and finite, got 0");
   for (const double c : {-1.0, nan, inf}) CHECK_THROWS_AS(fg::softcap(c), fg::Error);

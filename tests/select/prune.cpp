@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// prune_n_m and the stages that see a whole matrix, against stable sorts.
+// prune_n_m and the matrix stages, compared with stable sorts.
 #include <cmath>
 #include <cstddef>
 #include <vector>
@@ -66,7 +66,7 @@ TEMPLATE_TEST_CASE("prune_n_m keeps the n largest magnitudes of each m columns",
              {no, S(-3), S(2), no, no, S(1), S(1), no, S(5)}));
 }
 
-TEMPLATE_TEST_CASE("winner_take_all keeps the largest share of each column", "", float, double) {
+TEMPLATE_TEST_CASE("winner_take_all keeps a fraction of each column, the largest values", "", float, double) {
   using S = TestType;
   const std::uint64_t seed = 102;
   CAPTURE(seed);
@@ -74,12 +74,12 @@ TEMPLATE_TEST_CASE("winner_take_all keeps the largest share of each column", "",
   for (int trial = 0; trial < 1000; ++trial) {
     const Rows<S> rows = random_rows<S>(g);
     const double fraction = trial % 4 == 0 ? static_cast<double>(1 + g.below(10)) / 10 : 1 - g.uniform();
-    const auto share = static_cast<std::size_t>(std::floor(fraction * static_cast<double>(rows.size())));
+    const auto winners = static_cast<std::size_t>(std::floor(fraction * static_cast<double>(rows.size())));
     Rows<S> expected = rows;
     for (std::size_t c = 0; !rows.empty() && c < rows[0].size(); ++c) {
       std::vector<S> column;
       for (const auto& row : rows) column.push_back(row[c]);
-      const auto kept = only(column, ranking(column), std::max<std::size_t>(share, 1));
+      const auto kept = only(column, ranking(column), std::max<std::size_t>(winners, 1));
       for (std::size_t i = 0; i < rows.size(); ++i) expected[i][c] = kept[i];
     }
     CAPTURE(trial, fraction);
@@ -108,7 +108,7 @@ TEMPLATE_TEST_CASE("prune_magnitude and batch_top_k rank all entries together", 
   }
 }
 
-TEMPLATE_TEST_CASE("whole matrices by hand", "", float, double) {
+TEMPLATE_TEST_CASE("matrix stages give known results for small matrices", "", float, double) {
   using S = TestType;
   const S no = absent<S>, nan = nan_of<S>;
   const Rows<S> rows{{S(1), S(-5), S(2)}, {S(4), S(2), S(2)}};
@@ -126,7 +126,7 @@ TEMPLATE_TEST_CASE("whole matrices by hand", "", float, double) {
   CHECK(matrix_after(fg::winner_take_all(0.5), Rows<S>{{}, {}}) == Rows<S>{{}, {}});
 }
 
-TEST_CASE("counts and fractions that cannot work") {
+TEST_CASE("pruning stages refuse invalid counts and fractions") {
   CHECK_THROWS_WITH(fg::prune_n_m(0, 4), "filigree: prune_n_m(n, m): n must be at least 1, got 0");
   CHECK_THROWS_WITH(fg::prune_n_m(5, 4), "filigree: prune_n_m(n, m): n = 5 must be at most m = 4");
   CHECK_THROWS_WITH(fg::batch_top_k(0), "filigree: batch_top_k(k): k must be at least 1, got 0");

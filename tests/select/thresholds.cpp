@@ -12,7 +12,7 @@
 
 namespace fg = filigree;
 
-TEMPLATE_TEST_CASE("the golden row", "", float, double) {
+TEMPLATE_TEST_CASE("threshold gives the result of its documentation", "", float, double) {
   using S = TestType;
   const std::vector<S> row{S(0.9), S(0.1), S(0.8), S(0.6), S(0.2), S(0.3)};
   const S no = absent<S>;
@@ -47,7 +47,7 @@ TEMPLATE_TEST_CASE("thresholds follow their formulas", "", float, double) {
   }
 }
 
-TEST_CASE("a threshold that the scalar cannot hold keeps what exceeds it") {
+TEST_CASE("a finite threshold beyond the range of the scalar keeps only larger values") {
   constexpr float infinity = std::numeric_limits<float>::infinity(), largest = std::numeric_limits<float>::max();
   const std::vector<float> row{infinity, largest, 0, -largest};
   CHECK(OneRow<float>(row).apply(fg::threshold(1e300)).count() == 1);
@@ -63,7 +63,7 @@ TEST_CASE("a threshold is rounded to the scalar of the scores") {
   CHECK(OneRow<float>({0.1f}).apply(fg::hard_threshold(0.1)).count() == 0);
 }
 
-TEMPLATE_TEST_CASE("infinite thresholds and negative ones", "", float, double) {
+TEMPLATE_TEST_CASE("infinite and negative thresholds", "", float, double) {
   using S = TestType;
   const double inf = infinity_of<double>;
   const std::vector<S> row{S(-2), S(0), nan_of<S>, infinity_of<S>};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// top_k and drop_lowest, which rank alike, against a stable sort.
+// top_k and drop_lowest, which use the same ranking, compared with a stable sort.
 #include "filigree/select/top_k.hpp"
 
 #include <cmath>
@@ -13,7 +13,7 @@
 namespace fg = filigree;
 using Eigen::Index;
 
-TEMPLATE_TEST_CASE("top_k and drop_lowest keep the first of a stable sort", "", float, double) {
+TEMPLATE_TEST_CASE("top_k and drop_lowest keep the first entries of a stable sort", "", float, double) {
   using S = TestType;
   const std::uint64_t seed = 71;
   CAPTURE(seed);
@@ -35,7 +35,7 @@ TEMPLATE_TEST_CASE("top_k and drop_lowest keep the first of a stable sort", "", 
   }
 }
 
-TEMPLATE_TEST_CASE("ties, zeros, NaN and more than there is", "", float, double) {
+TEMPLATE_TEST_CASE("top_k handles ties, zeros, NaN and a k above the number of entries", "", float, double) {
   using S = TestType;
   using Row = std::vector<S>;
   const S no = absent<S>, nan = nan_of<S>;
@@ -48,25 +48,25 @@ TEMPLATE_TEST_CASE("ties, zeros, NaN and more than there is", "", float, double)
   CHECK(OneRow<S>({no, no}).apply(fg::top_k(3)).count() == 0);
 }
 
-TEMPLATE_TEST_CASE("drop_lowest counts in double, among what is present", "", float, double) {
+TEMPLATE_TEST_CASE("drop_lowest computes its count in double from the number of present entries", "", float, double) {
   using S = TestType;
   using Row = std::vector<S>;
   const S no = absent<S>, nan = nan_of<S>;
-  const auto left = [](double fraction, std::size_t of) {
-    return OneRow<S>(Row(of, S(1))).apply(fg::drop_lowest(fraction)).count();
+  const auto kept = [](double fraction, std::size_t size) {
+    return OneRow<S>(Row(size, S(1))).apply(fg::drop_lowest(fraction)).count();
   };
-  CHECK(left(0.7, 10) == 3);
-  CHECK(left(0.29, 100) == 72);  // 0.29 * 100 = 28.999999999999996
-  CHECK(left(0.5, 5) == 3);
-  CHECK(left(0, 5) == 5);
-  CHECK(left(1, 5) == 0);
-  CHECK(left(1, 0) == 0);
+  CHECK(kept(0.7, 10) == 3);
+  CHECK(kept(0.29, 100) == 72);  // 0.29 * 100 = 28.999999999999996
+  CHECK(kept(0.5, 5) == 3);
+  CHECK(kept(0, 5) == 5);
+  CHECK(kept(1, 5) == 0);
+  CHECK(kept(1, 0) == 0);
   CHECK(same(after(fg::drop_lowest(0.5), Row{S(1), S(1), no, S(1), S(1)}), {S(1), S(1), no, no, no}));
   CHECK(same(after(fg::drop_lowest(1), Row{S(1), nan, S(2)}), {no, nan, no}));
   CHECK(same(after(fg::drop_lowest(0.7), Row{S(1), nan, S(2)}), {no, nan, no}));
 }
 
-TEST_CASE("k and fractions that cannot work") {
+TEST_CASE("top_k and drop_lowest refuse invalid arguments") {
   CHECK_THROWS_WITH(fg::top_k(0), "filigree: top_k(k): k must be at least 1, got 0");
   CHECK_THROWS_AS(fg::top_k(-5), fg::Error);
   CHECK_THROWS_WITH(fg::drop_lowest(1.5), "filigree: drop_lowest(fraction): fraction must be within 0 and 1, got 1.5");

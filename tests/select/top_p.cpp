@@ -11,12 +11,12 @@
 namespace fg = filigree;
 using Truth = long double;
 
-TEMPLATE_TEST_CASE("top_p keeps the fewest whose probabilities reach p", "", float, double) {
+TEMPLATE_TEST_CASE("top_p keeps the fewest scores whose probabilities sum to at least p", "", float, double) {
   using S = TestType;
   const std::uint64_t seed = 81;
   CAPTURE(seed);
   fg::Generator g(seed);
-  int decided = 0;
+  int checked = 0;
   for (int trial = 0; trial < 2000; ++trial) {
     const std::vector<S> row = random_row<S>(g, g.below(60), false);
     const auto order = ranking(row);
@@ -29,8 +29,8 @@ TEMPLATE_TEST_CASE("top_p keeps the fewest whose probabilities reach p", "", flo
       sum += std::exp(static_cast<Truth>(row[order[kept]]) - static_cast<Truth>(row[order[0]]));
       close |= p < 1 && std::abs(sum - p * total) < 1e-12L * total;
     }
-    if (close) continue;
-    ++decided;
+    if (close) continue;  // rounding may decide
+    ++checked;
     if (p == 1) kept = order.size();
     OneRow<S> one(row);
     one.apply(fg::top_p(p));
@@ -38,10 +38,10 @@ TEMPLATE_TEST_CASE("top_p keeps the fewest whose probabilities reach p", "", flo
     REQUIRE(same(one.dense(), only(row, order, kept)));
     REQUIRE(one.ascends());
   }
-  CHECK(decided > 1500);
+  CHECK(checked > 1500);
 }
 
-TEMPLATE_TEST_CASE("ties, ends, NaN and infinity", "", float, double) {
+TEMPLATE_TEST_CASE("top_p handles ties, extreme p, NaN and infinity", "", float, double) {
   using S = TestType;
   using Row = std::vector<S>;
   const S no = absent<S>, nan = nan_of<S>, inf = infinity_of<S>;
@@ -57,7 +57,7 @@ TEMPLATE_TEST_CASE("ties, ends, NaN and infinity", "", float, double) {
   CHECK(OneRow<S>({}).apply(fg::top_p(0.5)).count() == 0);
 }
 
-TEST_CASE("p above 0 and at most 1") {
+TEST_CASE("top_p refuses p outside (0, 1]") {
   CHECK_THROWS_WITH(fg::top_p(0), "filigree: top_p(p): p must be above 0 and at most 1, got 0");
   CHECK_THROWS_AS(fg::top_p(1.01), fg::Error);
   CHECK_THROWS_AS(fg::top_p(nan_of<double>), fg::Error);

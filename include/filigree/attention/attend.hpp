@@ -10,7 +10,7 @@
 
 namespace filigree {
 
-/// The output of attention and the logsumexp of each row.
+/// The output of attention and the logsumexp of the scores of each row.
 template <Real S>
 struct Attended {
   using Matrix = Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
@@ -21,17 +21,17 @@ struct Attended {
 
 namespace detail {
 
-/// Whether softmax normalizes the rows, and nothing but dropout follows it.
+/// True if softmax is the last stage, or is followed by dropout only.
 template <class Stages>
 inline constexpr bool ends_in_softmax = false;
 template <class... T>
   requires(sizeof...(T) > 0)
 inline constexpr bool ends_in_softmax<std::tuple<T...>> = [] {
-  constexpr bool soft[] = {std::is_same_v<T, Softmax>...};
-  constexpr bool drops[] = {std::is_same_v<T, Dropout>...};
+  constexpr bool is_softmax[] = {std::is_same_v<T, Softmax>...};
+  constexpr bool is_dropout[] = {std::is_same_v<T, Dropout>...};
   std::size_t last = sizeof...(T) - 1;
-  while (last > 0 && drops[last]) --last;
-  return soft[last];
+  while (last > 0 && is_dropout[last]) --last;
+  return is_softmax[last];
 }();
 
 }  // namespace detail
@@ -63,12 +63,11 @@ auto attend(const A& a, const V& v) {
   return result;
 }
 
-/// Computes the attention over all keys from the attentions over disjoint parts of them.
+/// Merges attention over disjoint parts of the keys into attention over all keys.
 ///
-/// out = sum over parts of exp(lse_part - lse) * out_part, lse = log(sum over parts of exp(lse_part)).
 /// Formula   lse = log Σ exp(lse_part), out = Σ exp(lse_part − lse) · out_part
-/// Shapes    all of one shape; the parts must come from disjoint sets of keys (give each its key_at)
-/// Edge case parts with an empty row (lse -inf) count for nothing there; a sink belongs in one part, whatever that sees
+/// Shapes    all parts have the same shape; they must cover disjoint sets of keys (set key_at for each part)
+/// Edge case a row that is empty in a part (lse -inf) is ignored there; give a sink to exactly one part, any of them
 /// Throws    Error if the shapes differ
 template <Real S, std::same_as<Attended<S>>... More>
 Attended<S> merge(const Attended<S>& first, const More&... more) {
@@ -86,10 +85,10 @@ Attended<S> merge(const Attended<S>& first, const More&... more) {
         whole.lse[i] = part.lse[i];
         continue;
       }
-      const S top = (std::max)(whole.lse[i], part.lse[i]);
-      const S a = std::exp(whole.lse[i] - top), b = std::exp(part.lse[i] - top), sum = a + b;
+      const S max = (std::max)(whole.lse[i], part.lse[i]);
+      const S a = std::exp(whole.lse[i] - max), b = std::exp(part.lse[i] - max), sum = a + b;
       whole.out.row(i) = whole.out.row(i) * (a / sum) + part.out.row(i) * (b / sum);
-      whole.lse[i] = top + std::log(sum);
+      whole.lse[i] = max + std::log(sum);
     }
   };
   (add(more), ...);

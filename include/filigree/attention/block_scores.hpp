@@ -10,19 +10,19 @@
 #include "filigree/pattern/strided.hpp"
 #include "filigree/pipe/workspace.hpp"
 
-// What a block of keys is worth to a query: the dot product of the query, as a scorer turns it, with what the scorer
-// makes of the keys of the block. So the engine of selections can choose blocks as it chooses keys.
+// Scores of blocks of keys. A scorer pools the keys of each block into one vector and transforms each query. The score
+// is the dot product of the two, so the selection engine can select blocks in the same way as keys.
 
 namespace filigree {
 
-/// The score <q, mean of the keys of the block>: the mean is summed in double.
+/// A block scorer: the score is <q, mean of the keys of the block>. The mean is accumulated in double.
 ///
 /// Reference  Lu et al., arXiv:2502.13189 (MoBA), equation 6
 struct MeanPool {
-  // Features of what stands for a block, for keys of d features.
+  // Returns the size of a pooled vector, for keys with d features.
   static Index features(Index d) { return d; }
 
-  /// keys: [count][d], to: [features(d)]
+  /// Pools the keys of a block. keys: [count][d], to: [features(d)]
   template <Real S>
   static void pool(const S* keys, Index count, Index d, S* to) {
     for (Index f = 0; f < d; ++f) {
@@ -31,17 +31,18 @@ struct MeanPool {
       to[f] = static_cast<S>(sum / static_cast<double>(count));
     }
   }
+  /// Transforms a query. query: [d], to: [features(d)]
   template <Real S>
   static void turn(const S* query, Index d, S* to) {
     std::copy_n(query, d, to);
   }
 };
-/// Scores a block by the mean of its keys: block_top_k(b, k, mean_pool()), which is the default.
+/// Scores a block by the mean of its keys: block_top_k(b, k, mean_pool()). This is the default.
 inline MeanPool mean_pool() { return {}; }
 
-/// The score sum over features of max(q min, q max), with the smallest and the largest that the keys of the block have:
-/// none of its keys scores more. The chain adds the features where q > 0 first. A block with a key that is not finite
-/// ranks first.
+/// A block scorer: the score is the sum over features of max(q min, q max), where min and max are over the keys of the
+/// block. It is an upper bound of the scores of these keys. The features with q > 0 are added first. A block with a
+/// non-finite key ranks first.
 ///
 /// Reference  Tang et al., arXiv:2406.10774 (Quest), section 3.3
 struct MinMaxBound {
@@ -50,36 +51,36 @@ struct MinMaxBound {
   template <Real S>
   static void pool(const S* keys, Index count, Index d, S* to) {
     for (Index f = 0; f < d; ++f) {
-      S least = std::numeric_limits<S>::infinity(), most = -least;
+      S min = std::numeric_limits<S>::infinity(), max = -min;
       bool finite = true;
       for (Index j = 0; j < count; ++j) {
         const S x = keys[j * d + f];
         finite = finite && std::abs(x) <= (std::numeric_limits<S>::max)();
-        least = (std::min)(least, x);
-        most = (std::max)(most, x);
+        min = (std::min)(min, x);
+        max = (std::max)(max, x);
       }
-      to[f] = finite ? most : std::numeric_limits<S>::quiet_NaN();
-      to[d + f] = finite ? least : std::numeric_limits<S>::quiet_NaN();
+      to[f] = finite ? max : std::numeric_limits<S>::quiet_NaN();
+      to[d + f] = finite ? min : std::numeric_limits<S>::quiet_NaN();
     }
   }
   template <Real S>
   static void turn(const S* query, Index d, S* to) {
     for (Index f = 0; f < d; ++f) {
       const S q = query[f];
-      to[f] = q < S(0) ? S(0) : q;  // NaN goes to both
+      to[f] = q < S(0) ? S(0) : q;  // NaN is copied to both
       to[d + f] = q > S(0) ? S(0) : q;
     }
   }
 };
-/// Scores a block by a bound of what its keys can score: block_top_k(b, k, min_max_bound()).
+/// Scores a block by an upper bound of the scores of its keys: block_top_k(b, k, min_max_bound()).
 inline MinMaxBound min_max_bound() { return {}; }
 
 namespace detail {
 
-/// The block that a position lies in: floor(j / b).
+/// Returns the block that contains position j: floor(j / b).
 inline Index block_of(Index j, Index b) { return (j - modulo(j, b)) / b; }
 
-/// The same queries against blocks of keys, as the source of a pipeline: block c stands at position key_at + c.
+/// The scores of queries against blocks of keys, as a source of a pipeline. Block c is at position key_at + c.
 template <class Source, class Scorer>
 class BlockScores {
  public:
@@ -114,15 +115,15 @@ class BlockScores {
   [[nodiscard]] Index d() const { return d_; }
   void pack_queries(Index first, Index count, Scalar* out) const {
     const Index height = kernel::kernels<Scalar>().height, d = source_.d();
-    std::vector<Scalar> room(static_cast<std::size_t>(d + d_));
-    Scalar *query = room.data(), *turned = query + d;
+    std::vector<Scalar> buffer(static_cast<std::size_t>(d + d_));
+    Scalar *query = buffer.data(), *transformed = query + d;
     for (Index g = 0; g < count; g += height, out += d_ * height)
       for (Index r = 0; r < height; ++r) {
         if (g + r < count) {
           source_.copy_query(first + g + r, query);
-          Scorer::turn(query, d, turned);
+          Scorer::turn(query, d, transformed);
         }
-        for (Index f = 0; f < d_; ++f) out[f * height + r] = g + r < count ? turned[f] : Scalar(0);
+        for (Index f = 0; f < d_; ++f) out[f * height + r] = g + r < count ? transformed[f] : Scalar(0);
       }
   }
 

@@ -20,9 +20,10 @@ namespace filigree {
 
 namespace detail {
 
-/// A pattern over blocks of keys: keeps those of which P keeps a key. Its grid is one of blocks; queries are queries.
+/// A pattern over blocks of keys: keeps the blocks that contain a key that P keeps. The columns of its grid are blocks,
+/// the rows are queries.
 template <PatternStage P>
-struct Meets {
+struct BlocksWithKeys {
   using Category = Pattern;
   static constexpr bool keeps_is_expensive = detail::keeps_is_expensive<P>,
                         ranges_are_exact = detail::ranges_are_exact<P>;
@@ -59,23 +60,23 @@ struct Meets {
 
 }  // namespace detail
 
-/// What block_top_k chose: a pattern that keeps these blocks of keys, for scores of the same shape.
+/// The selection made by block_top_k: a pattern that keeps the chosen blocks of keys, for scores of the same shape.
 class ChosenBlocks {
  public:
   using Category = Pattern;
   static constexpr bool keeps_is_expensive = true, ranges_are_exact = true;
 
-  /// Returns the numbers floor(j / b) of the blocks of each query, ascending, as n x (the most that a query has); -1
-  /// where a query has fewer (with a negative key_at, count() tells).
+  /// Returns the block indices floor(j / b) of each query, ascending, as n x (largest count). Queries with fewer blocks
+  /// are padded with -1. With a negative key_at, -1 may also be a block; count() then gives the number of blocks.
   [[nodiscard]] IndexMatrix blocks() const {
-    Index most = 0;
-    for (Index i = 0; i < held_->grid.n; ++i) most = (std::max)(most, count(i));
-    IndexMatrix result(held_->grid.n, most);
+    Index max_count = 0;
+    for (Index i = 0; i < held_->grid.n; ++i) max_count = (std::max)(max_count, count(i));
+    IndexMatrix result(held_->grid.n, max_count);
     std::fill_n(result.data(), result.size(), Index(-1));
-    for (Index i = 0; i < held_->grid.n; ++i) std::copy(begin(i), end(i), result.data() + i * most);
+    for (Index i = 0; i < held_->grid.n; ++i) std::copy(begin(i), end(i), result.data() + i * max_count);
     return result;
   }
-  /// Returns how many blocks query i has.
+  /// Returns the number of blocks of query i.
   [[nodiscard]] Index count(Index i) const { return end(i) - begin(i); }
 
   bool keeps(Index p, Index j, const Grid& grid) const {
@@ -117,7 +118,7 @@ class ChosenBlocks {
     Grid grid;
     Index b;
     std::vector<Index> start{};   // [n + 1]
-    std::vector<Index> blocks{};  // of query i from start[i] on, ascending
+    std::vector<Index> blocks{};  // the blocks of query i begin at start[i], ascending
   };
 
   explicit ChosenBlocks(std::shared_ptr<const Held> held) : held_(std::move(held)) {}
@@ -133,15 +134,15 @@ class ChosenBlocks {
   std::shared_ptr<const Held> held_;
 };
 
-/// What block_top_k(b, k) returns.
+/// The router of block_top_k.
 template <class Scorer = MeanPool, PatternStage Always = detail::KeepNone>
 struct BlockTopK {
   using Category = Router;
   Index b, k;
   Always forced = {};
 
-  /// Forces blocks to be chosen: those that the query may attend to and of which the pattern keeps a key. They count
-  /// within k; if they are more than k, all of them are in and nothing else.
+  /// Forces blocks to be chosen: all blocks that contain a key that P keeps and that the query may attend to. They
+  /// count toward k. If there are more than k, all of them are chosen and no other block.
   template <PatternStage P>
   [[nodiscard]] BlockTopK<Scorer, std::remove_cvref_t<P>> always(P&& pattern) const {
     static_assert(std::is_same_v<Always, detail::KeepNone>,
@@ -153,25 +154,25 @@ struct BlockTopK {
   ChosenBlocks bind(const Source& source, const detail::Session& session, const Before& before) const {
     using Scores = detail::BlockScores<Source, Scorer>;
     const Scores scores(source, b, session);
-    const auto seen = detail::patterns_of(before);
-    const detail::Meets<std::remove_const_t<decltype(seen)>> sees{seen, b, source.grid()};
-    const detail::Meets<Always> must{forced, b, source.grid()};
+    const auto patterns = detail::patterns_of(before);
+    const detail::BlocksWithKeys<std::remove_const_t<decltype(patterns)>> allowed{patterns, b, source.grid()};
+    const detail::BlocksWithKeys<Always> forced_blocks{forced, b, source.grid()};
     std::vector<std::vector<Index>> chosen(static_cast<std::size_t>(source.grid().n));
-    const auto collect = [&](const auto& free, const auto& sure) {
-      const std::tuple stages(free, TopK{k});
+    const auto collect = [&](const auto& candidates, const auto& always) {
+      const std::tuple stages(candidates, TopK{k});
       const detail::SelectionEngine<Scores, std::remove_const_t<decltype(stages)>> engine(scores, stages, session,
                                                                                           scores.grid().n);
       const auto take = [&](const auto& row, const detail::WorkerScratch&) {
         Ranges ranges;
-        detail::kept_ranges(sure, row.position(), scores.grid(), ranges);
+        detail::kept_ranges(always, row.position(), scores.grid(), ranges);
         pick(ranges, row, chosen[static_cast<std::size_t>(row.index)]);
       };
       detail::for_each_row(engine, 0, scores.grid().n, session, take);
     };
     if constexpr (std::is_same_v<Always, detail::KeepNone>)
-      collect(sees, must);
+      collect(allowed, forced_blocks);
     else
-      collect(sees && !must, sees && must);
+      collect(allowed && !forced_blocks, allowed && forced_blocks);
 
     auto held = std::make_shared<ChosenBlocks::Held>(ChosenBlocks::Held{source.grid(), b});
     held->start.push_back(0);
@@ -184,39 +185,37 @@ struct BlockTopK {
   bool reads(const AddressRange& target) const { return detail::reads(forced, target); }
 
  private:
-  /// The forced blocks of a query and the best others, `row`, as far as k allows.
+  /// Adds the forced blocks of a query, and then the best candidates in `row` until there are k blocks.
   template <class R>
-  void pick(const Ranges& sure, const R& row, std::vector<Index>& out) const {
-    for (const Range& range : sure)
+  void pick(const Ranges& always, const R& row, std::vector<Index>& out) const {
+    for (const Range& range : always)
       for (Index block = range.begin; block < range.end; ++block) out.push_back(block);
-    const Index left = k - static_cast<Index>(out.size());
-    if (left <= 0) return;
+    const Index remaining = k - static_cast<Index>(out.size());
+    if (remaining <= 0) return;
     std::vector<Index> order(static_cast<std::size_t>(row.count));
     for (std::size_t e = 0; e < order.size(); ++e) order[e] = static_cast<Index>(e);
-    if (left < row.count)
-      std::nth_element(order.begin(), order.begin() + left, order.end(), [&](Index x, Index y) {
+    if (remaining < row.count)
+      std::nth_element(order.begin(), order.begin() + remaining, order.end(), [&](Index x, Index y) {
         const auto a = row.values[x], c = row.values[y];
         const bool a_nan = a != a, c_nan = c != c;
         if (a_nan != c_nan) return a_nan;
         return a_nan || a == c ? x < y : a > c;
       });
-    order.resize(static_cast<std::size_t>((std::min)(left, row.count)));
+    order.resize(static_cast<std::size_t>((std::min)(remaining, row.count)));
     for (const Index e : order) out.push_back(row.position_of(e));
     std::sort(out.data(), out.data() + out.size());
   }
 };
 
-/// Keeps the k blocks of b keys that score highest for each query, by the mean of their keys or by a bound: MoBA,
-/// Quest. Blocks are counted from key position 0: key j lies in block floor(j / b), and the first and the last may be
-/// short.
+/// Keeps the k highest-scoring blocks of b keys for each query, by the mean of their keys (MoBA) or an upper bound
+/// (Quest). Key j is in block floor(j / b). The first and the last block may be shorter.
 ///
-/// What stands before it counts: only blocks are chosen of which the patterns before it let the query see a key, so
-/// that `causal() | block_top_k(b, k)` never spends its k on the future. `causal() | block_top_k(b,
-/// k).always(same_block(b))` is MoBA, where a query always sees its own block. Patterns behind it only take away from
-/// what was chosen.
+/// A block is a candidate only if the preceding patterns let the query attend to one of its keys. So
+/// `causal() | block_top_k(b, k)` never selects future blocks. MoBA, where a query always attends to its own block, is
+/// `causal() | block_top_k(b, k).always(same_block(b))`. Patterns after this stage only remove keys from the selection.
 /// Formula    mean_pool(): ⟨q, mean of the block's keys⟩; min_max_bound(): Σ max(q min, q max); without the scale
 /// Cost       n m / b dot products, and the keys of k blocks for each query
-/// Edge case  ties go to the lowest block; NaN ranks first; fewer than k blocks: all of them
+/// Edge case  ties go to the lowest block; NaN ranks first; with fewer than k blocks, all are kept
 /// Throws     Error if b < 1 or k < 1
 /// Reference  Lu et al., arXiv:2502.13189 (MoBA), section 2.2; Tang et al., arXiv:2406.10774 (Quest)
 template <class Scorer = MeanPool>

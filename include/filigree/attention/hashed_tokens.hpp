@@ -12,15 +12,15 @@
 #include "filigree/pipe/stage.hpp"
 #include "filigree/pipe/workspace.hpp"
 
-// Buckets of tokens, and whom a token meets by them.
+// Buckets of hashed tokens, and the keys that each query attends to because of them.
 
 namespace filigree::detail {
 
-/// Tokens in the order of their buckets, round after round, cut into chunks. A chunk of queries meets the chunk of keys
-/// of the same number and the one before it, in one circle of all rounds.
+/// Tokens sorted by bucket in each round and split into chunks. A chunk of queries matches the chunk of keys with the
+/// same number and the preceding chunk of keys. The chunks of all rounds form a ring.
 class HashedTokens {
  public:
-  /// `buckets` of them, which stand as n x rounds.
+  /// Sorts the tokens. `queries` and `keys` hold bucket indices below `buckets`, n x rounds.
   HashedTokens(Index buckets, Index chunk, IndexMatrix queries, IndexMatrix keys)
       : query_buckets(std::move(queries)),
         key_buckets(std::move(keys)),
@@ -34,33 +34,33 @@ class HashedTokens {
   [[nodiscard]] Index n() const { return query_buckets.rows(); }
   [[nodiscard]] Index rounds() const { return query_buckets.cols(); }
   [[nodiscard]] Index chunk() const { return chunk_; }
-  /// How many a round has. Chunk c of round h has number h chunks() + c.
+  /// Returns the number of chunks per round. Chunk c of round h has number h * chunks() + c.
   [[nodiscard]] Index chunks() const { return (n() + chunk_ - 1) / chunk_; }
-  /// The tokens of chunk g, ascending.
+  /// Returns the tokens of chunk g in ascending order.
   [[nodiscard]] std::span<const Column> queries(Index g) const { return chunk_in(queries_, g); }
   [[nodiscard]] std::span<const Column> keys(Index g) const { return chunk_in(keys_, g); }
-  /// The number of the chunk before; its own, if there is no other.
+  /// Returns the number of the preceding chunk in the ring. It is g if there is only one chunk.
   [[nodiscard]] Index before(Index g) const { return g > 0 ? g - 1 : rounds() * chunks() - 1; }
 
-  /// How often query i meets key c in a round.
-  [[nodiscard]] Index times(Index i, Index c, Index round) const {
+  /// Returns the number of times (0 to 2) that query i matches key c in a round.
+  [[nodiscard]] Index match_count(Index i, Index c, Index round) const {
     const Index g = chunk_of_query_(i, round), b = before(g);
     return (chunk_of_key_(c, round) == g ? 1 : 0) + (b != g && chunk_of_key_(c, b / chunks()) == b ? 1 : 0);
   }
-  /// Whether it does in a round before that one.
-  [[nodiscard]] bool met_before(Index i, Index c, Index round) const {
+  /// Returns true if query i matches key c in an earlier round.
+  [[nodiscard]] bool matched_before(Index i, Index c, Index round) const {
     while (round-- > 0)
-      if (times(i, c, round) > 0) return true;
+      if (match_count(i, c, round) > 0) return true;
     return false;
   }
-  /// How often it does in all; 0 for what is no query or no key.
+  /// Returns the number of times that query i matches key c in all rounds. It is 0 if i or c is out of bounds.
   [[nodiscard]] Index count(Index i, Index c) const {
     Index count = 0;
     if (i < 0 || i >= n() || c < 0 || c >= n()) return count;
-    for (Index h = 0; h < rounds() && !leaves_out(i, c); ++h) count += times(i, c, h);
+    for (Index h = 0; h < rounds() && !excludes(i, c); ++h) count += match_count(i, c, h);
     return count;
   }
-  /// Calls f(keys) for each list of keys that query i meets.
+  /// Calls f(keys) for each chunk of keys that query i matches.
   template <class F>
   void for_each_list(Index i, F&& f) const {
     for (Index h = 0; h < rounds(); ++h) {
@@ -70,26 +70,26 @@ class HashedTokens {
     }
   }
 
-  /// From now on query i leaves out key i where it meets another key of which sees(i, c) is true.
-  template <class Sees>
-  void leave_out_self(const Session& session, Sees&& sees) {
-    leaves_out_self_.assign(n(), char(0));
+  /// Excludes key i for each query i that matches another key c with is_visible(i, c).
+  template <class IsVisible>
+  void exclude_self(const Session& session, IsVisible&& is_visible) {
+    excludes_self_.assign(n(), char(0));
     constexpr Index batch = 256;
     session.run((n() + batch - 1) / batch, [&](Index task, Index) {
       for (Index i = task * batch; i < (std::min)((task + 1) * batch, n()); ++i) {
         bool others = false;
         for_each_list(i, [&](std::span<const Column> keys) {
-          others = others || std::any_of(keys.begin(), keys.end(), [&](Column c) { return c != i && sees(i, c); });
+          others =
+              others || std::any_of(keys.begin(), keys.end(), [&](Column c) { return c != i && is_visible(i, c); });
         });
-        leaves_out_self_[static_cast<std::size_t>(i)] = others ? 1 : 0;
+        excludes_self_[static_cast<std::size_t>(i)] = others ? 1 : 0;
       }
     });
   }
-  /// Whether some query may leave out a key that it meets.
-  [[nodiscard]] bool leaves_out_some() const { return !leaves_out_self_.empty(); }
-  [[nodiscard]] bool leaves_out(Index i, Index c) const {
-    return i == c && leaves_out_some() && leaves_out_self_[i] != 0;
-  }
+  /// Returns true if a query may exclude a key that it matches.
+  [[nodiscard]] bool may_exclude() const { return !excludes_self_.empty(); }
+  /// Returns true if query i excludes key c.
+  [[nodiscard]] bool excludes(Index i, Index c) const { return i == c && may_exclude() && excludes_self_[i] != 0; }
 
  private:
   [[nodiscard]] std::span<const Column> chunk_in(const List<Column>& order, Index g) const {
@@ -97,7 +97,7 @@ class HashedTokens {
     return {order.begin() + g / chunks() * n() + begin, static_cast<std::size_t>(end - begin)};
   }
 
-  /// Tokens of each round by bucket and then by number, those of a chunk by number alone.
+  /// Sorts the tokens of each round by bucket and then by index, splits them into chunks and sorts each chunk by index.
   void sort(const IndexMatrix& bucket, Index buckets, List<Column>& order, IndexMatrix& chunk_of) const {
     order.resize(rounds() * n());
     chunk_of.resize(n(), rounds());
@@ -120,33 +120,33 @@ class HashedTokens {
   Index chunk_;
   List<Column> queries_, keys_;                // [rounds][n]
   IndexMatrix chunk_of_query_, chunk_of_key_;  // n x rounds
-  List<char> leaves_out_self_;                 // [n], or nothing
+  List<char> excludes_self_;                   // [n], or empty
 };
 
-/// What queries and keys, that stand in an order of their own, meet in one round.
-struct MetInRound {
+/// A pattern over reordered queries and keys: keeps the pairs that match in one round.
+struct RoundPattern {
   using Category = Pattern;
   const HashedTokens* tokens;
   Index round;
   std::span<const Column> queries, keys;
-  bool repeats;  // keys that were met before count again
+  bool repeats;  // true if keys that matched in an earlier round are kept again
 
   bool keeps(Index p, Index j) const {
     const Index i = queries[static_cast<std::size_t>(p)], c = keys[static_cast<std::size_t>(j)];
-    return !tokens->leaves_out(i, c) && (repeats || !tokens->met_before(i, c, round));
+    return !tokens->excludes(i, c) && (repeats || !tokens->matched_before(i, c, round));
   }
   void contains(Index, Index, const Grid& grid, Ranges& out) const {
-    if (!tokens->leaves_out_some() && (repeats || round == 0)) out.add(grid.key_at, grid.key_end());
+    if (!tokens->may_exclude() && (repeats || round == 0)) out.add(grid.key_at, grid.key_end());
   }
 };
 
-/// Random rotations, by which tokens are hashed.
+/// A hash of tokens by random rotations.
 template <class Rotations>
 struct Hashing {
   Index rounds, buckets;
   Rotations rotations;  // d x (rounds buckets / 2)
 
-  /// n x rounds: argmax over [x R, -x R]; the lowest among equals.
+  /// Returns the buckets, n x rounds: argmax over [x R, -x R]. Ties go to the lowest index.
   template <Real S, class CopyRow>
   IndexMatrix hash(Index n, const Session& session, CopyRow&& copy_row) const {
     using Rows = Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
@@ -172,18 +172,18 @@ struct Hashing {
                             stride);
       for (Index i = 0; i < count; ++i)
         for (Index h = 0; h < rounds; ++h)
-          result(first + i, h) = largest(Eigen::Map<const Eigen::ArrayX<S>>(products + i * stride + h * half, half));
+          result(first + i, h) = argmax(Eigen::Map<const Eigen::ArrayX<S>>(products + i * stride + h * half, half));
     });
     return result;
   }
 
  private:
-  /// The first place of the largest number of [x, -x]; of some number where there is NaN.
+  /// Returns the first index of the largest element of [x, -x]. With NaN, returns some valid index.
   template <class X>
-  static Index largest(const X& x) {
-    const auto most = x.maxCoeff(), least = x.minCoeff();
-    const bool negative = -least > most;
-    const auto* found = std::find(x.data(), x.data() + x.size(), negative ? least : most);
+  static Index argmax(const X& x) {
+    const auto max = x.maxCoeff(), min = x.minCoeff();
+    const bool negative = -min > max;
+    const auto* found = std::find(x.data(), x.data() + x.size(), negative ? min : max);
     return found == x.data() + x.size() ? 0 : found - x.data() + (negative ? x.size() : 0);
   }
 };

@@ -20,7 +20,7 @@
 
 namespace filigree {
 
-/// What rounds of hashing add up to: a key that a query meets c times counts c times, + log c.
+/// A score map that adds log c to the score of a key that matches a query c times, so that softmax counts it c times.
 class HashedCounts {
  public:
   using Category = ScoreMap;
@@ -37,7 +37,7 @@ class HashedCounts {
   std::shared_ptr<const detail::HashedTokens> tokens_;
 };
 
-/// What lsh chose: a pattern that keeps the keys that a query meets, for scores of the same shape.
+/// The selection made by lsh: a pattern that keeps the matching keys of each query, for scores of the same shape.
 class HashedKeys {
  public:
   using Category = Pattern;
@@ -50,7 +50,7 @@ class HashedKeys {
   [[nodiscard]] const IndexMatrix& query_buckets() const { return tokens_->query_buckets; }
   /// Returns the bucket of each key, m x rounds.
   [[nodiscard]] const IndexMatrix& key_buckets() const { return tokens_->key_buckets; }
-  /// Returns how often row i finds column c; 0: never.
+  /// Returns the number of times that query i matches key c.
   [[nodiscard]] Index count(Index i, Index c) const { return tokens_->count(i, c); }
 
   bool keeps(Index p, Index j, const Grid& grid) const { return tokens_->count(grid.row(p), grid.column(j)) > 0; }
@@ -59,7 +59,7 @@ class HashedKeys {
     for (Index i = std::max<Index>(grid.row(p0), 0); i < (std::min)(grid.row(p1), grid.n); ++i)
       tokens_->for_each_list(i, [&](std::span<const Column> keys) {
         for (const Column c : keys)
-          if (!tokens_->leaves_out(i, c)) out.add(grid.key_at + c, grid.key_at + c + 1);
+          if (!tokens_->excludes(i, c)) out.add(grid.key_at + c, grid.key_at + c + 1);
       });
     out.normalize(mark, grid);
   }
@@ -72,16 +72,17 @@ class HashedKeys {
                     tokens_->n(), "x", tokens_->n(), " scores, these are ", grid.n, "x", grid.m);
   }
 
-  // The dense parts that the pattern is made of: in each round, chunks of queries against two chunks of keys.
+  // The pattern consists of dense parts. In each round, a part is a chunk of queries and its two chunks of keys.
   [[nodiscard]] Index rounds() const { return tokens_->rounds(); }
   [[nodiscard]] Index parts() const { return tokens_->chunks(); }
   [[nodiscard]] Index part_size() const { return 3 * tokens_->chunk(); }
-  /// The queries among rows [first, last) and the keys of a part, in memory for part_size(). A key that stands in both
-  /// chunks stands twice where it counts twice.
+  /// Returns the queries among rows [first, last) and the keys of a part, stored in `memory` of size part_size(). With
+  /// `repeats`, a key of both chunks is listed twice.
   detail::Order part(Index round, Index number, Index first, Index last, bool repeats, Column* memory) const {
     const Index g = round * tokens_->chunks() + number, b = tokens_->before(g);
-    const auto own = tokens_->queries(g), keys = tokens_->keys(g);
-    Column* end = std::copy_if(own.begin(), own.end(), memory, [&](Column i) { return i >= first && i < last; });
+    const auto queries = tokens_->queries(g), keys = tokens_->keys(g);
+    const auto in_range = [&](Column i) { return i >= first && i < last; };
+    Column* end = std::copy_if(queries.begin(), queries.end(), memory, in_range);
     Column* begin = std::exchange(memory, end);
     if (b == g) {
       end = std::copy(keys.begin(), keys.end(), end);
@@ -92,8 +93,9 @@ class HashedKeys {
     }
     return {{begin, memory}, {memory, end}};
   }
-  [[nodiscard]] detail::MetInRound met(Index round, std::span<const Column> queries, std::span<const Column> keys,
-                                       bool repeats) const {
+  /// Returns the pattern of one round over the queries and keys of a part.
+  [[nodiscard]] detail::RoundPattern met(Index round, std::span<const Column> queries, std::span<const Column> keys,
+                                         bool repeats) const {
     return {tokens_.get(), round, queries, keys, repeats};
   }
 
@@ -101,7 +103,7 @@ class HashedKeys {
   std::shared_ptr<const detail::HashedTokens> tokens_;
 };
 
-/// What lsh(rounds, buckets, chunk, seed) returns.
+/// The router of lsh.
 template <bool counts = true, bool one_list = false>
 struct Lsh {
   using Category = Router;
@@ -110,11 +112,11 @@ struct Lsh {
   std::uint64_t seed;
   std::shared_ptr<const Rotations> rotations = nullptr;
 
-  /// Counts a key that is found in several rounds once.
+  /// Returns a router that counts a key once, even if it matches several times.
   [[nodiscard]] Lsh<false, one_list> distinct() const { return {rounds, buckets, chunk, seed, rotations}; }
-  /// Takes queries and keys for the same tokens, up to the length of keys (give scores(Q, K) keys of unit norm). The
-  /// buckets of the queries serve both, and a token attends to itself only if the patterns before this stage leave it
-  /// nothing else.
+  /// Returns a router for shared queries and keys: keys are the normalized queries (pass keys of unit norm to
+  /// scores(Q, K)). The buckets of the queries are used for both. A token attends to itself only if the preceding
+  /// patterns allow no other matching key.
   [[nodiscard]] Lsh<counts, true> shared() const { return {rounds, buckets, chunk, seed, rotations}; }
 
   template <class Source, class Before>
@@ -129,8 +131,8 @@ struct Lsh {
         one_list ? queries : hashing.template hash<S>(grid.m, session, [&](Index j, S* x) { source.copy_key(j, x); });
     const auto tokens = std::make_shared<detail::HashedTokens>(buckets, chunk, std::move(queries), std::move(keys));
     if constexpr (one_list)
-      tokens->leave_out_self(session, [&, seen = detail::patterns_of(before)](Index i, Index c) {
-        return seen.keeps(grid.query_at + i, grid.key_at + c, grid);
+      tokens->exclude_self(session, [&, patterns = detail::patterns_of(before)](Index i, Index c) {
+        return patterns.keeps(grid.query_at + i, grid.key_at + c, grid);
       });
     if constexpr (counts)
       return std::tuple(HashedKeys(tokens), HashedCounts(tokens));
@@ -158,41 +160,40 @@ inline void check_lsh(Index rounds, Index buckets, Index chunk) {
   require(rounds >= 1, "lsh(rounds, buckets, chunk, ...): rounds must be at least 1, got ", rounds);
   require(buckets >= 2 && buckets % 2 == 0, "lsh(rounds, buckets, chunk, ...): buckets must be even and positive, got ",
           buckets);
-  constexpr Index most = Index{1} << 31;  // numbers that a token is multiplied with
-  require(rounds <= most / (buckets / 2),
+  constexpr Index max_columns = Index{1} << 31;  // columns of the rotations
+  require(rounds <= max_columns / (buckets / 2),
           "lsh(rounds, buckets, chunk, ...): rounds * buckets / 2 must be at most 2^31, got ", rounds, " * ", buckets,
           " / 2");
   require(chunk >= 1, "lsh(rounds, buckets, chunk, ...): chunk must be at least 1, got ", chunk);
 }
 }  // namespace detail
 
-/// Keeps the keys that hash like the query, by locality-sensitive hashing: Reformer.
+/// Keeps keys with hashes similar to the hash of the query, by locality-sensitive hashing (Reformer).
 ///
-/// In each round a token's bucket is argmax over [x R, -x R]; tokens sorted by bucket (stable) are cut into chunks. A
-/// chunk of queries sees the keys of the same chunk and of the one before it, in one list of all rounds: the first
-/// chunk of a round sees the last one of the round before, the very first one the very last. Rounds merge as one
-/// softmax in which a key that is met c times counts c times; `.distinct()` counts it once, `.shared()` is the mode of
-/// shared queries and keys.
+/// Each round hashes every token to a bucket, sorts the tokens by bucket (stable) and splits them into chunks. A chunk
+/// of queries attends to the same chunk of keys and to the preceding one. The chunks of all rounds form one ring: the
+/// first chunk of a round follows the last chunk of the previous round, and the first chunk of all follows the last of
+/// all. One softmax covers all rounds. A key that matches c times counts c times, or once with `.distinct()`.
+/// `.shared()` is the mode for shared queries and keys.
 ///
 /// Formula    bucket of x = argmax over [x R, −x R]
-/// Cost       rounds n d buckets / 2 for hashing, 2 rounds chunk keys for each query; O(rounds n) memory, and that of
-///            the output once more
-/// Edge case  the last chunk of a round may be short; NaN hashes to some bucket
+/// Cost       rounds n d buckets / 2 for hashing, 2 rounds chunk keys for each query; memory O(rounds n) and a copy of
+///            the output
+/// Edge case  the last chunk of a round may be shorter; NaN hashes to an arbitrary bucket
 /// Throws     Error if rounds < 1, buckets is odd or < 2, rounds buckets / 2 > 2^31, or chunk < 1;
-///            later, if there are not as many queries as keys
+///            at evaluation, if the numbers of queries and keys differ
 /// Reference  Kitaev et al., arXiv:2001.04451, section 2
 inline Lsh<> lsh(Index rounds, Index buckets, Index chunk, std::uint64_t seed) {
   detail::check_lsh(rounds, buckets, chunk);
   return {.rounds = rounds, .buckets = buckets, .chunk = chunk, .seed = seed};
 }
 
-/// Hashes by given rotations, R of one round next to that of the other.
+/// Hashes with given rotations. The matrices R of all rounds are side by side.
 ///
 /// Shapes     rotations: d x (rounds buckets / 2)
-/// Throws     Error for another number of columns; later, of rows
-template <class Rotations>
-  requires(std::derived_from<std::remove_cvref_t<Rotations>, Eigen::DenseBase<std::remove_cvref_t<Rotations>>>&&
-               std::floating_point<typename std::remove_cvref_t<Rotations>::Scalar>)
+/// Throws     Error if the number of columns is wrong; at evaluation, if the number of rows is wrong
+template <DenseExpression Rotations>
+  requires(std::floating_point<typename Rotations::Scalar>)
 Lsh<> lsh(Index rounds, Index buckets, Index chunk, const Rotations& rotations) {
   detail::check_lsh(rounds, buckets, chunk);
   detail::require(rotations.cols() == rounds * (buckets / 2), "lsh(rounds, buckets, chunk, rotations): rotations has ",

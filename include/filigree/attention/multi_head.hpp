@@ -11,7 +11,8 @@
 
 namespace filigree {
 
-/// How many heads: h of queries over hkv of keys and values (0: as many). Query head i uses key head i / (h / hkv).
+/// The numbers of heads: h query heads and hkv key and value heads (0 means h). Query head i uses the key and value
+/// head i / (h / hkv).
 struct heads {
   Index h;
   Index hkv = 0;
@@ -19,7 +20,7 @@ struct heads {
 
 namespace detail {
 
-/// Direct access to the coefficients of any expression: itself where it has that, else its value.
+/// Returns x if its coefficients can be accessed directly in memory, otherwise its value as a matrix.
 template <class X>
 decltype(auto) direct(const X& x) {
   if constexpr (bool(X::Flags & Eigen::DirectAccessBit))
@@ -28,7 +29,7 @@ decltype(auto) direct(const X& x) {
     return Eigen::Matrix<typename X::Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>(x);
 }
 
-/// The stages of head i: those of the pipeline, or of what the function gives for i.
+/// Returns the stages of head i: of the common pipeline, or of the pipeline that the function returns for i.
 template <class Head>
 auto head_stages(const Head& head, Index i) {
   if constexpr (Piped<Head>)
@@ -61,11 +62,11 @@ class MultiHead {
     check();
   }
 
-  /// Whether the operands fit together, as they are now.
+  /// Checks the current shapes of the operands. Throws an Error if they do not fit.
   void check() const {
     const auto [h, hkv] = heads_;
     require(h >= 1, "multi_head(heads{h, hkv}, ...): h must be at least 1, got ", h);
-    require(h <= most_heads, "multi_head(heads{h, hkv}, ...): h must be at most ", most_heads, ", got ", h);
+    require(h <= max_heads, "multi_head(heads{h, hkv}, ...): h must be at most ", max_heads, ", got ", h);
     require(hkv >= 1 && h % hkv == 0, "multi_head(heads{h, hkv}, ...): hkv must divide h = ", h, ", got ", hkv);
     require(q_.cols() % h == 0, "multi_head(heads, Q, K, V, ...): Q.cols() = ", q_.cols(),
             " must be a multiple of h = ", h);
@@ -106,7 +107,7 @@ class MultiHead {
 
   void evaluate_to(const Target<Scalar>& to) const {
     const auto [h, hkv] = heads_;
-    if (rows() == 0 || k_.rows() == 0) {  // blocks of columns would lie at offsets from null
+    if (rows() == 0 || k_.rows() == 0) {  // avoids offsets from a null pointer for the columns of a head
       for (Index i = 0; i < rows(); ++i)
         for (Index f = 0; f < cols(); ++f) to.put(i, f, Scalar(0));
       return;
@@ -115,13 +116,14 @@ class MultiHead {
     const auto& q = direct(q_);
     const auto& k = direct(k_);
     const auto& v = direct(v_);
-    const Index d = q.cols() / h, dv = v.cols() / hkv, m = k.rows(), group = h / hkv;
+    const Index d = q.cols() / h, dv = v.cols() / hkv, m = k.rows();
+    const Index heads_per_key_head = h / hkv;
 
-    // Keys and values of a head are packed once and serve all its queries' heads.
+    // The keys and values of each key head are packed once and used by all of its query heads.
     const Index lanes = kernel::kernels<Scalar>().lanes, padded = (dv + lanes - 1) / lanes * lanes;
     const Index panel_size = PackedPanels<Scalar>::size(m, d), row_size = m * padded;
-    Scalar* keys = session.keys().template get<Scalar>(hkv * panel_size);
-    Scalar* rows = session.values().template get<Scalar>(hkv * row_size);
+    Scalar* keys = session.keys().get<Scalar>(hkv * panel_size);
+    Scalar* rows = session.values().get<Scalar>(hkv * row_size);
     std::vector<PackedKeys<Scalar>> packed;
     std::vector<ValueRows<Scalar>> values;
     for (Index i = 0; i < hkv; ++i) {
@@ -129,22 +131,23 @@ class MultiHead {
       packed.emplace_back(pack_panels_to(reader_of(block), keys + i * panel_size,
                                          [&](Index tasks, auto&& f) { session.run(tasks, f); }));
       const ValueBlock value = v.middleCols(i * dv, dv);
-      values.push_back(ValueRows<Scalar>::bind(reader_of(value), q.rows() * group, session,
+      values.push_back(ValueRows<Scalar>::bind(reader_of(value), q.rows() * heads_per_key_head, session,
                                                [&](Index) { return rows + i * row_size; }));
     }
 
-    std::vector<std::unique_ptr<const Job>> jobs;  // which refer to themselves
+    std::vector<std::unique_ptr<const Job>> jobs;  // pointers, since a job has members that refer to other members
     for (Index i = 0; i < h; ++i) {
-      Target<Scalar> part = to;
-      part.data += i * dv * to.col_stride;
-      part.cols = dv;
+      Target<Scalar> head_target = to;
+      head_target.data += i * dv * to.col_stride;
+      head_target.cols = dv;
+      const std::size_t key_head = at(i / heads_per_key_head);
       jobs.push_back(std::make_unique<const Job>(
-          make_scores(QueryBlock(q.middleCols(i * d, d)), PackedKeys<Scalar>(packed[at(i / group)]), {})
+          make_scores(QueryBlock(q.middleCols(i * d, d)), PackedKeys<Scalar>(packed[key_head]), {})
               .then(head_stages(head_, i)),
-          session, ProductSink<Scalar>{part, 0, values[at(i / group)]}));
+          session, ProductSink<Scalar>{head_target, 0, values[key_head]}));
     }
     const Index n = q.rows();
-    std::vector<Index> ends;  // of the blocks of each head, which may have an engine of its own
+    std::vector<Index> ends;  // cumulative number of blocks of queries, per head: engines may differ in block height
     for (const auto& job : jobs) {
       prepare(job->engine, 0, n, session, job->sink);
       ends.push_back((ends.empty() ? 0 : ends.back()) + (n + job->engine.height() - 1) / job->engine.height());
@@ -158,7 +161,7 @@ class MultiHead {
   }
 
  private:
-  static constexpr Index most_heads = 65536;
+  static constexpr Index max_heads = 65536;
 
   static std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
@@ -187,13 +190,14 @@ class MultiHead {
 
 }  // namespace detail
 
-/// Computes attention of several heads, which are blocks of columns of Q, K and V, next to each other in the result.
+/// Computes multi-head attention. The heads are adjacent groups of columns of Q, K, V and the result.
 ///
-/// Shapes    Q: n x (h d), K: m x (hkv d), V: m x (hkv dv), result: n x (h dv); lazy, an Eigen expression like A * V.
-///           `head` is the pipeline of every head, or a function of the head's number that returns one
-/// Cost      h times that of one head; heads and blocks of queries run in parallel; keys are packed once per key head
+/// `head` is the pipeline of every head, or a function of the head index that returns a pipeline. The result is a lazy
+/// Eigen expression like A * V.
+/// Shapes    Q: n x (h d), K: m x (hkv d), V: m x (hkv dv), result: n x (h dv)
+/// Cost      h times the cost of one head; parallel over heads and blocks of queries; keys are packed once per key head
 /// Aliasing  safe
-/// Throws    Error unless 1 <= h <= 65536, or if hkv does not divide h, or the columns are no multiples
+/// Throws    Error unless 1 <= h <= 65536 and hkv divides h, or if the numbers of columns are not multiples
 /// Reference Vaswani et al., arXiv:1706.03762, section 3.2.2; grouped queries: Ainslie et al., arXiv:2305.13245
 template <DenseExpression Q, DenseExpression K, DenseExpression V, class Head>
 auto multi_head(heads count, Q&& q, K&& k, V&& v, Head&& head) {
@@ -202,7 +206,7 @@ auto multi_head(heads count, Q&& q, K&& k, V&& v, Head&& head) {
       StoredReal<typename std::remove_cvref_t<K>::Scalar, S> && StoredReal<typename std::remove_cvref_t<V>::Scalar, S>,
       "filigree: multi_head(heads, Q, K, V, head): Q, K and V must have the same scalar");
   static_assert(detail::Piped<Head> || std::invocable<const std::remove_cvref_t<Head>&, Index>,
-                "filigree: multi_head(heads, Q, K, V, head): head is a pipeline or a function of the head's number");
+                "filigree: multi_head(heads, Q, K, V, head): head must be a pipeline or a function of the head index");
   using Impl = detail::MultiHead<Q, K, V, std::remove_cvref_t<Head>>;
   return LazyDense<Impl>(
       Impl(count, std::forward<Q>(q), std::forward<K>(k), std::forward<V>(v), std::forward<Head>(head)));

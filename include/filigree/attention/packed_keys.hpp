@@ -5,7 +5,7 @@
 
 namespace filigree {
 
-/// Keys prepared once for many queries; stands for K in scores(Q, K). Owns its memory; shared by copies.
+/// Keys packed once for many queries. Pass it as K to scores(Q, K). It owns its memory, which copies share.
 template <Real S>
 class PackedKeys {
  public:
@@ -17,7 +17,7 @@ class PackedKeys {
     S* data = memory_->get<S>(detail::PackedPanels<S>::size(k.rows(), k.cols()));
     panels_ = detail::pack_panels_to(k, data, [](Index tasks, auto&& f) { serial().run(tasks, f); });
   }
-  /// Keys that were packed elsewhere, into memory that must outlive these.
+  /// Refers to keys that are already packed, in memory that must outlive this object.
   explicit PackedKeys(const detail::PackedPanels<S>& panels) : panels_(panels) {}
 
   [[nodiscard]] Index rows() const { return panels_.m; }
@@ -36,11 +36,10 @@ template <class S>
 inline constexpr bool is_packed<PackedKeys<S>> = true;
 }  // namespace detail
 
-/// Packs keys once, for many queries.
+/// Packs keys once, for many queries. Pass the result as K to scores(Q, K).
 ///
-/// Shapes  K: m x d, any dense expression; the result stands for K in scores(Q, K), and for one of float where K is of
-///         half or bfloat16
-/// Cost    m*d copies, and as much memory
+/// Shapes  K: m x d, any dense expression. The packed scalar is float if K has half or bfloat16
+/// Cost    m*d copies, and memory for m*d scalars
 template <DenseExpression K>
 auto pack(const K& k) {
   using T = typename K::Scalar;

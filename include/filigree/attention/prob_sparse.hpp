@@ -18,35 +18,36 @@
 
 namespace filigree {
 
-/// What prob_sparse chose: active rows keep their scores, those of every other row become 0. A map, which stands for
-/// its choice in other pipelines on scores of the same n.
+/// The selection made by prob_sparse: a score map that keeps the scores of active rows and sets the scores of all other
+/// rows to 0. It can be reused in other pipelines on scores with the same n.
 class ActiveRows {
  public:
   using Category = ScoreMap;
 
-  /// Returns the rows that attend by their own scores, ascending.
+  /// Returns the active rows in ascending order.
   [[nodiscard]] const std::vector<Index>& active() const { return held_->active; }
+  /// Returns true if the row is not active.
   [[nodiscard]] bool is_lazy(Index row) const { return held_->lazy[row] != 0; }
   /// Returns M of each query.
   template <class Vector = Eigen::VectorXd>
   [[nodiscard]] Eigen::Map<const Vector> measure() const {
     return {held_->measure.data(), held_->measure.size()};
   }
-  /// Returns the keys that M was computed over, n x U; prob_sparse(c, sample) takes them again.
+  /// Returns the sampled keys of each query, n x U. Pass them to prob_sparse(c, sample) to repeat the selection.
   [[nodiscard]] IndexMatrix sample() const {
     IndexMatrix sample(held_->grid.n, held_->draw.size);
     for (Index i = 0; i < sample.rows(); ++i) held_->draw.row(i, held_->grid, sample.data() + i * sample.cols());
     return sample;
   }
 
-  /// NaN stays.
+  /// Returns the score in an active row and 0 in a lazy row. NaN stays NaN in both.
   template <Real S>
   S map(S score, Index p, Index, const Grid& grid) const {
     return is_lazy(grid.row(p)) && score == score ? S(0) : score;
   }
   void check(const Grid& grid) const {
     detail::require(grid.n == held_->grid.n, "route(A): its rows were chosen among ", held_->grid.n,
-                    " queries, and the scores have ", grid.n);
+                    " queries, but the scores have ", grid.n);
   }
 
  private:
@@ -66,7 +67,7 @@ class ActiveRows {
   std::shared_ptr<const Held> held_;
 };
 
-/// What prob_sparse(c, seed) returns.
+/// The router of prob_sparse. With `sums`, each lazy row becomes the sum of its values instead of their mean.
 template <bool sums = false>
 struct ProbSparse {
   using Category = Router;
@@ -74,8 +75,8 @@ struct ProbSparse {
   std::uint64_t seed;
   std::shared_ptr<const IndexMatrix> sample = nullptr;
 
-  /// Gives a lazy row weight 1 on each key that it may attend to, so that it is the sum of the values, as in the causal
-  /// mode of the reference. Only directly before softmax; its logsumexp is that of equal scores, as without.
+  /// Returns a router that gives a lazy row weight 1 on each key it attends to. Its output is then the sum of the
+  /// values, as in the causal mode of the reference. softmax must be the next stage. The logsumexp does not change.
   [[nodiscard]] ProbSparse<true> lazy_sum() const { return {c, seed, sample}; }
 
   template <class Source>
@@ -92,8 +93,8 @@ struct ProbSparse {
   static constexpr void check_next() {
     static_assert(
         !sums || std::is_same_v<Next, Softmax>,
-        "filigree: prob_sparse(c, ...).lazy_sum() sets the weights after softmax: softmax() must stand directly "
-        "behind it, and patterns before it");
+        "filigree: prob_sparse(c, ...).lazy_sum() sets the weights after softmax: softmax() must be the next stage; "
+        "put patterns before prob_sparse");
   }
   void check(const Grid& grid) const {
     if (sample == nullptr) return;
@@ -105,7 +106,7 @@ struct ProbSparse {
   }
 
  private:
-  /// clamp(c * ceil(ln size), 1, size)
+  /// Returns clamp(c * ceil(ln size), 1, size).
   [[nodiscard]] Index count(Index size) const {
     const auto logarithm = static_cast<Index>(std::ceil(std::log(static_cast<double>(std::max<Index>(size, 1)))));
     return (std::min)(std::max<Index>((std::min)(c, size) * logarithm, 1), size);
@@ -117,7 +118,7 @@ struct ProbSparse {
     const Index drawn = sample != nullptr ? sample->cols() : count(grid.m);
     auto held = std::make_shared<ActiveRows::Held>(ActiveRows::Held{grid, {drawn, seed, sample}});
     held->measure.resize(grid.n);
-    // Shared out evenly; which rows are measured together changes no bit.
+    // Batches of equal size. The batch size does not affect the results.
     const Index batch = std::clamp<Index>(grid.n / (2 * session.concurrency()), 64, 16384);
     session.run((grid.n + batch - 1) / batch, [&](Index task, Index worker) {
       const Index first = task * batch;
@@ -127,13 +128,13 @@ struct ProbSparse {
     std::vector<Index> order(static_cast<std::size_t>(grid.n));
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<Index>(i);
     const auto u = count(grid.n);
-    const auto before = [&m = held->measure](Index a, Index b) {
+    const auto ranks_before = [&m = held->measure](Index a, Index b) {
       const bool a_nan = m[a] != m[a], b_nan = m[b] != m[b];
       if (a_nan != b_nan) return a_nan;
       if (!a_nan && m[a] != m[b]) return m[a] > m[b];
       return a < b;
     };
-    if (u < grid.n) std::nth_element(order.begin(), order.begin() + u, order.end(), before);
+    if (u < grid.n) std::nth_element(order.begin(), order.begin() + u, order.end(), ranks_before);
     order.resize(static_cast<std::size_t>(u));
     std::sort(order.data(), order.data() + order.size());
     held->lazy.assign(grid.n, char(1));
@@ -143,12 +144,13 @@ struct ProbSparse {
   }
 };
 
-/// Lets only those queries attend by their scores whose scores differ most over a few sampled keys: Informer. Every
-/// other row is lazy: its scores become 0, so that softmax makes it the mean of the values that it may attend to.
+/// Selects the active queries, whose scores over a few sampled keys are least uniform (Informer). All other queries are
+/// lazy: their scores become 0, so that softmax returns the mean of the values they attend to.
 ///
-/// M(i) = max over the sample of <q_i, k> - (sum over the sample of <q_i, k>) / m, without scale and mask.
-/// The sample of a query are U = clamp(c ceil(ln m), 1, m) keys, with replacement, a function of the seed and its
-/// position. Active are the u = clamp(c ceil(ln n), 1, n) queries with the largest M among all queries of the scores.
+/// The sparsity measure is M(i) = max over the sample of <q_i, k> - (sum over the sample of <q_i, k>) / m. It ignores
+/// the scale and the mask. Each query samples U = clamp(c ceil(ln m), 1, m) keys with replacement. The sample depends
+/// only on the seed and the position of the query. The u = clamp(c ceil(ln n), 1, n) queries with the largest M are
+/// active.
 ///
 /// Formula    active: the c ⌈ln n⌉ rows with the largest M(i) = max ⟨q_i, k⟩ − Σ ⟨q_i, k⟩ / m
 /// Cost       n U + u m dot products, prefix sums of V
@@ -160,13 +162,12 @@ inline ProbSparse<> prob_sparse(Index c, std::uint64_t seed) {
   return {.c = c, .seed = seed};
 }
 
-/// Takes a given sample: row i lists the columns of the keys that query i is measured by.
+/// Selects the active queries over a given sample: row i holds the key indices sampled for query i.
 ///
 /// Shapes     sample: n x U integers, any U >= 1
-/// Throws     Error if c < 1, U < 1 or an index is negative; later, if there are not n rows or an index is m or more
-template <class Indices>
-  requires(std::derived_from<std::remove_cvref_t<Indices>, Eigen::DenseBase<std::remove_cvref_t<Indices>>>&&
-               std::integral<typename std::remove_cvref_t<Indices>::Scalar>)
+/// Throws     Error if c < 1, U < 1 or an index is negative; when applied, if sample.rows() != n or an index is >= m
+template <DenseExpression Indices>
+  requires(std::integral<typename Indices::Scalar>)
 ProbSparse<> prob_sparse(Index c, const Indices& sample) {
   detail::require(c >= 1, "prob_sparse(c, sample): c must be at least 1, got ", c);
   detail::require(sample.cols() >= 1, "prob_sparse(c, sample): sample must have at least 1 column, got ",

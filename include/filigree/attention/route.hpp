@@ -11,9 +11,9 @@ namespace filigree {
 
 namespace detail {
 
-/// One stage as it is, several as a pipeline.
+/// Returns a single stage as it is, and several stages as a pipeline.
 template <class... T>
-auto as_word(const std::tuple<T...>& stages) {
+auto as_stage_or_pipeline(const std::tuple<T...>& stages) {
   if constexpr (sizeof...(T) == 1)
     return std::get<0>(stages);
   else
@@ -22,10 +22,10 @@ auto as_word(const std::tuple<T...>& stages) {
 
 }  // namespace detail
 
-/// Returns what the router of A chooses: the stage that replaces it (a pipeline, if it is several), with members that
-/// describe the choice. `scores(Q, K) | route(A) | softmax()` repeats the choice. For several routers, a tuple of them.
+/// Runs the router of A and returns the stage (or pipeline) that replaces it, with members that describe the selection.
+/// `scores(Q, K) | route(A) | softmax()` reuses the selection. For several routers, returns a tuple of these.
 ///
-/// Cost  that of the choice, which A makes again when it is evaluated
+/// Cost  the cost of the router; A runs it again when A is evaluated
 template <detail::WeightsExpression A>
 auto route(const A& a) {
   static_assert(detail::has_router<typename A::StageTuple>,
@@ -35,9 +35,10 @@ auto route(const A& a) {
   const typename A::Bound bound(a.source(), session, a.source().grid().n);
   const auto chosen = detail::bind_routers(bound, a.stages(), session).chosen;
   if constexpr (std::tuple_size_v<std::remove_const_t<decltype(chosen)>> == 1)
-    return detail::as_word(std::get<0>(chosen));
+    return detail::as_stage_or_pipeline(std::get<0>(chosen));
   else
-    return std::apply([](const auto&... each) { return std::make_tuple(detail::as_word(each)...); }, chosen);
+    return std::apply([](const auto&... each) { return std::make_tuple(detail::as_stage_or_pipeline(each)...); },
+                      chosen);
 }
 
 }  // namespace filigree

@@ -14,12 +14,12 @@
 
 namespace filigree {
 
-/// Rows and columns, row by row.
+/// A row-major matrix of indices.
 using IndexMatrix = Eigen::Matrix<Index, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 namespace detail {
 
-/// Some keys for each query: a draw with replacement, or a matrix that was given.
+/// The sampled keys of each query: drawn with replacement, or given as a matrix.
 struct KeySample {
   Index size;
   std::uint64_t seed;
@@ -36,7 +36,7 @@ struct KeySample {
   }
 };
 
-/// <a, b> in 16 partial sums.
+/// Returns <a, b>, accumulated in 16 partial sums.
 template <Real S>
 S partial_dot(const S* a, const S* b, Index d) {
   using Lanes = Eigen::Array<S, 16, 1>;
@@ -48,12 +48,12 @@ S partial_dot(const S* a, const S* b, Index d) {
   return sum;
 }
 
-/// out[i] = max over the sample of <q_i, k> - (sum over the sample, in double) / m, for rows first <= i < last; 0
-/// without a sample.
+/// Computes out[i] = max over the sample of <q_i, k> - (sum over the sample, in double) / m, for rows i in
+/// [first, last). It is 0 if the sample is empty.
 ///
-/// A sampled key comes from anywhere. So pairs are sorted by stretches of keys that stay in the second-level cache
-/// while all queries meet them: else each would wait for memory. Stretches define the order of the sums, so their size
-/// is a constant.
+/// Sampled keys are at random positions, so each dot product would wait for memory. To avoid this, the pairs are sorted
+/// by chunks of keys, and each chunk stays in the L2 cache for all queries. The chunks determine the order of the sums,
+/// so their size must not depend on the machine.
 template <class Source>
 void measure_rows(const Source& source, const KeySample& sample, Index first, Index last, double* out,
                   WorkerScratch& scratch) {
@@ -65,57 +65,57 @@ void measure_rows(const Source& source, const KeySample& sample, Index first, In
   const Index rows = last - first, d = source.d(), u = sample.size;
   std::fill(out + first, out + last, 0.0);
   if (u == 0 || rows == 0) return;
-  // A power of two: a division for each pair would take a fifth of the time.
-  const Index most = std::max<Index>(1024 * 1024 / (static_cast<Index>(sizeof(S)) * std::max<Index>(d, 1)), 64);
-  const int shift = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(most))) - 1;
-  const Index stretch = Index(1) << shift, stretches = (grid.m + stretch - 1) >> shift;
-  const auto stretch_of = [shift](Column key) { return Index{key} >> shift; };
+  // A power of two, so that chunk_of() is a shift: a division for each pair would take a fifth of the time.
+  const Index max_chunk = std::max<Index>(1024 * 1024 / (static_cast<Index>(sizeof(S)) * std::max<Index>(d, 1)), 64);
+  const int shift = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(max_chunk))) - 1;
+  const Index chunk = Index(1) << shift, chunks = (grid.m + chunk - 1) >> shift;
+  const auto chunk_of = [shift](Column key) { return Index{key} >> shift; };
 
-  Column* drawn = scratch.columns.get<Column>(rows * u);
-  List<Index> at(stretches + 1);
+  Column* sampled = scratch.columns.get<Column>(rows * u);
+  List<Index> start(chunks + 1);  // the pairs of chunk t begin at start[t]
   S* queries = scratch.queries.get<S>(rows * d);
   for (Index r = 0; r < rows; ++r) {
-    Column* own = drawn + r * u;
-    sample.row(first + r, grid, own);
-    for (Index s = 0; s < u; ++s) ++at[stretch_of(own[s]) + 1];
+    Column* row = sampled + r * u;
+    sample.row(first + r, grid, row);
+    for (Index s = 0; s < u; ++s) ++start[chunk_of(row[s]) + 1];
     source.copy_query(first + r, queries + r * d);
   }
-  for (Index t = 1; t < at.size(); ++t) at[t] += at[t - 1];
-  List<Index> next(at);
+  for (Index t = 1; t < start.size(); ++t) start[t] += start[t - 1];
+  List<Index> next(start);
   Pair* pairs = scratch.gathered_columns.get<Pair>(rows * u);
   for (Index r = 0; r < rows; ++r)
     for (Index s = 0; s < u; ++s) {
-      const Column key = drawn[r * u + s];
-      pairs[next[stretch_of(key)]++] = {key, static_cast<Column>(r)};
+      const Column key = sampled[r * u + s];
+      pairs[next[chunk_of(key)]++] = {key, static_cast<Column>(r)};
     }
 
-  S* top = scratch.bounds.get<S>(rows);
-  std::fill_n(top, rows, -std::numeric_limits<S>::infinity());
-  S* copies = source.key_rows() == nullptr ? scratch.gathered.get<S>(stretch * d) : nullptr;
-  for (Index t = 0; t < stretches; ++t) {
-    const Index begin = at[t], end = at[t + 1];
+  S* max_dot = scratch.bounds.get<S>(rows);
+  std::fill_n(max_dot, rows, -std::numeric_limits<S>::infinity());
+  S* copies = source.key_rows() == nullptr ? scratch.gathered.get<S>(chunk * d) : nullptr;
+  for (Index t = 0; t < chunks; ++t) {
+    const Index begin = start[t], end = start[t + 1];
     const S* keys = source.key_rows();
     Index stride = source.key_stride();
     if (copies != nullptr) {
-      const Index from = t * stretch, to = (std::min)(from + stretch, grid.m);
+      const Index from = t * chunk, to = (std::min)(from + chunk, grid.m);
       for (Index j = from; j < to; ++j) source.copy_key(j, copies + (j - from) * d);
       keys = copies - from * d;
       stride = d;
     }
-    constexpr Index ahead = 24, line = static_cast<Index>(Buffer::alignment / sizeof(S));
+    constexpr Index distance = 24, line = static_cast<Index>(Buffer::alignment / sizeof(S));
     for (Index e = begin; e < end; ++e) {
-      if (e + ahead < end) {
-        const S* later = keys + pairs[e + ahead].key * stride;
-        for (Index f = 0; f < d; f += line) __builtin_prefetch(later + f);
+      if (e + distance < end) {
+        const S* key = keys + pairs[e + distance].key * stride;
+        for (Index f = 0; f < d; f += line) __builtin_prefetch(key + f);
       }
       const Index r = pairs[e].row;
       const S dot = partial_dot(queries + r * d, keys + pairs[e].key * stride, d);
-      top[r] = dot > top[r] ? dot : top[r];
-      out[first + r] += static_cast<double>(dot);  // NaN stays in it
+      max_dot[r] = dot > max_dot[r] ? dot : max_dot[r];
+      out[first + r] += static_cast<double>(dot);  // propagates NaN
     }
   }
   for (Index r = 0; r < rows; ++r)
-    out[first + r] = static_cast<double>(top[r]) - out[first + r] / static_cast<double>(grid.m);
+    out[first + r] = static_cast<double>(max_dot[r]) - out[first + r] / static_cast<double>(grid.m);
 }
 
 }  // namespace detail

@@ -18,15 +18,15 @@ namespace filigree {
 
 /// Options of scores(Q, K, options).
 struct score_options {
-  std::optional<double> scale = {};    ///< factor of the dot products; 1 / sqrt(d) when not given
-  std::optional<Index> query_at = {};  ///< position of the first query; key_at + m - n when not given
+  std::optional<double> scale = {};    ///< scale of the dot products; 1 / sqrt(d) by default
+  std::optional<Index> query_at = {};  ///< position of the first query; key_at + m - n by default
   Index key_at = 0;                    ///< position of the first key
 };
 
 namespace detail {
 
-/// Keys as panels, readable queries: what an evaluation works on. It knows what reads Q and K, not their types, so that
-/// an engine is compiled once for all matrices in memory.
+/// Scores bound for one evaluation: readers of Q and K, and the keys as packed panels. The type depends only on the
+/// readers, not on the types of Q and K, so that an engine is compiled once for all matrices in memory.
 template <class QueryReader, class KeyReader>
 class BoundScores {
  public:
@@ -42,13 +42,13 @@ class BoundScores {
 
   [[nodiscard]] const Grid& grid() const { return grid_; }
 
-  /// Before panels are read for `count` queries: packs all keys, unless few queries read them, or queries beside each
-  /// other look at so few panels that each worker has them in its second-level cache. There they are packed when they
-  /// are met, and need not come from memory a second time.
+  /// Packs all keys before `count` queries read the panels. It does nothing for few queries, or if the panels() that
+  /// neighboring queries read fit into the L2 cache of each worker. Each worker then packs a panel when it first reads
+  /// it, and later reads hit the cache.
   template <class Panels>
   void pack(const Session& session, Index count, Panels&& panels) const {
     if constexpr (!packed_before) {
-      if (has_panels() || count <= few || d() == 0) return;
+      if (has_panels() || count <= max_unpacked_queries || d() == 0) return;
       const Index slots = PanelCache::slots(static_cast<std::size_t>(keys_.width * d()) * sizeof(Scalar));
       if (panels() <= slots)
         slots_ = slots;
@@ -56,8 +56,8 @@ class BoundScores {
         keys_ = pack_panels<Scalar>(reader_, session.keys(), session);
     }
   }
-  /// How many times all panels can be packed in less time than it takes to write them to memory and read them again:
-  /// not at all if they are packed or small, and once if keys are an expression or are stored by features.
+  /// Returns how many times all panels can be packed in less time than writing them to memory and reading them again
+  /// takes: 0 if they are packed or small, 1 if the keys are an expression or are stored by features.
   [[nodiscard]] Index passes() const {
     if constexpr (!packed_before) {
       if (grid_.m * d() * static_cast<Index>(sizeof(Scalar)) <= cache_shares().packed) return 0;
@@ -75,7 +75,7 @@ class BoundScores {
     }
     return keys_.panel(p);
   }
-  /// What panel() will read, and pack_queries().
+  /// Prefetches the memory that panel(p) will read.
   void request_panel(Index p, Prefetcher& prefetcher) const {
     const Index first = p * keys_.width, count = (std::min)(keys_.width, keys_.m - first);
     if (has_panels())
@@ -83,13 +83,14 @@ class BoundScores {
     else if constexpr (!packed_before)
       request_rows(reader_, first, count, prefetcher);
   }
+  /// Prefetches the memory that pack_queries() will read.
   void request_queries(Index first, Index count, Prefetcher& prefetcher) const {
     request_rows(queries_, first, (std::min)(count, grid_.n - first), prefetcher);
   }
-  /// Whether panels lie side by side at packed(), whatever the order in which they are asked for.
+  /// Returns true if all panels are stored contiguously at packed(). Otherwise panel() packs them on demand.
   [[nodiscard]] bool has_panels() const { return keys_.data != nullptr; }
   [[nodiscard]] const Scalar* packed() const { return keys_.data; }
-  /// Some keys, side by side as a panel; the rest of it is some numbers of keys.
+  /// Packs `count` keys as one panel. The remaining columns of the panel are filled with arbitrary keys.
   void gather_panel(const Column* columns, Index count, Scalar* out) const {
     if constexpr (!packed_before) {
       detail::gather_panel(reader_, keys_, columns, count, out);
@@ -110,7 +111,7 @@ class BoundScores {
       for (Index f = 0; f < d(); ++f) out[f] = from[f * keys_.width];
     }
   }
-  /// Keys where they lie, key_stride() apart, if each is contiguous; else null.
+  /// Returns the keys in place, key_stride() apart, if each key is contiguous. Otherwise returns null.
   [[nodiscard]] const Scalar* key_rows() const {
     if constexpr (!packed_before) {
       if constexpr (KeyReader::direct) return reader_.contiguous_rows() ? reader_.data() : nullptr;
@@ -123,16 +124,16 @@ class BoundScores {
     }
     return d();
   }
-  /// To be called before the first panel.
+  /// Allocates the panel cache of a worker. Must be called before panel().
   void reserve(WorkerScratch& scratch) const {
-    scratch.keys.reset<Scalar>(slots_, keys_.width * d());  // one in any case, for fewer queries later
+    scratch.keys.reset<Scalar>(slots_, keys_.width * d());  // at least one slot, for later calls with few queries
   }
   [[nodiscard]] Scalar scale() const { return scale_; }
   [[nodiscard]] Index d() const { return queries_.cols(); }
   [[nodiscard]] Index height() const { return kernel::kernels<Scalar>().height; }
   [[nodiscard]] Index stride() const { return (keys_.panels() + 1) * keys_.width; }
 
-  /// Queries [first, first + count) as groups [.][d][height]; missing rows of the last group are 0.
+  /// Packs queries [first, first + count) as groups [.][d][height]. Missing rows of the last group are 0.
   void pack_queries(Index first, Index count, Scalar* out) const {
     if (d() == 0) return;  // out may be null
     const Index height = this->height();
@@ -153,7 +154,7 @@ class BoundScores {
     }
   }
 
-  /// All scores of the rows.
+  /// Computes all scores of `count` rows.
   Scalar* fill(Index first, Index count, WorkerScratch& scratch) const {
     const auto& kernels = kernel::kernels<Scalar>();
     const Index groups = (count + height() - 1) / height();
@@ -167,7 +168,7 @@ class BoundScores {
   }
 
  private:
-  static constexpr Index few = 16;
+  static constexpr Index max_unpacked_queries = 16;
 
   static constexpr bool packed_before = std::is_same_v<KeyReader, PackedPanels<Scalar>>;
 
@@ -179,14 +180,14 @@ class BoundScores {
   }
 
   QueryReader queries_;
-  KeyReader reader_;  // of keys as they are given
+  KeyReader reader_;  // of the original keys
   Grid grid_;
   Scalar scale_;
   mutable PackedPanels<Scalar> keys_;
-  mutable Index slots_ = 1;  // for panels of a worker, if they are not all packed
+  mutable Index slots_ = 1;  // of the panel cache of each worker, if keys are not packed
 };
 
-/// What reads K: its panels, if it was packed before.
+/// The reader of K. For packed keys, these are the panels.
 template <class K>
 struct KeyReaderOf {
   using type = Reader<K>;
@@ -196,7 +197,7 @@ struct KeyReaderOf<PackedKeys<S>> {
   using type = PackedPanels<S>;
 };
 
-/// The scores of the rows of Q against the rows of K, as the source of a pipeline.
+/// The scores of the rows of Q against the rows of K, as a source of a pipeline.
 template <class Q, class K>
 class ScoreSource {
  public:
@@ -223,17 +224,15 @@ class ScoreSource {
     check();
   }
 
-  /// Shapes and positions are those that the operands have now.
-  ///
-  /// Throws  Error if they do not fit together
+  /// Checks the current shapes and positions of the operands. Throws an Error if they do not fit.
   void check() const {
     require(q_.cols() == k_.cols(), "scores(Q, K): Q.cols() = ", q_.cols(), " must equal K.cols() = ", k_.cols());
-    constexpr Index most = (std::numeric_limits<Column>::max)() - 1024;
-    require(k_.rows() <= most, "scores(Q, K): K.rows() must be at most ", most, ", got ", k_.rows());
+    constexpr Index max_rows = (std::numeric_limits<Column>::max)() - 1024;
+    require(k_.rows() <= max_rows, "scores(Q, K): K.rows() must be at most ", max_rows, ", got ", k_.rows());
     require_finite<Scalar>(scale_, "scores(Q, K, scale): scale");
-    const auto require_position = [](Index at, const char* name) {
-      require(-farthest <= at && at <= farthest, "scores(Q, K, {.", name, "}): must be within -2^60 and 2^60, got ",
-              at);
+    const auto require_position = [](Index position, const char* name) {
+      require(-max_position <= position && position <= max_position, "scores(Q, K, {.", name,
+              "}): must be between -2^60 and 2^60, got ", position);
     };
     require_position(key_at_, "key_at");
     require_position(query_at_, "query_at");
@@ -260,25 +259,25 @@ class ScoreSource {
   }
 
   template <class Stages, class Other>
-  using Scattering = std::conditional_t<has_scattered<Stages>, ScatteredOr<Bound, Stages, Other>, Other>;
+  using WithScattered = std::conditional_t<has_scattered<Stages>, ScatteredOr<Bound, Stages, Other>, Other>;
 
-  /// What computes rows: selections and patterns have engines, the rest is the general evaluator's.
+  /// The engine that computes rows. Selections and patterns have fused engines; the general evaluator does the rest.
   template <class Stages>
   using RowChoice =
-      std::conditional_t<SelectionForm<Stages>::matches, Scattering<Stages, SelectionEngine<Bound, Stages>>,
+      std::conditional_t<SelectionForm<Stages>::matches, WithScattered<Stages, SelectionEngine<Bound, Stages>>,
                          std::conditional_t<GatheredForm<Stages>::matches, GatheredEngine<Bound, Stages>,
                                             GeneralEngine<Bound, Stages, Scalar>>>;
-  /// What computes A * V.
+  /// The engine that computes A * V.
   template <class Stages>
-  using SoftmaxChoice =
-      std::conditional_t<PartitionedForm<Stages>::matches, PartitionedEngine<Bound, Stages>,
-                         std::conditional_t<StridedForm<Stages>::matches, StridedEngine<Bound, Stages>,
-                                            std::conditional_t<is_online_softmax_form<Stages>,
-                                                               Scattering<Stages, OnlineSoftmaxEngine<Bound, Stages>>,
-                                                               RowChoice<Stages>>>>;
+  using SoftmaxChoice = std::conditional_t<
+      PartitionedForm<Stages>::matches, PartitionedEngine<Bound, Stages>,
+      std::conditional_t<
+          StridedForm<Stages>::matches, StridedEngine<Bound, Stages>,
+          std::conditional_t<is_online_softmax_form<Stages>, WithScattered<Stages, OnlineSoftmaxEngine<Bound, Stages>>,
+                             RowChoice<Stages>>>>;
   template <class Stages>
   using ProductChoice = LazyRowsOr<Bound, Stages, SoftmaxChoice<Stages>>;
-  /// The same for what routers leave.
+  /// The engines after routers are replaced by their stages.
   template <class Stages>
   using Engine = RoutedOr<Bound, Stages, RowChoice>;
   template <class Stages>
@@ -292,12 +291,12 @@ class ScoreSource {
       return reads_memory(k_, target);
   }
 
-  // Positions that are no farther from 0 have differences that do not overflow.
-  static constexpr Index farthest = Index{1} << 60;
+  // Differences of positions within this distance from 0 do not overflow.
+  static constexpr Index max_position = Index{1} << 60;
 
   Operand<Q> q_;
   Operand<K> k_;
-  // Numbers, since g++ 12 warns at -O3 of copies of an empty std::optional.
+  // Not std::optional: g++ 12 warns at -O3 about copies of an empty one.
   bool has_scale_, has_query_at_;
   double scale_;
   Index query_at_, key_at_;
@@ -316,34 +315,33 @@ concept KeysExpression = DenseExpression<K> || is_packed<std::remove_cvref_t<K>>
 
 /// Returns the scores of all queries against all keys, a lazy matrix.
 ///
-/// Each is one chain of multiply-adds over ascending features in the scalar of Q, times the scale. K of half or
-/// bfloat16 becomes that scalar, exactly, as it is packed.
+/// Each score is accumulated over ascending features by one chain of multiply-adds in the scalar of Q, and then
+/// multiplied by the scale. K of half or bfloat16 is converted exactly to that scalar when it is packed.
 ///
 /// Formula   s(i, c) = ⟨q_i, k_c⟩ / √d
 /// Shapes    Q: n x d, K: m x d or pack(K); result: n x m
 /// Edge case d = 0 gives scores of 0; the scale defaults to 1 / sqrt(d)
-/// Throws    Error if Q.cols() != K.cols(), now or when the scores are evaluated, which asks for the shapes again; if
-///           the scale is not finite; if a position is beyond 2^60
+/// Throws    Error if Q.cols() != K.cols(), if the scale is not finite or if the magnitude of a position exceeds 2^60;
+///           everything is checked now and again at evaluation
 /// Reference Vaswani et al., arXiv:1706.03762, equation 1
 template <DenseExpression Q, detail::KeysExpression K>
 auto scores(Q&& q, K&& k) {
   return detail::make_scores(std::forward<Q>(q), std::forward<K>(k), {});
 }
-/// Does not compile.
+/// Does not compile: Q and K must be dense.
 template <class Q, class K, class... Options>
   requires(detail::SparseOperand<Q> || detail::SparseOperand<K>)
 void scores(Q&&, K&&, const Options&...) {
-  static_assert(!sizeof(Q), "filigree: scores(Q, K): Q and K must be dense; make a dense matrix of a sparse one");
+  static_assert(!sizeof(Q), "filigree: scores(Q, K): Q and K must be dense; convert a sparse matrix to a dense one");
 }
-/// Returns the scores with a given factor.
+/// Returns the scores with a given scale.
 ///
 /// Formula    s(i, c) = scale · ⟨q_i, k_c⟩
 template <DenseExpression Q, detail::KeysExpression K>
 auto scores(Q&& q, K&& k, double scale) {
   return detail::make_scores(std::forward<Q>(q), std::forward<K>(k), {.scale = scale});
 }
-/// Returns the scores with a given factor and given positions: scores(Q, K, {.scale = 0.125, .query_at = 7, .key_at =
-/// 0}).
+/// Returns the scores with a given scale and positions: scores(Q, K, {.scale = 0.5, .query_at = 7, .key_at = 0}).
 ///
 /// Formula    p = query_at + i, j = key_at + c
 template <DenseExpression Q, detail::KeysExpression K>

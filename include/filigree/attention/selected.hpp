@@ -9,18 +9,18 @@
 
 namespace filigree {
 
-/// Which columns each row keeps, and their values after the last stage, best first.
+/// The columns that each row keeps and their values after the last stage, in descending order of the values.
 template <Real S>
 struct Selected {
-  Eigen::Matrix<Index, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> columns;  // n x k, -1 where a row has fewer
-  Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> weights;      // n x k, 0 there
+  Eigen::Matrix<Index, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> columns;  // n x k, padded with -1
+  Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> weights;      // n x k, padded with 0
 };
 
-/// Returns the entries of A that are present, as lists instead of a matrix, best first.
+/// Returns the present entries of each row of A as lists, in descending order.
 ///
-/// Shapes     A: n x m; the result is n x k with k the min(k, m) of the last top_k(k), else the longest row's entries
-/// Cost       that of A, O(n k) memory
-/// Edge case  falling values, NaN first, ties to the lowest column; -1 and 0 fill rows with fewer than k entries
+/// Shapes     A: n x m; result: n x k, where k = min(k, m) of the last top_k(k), or the entries of the longest row
+/// Cost       the cost of A, and O(n k) memory
+/// Edge case  NaN comes first; ties go to the lowest column; rows with fewer than k entries are padded with -1 and 0
 template <detail::WeightsExpression A>
 auto selected(const A& a) {
   using S = typename A::Scalar;
@@ -40,11 +40,11 @@ auto selected(const A& a) {
   });
   std::size_t k = 0;
   for (const auto& list : rows) k = (std::max)(k, list.size());
-  const auto at_most = [&](const auto& stage) {
+  const auto limit_to_top_k = [&](const auto& stage) {
     if constexpr (std::is_same_v<std::remove_cvref_t<decltype(stage)>, TopK>)
       k = static_cast<std::size_t>((std::min)(stage.k, a.cols()));
   };
-  std::apply([&](const auto&... stage) { (at_most(stage), ...); }, a.stages());
+  std::apply([&](const auto&... stage) { (limit_to_top_k(stage), ...); }, a.stages());
   Selected<S> result;
   result.columns.setConstant(a.row_count(), static_cast<Index>(k), -1);
   result.weights.setZero(a.row_count(), static_cast<Index>(k));

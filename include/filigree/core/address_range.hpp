@@ -7,8 +7,8 @@
 
 namespace filigree {
 
-/// The addresses [begin, end) of some memory. They are numbers: g++ takes a pointer to const that is passed on for a
-/// read of what it points to, and warns if that is not initialized.
+/// A range of addresses [begin, end). The addresses are stored as integers: when a pointer to const is passed on, g++
+/// assumes that the memory is read, and warns if it is uninitialized.
 struct AddressRange {
   std::uintptr_t begin = 0, end = 0;
 

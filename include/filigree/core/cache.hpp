@@ -13,34 +13,35 @@
 
 namespace filigree {
 
-/// Bytes of the data caches of a core; l3 may be shared by several.
+/// The sizes of the data caches in bytes. The third level may be shared by several cores.
 struct CacheSizes {
   Eigen::Index l1, l2, l3;
 };
 
 namespace detail {
 
-/// Returns the sizes, with a default for each that no processor has. Hypervisors report 0 and other nonsense.
+/// Returns the sizes, with implausible ones replaced by defaults. Hypervisors may report 0 or meaningless sizes.
 constexpr CacheSizes plausible(const CacheSizes& sizes) {
   constexpr Eigen::Index kib = 1024, mib = 1024 * kib;
-  const auto within = [](Eigen::Index size, Eigen::Index least, Eigen::Index most, Eigen::Index otherwise) {
-    return least <= size && size <= most ? size : otherwise;
+  const auto within = [](Eigen::Index size, Eigen::Index low, Eigen::Index high, Eigen::Index fallback) {
+    return low <= size && size <= high ? size : fallback;
   };
   return {.l1 = within(sizes.l1, 16 * kib, 256 * kib, 32 * kib),
           .l2 = within(sizes.l2, 128 * kib, 32 * mib, mib),
           .l3 = within(sizes.l3, mib, 4096 * mib, 32 * mib)};
 }
 
-/// What cpuid returns about one cache: leaf 4 (Intel) or 0x8000001D (AMD), one subleaf for each cache.
+/// The registers that cpuid returns for one cache: leaf 4 (Intel) or 0x8000001D (AMD), with one subleaf for each cache.
 ///
 /// Reference  Intel SDM, volume 2A, CPUID; AMD64 Architecture Programmer's Manual, volume 3, appendix E.4.15
 struct CacheRegisters {
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
 };
 
-/// Enters a cache into the sizes. Returns false after the last cache.
+/// Sets the size of the cache that the registers describe. Returns false if they describe no cache, which ends the
+/// list.
 ///
-/// The number of threads that share a cache is not used: hypervisors report all of theirs.
+/// The number of threads that share the cache is ignored, since hypervisors report all of their threads.
 constexpr bool add_cache(CacheSizes& sizes, const CacheRegisters& r) {
   const unsigned type = r.eax & 0x1FU, level = (r.eax >> 5U) & 7U;
   constexpr unsigned none = 0, instructions = 2;
@@ -48,7 +49,7 @@ constexpr bool add_cache(CacheSizes& sizes, const CacheRegisters& r) {
   if (type == instructions) return true;
   const unsigned long long ways = (r.ebx >> 22U) + 1ULL, partitions = ((r.ebx >> 12U) & 0x3FFU) + 1ULL,
                            line = (r.ebx & 0xFFFU) + 1ULL, sets = r.ecx + 1ULL;
-  const unsigned long long size = ways * partitions * line;  // of a set, at most 2^32
+  const unsigned long long size = ways * partitions * line;  // of one set, at most 2^32
   const auto bytes = static_cast<Eigen::Index>(size * (sets < (1ULL << 30U) ? sets : 0));
   if (level == 1) sizes.l1 = bytes;
   if (level == 2) sizes.l2 = bytes;
@@ -77,7 +78,7 @@ inline CacheSizes read_cache_sizes() {
 
 }  // namespace detail
 
-/// Returns the sizes of the caches of this machine, read once, at the first call.
+/// Returns the cache sizes of this machine, which are read at the first call.
 inline const CacheSizes& cache_sizes() {
   static const CacheSizes sizes = detail::read_cache_sizes();
   return sizes;
@@ -85,16 +86,18 @@ inline const CacheSizes& cache_sizes() {
 
 namespace detail {
 
-/// How many bytes of which cache each user may fill. Sizes that define the order of a sum must not come from here: they
-/// are constants, so that results are the same on every machine.
+/// The number of bytes of a cache that each kind of data may use.
+///
+/// Block sizes that determine the order of a sum must not depend on these. They are constants, so that results are the
+/// same on every machine.
 struct CacheShares {
-  Eigen::Index queries;      // first level: a block of queries, next to a panel of keys that streams through it
-  Eigen::Index panel_cache;  // second level: the panels of keys, or rows of V, that a worker keeps
-  Eigen::Index panel;        // second level: one panel of a product of matrices
-  Eigen::Index panels;       // second level: the panels that stay while rows stream by
-  Eigen::Index operand;      // second level: an operand that is packed as a whole
-  Eigen::Index packed;       // beyond the second level: keys that are packed once, however few queries read them
-  Eigen::Index kept;         // third level: entries that are kept until their rows are finished
+  Eigen::Index queries;      // first level: a block of queries, while a panel of keys streams through the cache
+  Eigen::Index panel_cache;  // second level: the panels of keys, or rows of V, that a worker caches
+  Eigen::Index panel;        // second level: one panel of a matrix product
+  Eigen::Index panels;       // second level: the panels that stay in the cache while rows stream through it
+  Eigen::Index operand;      // second level: an operand that is packed completely
+  Eigen::Index packed;       // larger than the second level: keys that are packed once, even for few queries
+  Eigen::Index kept;         // third level: kept entries, until their rows are finished
 
   static constexpr CacheShares of(const CacheSizes& sizes) {
     constexpr Eigen::Index kib = 1024;

@@ -15,7 +15,7 @@
 
 namespace filigree {
 
-/// What every failed check throws: an argument that cannot work, named, with what it got and what it needed.
+/// The exception of every failed check. Its message names the argument, the requirement and the actual value.
 class Error : public std::invalid_argument {
  public:
   using std::invalid_argument::invalid_argument;
@@ -23,17 +23,17 @@ class Error : public std::invalid_argument {
 
 namespace detail {
 
-/// One piece of a message: text, a truth value, a character or a number.
+/// One part of a message: a string, a bool, a character or a number.
 ///
-/// Edge case  a floating-point number is printed with the fewest digits that read back as the same value, without
-///            an exponent from 1e-4 up to 1e15
+/// Edge case  a floating-point number has the fewest digits that parse as the same value, and no exponent if its
+///            magnitude is from 1e-4 to below 1e15
 class MessagePart {
  public:
   constexpr MessagePart(const char* text) noexcept : MessagePart(std::string_view(text)) {}
   constexpr MessagePart(std::string_view text) noexcept : kind_(Kind::text), text_(text) {}
   constexpr MessagePart(const std::string& text) noexcept : MessagePart(std::string_view(text)) {}
   constexpr MessagePart(bool value) noexcept : MessagePart(value ? "true" : "false") {}
-  MessagePart(const void*) = delete;  // a pointer is no truth value
+  MessagePart(const void*) = delete;  // a pointer must not convert to bool
   constexpr MessagePart(char value) noexcept : kind_(Kind::character), character_(value) {}
   template <std::signed_integral T>
   constexpr MessagePart(T value) noexcept : kind_(Kind::integer), integer_(value) {}
@@ -67,7 +67,7 @@ class MessagePart {
   static void append(std::string& message, T value) {
     const T size = value < 0 ? -value : value;
     const bool plain = size == 0 || (size >= T(1e-4) && size < T(1e15));
-    char digits[48];  // the longest shortest-form long double of 128 bits takes 45
+    char digits[48];  // the shortest form of a 128-bit long double has at most 45 characters
     if (value != value)
       message += "nan";  // to_chars would print the sign of a NaN
     else
@@ -88,6 +88,7 @@ class MessagePart {
   };
 };
 
+/// Throws an Error that consists of "filigree: " and the parts.
 [[noreturn, gnu::cold, gnu::noinline]] inline void fail_parts(std::initializer_list<MessagePart> parts) {
   std::string message = "filigree: ";
   for (const MessagePart& part : parts) part.append_to(message);
@@ -99,10 +100,12 @@ template <class... Parts>
   fail_parts({MessagePart(parts)...});
 }
 
-/// Throws an Error that reads "filigree: " and then the parts, unless ok. A function for each number of parts up to
-/// eight: a template would be instantiated for the length of each text.
+/// Throws an Error that consists of "filigree: " and the parts, unless ok.
 ///
-/// Cost  one branch; the message is put together out of line, and only on failure
+/// There is one overload for each number of parts up to eight, since a template would be instantiated for each length
+/// of a string literal.
+///
+/// Cost  one branch; the message is formatted out of line, only on failure
 constexpr void require(bool ok, const MessagePart& a) {
   if (!ok) [[unlikely]]
     fail_parts({a});
@@ -147,20 +150,20 @@ constexpr void require(bool ok, const Parts&... parts) {
     fail_parts({MessagePart(parts)...});
 }
 
-/// Throws an Error unless S holds the number, which must be finite: softcap(1e300) is none of float.
+/// Throws an Error unless the value is finite and in the range of S; softcap(1e300) throws for float.
 template <class S>
 void require_finite(double value, const char* name) {
-  constexpr double most = static_cast<double>((std::numeric_limits<S>::max)());
-  require(-most <= value && value <= most, name, " must be finite", sizeof(S) == 4 ? " as a float" : "", ", got ",
+  constexpr double largest = static_cast<double>((std::numeric_limits<S>::max)());
+  require(-largest <= value && value <= largest, name, " must be finite", sizeof(S) == 4 ? " as a float" : "", ", got ",
           value);
 }
 
-/// A bound, rounded to S so that the numbers of S that exceed it are the same: infinity exceeds 1e300, and no other
-/// float does.
+/// Rounds a bound to S such that the same numbers of S exceed it. In float, 1e300 becomes the largest finite number,
+/// which only infinity exceeds.
 template <class S>
 constexpr S rounded_bound(double value) {
-  constexpr S most = (std::numeric_limits<S>::max)();
-  if (value > static_cast<double>(most) && value <= (std::numeric_limits<double>::max)()) return most;
+  constexpr S largest = (std::numeric_limits<S>::max)();
+  if (value > static_cast<double>(largest) && value <= (std::numeric_limits<double>::max)()) return largest;
   return static_cast<S>(value);
 }
 

@@ -11,13 +11,21 @@ namespace filigree {
 
 using Eigen::Index;
 
-/// The scalars that everything is computed in.
+/// A scalar type of computations: float or double.
 template <class T>
 concept Real = std::same_as<T, float> || std::same_as<T, double>;
 
-/// The scalars that a matrix may be stored in where S is computed in: S itself, or 16 bits, which become S exactly.
+namespace detail {
+
+template <class T, class... Types>
+concept AnyOf = (std::same_as<T, Types> || ...);
+
+}  // namespace detail
+
+/// A scalar type in which a matrix may be stored when S is the scalar type of the computation: S itself, or a type of
+/// 16 bits, which converts to S exactly.
 template <class T, class S>
-concept StoredReal = Real<S> &&(std::same_as<T, S> || std::same_as<T, Eigen::half> || std::same_as<T, Eigen::bfloat16>);
+concept StoredReal = Real<S> && detail::AnyOf<T, S, Eigen::half, Eigen::bfloat16>;
 
 namespace detail {
 
@@ -28,7 +36,7 @@ void takes_dense(const Eigen::ArrayBase<D>&);
 
 }  // namespace detail
 
-/// A dense Eigen expression, matrix or array, of any layout.
+/// A dense Eigen expression: a matrix or an array, in any layout.
 template <class T>
 concept DenseExpression = requires(const std::remove_cvref_t<T>& x) {
   detail::takes_dense(x);
@@ -40,30 +48,35 @@ template <class T, class... Used>
 struct LaterOf {
   using type = T;
 };
-/// T itself, as a type that depends on the others: a template compiles expressions of it only when it is instantiated,
-/// not in every program that includes it.
+/// T itself, as a type that depends on the parameters `Used`. Expressions of it in a template are compiled only when
+/// the template is instantiated, and not in every program that includes the header.
 template <class T, class... Used>
 using Later = typename LaterOf<T, Used...>::type;
 
-/// How an expression holds what it was given: an lvalue by reference (as Eigen nests it), anything else by value.
+template <class T>
+concept Lvalue = std::is_lvalue_reference_v<T>;
+template <class T>
+concept EigenLvalue = Lvalue<T> && requires {
+  typename std::remove_cvref_t<T>::Nested;
+};
+
+/// The implementation of Operand: Eigen lvalues are stored as Eigen nests them.
 template <class T>
 struct OperandOf {
   using type = std::remove_cvref_t<T>;
 };
-template <class T>
-  requires std::is_lvalue_reference_v<T> && requires { typename std::remove_cvref_t<T>::Nested; }
+template <Lvalue T>
+struct OperandOf<T> {
+  using type = const std::remove_cvref_t<T>&;
+};
+template <EigenLvalue T>
 struct OperandOf<T> {
   using type = typename std::remove_cvref_t<T>::Nested;
 };
-template <class T>
-  requires std::is_lvalue_reference_v<T> &&
-      (!requires { typename std::remove_cvref_t<T>::Nested; }) struct OperandOf<T> {
-    using type = const std::remove_cvref_t<T>&;
-  };
 
 }  // namespace detail
 
-/// How an expression holds an operand of type T&&: a reference to an lvalue, the value itself of anything else.
+/// The type in which an expression stores an operand of type T&&: a reference to an lvalue, or a copy of an rvalue.
 template <class T>
 using Operand = typename detail::OperandOf<T>::type;
 

@@ -20,7 +20,7 @@
 #include "filigree/core/threads.hpp"
 
 #if defined(_WIN32)
-#define FILIGREE_HIDDEN  // modules share nothing there that they do not export
+#define FILIGREE_HIDDEN  // Windows modules do not share symbols that they do not export
 #else
 #define FILIGREE_HIDDEN [[gnu::visibility("hidden")]]
 #endif
@@ -35,10 +35,11 @@ concept Task = std::is_object_v<std::remove_reference_t<F>> && !std::same_as<std
                std::invocable<F&, Eigen::Index, Eigen::Index>;
 }
 
-/// Refers to a callable f(task, worker). Nothing is copied or allocated; the callable must outlive the reference.
+/// A non-owning reference to a callable f(task, worker). Nothing is copied or allocated; the callable must outlive the
+/// reference.
 ///
-/// Each call runs in the floating-point environment of the thread that made the reference, whatever that of the calling
-/// thread is, so that results do not depend on which thread computes them.
+/// Each call runs in the floating-point environment of the thread that created the reference. Results therefore do not
+/// depend on which thread computes them.
 class TaskRef {
  public:
   template <detail::Task F>
@@ -59,19 +60,19 @@ class TaskRef {
   detail::FloatEnvironment environment_;
 };
 
-/// Anything that runs tasks. e.run(tasks, f) calls f(task, worker) once for each task in 0..tasks-1 and returns when
-/// all calls have returned; worker is in 0..e.concurrency()-1, and no two calls at the same time have the same worker.
+/// A type that runs tasks. e.run(tasks, f) calls f(task, worker) once for each task in 0..tasks-1 and returns when all
+/// calls have returned. The worker is in 0..e.concurrency()-1, and concurrent calls have different workers.
 ///
-/// The executors of Filigree allocate nothing in run. When calls throw, tasks that have not started are skipped and
-/// the exception of the lowest task that throws reaches the caller, whatever the number of threads. Calling run from
-/// inside a task is allowed: it runs serially, as worker 0, where no free threads are at hand.
+/// The executors of Filigree do not allocate in run. If a call throws, tasks that have not started are skipped. run
+/// then rethrows the exception of the lowest task that threw, for any number of threads. A task may call run: if no
+/// threads are free, the nested run is serial, with worker 0.
 template <class E>
 concept Executor = requires(E& e, Eigen::Index tasks, TaskRef f) {
   e.run(tasks, f);
   { e.concurrency() } -> std::convertible_to<Eigen::Index>;
 };
 
-/// Runs every task on the calling thread, in order.
+/// An executor that runs all tasks on the calling thread, in ascending order.
 struct SerialExecutor {
   void run(Eigen::Index tasks, TaskRef f) const {
     for (Eigen::Index task = 0; task < tasks; ++task) f(task, 0);
@@ -89,18 +90,20 @@ class ExecutorRef;
 
 namespace detail {
 
-/// The executor that ExecutorRef() refers to, where it is not the serial one. It belongs to one module (a program or a
-/// shared library), which keeps its symbol to itself: a library with OpenMP must not change what others run on, nor
-/// leave them an executor when it is unloaded.
+/// The executor that ExecutorRef() refers to; null means the serial one. Its symbol is hidden, so each module (a
+/// program or a shared library) has its own. A library compiled with OpenMP must not change the default of other
+/// modules, and must not leave them a dangling executor when it is unloaded.
 FILIGREE_HIDDEN inline constinit std::atomic<const ExecutorRef*> default_executor{nullptr};
 
-/// Whether this thread runs a task of a parallel executor. Such a thread must not wait for another executor's threads,
-/// which may be waiting for it. Modules share it where they can: one may compute inside a task of another.
+/// True while this thread runs a task of a parallel executor. Such a thread must not wait for the threads of another
+/// executor, which may be waiting for it. The symbol is shared between modules where the platform allows it, since a
+/// module may compute inside a task of another one.
 inline constinit thread_local bool inside_task = false;
 
 template <class E>
 concept NotExecutorRef = Executor<E> && !std::same_as<std::remove_const_t<E>, ExecutorRef>;
 
+/// A table of functions that call an executor whose type is erased.
 struct ExecutorCalls {
   void (*run)(void*, Eigen::Index, TaskRef);
   Eigen::Index (*concurrency)(void*);
@@ -111,12 +114,12 @@ inline constexpr ExecutorCalls executor_calls{
     [](void* e, Eigen::Index tasks, TaskRef f) { static_cast<E*>(e)->run(tasks, f); },
     [](void* e) { return static_cast<Eigen::Index>(static_cast<E*>(e)->concurrency()); }};
 
-/// The tasks of one run, handed to its workers in ascending order.
+/// The tasks of one run, which its workers take in ascending order.
 class Batch {
  public:
   Batch(Eigen::Index tasks, TaskRef f) noexcept : tasks_(tasks), f_(f) {}
 
-  /// Takes tasks until none is left.
+  /// Runs tasks until none is left.
   void work(Eigen::Index worker) noexcept {
     const bool outside = !inside_task;
     inside_task = true;
@@ -132,13 +135,14 @@ class Batch {
     if (outside) inside_task = false;
   }
 
-  /// To be called when every worker has returned.
+  /// Rethrows the exception of the lowest failed task. Must be called after all workers have returned from work().
   void rethrow() {
     if (error_) std::rethrow_exception(std::move(error_));
   }
 
  private:
-  // All tasks below a failed one were handed out before it and will finish, so the lowest failure is always seen.
+  // Tasks are taken in ascending order, so all tasks below a failed one have been taken and will finish. The lowest
+  // failure is therefore always recorded.
   void fail(Eigen::Index task) noexcept {
     next_.store(tasks_, std::memory_order_relaxed);
     const Lock lock(mutex_);
@@ -158,12 +162,14 @@ class Batch {
 
 }  // namespace detail
 
-/// Refers to any executor, which must outlive the reference. ExecutorRef() is the default of the program or shared
-/// library: OpenMP when any of its translation units that include Filigree was compiled with it, else serial.
+/// A non-owning reference to any executor, which must outlive the reference.
+///
+/// ExecutorRef() is the default executor of the program or shared library: OpenMP if any of its translation units that
+/// include Filigree was compiled with OpenMP, and serial otherwise.
 class ExecutorRef {
  public:
   FILIGREE_HIDDEN ExecutorRef() noexcept : ExecutorRef(serial()) {
-    if (const ExecutorRef* chosen = detail::default_executor.load(std::memory_order_acquire)) *this = *chosen;
+    if (const ExecutorRef* e = detail::default_executor.load(std::memory_order_acquire)) *this = *e;
   }
 
   template <detail::NotExecutorRef E>
@@ -172,7 +178,8 @@ class ExecutorRef {
         calls_(&detail::executor_calls<E>) {}
 
   void run(Eigen::Index tasks, TaskRef f) const { calls_->run(object_, tasks, f); }
-  /// At least 1: an executor may report what std::thread::hardware_concurrency() returns, which may be 0.
+  /// Returns the number of workers, at least 1. An executor may report std::thread::hardware_concurrency(), which may
+  /// be 0.
   [[nodiscard]] Eigen::Index concurrency() const { return std::max<Eigen::Index>(1, calls_->concurrency(object_)); }
 
  private:
@@ -181,9 +188,10 @@ class ExecutorRef {
 };
 
 #ifdef _OPENMP
-// Only whole entities depend on _OPENMP, never the body of a function: translation units with and without it agree.
+// _OPENMP guards whole declarations and never the body of a function. Translation units with and without OpenMP
+// therefore do not violate the one-definition rule.
 
-/// Runs tasks in an OpenMP parallel region of at most omp_get_max_threads() threads.
+/// An executor that runs tasks in an OpenMP parallel region of at most omp_get_max_threads() threads.
 class OpenMpExecutor {
  public:
   void run(Eigen::Index tasks, TaskRef f) const {

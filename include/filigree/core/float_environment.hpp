@@ -7,16 +7,16 @@
 
 #include "filigree/core/requirements.hpp"
 
-// The floating-point environment of a thread: the rounding mode, and whether denormal numbers count as 0.
+// The floating-point environment of a thread: its rounding mode, and whether it flushes denormal numbers to 0.
 
 namespace filigree::detail {
 
-/// The environment of the thread that creates it.
+/// A copy of the floating-point environment of the thread that creates it.
 class FloatEnvironment {
  public:
 #if defined(__SSE2__)
-  // MXCSR without its exception flags. <cfenv> would save and load the x87 unit too, which nothing here computes with
-  // and which takes 20 times as long.
+  // MXCSR without its exception flags. <cfenv> would also save and load the x87 unit, which is not used here. That
+  // takes 20 times as long.
   FloatEnvironment() noexcept : control_(__builtin_ia32_stmxcsr() & ~flags) {}
   void use() const noexcept { __builtin_ia32_ldmxcsr(control_); }
   friend bool operator==(const FloatEnvironment&, const FloatEnvironment&) = default;
@@ -34,57 +34,57 @@ class FloatEnvironment {
 #endif
 };
 
-/// Makes an environment that of this thread until the end of the scope.
+/// A scope in which this thread has the given environment.
 class FloatEnvironmentScope {
  public:
-  explicit FloatEnvironmentScope(const FloatEnvironment& wanted) noexcept : changes_(!(before_ == wanted)) {
-    if (changes_) wanted.use();
+  explicit FloatEnvironmentScope(const FloatEnvironment& environment) noexcept : changes_(!(previous_ == environment)) {
+    if (changes_) environment.use();
   }
   ~FloatEnvironmentScope() {
-    if (changes_) before_.use();
+    if (changes_) previous_.use();
   }
   FloatEnvironmentScope(const FloatEnvironmentScope&) = delete;
   FloatEnvironmentScope& operator=(const FloatEnvironmentScope&) = delete;
 
  private:
-  FloatEnvironment before_;
+  FloatEnvironment previous_;
   bool changes_;
 };
 
-/// Makes this thread round to the nearest number until the end of the scope.
+/// A scope in which this thread rounds to nearest.
 class RoundToNearest {
  public:
 #if defined(__SSE2__)
-  RoundToNearest() noexcept : before_(__builtin_ia32_stmxcsr()) {
-    if ((before_ & mode) != 0) set(before_ & ~mode);
+  RoundToNearest() noexcept : previous_(__builtin_ia32_stmxcsr()) {
+    if ((previous_ & mode) != 0) set(previous_ & ~mode);
   }
   ~RoundToNearest() {
-    if ((before_ & mode) != 0) set(before_);
+    if ((previous_ & mode) != 0) set(previous_);
   }
 
  private:
   static constexpr unsigned mode = 0x6000U;
 
-  // Nothing that is loaded after the change, or stored before it, moves across it.
+  // The barriers keep the compiler from moving loads and stores across the change.
   static void set(unsigned control) noexcept {
     asm volatile("" ::: "memory");
     __builtin_ia32_ldmxcsr(control);
     asm volatile("" ::: "memory");
   }
 
-  unsigned before_;
+  unsigned previous_;
 
  public:
 #else
-  RoundToNearest() noexcept : before_(std::fegetround()) {
-    if (before_ != FE_TONEAREST) std::fesetround(FE_TONEAREST);
+  RoundToNearest() noexcept : previous_(std::fegetround()) {
+    if (previous_ != FE_TONEAREST) std::fesetround(FE_TONEAREST);
   }
   ~RoundToNearest() {
-    if (before_ != FE_TONEAREST) std::fesetround(before_);
+    if (previous_ != FE_TONEAREST) std::fesetround(previous_);
   }
 
  private:
-  int before_;
+  int previous_;
 
  public:
 #endif

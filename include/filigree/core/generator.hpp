@@ -20,10 +20,11 @@
 namespace filigree {
 namespace detail {
 
-// std::log and std::cos differ from one C library to the next, and a*b + c from one -m flag to the next. So these are
-// series of basic operations, and every a*b + c is a std::fma, which rounds once anywhere.
+// The results of std::log and std::cos depend on the C library, and those of a*b + c on the target flags. These
+// functions are therefore series of basic operations, and each a*b + c is a std::fma, which rounds once on every
+// platform.
 
-/// sum of c[i] z^i, lowest power first.
+/// Computes sum_i c[i] z^i.
 template <std::size_t Terms>
 double horner(double z, const double (&c)[Terms]) {
   double sum = c[Terms - 1];
@@ -31,7 +32,7 @@ double horner(double z, const double (&c)[Terms]) {
   return sum;
 }
 
-/// ln x of a positive normal x, within 4 ulp, the same bits everywhere.
+/// Computes ln x for a positive normal x, within 4 ulp, with the same bits on every platform.
 inline double portable_log(double x) {
   // x = 2^e m with m in [sqrt(1/2), sqrt(2)), and ln m = 2 artanh(s) = 2s (1 + s²/3 + s⁴/5 + ...) with |s| < 0.172.
   constexpr double series[] = {1.0 / 3,  1.0 / 5,  1.0 / 7,  1.0 / 9,  1.0 / 11,
@@ -46,7 +47,7 @@ inline double portable_log(double x) {
   return std::fma(static_cast<double>(e), std::numbers::ln2, std::fma(twice * z, horner(z, series), twice));
 }
 
-/// cos(2π k / 2^53) for k in 0..2^53, within 4 ulp, the same bits everywhere.
+/// Computes cos(2π k / 2^53) for k in 0..2^53, within 4 ulp, with the same bits on every platform.
 inline double portable_cos(std::uint64_t k) {
   constexpr double even[] = {-1.0 / 2,       1.0 / 24,        -1.0 / 720,         1.0 / 40320,
                              -1.0 / 3628800, 1.0 / 479001600, -1.0 / 87178291200, 1.0 / 20922789888000};
@@ -63,11 +64,11 @@ inline double portable_cos(std::uint64_t k) {
 
 }  // namespace detail
 
-/// Random numbers that are a function of (seed, stream, position): the same bits on every platform, compiler and flag
-/// that keeps IEEE arithmetic (-ffast-math does not).
+/// A counter-based random number generator. Its numbers are a function of (seed, stream, position), with the same bits
+/// on every platform, compiler and flag that keeps IEEE arithmetic (-ffast-math does not).
 ///
-/// Word number p of a stream is one half of Philox4x32-10 at counter (p / 2, stream) with the seed as key. Different
-/// streams of a seed are independent, so a row or a task can own one. A copy repeats the stream from where it stands.
+/// Word p of a stream is one half of Philox4x32-10 at counter (p / 2, stream), with the seed as the key. The streams of
+/// a seed are independent, so each row or task can have its own. A copy continues from the same position.
 ///
 /// Reference  Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011
 class Generator {
@@ -79,7 +80,7 @@ class Generator {
   static constexpr result_type(min)() { return 0; }
   static constexpr result_type(max)() { return (std::numeric_limits<result_type>::max)(); }
 
-  /// The next 64 bits.
+  /// Returns the next 64 random bits.
   constexpr std::uint64_t bits64() {
     if (position_++ % 2 == 1) return spare_;
     const auto block = detail::philox(seed_, (position_ - 1) / 2, stream_);
@@ -88,26 +89,26 @@ class Generator {
   }
   constexpr result_type operator()() { return bits64(); }
 
-  /// Uniform in [0, 1), a multiple of 2^-53. Takes one word.
+  /// Returns a number uniform in [0, 1), a multiple of 2^-53. Uses one word.
   constexpr double uniform() { return detail::unit(bits64()); }
 
-  /// Uniform in [lo, hi); lo if both are equal. Takes one word.
+  /// Returns a number uniform in [lo, hi), or lo if both are equal. Uses one word.
   ///
   /// Throws  Error unless lo <= hi and hi - lo is finite
   double uniform(double lo, double hi) {
     detail::require(lo <= hi && hi - lo <= (std::numeric_limits<double>::max)(),
                     "Generator::uniform(lo, hi): needs lo <= hi and a finite hi - lo, got ", lo, " and ", hi);
     const double x = std::fma(uniform(), hi - lo, lo);
-    return x < hi || lo == hi ? x : std::nextafter(hi, lo);  // rounding may have reached hi
+    return x < hi || lo == hi ? x : std::nextafter(hi, lo);  // x may be rounded up to hi
   }
 
-  /// Normal with mean 0 and variance 1, at most 8.6 in size. Takes two words.
+  /// Returns a normally distributed number with mean 0 and variance 1; its magnitude is at most 8.6. Uses two words.
   ///
-  /// Formula    sqrt(-2 ln u) cos(2π v), u in (0, 1] from the first word, v in [0, 1) from the second
+  /// Formula    sqrt(-2 ln u) cos(2π v), with u in (0, 1] from the first word and v in [0, 1) from the second
   /// Reference  Box and Muller, Ann. Math. Stat. 29, 1958
   double normal();
 
-  /// Uniform among 0..bound-1, without bias. Takes one word, rarely more.
+  /// Returns an integer uniform in 0..bound-1, without bias. Uses one word, rarely more.
   ///
   /// Throws     Error if bound < 1
   /// Reference  Lemire, arXiv:1805.10941, algorithm 5
@@ -122,13 +123,13 @@ class Generator {
     return static_cast<Eigen::Index>(product[0]);
   }
 
-  /// Fills out with distinct members of 0..population-1, in ascending order; every subset is equally likely.
+  /// Fills `out` with distinct integers of 0..population-1, in ascending order. All subsets are equally likely.
   ///
-  /// Cost    O(count log² count) expected, no memory besides out
-  /// Throws  Error if out is longer than the population
+  /// Cost    O(count log² count) expected, no allocation
+  /// Throws  Error if `out` is longer than the population
   void sample_without_replacement(Eigen::Index population, std::span<Eigen::Index> out);
 
-  /// Puts the values of a vector, span or array, ours or Eigen's, in random order, every order equally likely.
+  /// Shuffles the values of a vector, span, array or Eigen vector. All orders are equally likely.
   ///
   /// Reference  Fisher and Yates; Knuth, TAOCP volume 2, algorithm 3.4.2 P
   template <class Values>
@@ -137,12 +138,13 @@ class Generator {
       std::swap(values[i - 1], values[static_cast<decltype(i)>(below(static_cast<Eigen::Index>(i)))]);
   }
 
-  /// What a checkpoint saves: Generator(seed, stream), once sought to position, stands where this one stands.
+  /// Returns the seed. A checkpoint saves seed, stream and position: Generator(seed, stream) continues like this one
+  /// after seek(position).
   [[nodiscard]] constexpr std::uint64_t seed() const { return seed_; }
   [[nodiscard]] constexpr std::uint64_t stream() const { return stream_; }
-  /// How many 64-bit words were drawn.
+  /// Returns the number of 64-bit words that were drawn.
   [[nodiscard]] constexpr std::uint64_t position() const { return position_; }
-  /// Goes to any position, forwards or backwards, in constant time.
+  /// Moves to any position, forward or backward, in constant time.
   constexpr void seek(std::uint64_t position) {
     position_ = position;
     if (position % 2 == 1) spare_ = detail::philox(seed_, position / 2, stream_)[1];
@@ -155,7 +157,7 @@ class Generator {
   std::uint64_t spare_ = 0;  // the second word of the current block, valid at odd positions
 };
 
-// Never inlined: else the last product could be contracted with an addition of the caller.
+// Not inlined, since the compiler could otherwise contract the last product with an addition in the caller.
 [[gnu::noinline]] inline double Generator::normal() {
   const double u = static_cast<double>((bits64() >> 11) + 1) * 0x1p-53;
   const double radius = std::sqrt(-2 * detail::portable_log(u));
@@ -172,14 +174,15 @@ inline void Generator::sample_without_replacement(Eigen::Index population, std::
       if (below(population - value) < out.end() - end) *end++ = value;
     return;
   }
-  while (end != out.end()) {  // sparse: draw what is missing, drop what repeats
+  while (end != out.end()) {  // sparse: draw the missing values again after duplicates are removed
     std::generate(end, out.end(), [&] { return below(population); });
     std::sort(out.data(), out.data() + out.size());
     end = std::unique(out.begin(), out.end());
   }
 }
 
-/// Fills any dense Eigen object with normal(), row by row whatever its layout, rounded to its scalar type.
+/// Fills a dense Eigen object with numbers of generator.normal(), rounded to its scalar type. The order is row by row
+/// in any storage order.
 template <class Dense>
 void fill_normal(Dense&& target, Generator& generator) {
   using Scalar = typename std::remove_cvref_t<Dense>::Scalar;
@@ -187,9 +190,10 @@ void fill_normal(Dense&& target, Generator& generator) {
     for (Eigen::Index j = 0; j < target.cols(); ++j) target(i, j) = static_cast<Scalar>(generator.normal());
 }
 
-/// Fills any dense Eigen object with uniform(lo, hi), row by row whatever its layout, rounded to its scalar type.
+/// Fills a dense Eigen object with numbers of generator.uniform(lo, hi), rounded to its scalar type. The order is row
+/// by row in any storage order.
 ///
-/// Edge case  a scalar narrower than double can round up to hi itself
+/// Edge case  a number may be rounded up to hi if the scalar type is narrower than double
 template <class Dense>
 void fill_uniform(Dense&& target, double lo, double hi, Generator& generator) {
   using Scalar = typename std::remove_cvref_t<Dense>::Scalar;

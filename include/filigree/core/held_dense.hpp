@@ -7,8 +7,8 @@
 
 namespace filigree::detail {
 
-/// How a map holds the numbers it was given: what lies in memory as an Operand, any other expression as its value,
-/// since reading single coefficients of a product would evaluate all of it each time.
+/// The type in which a score map stores a dense operand: an Operand if the expression has direct access, and otherwise
+/// its evaluated value, since reading one coefficient of a product would evaluate the whole product.
 template <class T>
 struct HeldDenseOf {
   using type = typename std::remove_cvref_t<T>::PlainObject;

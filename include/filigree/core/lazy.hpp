@@ -13,8 +13,8 @@
 #include "filigree/core/check.hpp"
 #include "filigree/core/concepts.hpp"
 
-// The only header that touches Eigen::internal: it makes our lazy matrices assignable to whatever Eigen can hold, and
-// reads whatever Eigen can hold.
+// The only header that uses Eigen::internal. It makes lazy matrices assignable to dense and sparse Eigen objects, and
+// it provides readers for all dense Eigen expressions.
 
 namespace filigree {
 
@@ -22,7 +22,7 @@ namespace detail {
 
 enum class Assign { set, add, subtract };
 
-/// Where a lazy matrix goes: memory of the right shape that none of its operands uses.
+/// The destination of a lazy matrix: memory of the right shape that overlaps none of its operands.
 template <Real S>
 struct Target {
   S* data;
@@ -46,21 +46,22 @@ struct Target {
   }
 };
 
-struct LazyShape {};       // evaluator shape of LazyMatrix
-struct LazyAssignment {};  // the way it is assigned
+struct LazyShape {};       // the evaluator shape of LazyMatrix
+struct LazyAssignment {};  // the assignment kind of LazyMatrix
 
-/// The memory of an expression with direct access.
+/// Returns the address range of an expression with direct access.
 template <class Xpr>
 AddressRange memory(const Xpr& x) {
   if (x.size() == 0) return {};
   const auto* low = x.data();
   const auto* high = low;
-  for (const Index reach : {(x.rows() - 1) * x.rowStride(), (x.cols() - 1) * x.colStride()})
-    (reach < 0 ? low : high) += reach;
+  for (const Index offset : {(x.rows() - 1) * x.rowStride(), (x.cols() - 1) * x.colStride()})
+    (offset < 0 ? low : high) += offset;
   return AddressRange::of(low, high + 1);
 }
 
-/// Whether evaluating the expression may read any of the memory; without direct access it is taken to.
+/// Returns true if evaluating the expression may read the target memory. Expressions without direct access are assumed
+/// to read it.
 template <class Xpr>
 bool reads_memory(const Xpr& x, const AddressRange& target) {
   if constexpr (bool(std::remove_cvref_t<Xpr>::Flags & Eigen::DirectAccessBit)) {
@@ -70,7 +71,7 @@ bool reads_memory(const Xpr& x, const AddressRange& target) {
   }
 }
 
-/// Copies count numbers, `from_step` and `to_step` apart, as numbers of type T, which holds them exactly.
+/// Copies `count` numbers with strides `from_step` and `to_step`, converted to T, which represents them exactly.
 template <class S, class T>
 void copy_numbers(const S* from, Index from_step, Index count, T* to, Index to_step) {
   if constexpr (std::is_same_v<T, S>)
@@ -86,8 +87,8 @@ void copy_numbers(const S* from, Index from_step, Index count, T* to, Index to_s
   }
 }
 
-/// Reads a matrix in memory. One type serves all expressions with direct access, so that what reads by it is compiled
-/// once for all of them.
+/// A reader of a matrix in memory. All expressions with direct access share this type, so code that uses it is compiled
+/// once.
 template <class S>
 class MemoryReader {
  public:
@@ -99,14 +100,14 @@ class MemoryReader {
 
   [[nodiscard]] Index rows() const { return rows_; }
   [[nodiscard]] Index cols() const { return cols_; }
-  /// Whether rows lie in memory as they are read.
+  /// True if the values of a row are contiguous in memory.
   [[nodiscard]] bool contiguous_rows() const { return col_stride_ == 1 || cols_ <= 1; }
   [[nodiscard]] const S* data() const { return data_; }
   [[nodiscard]] Index row_stride() const { return row_stride_; }
 
   S operator()(Index i, Index j) const { return data_[i * row_stride_ + j * col_stride_]; }
 
-  /// Copies row i to to[0], to[step], ... as numbers of type T, which holds them exactly.
+  /// Copies row i to to[0], to[step], ..., converted to T, which represents the values exactly.
   template <class T>
   void copy_row(Index i, T* to, Index step = 1) const {
     copy_numbers(data_ + i * row_stride_, col_stride_, cols_, to, step);
@@ -117,8 +118,8 @@ class MemoryReader {
   Index rows_, cols_, row_stride_, col_stride_;
 };
 
-/// Reads the coefficients of any other dense expression, nested products evaluated once. `is_column`: a column is read
-/// as one row.
+/// A reader of the coefficients of any other dense expression; nested products are evaluated once. If is_column, a
+/// column vector is read as one row.
 template <class Xpr, bool is_column>
 class CoefficientReader {
  public:
@@ -152,11 +153,12 @@ class CoefficientReader {
   Eigen::internal::evaluator<std::remove_cvref_t<decltype(std::declval<const Xpr&>().derived())>> coefficients_;
 };
 
-/// What reads an expression. `one_row`: a vector is one row, whichever way it stands.
+/// The reader type of an expression. If one_row, a vector is read as one row, even if it is a column.
 template <class Xpr, bool one_row = false>
 using Reader = std::conditional_t<bool(Xpr::Flags& Eigen::DirectAccessBit), MemoryReader<typename Xpr::Scalar>,
                                   CoefficientReader<Xpr, one_row && Xpr::ColsAtCompileTime == 1>>;
 
+/// Returns the reader of an expression.
 template <bool one_row = false, class Xpr>
 Reader<Xpr, one_row> reader_of(const Xpr& x) {
   if constexpr (!Reader<Xpr, one_row>::direct)
@@ -169,10 +171,12 @@ Reader<Xpr, one_row> reader_of(const Xpr& x) {
 
 }  // namespace detail
 
-/// A lazy matrix that can be assigned to dense and sparse matrices and takes no part in expressions; Impl derives from
-/// it. Impl has rows(), cols(), check(), evaluate_to(Target), reads(target), to_sparse<Sparse>() and a static name().
-/// (It is a DenseBase and not an EigenBase, because Eigen resizes the target of the latter before anyone looks whether
-/// an operand lives there.)
+/// The base class of a lazy matrix that can be assigned to dense and sparse matrices, but cannot be part of an Eigen
+/// expression.
+///
+/// The derived class Impl has rows(), cols(), check(), evaluate_to(Target), reads(target), to_sparse<Sparse>() and a
+/// static name(). The base is DenseBase because Eigen resizes the target of an EigenBase before it can be checked
+/// whether an operand shares the memory of the target.
 template <class Impl_, Real S>
 class LazyMatrix : public Eigen::DenseBase<LazyMatrix<Impl_, S>> {
  public:
@@ -183,9 +187,10 @@ class LazyMatrix : public Eigen::DenseBase<LazyMatrix<Impl_, S>> {
   Index cols() const { return impl().cols(); }
 };
 
-/// A lazy matrix that takes part in Eigen expressions; there, a temporary holds its value.
+/// A lazy matrix that can be part of an Eigen expression, which evaluates it into a temporary.
+///
 /// Impl has Scalar, rows(), cols(), check(), evaluate_to(Target), reads(target) and a static name(). check() throws an
-/// Error unless the operands fit together; evaluations call it before they write anything.
+/// Error if the operands do not match; evaluations call it before they write anything.
 template <class Impl_>
 class LazyDense : public Eigen::MatrixBase<LazyDense<Impl_>> {
  public:
@@ -198,11 +203,11 @@ class LazyDense : public Eigen::MatrixBase<LazyDense<Impl_>> {
   Index rows() const { return impl_.rows(); }
   Index cols() const { return impl_.cols(); }
 
-  /// The same, computed by this executor, which must outlive it.
+  /// Returns the same matrix, computed on the executor, which must outlive it.
   template <class E>
     requires requires(const Impl& impl, E& executor) { impl.on(executor); }
   auto on(E& executor) const { return LazyDense(impl_.on(executor)); }
-  /// The same, computed in this memory, which must outlive it.
+  /// Returns the same matrix, computed in the memory of the workspace, which must outlive it.
   template <class W>
     requires requires(const Impl& impl, W& workspace) { impl.with(workspace); }
   auto with(W& workspace) const { return LazyDense(impl_.with(workspace)); }
@@ -235,17 +240,19 @@ struct AssignmentKind<DstShape, filigree::detail::LazyShape> {
   using Kind = filigree::detail::LazyAssignment;
 };
 
-/// Eigen asks for these when it looks at what might be assigned; as part of an expression there is no such thing.
+/// Eigen reads these constants when it checks an assignment. The evaluator itself cannot be constructed, since a
+/// LazyMatrix cannot be part of an expression.
 template <class Impl, class S>
 struct evaluator<filigree::LazyMatrix<Impl, S>> {
   enum { CoeffReadCost = HugeCost, Flags = 0, Alignment = 0 };
   template <bool never = false>
   explicit evaluator(const filigree::LazyMatrix<Impl, S>&) {
-    static_assert(never, "filigree: A is no matrix but lazy rows: assign it to a matrix and go on with that");
+    static_assert(never, "filigree: A is a lazy matrix without coefficients: assign it to a matrix first");
   }
 };
 
-/// Inside a larger expression a temporary holds the value; it is made before the evaluator that reads it.
+/// The temporary that holds the value of a LazyDense in a larger expression. As a base class, it is constructed before
+/// the evaluator that reads it.
 template <class Impl>
 struct filigree_value {
   using Plain = typename filigree::LazyDense<Impl>::PlainObject;
@@ -279,14 +286,15 @@ inline constexpr auto filigree_assign<mul_assign_op<A, B>> = nullptr;
 template <class A, class B>
 inline constexpr auto filigree_assign<div_assign_op<A, B>> = nullptr;
 
-/// `to = lazy`, `+=`, `-=`: checks the shape, takes a temporary if an operand uses the target's memory, evaluates.
+/// The implementation of `to = lazy`, `+=` and `-=`: checks the shape and evaluates, into a temporary if an operand
+/// shares the memory of the target.
 template <class To, class From, class Func>
 struct filigree_assignment {
   using S = typename From::Scalar;
   using Impl = typename From::Impl;
   static constexpr auto op = filigree_assign<Func>;
   static_assert(!std::is_null_pointer_v<std::remove_const_t<decltype(op)>>,
-                "filigree: only =, += and -= take a lazy matrix");
+                "filigree: a lazy matrix can be assigned only by =, += and -=");
   static constexpr bool plain = std::is_base_of_v<PlainObjectBase<To>, To>;
   static constexpr bool sparse = std::is_base_of_v<SparseMatrixBase<To>, To>;
   static_assert(std::is_same_v<typename To::Scalar, S>,
@@ -294,7 +302,7 @@ struct filigree_assignment {
 
   static void run(To& to, const From& from, const Func&) {
     if constexpr (sparse) {
-      To result = from.impl().template to_sparse<To>();  // `=` might fail halfway
+      To result = from.impl().template to_sparse<To>();  // a direct assignment could fail halfway
       to.swap(result);
     } else
       run_dense(to, from.impl());
@@ -303,16 +311,16 @@ struct filigree_assignment {
  private:
   static constexpr bool vector = bool(To::IsVectorAtCompileTime);
 
-  // A vector takes a row or a column, as it does in Eigen.
+  // A vector can be assigned a row or a column, as in Eigen.
   static bool same_shape(const To& to, Eigen::Index rows, Eigen::Index cols) {
     return (to.rows() == rows && to.cols() == cols) || (vector && (rows == 1 || cols == 1) && to.size() == rows * cols);
   }
 
-  // Whether memory of a fixed or bounded size could hold it. Eigen may have set the size already, without looking.
+  // True if a target of fixed or bounded size can hold the shape. Eigen may already have set the size unchecked.
   static bool fits([[maybe_unused]] Eigen::Index rows, [[maybe_unused]] Eigen::Index cols) {
     if constexpr (plain) {
-      const auto holds = [](int fixed, int most, Eigen::Index size) {
-        return (fixed == Dynamic || fixed == size) && (most == Dynamic || size <= most);
+      const auto holds = [](int fixed, int max_size, Eigen::Index size) {
+        return (fixed == Dynamic || fixed == size) && (max_size == Dynamic || size <= max_size);
       };
       if constexpr (vector)
         return (rows == 1 || cols == 1) && holds(To::SizeAtCompileTime, To::MaxSizeAtCompileTime, rows * cols);
@@ -339,8 +347,7 @@ struct filigree_assignment {
     const Eigen::Index rows = from.rows(), cols = from.cols();
     constexpr bool resizes = plain && op == filigree::detail::Assign::set;
     filigree::detail::require((resizes || same_shape(to, rows, cols)) && fits(rows, cols), Impl::name(),
-                              ": the target is ", to.rows(), "x", to.cols(), " and cannot become what it must be, ",
-                              rows, "x", cols);
+                              ": the target must be ", rows, "x", cols, ", is ", to.rows(), "x", to.cols());
     if constexpr (bool(To::Flags & DirectAccessBit)) {
       const filigree::AddressRange target = filigree::detail::memory(to);
       if (target.empty() || !from.reads(target)) {
@@ -376,7 +383,7 @@ struct Assignment<To, filigree::LazyDense<Impl>, Func, Dense2Dense, void>
 
 namespace filigree::detail {
 
-/// `to = lazy` without Eigen's own resizing, which only asserts that a target fits.
+/// Assigns `to = lazy` without Eigen's own resizing, which checks the size of the target only by an assertion.
 template <class To, class From>
 void assign(To& to, const From& lazy) {
   Eigen::internal::call_assignment(to, lazy);

@@ -16,14 +16,15 @@
 
 namespace filigree::detail {
 
-/// A growable array whose sizes and subscripts are Eigen::Index: what std::vector is, at an eighth of its compile time.
+/// A growable array whose sizes and subscripts are Eigen::Index. It replaces std::vector at an eighth of the compile
+/// time.
 template <class T>
 class List {
  public:
   using Index = Eigen::Index;
 
   List() = default;
-  // A list that exists is destroyed when an entry cannot be copied: nothing leaks.
+  // These delegate to List(), so that the destructor runs and nothing leaks if copying an entry throws.
   explicit List(Index size, const T& value = T()) : List() { resize(size, value); }
   List(std::initializer_list<T> values) : List() { append(values.begin(), values.end()); }
   List(const List& other) : List() { append(other.begin(), other.end()); }
@@ -57,26 +58,26 @@ class List {
   const T& operator[](Index i) const { return data_[i]; }
 
   void reserve(Index capacity) {
-    if (capacity > capacity_) move_to(capacity);
+    if (capacity > capacity_) reallocate(capacity);
   }
   void push_back(T value) {
-    if (size_ == capacity_) move_to((std::max)(2 * capacity_, Index(8)));
+    if (size_ == capacity_) reallocate((std::max)(2 * capacity_, Index(8)));
     ::new (static_cast<void*>(data_ + size_)) T(std::move(value));
     ++size_;
   }
-  /// [first, last) must not lie in this list.
+  /// Appends [first, last), which must not be part of this list.
   void append(const T* first, const T* last) {
     const Index count = last - first;
-    if (size_ + count > capacity_) move_to((std::max)(2 * capacity_, size_ + count));
+    if (size_ + count > capacity_) reallocate((std::max)(2 * capacity_, size_ + count));
     for (; first != last; ++first, ++size_) ::new (static_cast<void*>(data_ + size_)) T(*first);
   }
   void resize(Index size) {
-    cut(size);
+    truncate(size);
     reserve(size);
     for (; size_ < size; ++size_) ::new (static_cast<void*>(data_ + size_)) T();
   }
   void resize(Index size, const T& value) {
-    cut(size);
+    truncate(size);
     reserve(size);
     for (; size_ < size; ++size_) ::new (static_cast<void*>(data_ + size_)) T(value);
   }
@@ -84,9 +85,9 @@ class List {
     clear();
     resize(size, value);
   }
-  void clear() { cut(0); }
+  void clear() { truncate(0); }
   void shrink_to_fit() {
-    if (size_ < capacity_) move_to(size_);
+    if (size_ < capacity_) reallocate(size_);
   }
   void swap(List& other) noexcept {
     std::swap(data_, other.data_);
@@ -95,8 +96,8 @@ class List {
   }
 
  private:
-  /// Keeps the first entries at most.
-  void cut(Index size) {
+  /// Destroys the entries from position `size` on.
+  void truncate(Index size) {
     if constexpr (std::is_trivially_destructible_v<T>)
       size_ = (std::min)(size_, size);
     else
@@ -107,7 +108,7 @@ class List {
     if (count > (std::numeric_limits<Index>::max)() / static_cast<Index>(sizeof(T))) throw std::bad_array_new_length();
     return static_cast<std::size_t>(count) * sizeof(T);  // NOLINT(bugprone-sizeof-expression): T may be a pointer
   }
-  void move_to(Index capacity) {
+  void reallocate(Index capacity) {
     T* const to = static_cast<T*>(::operator new(bytes(capacity)));
     if constexpr (std::is_trivially_copyable_v<T>) {
       if (size_ > 0) std::memcpy(static_cast<void*>(to), data_, bytes(size_));
@@ -126,7 +127,7 @@ class List {
   Index size_ = 0, capacity_ = 0;
 };
 
-/// A list that grows by one at a time, whose entries stay where they are. T() makes one.
+/// A list of default-constructed entries whose addresses do not change when the list grows.
 template <class T>
 class StableList {
  public:
@@ -139,6 +140,7 @@ class StableList {
 
   [[nodiscard]] Eigen::Index size() const { return entries_.size(); }
   T& operator[](Eigen::Index i) const { return *entries_[i]; }
+  /// Appends T().
   void grow() {
     if (entries_.size() == entries_.capacity()) entries_.reserve(2 * entries_.size() + 8);
     entries_.push_back(new T());
@@ -148,7 +150,7 @@ class StableList {
   List<T*> entries_;
 };
 
-/// Some neighbors in a list, which must stay as it is.
+/// A view of consecutive entries of a list, valid while the list does not change.
 template <class T>
 struct Slice {
   const T *first = nullptr, *last = nullptr;

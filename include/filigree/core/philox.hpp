@@ -9,7 +9,7 @@
 namespace filigree {
 namespace detail {
 
-/// Ten rounds of Philox4x32: 128 bits that depend on nothing but the counter and the key.
+/// Computes ten rounds of Philox4x32: 128 random bits, a function of the counter and the key alone.
 ///
 /// Reference  Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011, section 4.3
 constexpr std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> c, std::array<std::uint32_t, 2> key) {
@@ -24,14 +24,14 @@ constexpr std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> c, st
   return c;
 }
 
-/// The same with 64-bit words, least significant half first, on every byte order.
+/// Computes Philox4x32-10 on 64-bit words, split with the least significant half first on any byte order.
 constexpr std::array<std::uint64_t, 2> philox(std::uint64_t seed, std::uint64_t low, std::uint64_t high) {
   const auto half = [](std::uint64_t word, int shift) { return static_cast<std::uint32_t>(word >> shift); };
   const auto r = philox({half(low, 0), half(low, 32), half(high, 0), half(high, 32)}, {half(seed, 0), half(seed, 32)});
   return {std::uint64_t{r[1]} << 32 | r[0], std::uint64_t{r[3]} << 32 | r[2]};
 }
 
-/// The 128-bit product of two words, {high, low}.
+/// Computes the 128-bit product of two words as {high, low}.
 constexpr std::array<std::uint64_t, 2> wide_product(std::uint64_t a, std::uint64_t b) {
   constexpr std::uint64_t mask = 0xFFFFFFFF;
   const std::uint64_t middle = (a >> 32) * (b & mask) + ((a & mask) * (b & mask) >> 32);
@@ -39,21 +39,22 @@ constexpr std::array<std::uint64_t, 2> wide_product(std::uint64_t a, std::uint64
   return {(a >> 32) * (b >> 32) + (middle >> 32) + (other >> 32), a * b};
 }
 
-/// The top 53 bits as a number in [0, 1). The product is exact, so no contraction can change it.
+/// Converts the top 53 bits to a number in [0, 1). The product is exact, so contraction to FMA cannot change it.
 constexpr double unit(std::uint64_t bits) { return static_cast<double>(bits >> 11) * 0x1p-53; }
 
 }  // namespace detail
 
-/// Returns 64 bits that depend on (seed, a, b) alone, for decisions keyed by a place: random_bits(seed, row, column).
+/// Returns 64 random bits, a function of (seed, a, b) alone, for random decisions about an entry of a matrix:
+/// random_bits(seed, row, column).
 ///
-/// The first half of Philox4x32-10 at counter (a with its sign bit flipped, b), key seed. The flip keeps it clear of
-/// the Generators of the same seed, whose block counter never gets that far.
+/// The result is the first half of Philox4x32-10 with counter (a with its sign bit flipped, b) and key seed. Flipping
+/// the bit moves these counters out of the range that a Generator with the same seed reaches in practice.
 constexpr std::uint64_t random_bits(std::uint64_t seed, std::int64_t a, std::int64_t b) {
   constexpr std::uint64_t sign = std::uint64_t{1} << 63;
   return detail::philox(seed, static_cast<std::uint64_t>(a) ^ sign, static_cast<std::uint64_t>(b))[0];
 }
 
-/// Returns a uniform number in [0, 1), a function of (seed, a, b) alone.
+/// Returns a random number, uniform in [0, 1), a function of (seed, a, b) alone.
 constexpr double uniform_at(std::uint64_t seed, std::int64_t a, std::int64_t b) {
   return detail::unit(random_bits(seed, a, b));
 }

@@ -9,39 +9,40 @@
 
 namespace filigree::detail {
 
-/// Memory that will be used soon, asked for a few cache lines at a time between pieces of other work: a core has few
-/// requests under way (16 to its first-level cache where this was measured), and stands still when it sends more.
+/// A queue of memory areas to prefetch, a few cache lines at a time, interleaved with other work.
 ///
-/// All of it is a hint; what finds no room here is not asked for.
+/// A core supports few outstanding requests (16 to its first-level cache where this was measured) and stalls when it
+/// issues more. All requests are hints: those that exceed the capacity of the queue are dropped.
 class Prefetcher {
  public:
-  /// Forgets what is still wanted.
+  /// Drops all pending requests.
   void clear() {
     first_ = count_ = 0;
     lines_ = 0;
   }
 
-  /// Whether there is no room for three more.
-  [[nodiscard]] bool full() const { return count_ + 3 > most; }
+  /// True if there is no capacity for three more requests.
+  [[nodiscard]] bool full() const { return count_ + 3 > max_areas; }
 
-  /// `number` rows of `size` values, `stride` apart.
+  /// Enqueues `count` rows of `size` values with the given stride.
   template <class T>
-  void request(const T* rows, Index number, Index size, Index stride) {
-    if (count_ == most || number <= 0 || size <= 0) return;
+  void request(const T* rows, Index count, Index size, Index stride) {
+    if (count_ == max_areas || count <= 0 || size <= 0) return;
     if (size == stride) {
-      size *= number;
-      number = 1;
+      size *= count;
+      count = 1;
     }
     constexpr auto bytes = static_cast<Index>(sizeof(T));
     const Area area = {
-        .row = reinterpret_cast<const char*>(rows), .rows = number, .bytes = size * bytes, .stride = stride * bytes};
+        .row = reinterpret_cast<const char*>(rows), .rows = count, .bytes = size * bytes, .stride = stride * bytes};
     areas_[count_++] = area;
-    lines_ += number * (size * bytes / line + 2);
+    lines_ += count * (size * bytes / line + 2);
   }
 
-  /// About all that is wanted will have been asked for after this number of calls of step().
+  /// Sets the number of calls of issue() after which about all pending requests will have been issued.
   void pace(Index steps) { per_step_ = steps > 0 ? lines_ / steps + 1 : lines_; }
 
+  /// Prefetches the next cache lines.
   void issue() {
     for (Index left = per_step_; first_ < count_;) {
       Area& area = areas_[first_];
@@ -61,24 +62,25 @@ class Prefetcher {
   struct Area {
     const char* row;
     Index rows, bytes, stride;
-    Index next = 0;  // byte of the row that has not been asked for
+    Index next = 0;  // the first byte of the row that has not been prefetched
   };
-  static Index to_next_line(const char* at) {
-    return line - static_cast<Index>(reinterpret_cast<std::uintptr_t>(at) % Buffer::alignment);
+  /// Returns the distance from an address to the next cache line.
+  static Index to_next_line(const char* address) {
+    return line - static_cast<Index>(reinterpret_cast<std::uintptr_t>(address) % Buffer::alignment);
   }
-  static constexpr std::size_t most = 64;
+  static constexpr std::size_t max_areas = 64;
   static constexpr auto line = static_cast<Index>(Buffer::alignment);
 
-  std::array<Area, most> areas_;
+  std::array<Area, max_areas> areas_;
   std::size_t first_ = 0, count_ = 0;
   Index lines_ = 0, per_step_ = 0;
 };
 
-/// Rows of what a reader reads, if they lie in memory.
+/// Requests the given rows of the matrix of a reader, if they are contiguous in memory.
 template <class Reader>
 void request_rows(const Reader& reader, Index first, Index count, Prefetcher& prefetcher) {
   if constexpr (Reader::direct)
-    if (reader.contiguous_rows() && reader.cols() > 0 && count > 0)  // else there may be no such row
+    if (reader.contiguous_rows() && reader.cols() > 0 && count > 0)  // otherwise the first row may not exist
       prefetcher.request(reader.data() + first * reader.row_stride(), count, reader.cols(), reader.row_stride());
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What a program must be compiled with. Included before anything that would fail in many lines otherwise.
+// Checks the compiler options. Other headers include this one first, so that a wrong option gives a single error.
 
 #if (defined(_MSVC_LANG) ? _MSVC_LANG : __cplusplus) < 202002L
 #error "filigree: needs C++20: compile with -std=c++20 or later"
@@ -11,10 +11,10 @@
 #define FILIGREE_CANNOT_COMPILE
 #elif defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ > 0)
 #error \
-    "filigree: needs NaN and infinity, which mark what is absent: compile with -fno-finite-math-only after -ffast-math or -Ofast"
+    "filigree: needs NaN and infinity, which mark masked entries: compile with -fno-finite-math-only after -ffast-math or -Ofast"
 #define FILIGREE_CANNOT_COMPILE
 #endif
 
 #if defined(FILIGREE_CANNOT_COMPILE)
-#include <the error above says why>  // is not there: compilers stop here, instead of after many lines
+#include <the error above says why>  // does not exist: a missing include stops the compiler here, after one error
 #endif

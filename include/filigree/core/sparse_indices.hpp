@@ -10,8 +10,8 @@
 
 namespace filigree::detail {
 
-/// Where the entries of outer vector `outer` are: row `outer` of a matrix that is stored by rows, else a column. A
-/// sparse vector has one outer vector.
+/// Returns the range of entries of the given outer vector: a row of a row-major matrix, or a column of a column-major
+/// matrix. A sparse vector is one outer vector.
 template <class Sparse>
 std::pair<Eigen::Index, Eigen::Index> entries_of(const Sparse& s, Eigen::Index outer) {
   using Eigen::Index;
@@ -25,23 +25,23 @@ std::pair<Eigen::Index, Eigen::Index> entries_of(const Sparse& s, Eigen::Index o
 template <class X>
 concept StoredSparse = std::derived_from<X, Eigen::SparseCompressedBase<X>>;
 
-/// Checks the index arrays of a sparse matrix, which may come from anywhere (Eigen::Map) and which Eigen trusts.
+/// Checks the index arrays of a sparse matrix. They may be user data (Eigen::Map), and Eigen does not check them.
 ///
 /// Cost    O(entries)
-/// Throws  Error that begins with `call` if the outer pointers descend or begin below 0, or an inner index is outside
-///         the matrix or, where they must ascend, not above the one before it
+/// Throws  Error that begins with `call` if the outer pointers decrease or are negative, if an inner index is out of
+///         range, or if `ascending` is set and the inner indices of an outer vector do not increase strictly
 template <class Sparse>
 void require_valid_indices(const Sparse& s, const char* call, bool ascending) {
   using Eigen::Index;
   const char* const vector = Sparse::IsRowMajor ? "row" : "column";
-  Index before = 0;
+  Index previous_end = 0;
   for (Index o = 0; o < s.outerSize(); ++o) {
     const auto [begin, end] = entries_of(s, o);
-    require(before <= begin && begin <= end, call, ": the entries of ", vector, " ", o, " must begin at ", before,
-            " or later and not end before they begin, are ", begin, " to ", end);
-    before = end;
+    require(previous_end <= begin && begin <= end, call, ": the entries of ", vector, " ", o, " must begin at ",
+            previous_end, " or later and not end before they begin, are ", begin, " to ", end);
+    previous_end = end;
   }
-  // Now no range ends after the last one.
+  // From here on, all ranges are known to be inside the range of entries.
   const auto* const inner = s.innerIndexPtr();
   const Index size = s.innerSize();
   for (Index o = 0; o < s.outerSize(); ++o) {
@@ -58,7 +58,8 @@ void require_valid_indices(const Sparse& s, const char* call, bool ascending) {
   }
 }
 
-/// The same of any samples or codes: dense ones, and sparse expressions that are not stored, have no index arrays.
+/// Checks the index arrays of samples or codes, if x has any. Dense matrices and unevaluated sparse expressions have
+/// none.
 template <class X>
 void require_valid_samples(const X& x, const char* call) {
   if constexpr (StoredSparse<X>) require_valid_indices(x, call, false);

@@ -9,7 +9,7 @@
 
 namespace filigree::detail {
 
-/// Whether somebody may see what is written to standard error.
+/// Returns true if standard error is a terminal.
 inline bool errors_go_to_a_terminal() {
 #if defined(_WIN32)
   return ::_isatty(2) != 0;

@@ -15,19 +15,20 @@
 
 namespace filigree {
 
-/// A fixed set of threads that wait for work, as in A.on(pool). The thread that calls run works too, as worker 0.
+/// An executor with a fixed number of threads, as in A.on(pool). The thread that calls run works too, as worker 0.
 ///
-/// Several threads may call run at the same time: one runs after the other. A run from inside a task of any Filigree
-/// executor never waits for a busy pool but runs serially, so nesting cannot deadlock. In the child of a fork, which
-/// has none of the threads, the pool runs serially.
+/// Several threads may call run concurrently; their runs are executed one after another. If the pool is busy, a run
+/// from inside a task of any Filigree executor does not wait but runs serially, so nested runs cannot deadlock. The
+/// child of a fork has none of the threads; there, the pool runs serially.
 class ThreadPool {
  public:
-  /// Starts threads - 1 threads; by default as many as make one per hardware thread, the caller included.
+  /// Starts `threads` - 1 threads, since the calling thread is one of the workers. The default is one worker for each
+  /// hardware thread.
   ///
-  /// Throws  Error unless 1 <= threads <= 65536, or if the system cannot start as many
+  /// Throws  Error unless 1 <= threads <= 65536, or if the system cannot start a thread
   explicit ThreadPool(Eigen::Index threads = hardware_threads()) {
     detail::require(threads >= 1, "thread_pool(threads): threads must be at least 1, got ", threads);
-    detail::require(threads <= most_threads, "thread_pool(threads): threads must be at most ", most_threads, ", got ",
+    detail::require(threads <= max_threads, "thread_pool(threads): threads must be at most ", max_threads, ", got ",
                     threads);
     workers_.resize(threads - 1);
     for (Worker& worker : workers_) {
@@ -71,19 +72,20 @@ class ThreadPool {
     void operator()() const { pool->serve(number); }
   };
 
-  static constexpr Eigen::Index most_threads = 65536;
+  static constexpr Eigen::Index max_threads = 65536;
 
   static Eigen::Index hardware_threads() { return std::max<Eigen::Index>(1, detail::processors()); }
 
   [[nodiscard]] bool is_forked() const { return detail::this_process() != process_; }
 
-  // Waking a sleeper takes longer than a small batch, so whoever waits looks a few times before it sleeps.
+  // Waking a sleeping thread takes longer than a small batch, so a thread polls a few times before it sleeps.
   template <class Ready>
   static void spin_briefly(Ready ready) {
     for (int i = 0; i < 64 && !ready(); ++i) detail::yield_thread();
   }
 
-  /// Makes the pool this run's own. False, without waiting, for a busy pool inside a task.
+  /// Waits until the pool is idle and reserves it for the calling run. Inside a task, returns false immediately if the
+  /// pool is busy.
   [[nodiscard]] bool acquire() {
     detail::Lock lock(mutex_);
     if (busy_ && detail::inside_task) return false;
@@ -92,7 +94,8 @@ class ThreadPool {
     return true;
   }
 
-  /// Waits until every worker has left the batch, and hands the pool on. A worker that wakes up later finds no batch.
+  /// Waits until all workers have finished the batch, then makes the pool available again. A worker that wakes up later
+  /// finds no batch.
   void release() {
     {
       detail::Lock lock(mutex_);
@@ -107,14 +110,15 @@ class ThreadPool {
     idle_.notify_one();
   }
 
+  /// The main loop of a worker thread.
   void serve(Eigen::Index worker) {
-    std::size_t seen = 0;
+    std::size_t last_round = 0;
     for (;;) {
-      const auto called = [&] { return round_.load(std::memory_order_acquire) != seen; };
-      spin_briefly(called);
+      const auto is_new_round = [&] { return round_.load(std::memory_order_acquire) != last_round; };
+      spin_briefly(is_new_round);
       detail::Lock lock(mutex_);
-      lock.wait(work_, called);
-      seen = round_.load(std::memory_order_relaxed);
+      lock.wait(work_, is_new_round);
+      last_round = round_.load(std::memory_order_relaxed);
       if (stopping_) return;
       if (batch_ == nullptr) continue;
       detail::Batch& batch = *batch_;
@@ -137,19 +141,20 @@ class ThreadPool {
     for (Eigen::Index i = 0; i < started_; ++i) workers_[i].thread.join();
   }
 
-  detail::Mutex mutex_;  // guards what follows; the atomics are changed under it and only peeked at without
+  // The mutex guards the members below. The atomics are also changed only under it, but may be read without it.
+  detail::Mutex mutex_;
   detail::Condition work_, done_, idle_;
   detail::Batch* batch_ = nullptr;
   std::atomic<std::size_t> round_{0};
   std::atomic<Eigen::Index> active_{0};
   bool busy_ = false;
   bool stopping_ = false;
-  detail::List<Worker> workers_;  // of which the first `started_` run
+  detail::List<Worker> workers_;  // the first `started_` of them run
   Eigen::Index started_ = 0;
-  detail::Process process_ = detail::this_process();  // which has the threads
+  detail::Process process_ = detail::this_process();  // the process that has the threads
 };
 
-/// A thread pool, as programs write it: fg::thread_pool pool(4);
+/// The user-facing name of ThreadPool: fg::thread_pool pool(4);
 using thread_pool = ThreadPool;
 
 }  // namespace filigree

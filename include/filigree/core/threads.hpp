@@ -7,11 +7,11 @@
 #include "filigree/core/threads_posix.hpp"  // IWYU pragma: export
 #endif
 
-// Threads as far as the executors need them: Mutex, Condition, Thread, processors(), yield_thread(), this_process().
+// Provides Mutex, Condition, Thread, processors(), yield_thread() and this_process() for the executors.
 
 namespace filigree::detail {
 
-/// Holds a mutex until the end of its scope, or until it is unlocked.
+/// A scope that holds a mutex, until unlock() or the end of the scope.
 class Lock {
  public:
   explicit Lock(Mutex& mutex) : mutex_(mutex) { lock(); }
@@ -29,7 +29,7 @@ class Lock {
     held_ = false;
     mutex_.unlock();
   }
-  /// Returns once ready() is true, with the lock held as before.
+  /// Waits until ready() is true. The lock is held when ready() is called and on return.
   template <class Ready>
   void wait(Condition& condition, const Ready& ready) {
     while (!ready()) condition.wait(mutex_);

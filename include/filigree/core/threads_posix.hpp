@@ -7,11 +7,12 @@
 
 #include "filigree/core/requirements.hpp"
 
-// The threads of POSIX, as far as the executors need them. <thread>, <mutex> and <condition_variable> bring <chrono>
-// and stop tokens along: 44,000 tokens, which would be a tenth of the cost of Eigen's headers in every program.
+// The part of POSIX threads that the executors need. <thread>, <mutex> and <condition_variable> would include <chrono>
+// and stop tokens: 44,000 tokens, which add a tenth of the compile time of Eigen's headers to every program.
 
 namespace filigree::detail {
 
+/// A mutex.
 class Mutex {
  public:
   Mutex() = default;
@@ -27,15 +28,17 @@ class Mutex {
   pthread_mutex_t handle_ = PTHREAD_MUTEX_INITIALIZER;
 };
 
-/// Is not destroyed: it holds nothing, and in the child of a fork glibc would wait for waiters that only the parent
-/// has.
+/// A condition variable.
+///
+/// The destructor does not call pthread_cond_destroy. The handle owns no resources, and in the child of a fork glibc
+/// would wait there for threads that exist only in the parent.
 class Condition {
  public:
   Condition() = default;
   Condition(const Condition&) = delete;
   Condition& operator=(const Condition&) = delete;
 
-  /// Waits for a notification, with the mutex locked before and after.
+  /// Waits for a notification. The caller must hold the mutex, and holds it again on return.
   void wait(Mutex& mutex) noexcept { pthread_cond_wait(&handle_, &mutex.handle_); }
   void notify_one() noexcept { pthread_cond_signal(&handle_); }
   void notify_all() noexcept { pthread_cond_broadcast(&handle_); }
@@ -44,10 +47,11 @@ class Condition {
   pthread_cond_t handle_ = PTHREAD_COND_INITIALIZER;
 };
 
+/// A thread that must be joined after a successful start.
 class Thread {
  public:
-  /// Starts the thread, which calls body(); that must outlive it and throw nothing. Returns 0, or the number of the
-  /// error. A thread that was started must be joined.
+  /// Starts a thread that calls body(). Returns 0, or an error number. The body must outlive the thread and must not
+  /// throw.
   template <class Body>
   int start(Body& body) {
     return pthread_create(
@@ -67,7 +71,7 @@ class Thread {
 inline long processors() { return ::sysconf(_SC_NPROCESSORS_ONLN); }
 inline void yield_thread() { ::sched_yield(); }
 
-/// The process, which another one is after a fork.
+/// An id of the current process; it differs in the child of a fork.
 using Process = pid_t;
 inline Process this_process() { return ::getpid(); }
 

@@ -8,7 +8,7 @@
 
 #include "filigree/core/requirements.hpp"
 
-// What threads_posix.hpp has, by the standard library.
+// The same interface as threads_posix.hpp, on the standard library.
 
 namespace filigree::detail {
 
@@ -49,6 +49,6 @@ inline long processors() { return static_cast<long>(std::thread::hardware_concur
 inline void yield_thread() { std::this_thread::yield(); }
 
 using Process = int;
-inline Process this_process() { return 0; }  // there is no fork
+inline Process this_process() { return 0; }  // Windows has no fork
 
 }  // namespace filigree::detail

@@ -16,31 +16,32 @@ namespace filigree {
 
 namespace detail {
 
-/// The stages of an encoder with the threshold where batch_top_k was.
+/// Returns a stage of an encoder, or the threshold if the stage is batch_top_k.
 template <class T>
 const T& with_threshold(const T& stage, const Threshold&) {
   return stage;
 }
 inline Threshold with_threshold(const BatchTopK&, const Threshold& threshold) { return threshold; }
 
-/// The `count` largest numbers that are shown to it, and the next one.
+/// Selects the (count + 1)-th largest of a stream of numbers.
 template <Real S>
 class Largest {
  public:
   explicit Largest(std::size_t count) : count_(count) {}
-  void show(S x) {
+  void add(S x) {
     if (x > bound_) best_.push_back(x);
-    if (best_.size() >= 2 * count_ + 1024) keep_top_k_of();
+    if (best_.size() >= 2 * count_ + 1024) shrink();
   }
-  /// The largest number that is not among them; -infinity if there is none.
+  /// Returns the largest number that is not among the `count` largest; -infinity if there is none.
   S next() {
     if (best_.size() <= count_) return -std::numeric_limits<S>::infinity();
-    keep_top_k_of();
+    shrink();
     return *std::min_element(best_.begin(), best_.end());
   }
 
  private:
-  void keep_top_k_of() {
+  /// Discards all numbers but the count + 1 largest.
+  void shrink() {
     const auto end = best_.begin() + static_cast<std::ptrdiff_t>(count_);
     std::nth_element(best_.begin(), end, best_.end(), std::greater<S>());
     bound_ = *end;
@@ -54,25 +55,25 @@ class Largest {
 
 }  // namespace detail
 
-/// Returns an autoencoder for one sample at a time from one that was trained with batch_top_k(k): the same parameters,
-/// with threshold(t) in its place. t is the largest number of the calibration samples that batch_top_k would not keep
-/// if it chose among all of them together. So k latents are active on average over these samples, exactly if no two
-/// numbers tie at t.
+/// Returns an autoencoder that replaces batch_top_k(k) by threshold(t), so that it can encode single samples.
 ///
-/// Samples of training may be too easy: on others more latents may be active. Those that it has not seen tell better.
-/// Shapes     X: N x inputs, the more the better
+/// The parameters stay the same. t is the largest value that batch_top_k(k) drops when it is applied to all calibration
+/// samples together. On these samples k latents are active on average, exactly k if no other value equals t.
+/// Prefer samples that were not used for training. A threshold from training samples may be too low: more latents may
+/// then be active on new samples.
+/// Shapes     X: N x inputs; more samples give a better threshold
 /// Cost       encoding of N samples, and O(k N) memory
-/// Throws     Error if X has no rows, X.cols() is not inputs(), or a number that batch_top_k chooses from is not finite
-/// Reference  Bussmann et al., arXiv:2412.06410, section 3, whose threshold is the mean over batches of the smallest
-///            number that was kept
+/// Throws     Error if X has no rows, X.cols() is not inputs(), or an input of batch_top_k is not finite
+/// Reference  Bussmann et al., arXiv:2412.06410, section 3, where the threshold is the mean over batches of the
+///            smallest kept value
 template <class... E, class... D, DenseExpression X>
 auto calibrated(const Autoencoder<std::tuple<E...>, std::tuple<D...>>& sae, const X& samples) {
   using Sae = Autoencoder<std::tuple<E...>, std::tuple<D...>>;
   using S = typename Sae::Scalar;
   constexpr std::size_t at = [] {
-    constexpr bool chooses[] = {std::same_as<E, BatchTopK>..., true};
+    constexpr bool is_batch_top_k[] = {std::same_as<E, BatchTopK>..., true};
     std::size_t first = 0;
-    while (!chooses[first]) ++first;
+    while (!is_batch_top_k[first]) ++first;
     return first;
   }();
   static_assert(at < sizeof...(E), "filigree: calibrated(sae, X): the encoder has no batch_top_k");
@@ -82,13 +83,12 @@ auto calibrated(const Autoencoder<std::tuple<E...>, std::tuple<D...>>& sae, cons
   detail::Largest<S> largest(static_cast<std::size_t>(k * n));
   constexpr Index batch = 1024;
   for (Index first = 0; first < n; first += batch) {
-    const auto numbers = sae.template before<at>(samples.middleRows(first, (std::min)(batch, n - first)));
-    for (Index e = 0; e < numbers.size(); ++e) {
-      detail::require(std::isfinite(numbers.data()[e]),
-                      "calibrated(sae, X): what batch_top_k chooses from must be finite; "
-                      "latent ",
-                      e % numbers.cols(), " of sample ", first + e / numbers.cols(), " is ", numbers.data()[e]);
-      largest.show(numbers.data()[e]);
+    const auto values = sae.template before<at>(samples.middleRows(first, (std::min)(batch, n - first)));
+    for (Index e = 0; e < values.size(); ++e) {
+      detail::require(std::isfinite(values.data()[e]),
+                      "calibrated(sae, X): the inputs of batch_top_k must be finite; latent ", e % values.cols(),
+                      " of sample ", first + e / values.cols(), " is ", values.data()[e]);
+      largest.add(values.data()[e]);
     }
   }
   const Threshold bound = threshold(static_cast<double>(largest.next()));

@@ -8,10 +8,11 @@
 
 namespace filigree {
 
-/// Reads the weights of a JumpReLU autoencoder as Gemma Scope ships them, params.npz with W_enc, W_dec, b_enc, b_dec
-/// and threshold. They are those of linear(d_in, d_sae) | jump_relu(d_sae) and linear(d_sae, d_in), without pre_bias().
+/// Reads the weights of a JumpReLU autoencoder in the format of Gemma Scope.
 ///
-/// Throws     Error if the file cannot be read, lacks an array, or holds one of another shape
+/// The file params.npz has the arrays W_enc, W_dec, b_enc, b_dec and threshold. They fit the encoder linear(d_in,
+/// d_sae) | jump_relu(d_sae), without pre_bias(), and the decoder linear(d_sae, d_in).
+/// Throws     Error if the file cannot be read, lacks an array, or has an array of a wrong shape
 /// Reference  Lieberum et al., arXiv:2408.05147
 template <Real S = float>
 SaeWeights<S> load_gemma_scope(const std::string& path) {
@@ -26,7 +27,7 @@ SaeWeights<S> load_gemma_scope(const std::string& path) {
   const Index in = weights.W_enc.rows(), latents = weights.W_enc.cols();
   const auto fits = [&](const char* name, const auto& array, Index rows, Index cols) {
     detail::require(array.rows() == rows && array.cols() == cols, path, ": \"", name, "\" must be ", rows, " x ", cols,
-                    " beside a W_enc of ", in, " x ", latents, ", is ", array.rows(), " x ", array.cols());
+                    " for a W_enc of ", in, " x ", latents, ", is ", array.rows(), " x ", array.cols());
   };
   fits("W_dec", weights.W_dec, latents, in);
   fits("b_enc", weights.b_enc, latents, 1);
@@ -35,13 +36,13 @@ SaeWeights<S> load_gemma_scope(const std::string& path) {
   return weights;
 }
 
-/// Writes the weights of a JumpReLU autoencoder as Gemma Scope ships them.
+/// Writes the weights of a JumpReLU autoencoder in the format of Gemma Scope.
 ///
-/// Throws     Error if there is no threshold, or the file cannot be written
+/// Throws     Error if the weights are not those of a jump_relu, or the file cannot be written
 template <Real S>
 void save_gemma_scope(const std::string& path, const SaeWeights<S>& weights) {
   detail::require(weights.threshold.size() > 0 && weights.r_mag.size() == 0,
-                  "save_gemma_scope(path, weights): the weights must be those of a jump_relu");
+                  "save_gemma_scope(path, weights): the weights must have a threshold and no r_mag");
   save_npz(path, {{"W_enc", array_of(weights.W_enc)},
                   {"W_dec", array_of(weights.W_dec)},
                   {"b_enc", array_of(weights.b_enc)},

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Needs nlohmann-json (nlohmann-json3-dev in Debian), so filigree.hpp does not include this header.
+// This header needs nlohmann-json (nlohmann-json3-dev in Debian). Therefore filigree.hpp does not include it.
 
 #include <map>
 #include <string>
@@ -12,12 +12,12 @@
 
 namespace filigree {
 
-/// The types of the tensors of a file by their names.
+/// The types of the tensors of a file, by name.
 using TensorTypes = std::map<std::string, Type>;
 
 namespace detail {
 
-/// The floating-point type that torch calls so: "float32", or "torch.float32".
+/// Returns the floating-point type of a key, which holds PyTorch's name of it: "float32" or "torch.float32".
 inline Type float_type(const JsonObject& json, std::string_view key, const std::string& fallback) {
   const std::string name = json.get<std::string>(key, fallback);
   for (const Type type : {Type::float16, Type::bfloat16, Type::float32, Type::float64})
@@ -26,13 +26,13 @@ inline Type float_type(const JsonObject& json, std::string_view key, const std::
        in_quotes(name));
 }
 
-/// A number from a file that must be positive, or not negative.
-inline Index at_least(Index least, const JsonObject& json, std::string_view key, Index value) {
-  require(value >= least, json.name(), ": ", in_quotes(key), " must be at least ", least, ", is ", value);
+/// Returns a number from a file, after a check that it is at least `minimum`.
+inline Index at_least(Index minimum, const JsonObject& json, std::string_view key, Index value) {
+  require(value >= minimum, json.name(), ": ", in_quotes(key), " must be at least ", minimum, ", is ", value);
   return value;
 }
 
-/// The number of latents that are kept, from a file or as it is where the file has none.
+/// Returns k, the number of active latents per sample, after a check. `given` is true if the file has a value for it.
 inline Index kept_latents(const JsonObject& json, bool given, Index k, Index latents) {
   require(given || k <= latents, json.name(), ": must have a key \"k\": the default, ", k, ", is more than the ",
           latents, " latents");
@@ -41,20 +41,20 @@ inline Index kept_latents(const JsonObject& json, bool given, Index k, Index lat
   return k;
 }
 
-/// What a file of this configuration must say: what it said when it was read, with new values for the keys that mean
-/// something else now.
+/// Returns the JSON document of a configuration: the document that was read, with new values only for the keys whose
+/// meaning has changed since.
 template <class Config>
 JsonObject document_of(const Config& config, const std::string& call) {
-  const JsonObject wanted = config.keys();
+  const JsonObject expected = config.keys();
   JsonObject json = config.json;
-  const bool fresh = !json.contains("d_in");
-  const JsonObject before = fresh ? JsonObject() : Config::read(json).keys();
-  for (const auto& entry : wanted)
+  const bool is_new = !json.contains("d_in");
+  const JsonObject before = is_new ? JsonObject() : Config::read(json).keys();
+  for (const auto& entry : expected)
     if (!before.contains(entry.first) || before.text(entry.first) != entry.second) json.set(entry);
   const JsonObject after = Config::read(json).keys();
-  for (const auto& [key, value] : wanted)
+  for (const auto& [key, value] : expected)
     require(after.text(key) == value, call, ": config.", key, " is ", value,
-            ", but the other keys of config.json make ", after.text(key), " of it");
+            ", but the other keys of config.json set it to ", after.text(key));
   return json;
 }
 

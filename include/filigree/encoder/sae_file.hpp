@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Needs nlohmann-json (nlohmann-json3-dev in Debian), so filigree.hpp does not include this header.
+// This header needs nlohmann-json (nlohmann-json3-dev in Debian). Therefore filigree.hpp does not include it.
 
 #include <filesystem>
 #include <set>
@@ -17,7 +17,8 @@
 
 namespace filigree {
 
-/// An autoencoder as a directory holds it: const auto [config, weights] = load_sae_lens("layer_12").
+/// The configuration and weights of an autoencoder in a directory:
+/// const auto [config, weights] = load_sae_lens("layer_12").
 template <class Config, Real S>
 struct SaeFile {
   Config config;
@@ -26,8 +27,8 @@ struct SaeFile {
 
 namespace detail {
 
-/// Takes tensors of a file into weights, one after another: take("W_enc", weights.W_enc, rows, cols), where the file
-/// may have the transpose.
+/// Copies tensors of a file into weights: read("W_enc", weights.W_enc, rows, cols). The file may hold the transpose.
+/// Records which tensors were read.
 class TensorReader {
  public:
   TensorReader(const std::string& path, const std::string& config) : tensors_(map_safetensors(path)), config_(config) {}
@@ -48,15 +49,15 @@ class TensorReader {
       if (transposed) matrix = M(matrix.transpose());
   }
 
-  /// Takes factors of the latents, which must be 1 if they are there.
+  /// Reads factors of the latents, which need not exist, and checks that they are 1.
   void ones(const std::string& name) {
     if (!tensors_.tensors.contains(name)) return;
     require((tensors_[name].as<Eigen::MatrixXd>().array() == 1).all(), tensors_[name].name,
-            ": must be 1 everywhere to be left out");
+            ": must be 1 everywhere, since it is not applied");
     taken_.insert(name);
   }
 
-  /// The types of the taken tensors that have another one than `type`.
+  /// Returns the types of all read tensors whose type is not `type`.
   [[nodiscard]] TensorTypes types_other_than(Type type) const {
     TensorTypes types;
     for (const std::string& name : taken_)
@@ -64,10 +65,12 @@ class TensorReader {
     return types;
   }
 
-  /// Throws     Error if the file has a tensor that nobody took, since it would be another model without it
+  /// Checks that every tensor of the file was read, since the model would be different without it.
+  ///
+  /// Throws     Error if a tensor was not read
   void done() const {
     for (const auto& [name, array] : tensors_.tensors)
-      require(taken_.contains(name), array.name, ": is not a tensor of what ", config_, " describes");
+      require(taken_.contains(name), array.name, ": is not a tensor of the model that ", config_, " describes");
   }
 
  private:
@@ -76,7 +79,7 @@ class TensorReader {
   std::set<std::string> taken_;
 };
 
-/// Collects tensors for a file in the same way, and checks that they have the shape that the configuration gives them.
+/// Collects tensors for a file and checks that they have the shapes that the configuration describes.
 class TensorWriter {
  public:
   TensorWriter(std::string call, Type type, const TensorTypes& others)
@@ -92,7 +95,9 @@ class TensorWriter {
     written_.insert(&matrix);
   }
 
-  /// Throws     Error if the weights have an array that this file has no place for
+  /// Checks that every array of the weights is empty or was collected.
+  ///
+  /// Throws     Error if the weights have an array that the configuration does not describe
   template <Real S>
   void done(const SaeWeights<S>& weights) const {
     const auto check = [&](const char* name, const auto& array) {
@@ -105,11 +110,11 @@ class TensorWriter {
     check("W_skip", weights.W_skip);
   }
 
-  /// Weights first, so that a new directory has a configuration only once it is complete.
+  /// Writes the weights, then the configuration: a new directory has a configuration only when it is complete.
   void write(const std::string& directory, const std::string& weights, const JsonObject& config) const {
     std::error_code error;
     std::filesystem::create_directories(directory, error);
-    require(!error, directory, ": cannot be made a directory: ", error.message());
+    require(!error, directory, ": cannot create this directory: ", error.message());
     save_safetensors(directory + "/" + weights, tensors_);
     save_json(directory + "/cfg.json", config);
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Needs nlohmann-json (nlohmann-json3-dev in Debian), so filigree.hpp does not include this header.
+// This header needs nlohmann-json (nlohmann-json3-dev in Debian). Therefore filigree.hpp does not include it.
 
 #include <string>
 
@@ -12,7 +12,7 @@ namespace filigree {
 
 namespace detail {
 
-/// What is done to samples before the encoder; old files have a truth value here.
+/// Returns the normalization of the inputs of the encoder. Old files have true or false here.
 inline std::string normalization(const JsonObject& json) {
   const std::string key = "normalize_activations";
   if (!json.contains(key) || json.text(key) == "false") return "none";
@@ -21,22 +21,22 @@ inline std::string normalization(const JsonObject& json) {
 
 }  // namespace detail
 
-/// What the cfg.json of an autoencoder in the layout of SAELens says, in the words of its version 6; read() understands
-/// the older ones too, where "topk" is the activation function of a "standard" autoencoder.
+/// The configuration of an autoencoder in the format of SAELens, cfg.json, with the keys of version 6.
 ///
+/// read() also accepts older files, where "topk" is the activation function of a "standard" autoencoder.
 /// Reference  https://github.com/jbloomAus/SAELens
 struct SaeLensConfig {
   std::string architecture = "standard";       ///< or "topk", "jumprelu", "gated", "transcoder", ...
-  Index d_in = 0, d_sae = 0;                   ///< 0: those of the weights
-  Index d_out = 0;                             ///< of a transcoder; 0: that of the weights
-  Type dtype = Type::float32;                  ///< the type in which weights are written
-  TensorTypes tensor_types = {};               ///< of a directory that was read: those that have another type
-  Index k = 100;                               ///< of "topk"
-  bool apply_b_dec_to_input = true;            ///< whether the encoder begins with pre_bias()
-  bool rescale_acts_by_decoder_norm = false;   ///< of "topk": choose by z times the length of the decoder's row
-  std::string activation_fn = "relu";          ///< other ones are in old files only
-  std::string normalize_activations = "none";  ///< what is done to samples first
-  JsonObject json = JsonObject("config");      ///< the whole file, with the keys that mean nothing here
+  Index d_in = 0, d_sae = 0;                   ///< 0: the sizes of the weights
+  Index d_out = 0;                             ///< transcoders only; 0: the size of the weights
+  Type dtype = Type::float32;                  ///< the type of the weights in the file
+  TensorTypes tensor_types = {};               ///< the tensors of a directory that was read whose type is not dtype
+  Index k = 100;                               ///< "topk" only: the number of active latents
+  bool apply_b_dec_to_input = true;            ///< true if the encoder begins with pre_bias()
+  bool rescale_acts_by_decoder_norm = false;   ///< "topk" only: select by z times the norm of the decoder's row
+  std::string activation_fn = "relu";          ///< other values exist in old files only
+  std::string normalize_activations = "none";  ///< normalization of the inputs
+  JsonObject json = JsonObject("config");      ///< the whole file, including keys that Filigree does not use
 
   [[nodiscard]] bool is_top_k() const { return architecture == "topk" || architecture == "abstopk"; }
   [[nodiscard]] bool is_gated() const { return architecture == "gated"; }
@@ -44,7 +44,9 @@ struct SaeLensConfig {
   [[nodiscard]] bool is_transcoder() const { return architecture.ends_with("transcoder"); }
   [[nodiscard]] bool has_skip() const { return architecture.ends_with("skip_transcoder"); }
 
-  /// Throws     Error that names file and key if one is missing, of another kind or out of range
+  /// Returns the configuration in a JSON document.
+  ///
+  /// Throws     Error that names the file and the key if a key is missing, of a wrong type or out of range
   static SaeLensConfig read(const JsonObject& json) {
     SaeLensConfig config;
     config.json = json;
@@ -72,7 +74,7 @@ struct SaeLensConfig {
     return config;
   }
 
-  // The fields as a file has them.
+  // Returns the fields as keys of a file.
   [[nodiscard]] JsonObject keys() const {
     JsonObject keys;
     keys.set("d_in", d_in);
@@ -92,14 +94,14 @@ struct SaeLensConfig {
   }
 };
 
-/// Returns the encoder that such an autoencoder has here, for the decoder linear(d_sae, d_out): "pre_bias() |
-/// linear(768, 24576) | top_k(32) | relu()".
+/// Returns the source text of the matching encoder, such as "pre_bias() | linear(768, 24576) | top_k(32) | relu()".
 ///
-/// Throws     Error that names what Filigree has no layer for: another architecture, normalization or activation
-///            function, or rescale_acts_by_decoder_norm (see fold_decoder_norms)
+/// The decoder is linear(d_sae, d_out).
+/// Throws     Error that names an architecture, normalization or activation function without a layer in Filigree, or
+///            rescale_acts_by_decoder_norm (see fold_decoder_norms)
 inline std::string encoder_of(const SaeLensConfig& config) {
   const auto refuse = [&](const char* key, const std::string& value) {
-    detail::fail(config.json.name(), ": no encoder has \"", key, "\": ", value);
+    detail::fail(config.json.name(), ": no encoder supports \"", key, "\": ", value);
   };
   if (config.normalize_activations != "none")
     refuse("normalize_activations", detail::in_quotes(config.normalize_activations));
@@ -107,7 +109,7 @@ inline std::string encoder_of(const SaeLensConfig& config) {
                   ": the activation function \"topk\" needs its k: {\"activation_fn_kwargs\": {\"k\": ...}}");
   if (config.activation_fn != "relu") refuse("activation_fn", detail::in_quotes(config.activation_fn));
   if (config.is_top_k() && config.rescale_acts_by_decoder_norm)
-    refuse("rescale_acts_by_decoder_norm", "true: fold_decoder_norms(file) makes it false");
+    refuse("rescale_acts_by_decoder_norm", "true; call fold_decoder_norms(file) first");
 
   const std::string start = config.apply_b_dec_to_input ? "pre_bias() | " : "";
   const std::string latents = std::to_string(config.d_sae);

@@ -12,18 +12,18 @@
 
 namespace filigree {
 
-/// The weights of a sparse autoencoder or transcoder of two linear layers under the names that files give them; d_out
-/// is d_in but in a transcoder.
+/// The weights of a sparse autoencoder or transcoder with two linear layers, with the names that files use. d_out is
+/// d_in except in a transcoder.
 template <Real S>
 struct SaeWeights {
   using Matrix = Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   using Vector = Eigen::Matrix<S, Eigen::Dynamic, 1>;
 
   Matrix W_enc = {}, W_dec = {};  ///< d_in x d_sae, d_sae x d_out
-  Vector b_enc = {}, b_dec = {};  ///< d_sae, d_out; b_enc is b_gate where there are gates
-  Vector threshold = {};          ///< d_sae, of a jump_relu; empty: there is none
-  Vector r_mag = {}, b_mag = {};  ///< d_sae, of a gated encoder; empty: there is none
-  Matrix W_skip = {};             ///< d_in x d_out, added to the outputs as x W_skip; empty: there is none
+  Vector b_enc = {}, b_dec = {};  ///< d_sae, d_out; b_enc is b_gate of a gated encoder
+  Vector threshold = {};          ///< d_sae, of a jump_relu; else empty
+  Vector r_mag = {}, b_mag = {};  ///< d_sae, of a gated encoder; else empty
+  Matrix W_skip = {};             ///< d_in x d_out, of a skip connection, added to the outputs as x W_skip; else empty
 };
 
 namespace detail {
@@ -33,13 +33,13 @@ inline constexpr bool is_jump_relu = false;
 template <Real S>
 inline constexpr bool is_jump_relu<JumpRelu<S>> = true;
 
-/// Where the stages with weights stand in an encoder.
+/// The indices of the stages with weights in an encoder; `none` for a missing one.
 template <class... E>
 struct EncoderForm {
-  template <class Is>
-  static constexpr std::size_t find(Is is) {
+  template <class Predicate>
+  static constexpr std::size_t find(Predicate predicate) {
     std::size_t at = 0;
-    (void)((is(static_cast<E*>(nullptr)) ? true : (++at, false)) || ...);
+    (void)((predicate(static_cast<E*>(nullptr)) ? true : (++at, false)) || ...);
     return at;
   }
   static constexpr std::size_t none = sizeof...(E);
@@ -49,7 +49,7 @@ struct EncoderForm {
   static constexpr std::size_t thresholds = find([]<class T>(T*) { return is_jump_relu<T>; });
 };
 
-/// Whether an array has the size that an autoencoder needs.
+/// Throws an Error unless an array has the given shape.
 template <class A>
 void require_shape(const char* name, const A& array, Index rows, Index cols) {
   require(array.rows() == rows && array.cols() == cols, "set_weights(sae, weights): ", name, " must be ", rows, " x ",
@@ -58,8 +58,7 @@ void require_shape(const char* name, const A& array, Index rows, Index cols) {
 
 }  // namespace detail
 
-/// Returns the weights of an autoencoder of two layers with weights, a linear or gated encoder and a linear decoder, as
-/// its constraints make them.
+/// Returns the weights of an autoencoder with a linear or gated encoder and a linear decoder. Constraints are applied.
 template <class... E, class D>
 SaeWeights<typename Autoencoder<std::tuple<E...>, std::tuple<D>>::Scalar> weights_of(
     const Autoencoder<std::tuple<E...>, std::tuple<D>>& sae) {
@@ -86,10 +85,10 @@ SaeWeights<typename Autoencoder<std::tuple<E...>, std::tuple<D>>::Scalar> weight
   return weights;
 }
 
-/// Gives an autoencoder the weights of a file.
+/// Sets the weights of an autoencoder.
 ///
-/// Throws     Error, before anything is changed, if a shape is another one, if the file has thresholds, gates or a skip
-///            connection and the autoencoder has not, or the other way round, or if a threshold is below 0
+/// Throws     Error, before anything is changed, if a shape differs, if only one of the two has thresholds, gates or a
+///            skip connection, or if a threshold is below 0
 template <class... E, class D, Real S>
 void set_weights(Autoencoder<std::tuple<E...>, std::tuple<D>>& sae, const SaeWeights<S>& weights) {
   using Form = detail::EncoderForm<E...>;

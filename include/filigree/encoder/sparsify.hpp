@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Needs nlohmann-json (nlohmann-json3-dev in Debian), so filigree.hpp does not include this header.
+// This header needs nlohmann-json (nlohmann-json3-dev in Debian). Therefore filigree.hpp does not include it.
 
 #include <string>
 
@@ -12,7 +12,8 @@ namespace filigree {
 
 namespace detail {
 
-/// Calls f(name in the file, array, rows, cols, whether the file has the transpose) for each array.
+/// Calls f(name, array, rows, cols, transposed) for each array: its name in the file, and true if the file holds the
+/// transpose.
 template <class Weights, class F>
 void for_each_tensor(const SparsifyConfig& config, Weights& weights, F&& f) {
   const Index in = config.d_in, latents = config.latents();
@@ -25,11 +26,10 @@ void for_each_tensor(const SparsifyConfig& config, Weights& weights, F&& f) {
 
 }  // namespace detail
 
-/// Reads an autoencoder or transcoder in the layout of sparsify, a directory with cfg.json and sae.safetensors.
-/// encoder_of(config) says what it is here; it may be of a kind that is not.
+/// Reads an autoencoder or transcoder in the format of sparsify: a directory with cfg.json and sae.safetensors.
 ///
-/// Throws     Error if a file cannot be read, the configuration is out of range, or the weights are not those that it
-///            describes
+/// encoder_of(config) returns the matching encoder. The file may also describe a model that Filigree does not have.
+/// Throws     Error if a file cannot be read, the configuration is out of range, or the weights do not match it
 /// Reference  https://github.com/EleutherAI/sparsify
 template <Real S = float>
 SaeFile<SparsifyConfig, S> load_sparsify(const std::string& directory) {
@@ -43,11 +43,11 @@ SaeFile<SparsifyConfig, S> load_sparsify(const std::string& directory) {
   return file;
 }
 
-/// Writes a directory in the layout of sparsify, which is made if it is not there; each file is replaced whole or not
-/// at all.
+/// Writes an autoencoder or transcoder in the format of sparsify and creates the directory if needed.
 ///
-/// Throws     Error, before anything is written, if the weights are not those that the configuration describes; or if a
-///            file cannot be written
+/// Each file is replaced atomically.
+/// Throws     Error, before anything is written, if the weights do not match the configuration; or if a file cannot be
+///            written
 template <Real S>
 void save_sparsify(const std::string& directory, const SaeWeights<S>& weights, SparsifyConfig config = {}) {
   const std::string call = "save_sparsify(directory, weights, config)";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Needs nlohmann-json (nlohmann-json3-dev in Debian), so filigree.hpp does not include this header.
+// This header needs nlohmann-json (nlohmann-json3-dev in Debian). Therefore filigree.hpp does not include it.
 
 #include <string>
 
@@ -10,24 +10,24 @@
 
 namespace filigree {
 
-/// What the cfg.json of an autoencoder or transcoder in the layout of sparsify says.
+/// The configuration of an autoencoder or transcoder in the format of sparsify, cfg.json.
 ///
 /// Reference  https://github.com/EleutherAI/sparsify
 struct SparsifyConfig {
-  Index d_in = 0;                          ///< 0: that of the weights
+  Index d_in = 0;                          ///< 0: the size of the weights
   Index num_latents = 0;                   ///< 0: d_in * expansion_factor
-  Index expansion_factor = 32;             ///< means nothing beside num_latents
-  Index k = 32;                            ///< how many latents are kept
+  Index expansion_factor = 32;             ///< ignored if num_latents is not 0
+  Index k = 32;                            ///< the number of active latents
   std::string activation = "topk";         ///< or "groupmax": the largest latent of each of k groups
-  bool transcode = false;                  ///< whether the encoder begins without pre_bias()
-  bool skip_connection = false;            ///< whether there is a W_skip
-  bool normalize_decoder = true;           ///< for training: whether the decoder's rows have length 1
-  bool multi_topk = false;                 ///< for training: a second loss with 4 k latents
-  Type dtype = Type::float32;              ///< the type of the weights, which only their own file says
-  TensorTypes tensor_types = {};           ///< of a directory that was read: those that have another type
-  JsonObject json = JsonObject("config");  ///< the whole file, with the keys that mean nothing here
+  bool transcode = false;                  ///< true if the encoder begins without pre_bias()
+  bool skip_connection = false;            ///< true if there is a W_skip
+  bool normalize_decoder = true;           ///< training only: true if the decoder's rows have length 1
+  bool multi_topk = false;                 ///< training only: true for a second loss with 4 k latents
+  Type dtype = Type::float32;              ///< the type of the weights, which is not a key of cfg.json
+  TensorTypes tensor_types = {};           ///< the tensors of a directory that was read whose type is not dtype
+  JsonObject json = JsonObject("config");  ///< the whole file, including keys that Filigree does not use
 
-  /// The number of latents.
+  /// Returns the number of latents.
   ///
   /// Throws     Error if it does not fit an Index
   [[nodiscard]] Index latents() const {
@@ -38,7 +38,9 @@ struct SparsifyConfig {
     return product;
   }
 
-  /// Throws     Error that names file and key if d_in is missing, or a key is of another kind or out of range
+  /// Returns the configuration in a JSON document.
+  ///
+  /// Throws     Error that names the file and the key if d_in is missing, or a key is of a wrong type or out of range
   static SparsifyConfig read(const JsonObject& json) {
     SparsifyConfig config;
     config.json = json;
@@ -56,7 +58,7 @@ struct SparsifyConfig {
     return config;
   }
 
-  // The fields as a file has them.
+  // Returns the fields as keys of a file.
   [[nodiscard]] JsonObject keys() const {
     JsonObject keys;
     keys.set("activation", activation);
@@ -72,13 +74,13 @@ struct SparsifyConfig {
   }
 };
 
-/// Returns the encoder that such an autoencoder has here, for the decoder linear(latents, d_in): "pre_bias() |
-/// linear(768, 24576) | top_k(32) | relu()".
+/// Returns the source text of the matching encoder, such as "pre_bias() | linear(768, 24576) | top_k(32) | relu()".
 ///
+/// The decoder is linear(latents, d_in).
 /// Throws     Error if the activation is not "topk"
 inline std::string encoder_of(const SparsifyConfig& config) {
   detail::require(config.activation == "topk", config.json.name(),
-                  ": no encoder has \"activation\": ", detail::in_quotes(config.activation));
+                  ": no encoder supports \"activation\": ", detail::in_quotes(config.activation));
   return (config.transcode ? "linear(" : "pre_bias() | linear(") + std::to_string(config.d_in) + ", " +
          std::to_string(config.latents()) + ") | top_k(" + std::to_string(config.k) + ") | relu()";
 }

@@ -7,12 +7,13 @@
 
 #include "filigree/engine/score_tiles.hpp"
 
-// The engine of kept keys: scores | patterns and maps | any stages. Only the scores of keys that a query keeps are
-// computed, one query at a time, into a list; then the other stages run on the list.
+// The gathered engine: scores | patterns and maps | any stages. For one query at a time, it computes only the scores of
+// the keys that the query keeps, as a list. Then it applies the other stages to the list.
 
 namespace filigree::detail {
 
-/// Whether a pipeline begins with patterns and maps, a pattern among them, and how many they are.
+/// Describes a pipeline for this engine. `stream` is the number of patterns and maps at its beginning. `matches` is
+/// true if the engine supports the pipeline: at least one of these is a pattern, and all stages work on rows.
 template <class Stages>
 struct GatheredForm;
 template <class... T>
@@ -46,7 +47,7 @@ class GatheredEngine {
     pack_keys(source, session, count);
   }
 
-  /// Rows that one task finishes: queries beside each other share keys, which then are in the cache.
+  /// Returns the number of rows per task. Neighboring queries share keys, which then are in the cache.
   [[nodiscard]] Index height() const { return 48; }
 
   void reserve(WorkerScratch& scratch) const {
@@ -55,11 +56,11 @@ class GatheredEngine {
   }
 
   void run(Index first, Index last, WorkerScratch& scratch, const RowSink<S>& sink) const {
-    Index alike = first;
+    Index same_until = first;
     for (Index i = first; i < last; ++i) {
-      if (i >= alike) {
+      if (i >= same_until) {
         tiles_.plan(i, i + 1, scratch.coverage, scratch.block);
-        alike = tiles_.same_keys_until(i);
+        same_until = tiles_.same_keys_until(i);
       }
       Row<S> row = kept_scores(i, scratch);
       each_stage_after([&](const auto& stage) { apply(stage, row); });
@@ -68,61 +69,62 @@ class GatheredEngine {
   }
 
  private:
-  /// Runs of keys that keep at least this many to a vector are scored where they lie packed; others are gathered, at
-  /// some 25 cycles a key against 64 a vector (d = 64).
-  static constexpr Index dense = 3;
+  /// Spans with at least this many keys per vector are scored from the packed panels; keys of other spans are gathered.
+  /// Gathering costs about 25 cycles per key, scoring a packed vector 64 cycles (d = 64).
+  static constexpr Index min_keys_per_vector = 3;
 
   Row<S> kept_scores(Index i, WorkerScratch& scratch) const {
-    Index most = 0;
-    for (const KeySpan& span : scratch.block) most += span.end - span.begin;
+    Index max_count = 0;
+    for (const KeySpan& span : scratch.block) max_count += span.end - span.begin;
     const Index lanes = kernels_.lanes, d = source_.d();
-    S* values = scratch.values.get<S>(most + Row<S>::padding);
-    Column* columns = scratch.columns.get<Column>(most + Row<S>::padding);
+    S* values = scratch.values.get<S>(max_count + Row<S>::padding);
+    Column* columns = scratch.columns.get<Column>(max_count + Row<S>::padding);
     S* query = scratch.queries.get<S>(d);
     source_.copy_query(i, query);
 
-    Column* wanted = scratch.counts.get<Column>(2 * most);  // keys to gather, and where in the list they stand
-    Column* targets = wanted + most;
-    Index count = 0, gathered = 0;
+    Column* keys_to_gather = scratch.counts.get<Column>(2 * max_count);
+    Column* targets = keys_to_gather + max_count;  // their positions in the list
+    Index count = 0, gather_count = 0;
     for (const KeySpan& span : scratch.block) {
       const Index size = span.end - span.begin;
       for (Index e = 0; e < size; ++e) columns[count + e] = static_cast<Column>(span.begin + e);
       const Index begin = span.begin / lanes, end = (span.end + lanes - 1) / lanes;
-      if (source_.has_panels() && size >= dense * (end - begin)) {
+      if (source_.has_panels() && size >= min_keys_per_vector * (end - begin)) {
         S* run = scratch.tile.get<S>((end - begin) * lanes);
         kernels_.score_run(query, source_.packed(), begin, end, d, source_.scale(), run);
         std::copy_n(run + (span.begin - begin * lanes), size, values + count);
       } else {
         for (Index e = 0; e < size; ++e) {
-          wanted[gathered] = static_cast<Column>(span.begin + e);
-          targets[gathered++] = static_cast<Column>(count + e);
+          keys_to_gather[gather_count] = static_cast<Column>(span.begin + e);
+          targets[gather_count++] = static_cast<Column>(count + e);
         }
       }
       count += size;
     }
-    score_gathered(query, wanted, targets, gathered, values, scratch);
+    score_gathered(query, keys_to_gather, targets, gather_count, values, scratch);
 
     Index at = 0;
-    for (const KeySpan& span : scratch.block) at = tiles_.stream(values, at, span, i);
+    for (const KeySpan& span : scratch.block) at = tiles_.apply_to_span(values, at, span, i);
     count = kernels_.keep_above(values, columns, count, absent);
     return make_row(source_.grid(), i, values, columns, count, scratch);
   }
 
-  /// Scores of keys that stand apart. Panels that were gathered for the query before serve again if they hold the same
-  /// keys.
-  void score_gathered(const S* query, const Column* wanted, const Column* targets, Index count, S* values,
+  /// Computes the scores of gathered keys. A panel that was gathered for the previous query is used again if it holds
+  /// the same keys.
+  void score_gathered(const S* query, const Column* keys_to_gather, const Column* targets, Index count, S* values,
                       WorkerScratch& scratch) const {
     const Index width = kernels_.width, d = source_.d(), panels = (count + width - 1) / width;
     if (std::exchange(scratch.gathered_by, this) != this) scratch.gathered_count = 0;
-    const Index kept = (scratch.gathered_count + width - 1) / width * width;
-    S* keys = scratch.gathered.grow<S>(panels * width * d, kept * d);
-    Column* held = scratch.gathered_columns.grow<Column>(panels * width, kept);
+    const Index reusable = (scratch.gathered_count + width - 1) / width * width;
+    S* keys = scratch.gathered.grow<S>(panels * width * d, reusable * d);
+    Column* held_columns = scratch.gathered_columns.grow<Column>(panels * width, reusable);
     S* tile = scratch.tile.get<S>(width);
     for (Index p = 0; p < panels; ++p) {
       const Index begin = p * width, n = (std::min)(width, count - begin);
-      if (begin + n > scratch.gathered_count || !std::equal(wanted + begin, wanted + begin + n, held + begin)) {
-        source_.gather_panel(wanted + begin, n, keys + begin * d);
-        std::copy_n(wanted + begin, n, held + begin);
+      if (begin + n > scratch.gathered_count ||
+          !std::equal(keys_to_gather + begin, keys_to_gather + begin + n, held_columns + begin)) {
+        source_.gather_panel(keys_to_gather + begin, n, keys + begin * d);
+        std::copy_n(keys_to_gather + begin, n, held_columns + begin);
         scratch.gathered_count = begin + n;
       }
       kernels_.score_run(query, keys + begin * d, 0, (n + kernels_.lanes - 1) / kernels_.lanes, d, source_.scale(),

@@ -12,20 +12,21 @@
 #include "filigree/engine/prefix_sums.hpp"
 #include "filigree/pattern/all_of.hpp"
 
-// The engine of lazy rows: scores | patterns and a map that makes the scores of most rows equal | softmax, times V. A
-// row of equal scores is a mean of rows of V, which prefix sums give; the other rows go through the block engine.
+// The engine of lazy rows: scores | patterns and a map that sets the scores of most rows to 0 | softmax, times V. The
+// output of a lazy row, whose scores are all 0, is a mean of rows of V, computed from prefix sums. The other rows are
+// computed by the online softmax engine.
 
 namespace filigree::detail {
 
-/// Whether a stage is a map that sets all scores of lazy rows to 0: it has is_lazy(row) and active(), the ascending
-/// rows that are not lazy.
+/// True if a stage is a map that sets all scores of lazy rows to 0. It has the members is_lazy(row) and active(), the
+/// ascending rows that are not lazy.
 template <class T>
 inline constexpr bool makes_rows_lazy = requires(const std::remove_cvref_t<T>& stage, Index row) {
   stage.is_lazy(row);
   stage.active();
 };
 
-/// Behind softmax: a lazy row gets weight 1 on each key that it sees. NaN stays.
+/// A map after softmax that sets the weights of a lazy row to 1 for each key that it attends to. It keeps NaN.
 template <class Rows>
 struct LazyOnes {
   using Category = ScoreMap;
@@ -42,7 +43,8 @@ inline constexpr bool is_lazy_ones = false;
 template <class Rows>
 inline constexpr bool is_lazy_ones<LazyOnes<Rows>> = true;
 
-/// Whether a pipeline on scores has the form of the engine, and where what stands.
+/// Describes a pipeline on scores for this engine. `rows` and `softmax` are the indices of the map of lazy rows and of
+/// softmax, and `sums` is true if LazyOnes follows. `matches` is true if the engine supports the pipeline.
 template <class Stages>
 struct LazyForm;
 template <class... T>
@@ -71,7 +73,7 @@ struct LazyForm<std::tuple<T...>> {
   }();
 };
 
-/// Some queries of a source, as a source by itself: row r is query rows[r].
+/// A source with a subset of the queries of another source: row r is query rows[r].
 template <class Source>
 class GatheredQueries {
  public:
@@ -107,7 +109,7 @@ class GatheredQueries {
   Grid grid_;
 };
 
-/// A pattern as these queries see it.
+/// A pattern restricted to these queries.
 template <PatternStage P>
 struct GatheredRowsPattern {
   using Category = Pattern;
@@ -115,38 +117,38 @@ struct GatheredRowsPattern {
                         ranges_are_exact = detail::ranges_are_exact<P>;
   const P& pattern;
   const std::vector<Index>& rows;
-  Grid whole;
+  Grid grid;
 
-  bool keeps(Index r, Index j, const Grid&) const { return detail::keeps(pattern, position(r), j, whole); }
+  bool keeps(Index r, Index j, const Grid&) const { return detail::keeps(pattern, position(r), j, grid); }
   void covers(Index r0, Index r1, const Grid&, Ranges& out) const {
     const Index mark = out.size();
-    for (Index r = r0; r < r1; ++r) detail::covers(pattern, position(r), position(r) + 1, whole, out);
-    out.normalize(mark, whole);
+    for (Index r = r0; r < r1; ++r) detail::covers(pattern, position(r), position(r) + 1, grid, out);
+    out.normalize(mark, grid);
   }
   void contains(Index r0, Index r1, const Grid&, Ranges& out) const {
     const Index mark = out.size();
     for (Index r = r0; r < r1; ++r) {
       const Index middle = out.size();
       if constexpr (ranges_are_exact)
-        detail::covers(pattern, position(r), position(r) + 1, whole, out);
+        detail::covers(pattern, position(r), position(r) + 1, grid, out);
       else
-        detail::contains(pattern, position(r), position(r) + 1, whole, out);
+        detail::contains(pattern, position(r), position(r) + 1, grid, out);
       if (r > r0) out.intersect(mark, middle);
     }
   }
 
  private:
-  [[nodiscard]] Index position(Index r) const { return whole.query_at + rows[static_cast<std::size_t>(r)]; }
+  [[nodiscard]] Index position(Index r) const { return grid.query_at + rows[static_cast<std::size_t>(r)]; }
 };
 
-/// Its sink is one of products.
+/// The engine of lazy rows. Its sink is the sink of a product.
 template <class Bound, class Stages>
 class LazyRowsEngine {
   using Form = LazyForm<Stages>;
   using S = typename Bound::Scalar;
   using Patterns = decltype(patterns_of(std::declval<const Stages&>()));
-  using Some = GatheredQueries<Bound>;
-  using SomeStages = std::tuple<GatheredRowsPattern<Patterns>, Softmax>;
+  using ActiveQueries = GatheredQueries<Bound>;
+  using ActiveStages = std::tuple<GatheredRowsPattern<Patterns>, Softmax>;
 
  public:
   static constexpr bool fused = true;
@@ -156,12 +158,12 @@ class LazyRowsEngine {
         rows_(std::get<Form::rows>(stages).active()),
         lazy_(std::get<Form::rows>(stages)),
         patterns_(patterns_of(stages)),
-        seen_(patterns_),
-        tiles_(source, seen_),
+        pattern_stages_(patterns_),
+        tiles_(source, pattern_stages_),
         exact_(source, stages, session, count),
-        some_(source, rows_),
-        some_stages_(GatheredRowsPattern<Patterns>{patterns_, rows_, source.grid()}, std::get<Form::softmax>(stages)),
-        some_engine_(some_, some_stages_, session, (std::min)(count, static_cast<Index>(rows_.size()))),
+        active_queries_(source, rows_),
+        active_stages_(GatheredRowsPattern<Patterns>{patterns_, rows_, source.grid()}, std::get<Form::softmax>(stages)),
+        active_engine_(active_queries_, active_stages_, session, (std::min)(count, static_cast<Index>(rows_.size()))),
         sink_(std::get<Form::softmax>(stages).sink) {
     const Index tasks = session.concurrency() > 1 ? 4 * session.concurrency() : 1;
     height_ = std::max<Index>((count + tasks - 1) / tasks, 64);
@@ -169,40 +171,40 @@ class LazyRowsEngine {
 
   [[nodiscard]] Index height() const { return height_; }
 
-  void reserve(WorkerScratch& scratch) const { some_engine_.reserve(scratch); }
+  void reserve(WorkerScratch& scratch) const { active_engine_.reserve(scratch); }
 
-  /// The prefix sums, and the active rows: where among the rows they stand is chance, so they are shared out by
-  /// themselves.
+  /// Computes the prefix sums, and then the active rows as tasks of their own: their positions are irregular, so the
+  /// tasks of run() would be unbalanced.
   template <class Sink>
   void prepare(Index first, Index count, const Session& session, Sink&& sink) const {
-    some_engine_.take_values(sink.values(), session);
+    active_engine_.take_values(sink.values(), session);
     sums_.compute(sink.values(), source_.grid().m, session);
-    const auto at = [&](Index row) {
+    const auto index_of = [&](Index row) {
       return static_cast<Index>(std::lower_bound(rows_.begin(), rows_.end(), row) - rows_.begin());
     };
-    const Index begin = at(first), end = at(first + count), height = some_engine_.height();
+    const Index begin = index_of(first), end = index_of(first + count), height = active_engine_.height();
     largest_key_ = 0;
     if (begin == end || end - begin < count) find_largest_key(session);
     session.run((end - begin + height - 1) / height, [&](Index task, Index worker) {
       const Index r = begin + task * height;
-      some_engine_.run(r, (std::min)(r + height, end), session.scratch(worker), ToRows<Sink>{sink, rows_});
+      active_engine_.run(r, (std::min)(r + height, end), session.scratch(worker), ToRows<Sink>{sink, rows_});
     });
   }
 
   template <class Sink>
   void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
-    Index alike = first;
+    Index same_until = first;
     kernel::LogSumExp<S> sums{};
     for (Index i = first; i < last; ++i) {
       if (!lazy_.is_lazy(i)) continue;
       if (!has_finite_scores(i, scratch)) {
         exact_.run(i, i + 1, scratch, sink);
-        alike = i;
+        same_until = i;
         continue;
       }
-      if (i >= alike) {
+      if (i >= same_until) {
         tiles_.plan(i, i + 1, scratch.coverage, scratch.block);
-        alike = tiles_.same_keys_until(i);
+        same_until = tiles_.same_keys_until(i);
         sums = mean(i, sink.values(), scratch);
       }
       sink.take(i, output(sink.values(), scratch), sums);
@@ -222,28 +224,28 @@ class LazyRowsEngine {
 
   S* output(const ValueRows<S>& v, WorkerScratch& scratch) const { return scratch.kept_values.get<S>(2 * v.padded); }
 
-  /// The mean (or sum) of the values that row i sees, into output().
+  /// Computes the mean (or the sum) of the rows of V that row i attends to, into output().
   kernel::LogSumExp<S> mean(Index i, const ValueRows<S>& v, WorkerScratch& scratch) const {
     const Grid& grid = source_.grid();
-    Index count = 0, asked = 0;
+    Index count = 0, maybe_count = 0;
     for (const KeySpan& span : scratch.block)
       if (span.all)
         count += span.end - span.begin;
       else
-        asked += span.end - span.begin;
-    Column* apart = scratch.kept_columns.get<Column>(
-        asked + static_cast<Index>(scratch.block.size()) * sums_.most_apart() + Row<S>::padding);
-    Index alone = 0;
+        maybe_count += span.end - span.begin;
+    Column* separate = scratch.kept_columns.get<Column>(
+        maybe_count + static_cast<Index>(scratch.block.size()) * sums_.max_separate() + Row<S>::padding);
+    Index separate_count = 0;
     double* total = scratch.values.get<double>(v.dv);
     std::fill_n(total, v.dv, 0.0);
     for (const KeySpan& span : scratch.block) {
       if (span.all) {
-        sums_.add(span.begin, span.end, total, [&](Index c) { apart[alone++] = static_cast<Column>(c); });
+        sums_.add(span.begin, span.end, total, [&](Index c) { separate[separate_count++] = static_cast<Column>(c); });
         continue;
       }
       for (Index c = span.begin; c < span.end; ++c)
         if (patterns_.keeps(grid.query_at + i, grid.key_at + c, grid)) {
-          apart[alone++] = static_cast<Column>(c);
+          separate[separate_count++] = static_cast<Column>(c);
           ++count;
         }
     }
@@ -252,18 +254,18 @@ class LazyRowsEngine {
       std::fill_n(out, v.dv, S(0));
       return {static_cast<S>(sink_), sink_ > -std::numeric_limits<double>::infinity() ? S(1) : S(0)};
     }
-    // The scores are 0, that of the sink is what it is.
+    // All scores are 0, except the sink's.
     const double top = (std::max)(sink_, 0.0), one = std::exp(-top), all = static_cast<double>(count) * one;
     const double denominator = all + std::exp(sink_ - top), weight = Form::sums ? 1.0 : one / denominator;
-    S* weights = scratch.tile.get<S>(alone + Row<S>::padding);
-    std::fill_n(weights, alone, static_cast<S>(weight));
+    S* weights = scratch.tile.get<S>(separate_count + Row<S>::padding);
+    std::fill_n(weights, separate_count, static_cast<S>(weight));
     S* rest = out + v.padded;
-    kernel::kernels<S>().gather(rest, weights, apart, alone, v.data, v.stride, v.padded);
+    kernel::kernels<S>().gather(rest, weights, separate, separate_count, v.data, v.stride, v.padded);
     for (Index f = 0; f < v.dv; ++f) out[f] = static_cast<S>(total[f] * weight + static_cast<double>(rest[f]));
     return {static_cast<S>(top), static_cast<S>(denominator)};
   }
 
-  /// Whether no score of row i can be NaN or infinite: then all of them become 0. |<q, k>| <= |q|_1 max |k|.
+  /// Returns true if no score of row i can be NaN or infinite, so that all become 0: |<q, k>| <= |q|_1 max |k|.
   bool has_finite_scores(Index i, WorkerScratch& scratch) const {
     const Index d = source_.d();
     if (d == 0) return true;
@@ -272,7 +274,7 @@ class LazyRowsEngine {
     const double sum =
         Eigen::Map<const Eigen::Array<S, Eigen::Dynamic, 1>>(query, d).abs().template cast<double>().sum();
     const double scale = (std::max)(std::abs(static_cast<double>(source_.scale())), 1.0);
-    return sum * largest_key_ * scale <= static_cast<double>((std::numeric_limits<S>::max)()) / 4;  // not if NaN
+    return sum * largest_key_ * scale <= static_cast<double>((std::numeric_limits<S>::max)()) / 4;  // false for NaN
   }
 
   void find_largest_key(const Session& session) const {
@@ -303,19 +305,19 @@ class LazyRowsEngine {
   const std::vector<Index>& rows_;
   const Lazy& lazy_;
   Patterns patterns_;
-  std::tuple<const Patterns&> seen_;
+  std::tuple<const Patterns&> pattern_stages_;
   ScoreTiles<Bound, std::tuple<const Patterns&>, 1> tiles_;
   RowEngine<Bound, Stages, S> exact_;
-  Some some_;
-  SomeStages some_stages_;
-  OnlineSoftmaxEngine<Some, SomeStages> some_engine_;
+  ActiveQueries active_queries_;
+  ActiveStages active_stages_;
+  OnlineSoftmaxEngine<ActiveQueries, ActiveStages> active_engine_;
   double sink_;
   Index height_;
-  mutable PrefixSums<S> sums_;  // of the evaluation that was prepared
+  mutable PrefixSums<S> sums_;  // of the prepared evaluation
   mutable double largest_key_ = 0;
 };
 
-/// An engine that computes scores of lazy rows as if they were not equal: right, but not what is_fused promises.
+/// An engine without the shortcut for lazy rows. Its results are correct, but is_fused must not promise its cost.
 template <class Engine>
 struct NotLazy : Engine {
   static constexpr bool fused = false;

@@ -5,9 +5,9 @@
 
 #include "filigree/pipe/workspace.hpp"
 
-// Products of dense matrices by the kernels of the machine that runs them, whatever flags the program was compiled
-// with. Every number of the result is one chain over the inner dimension in ascending order, so its bits depend neither
-// on threads nor on the rows and columns computed beside it.
+// Dense matrix products with the kernels for the machine that runs the program, independent of the compiler flags. Each
+// number of the result is one chain of multiply-adds over the ascending inner dimension. Its bits therefore do not
+// depend on the number of threads or on the other rows and columns.
 
 namespace filigree::detail {
 
@@ -25,22 +25,22 @@ MatrixView<typename M::Scalar> view(const M& x) {
   return {x.data(), x.rows(), x.cols(), x.rowStride(), x.colStride()};
 }
 
-/// Where a product goes: row-major, `stride` apart.
+/// The target of a product: row-major, with rows `stride` numbers apart.
 template <Real S>
 struct ProductTarget {
   S* data;
   Index stride;
-  const S* start = nullptr;  // a row from which every row's chains begin; null: from 0, or from what is there to add to
+  const S* start = nullptr;  // initial value of every row; null: 0, or the target's own values if `add`
   bool add = false;
-  const TaskRef* finish = nullptr;  // is called as (first, last) for rows as soon as they are complete, each once
+  const TaskRef* finish = nullptr;  // called once for each row, as finish(first, last), when the rows are complete
 };
 
-/// out = a b. The operands must not lie in the memory of the target.
+/// Computes out = a b. The operands must not overlap the target.
 ///
-/// Both are packed: b as panels of columns, some of which stay in the second-level cache while rows of a stream by. A b
-/// that fits there as a whole is packed first, and each task packs its rows of a; otherwise a is packed first, and each
-/// task packs its panels, which never reach memory. What stands as a panel does, or as a group, is read where it is, if
-/// its rows are near to each other.
+/// Both operands are packed. b is packed as panels of columns, and a batch of panels stays in the L2 cache while rows
+/// of a are read. If all of b fits in the L2 cache, b is packed first, and each task packs its rows of a. Otherwise a
+/// is packed first, and each task packs its panels of b, which stay in the cache. An operand that already has the
+/// layout of panels or groups is read in place, if its rows are close to each other in memory.
 template <Real S>
 class MatrixProduct {
  public:
@@ -48,20 +48,20 @@ class MatrixProduct {
       : a_(a), b_(b), out_(out), session_(session), kernels_(kernel::kernels<S>()) {
     panels_ = (b.cols + kernels_.width - 1) / kernels_.width;
     groups_ = (a.rows + kernels_.height - 1) / kernels_.height;
-    most_ = cache_.panel / (kernels_.width * static_cast<Index>(sizeof(S)));
+    max_depth_ = cache_.panel / (kernels_.width * static_cast<Index>(sizeof(S)));
     constexpr Index step = 1024 / static_cast<Index>(sizeof(S));
     a_in_place_ = a.row_stride == 1 && a.col_stride <= step;
-    b_in_place_ = b.col_stride == 1 && b.row_stride <= step && groups_ <= 8;  // vectors there may lie across lines
+    b_in_place_ = b.col_stride == 1 && b.row_stride <= step && groups_ <= 8;  // vectors may cross cache lines
   }
 
   void run() {
     if (a_.rows == 0 || b_.cols == 0) return;
-    S* start = session_.values().template get<S>(panels_ * kernels_.width);
+    S* start = session_.values().get<S>(panels_ * kernels_.width);
     std::fill_n(start, panels_ * kernels_.width, S(0));
     if (out_.start != nullptr) std::copy_n(out_.start, b_.cols, start);
     Index from = 0;
-    do {  // once at least: the product over nothing is where its chains begin
-      const Index depth = (std::min)(most_, b_.rows - from);
+    do {  // at least once: an empty inner dimension gives the initial values
+      const Index depth = (std::min)(max_depth_, b_.rows - from);
       add({from, depth, from == 0 && !out_.add ? start : nullptr});
       from += depth;
     } while (from < b_.rows);
@@ -70,111 +70,112 @@ class MatrixProduct {
   }
 
  private:
-  /// A stretch of the inner dimension, and where its chains begin; null: where those of the one before it ended.
-  struct Stretch {
+  /// A range of the inner dimension, and the initial values of its chains; null continues from the previous range.
+  struct InnerRange {
     Index from, depth;
     const S* start;
   };
-  /// Groups of rows, or panels of columns.
+  /// A range of groups of rows, or of panels of columns.
   struct IndexRange {
     Index begin, end;
   };
-  static constexpr Index block = 16;  // groups that are multiplied by some panels in turn
+  static constexpr Index block = 16;  // number of groups that are multiplied by each panel of a batch in turn
 
-  void add(const Stretch& stretch) {
-    const Index a_size = kernels_.height * stretch.depth, b_size = kernels_.width * stretch.depth;
+  void add(const InnerRange& inner) {
+    const Index a_size = kernels_.height * inner.depth, b_size = kernels_.width * inner.depth;
     const Index b_bytes = b_size * static_cast<Index>(sizeof(S));
-    const Index fit = std::max<Index>(cache_.panels / std::max<Index>(b_bytes, 1), 1);
-    // Packing all of a pays only for a b that is longer than a, or would leave no room in the cache for anything else.
-    const bool b_held = panels_ * b_bytes <= cache_.operand && a_.rows >= b_.cols;
-    const bool b_first = panels_ <= fit || b_held;
-    const Index columns = b_first ? 1 : (panels_ + fit - 1) / fit;
-    const Index wanted = session_.concurrency() > 1 ? 4 * session_.concurrency() : 1;
-    const Index stripes = std::clamp<Index>((wanted + columns - 1) / columns, 1, (groups_ + block - 1) / block);
-    for (Index worker = 0; worker < session_.concurrency(); ++worker) {  // whichever will be called
-      session_.scratch(worker).queries.template get<S>(b_first ? block * a_size : fit * b_size);
-      session_.scratch(worker).tile.template get<S>(kernels_.height * kernels_.width);
+    const Index max_panels = std::max<Index>(cache_.panels / std::max<Index>(b_bytes, 1), 1);
+    // Packing all of a pays off only if b has more columns than a has rows, or if b would fill the cache.
+    const bool b_fits = panels_ * b_bytes <= cache_.operand && a_.rows >= b_.cols;
+    const bool b_first = panels_ <= max_panels || b_fits;
+    const Index panel_batches = b_first ? 1 : (panels_ + max_panels - 1) / max_panels;
+    const Index target_tasks = session_.concurrency() > 1 ? 4 * session_.concurrency() : 1;
+    const Index row_batches =
+        std::clamp<Index>((target_tasks + panel_batches - 1) / panel_batches, 1, (groups_ + block - 1) / block);
+    for (Index worker = 0; worker < session_.concurrency(); ++worker) {  // any worker may run a task
+      session_.scratch(worker).queries.get<S>(b_first ? block * a_size : max_panels * b_size);
+      session_.scratch(worker).tile.get<S>(kernels_.height * kernels_.width);
     }
-    S* first = session_.keys().template get<S>(b_first ? panels_ * b_size : groups_ * a_size);
-    const Index parts = b_first ? panels_ : (groups_ + block - 1) / block;
-    session_.run(parts, [&](Index p, Index) {
+    S* first = session_.keys().get<S>(b_first ? panels_ * b_size : groups_ * a_size);
+    const Index packing_tasks = b_first ? panels_ : (groups_ + block - 1) / block;
+    session_.run(packing_tasks, [&](Index p, Index) {
       if (b_first)
-        pack_panels({p, p + 1}, stretch, first + p * b_size);
+        pack_panels({p, p + 1}, inner, first + p * b_size);
       else
-        pack_groups({p * block, (std::min)((p + 1) * block, groups_)}, stretch, first + p * block * a_size);
+        pack_groups({p * block, (std::min)((p + 1) * block, groups_)}, inner, first + p * block * a_size);
     });
-    const bool finishes = out_.finish != nullptr && columns == 1 && stretch.from + stretch.depth == b_.rows;
-    session_.run(columns * stripes, [&](Index task, Index worker) {
+    const bool finishes = out_.finish != nullptr && panel_batches == 1 && inner.from + inner.depth == b_.rows;
+    session_.run(panel_batches * row_batches, [&](Index task, Index worker) {
       WorkerScratch& scratch = session_.scratch(worker);
-      const Index column = task / stripes, stripe = task % stripes;
-      const IndexRange panels = {b_first ? 0 : column * fit,
-                                 b_first ? panels_ : (std::min)((column + 1) * fit, panels_)};
-      const IndexRange rows = {stripe * groups_ / stripes, (stripe + 1) * groups_ / stripes};
-      S* own = scratch.queries.template get<S>(0);
-      if (!b_first) pack_panels(panels, stretch, own);
-      for (Index g = rows.begin; g < rows.end; g += block) {
-        const IndexRange some = {g, (std::min)(g + block, rows.end)};
-        if (b_first) pack_groups(some, stretch, own);
-        const S* a = b_first ? own : first + g * a_size;
-        const S* b = b_first ? first : own;
-        for (Index p = panels.begin; p < panels.end; ++p, b += b_size) multiply(some, p, a, b, stretch, scratch);
-        if (finishes) finish(some.begin, some.end);
+      const Index panel_batch = task / row_batches, row_batch = task % row_batches;
+      const IndexRange panels = {b_first ? 0 : panel_batch * max_panels,
+                                 b_first ? panels_ : (std::min)((panel_batch + 1) * max_panels, panels_)};
+      const IndexRange groups = {row_batch * groups_ / row_batches, (row_batch + 1) * groups_ / row_batches};
+      S* local = scratch.queries.get<S>(0);
+      if (!b_first) pack_panels(panels, inner, local);
+      for (Index g = groups.begin; g < groups.end; g += block) {
+        const IndexRange current = {g, (std::min)(g + block, groups.end)};
+        if (b_first) pack_groups(current, inner, local);
+        const S* a = b_first ? local : first + g * a_size;
+        const S* b = b_first ? first : local;
+        for (Index p = panels.begin; p < panels.end; ++p, b += b_size) multiply(current, p, a, b, inner, scratch);
+        if (finishes) finish(current.begin, current.end);
       }
     });
     finished_ = finishes;
   }
 
-  /// Rows of these groups, which are in the cache if they have just been computed.
+  /// Calls the target's finish() for the rows of these groups, while they are still in the cache.
   void finish(Index begin, Index end) const {
     (*out_.finish)(begin * kernels_.height, (std::min)(end * kernels_.height, a_.rows));
   }
 
-  /// Some groups times a panel. A group that reaches beyond the target's rows is computed apart.
-  void multiply(const IndexRange& groups, Index panel, const S* a, const S* b, const Stretch& stretch,
+  /// Multiplies groups of rows by a panel. A group that extends beyond the last row is computed in a separate tile.
+  void multiply(const IndexRange& groups, Index panel, const S* a, const S* b, const InnerRange& inner,
                 WorkerScratch& scratch) const {
-    const Index width = kernels_.width, height = kernels_.height, depth = stretch.depth;
+    const Index width = kernels_.width, height = kernels_.height, depth = inner.depth;
     const Index c0 = panel * width, cols = (std::min)(width, b_.cols - c0);
-    const Index whole = std::clamp<Index>(a_.rows / height, groups.begin, groups.end);
+    const Index full_end = std::clamp<Index>(a_.rows / height, groups.begin, groups.end);
     const kernel::StridedRows<const S> keys =
-        in_place(panel) ? kernel::StridedRows<const S>{b_.data + stretch.from * b_.row_stride + c0, b_.row_stride}
+        in_place(panel) ? kernel::StridedRows<const S>{b_.data + inner.from * b_.row_stride + c0, b_.row_stride}
                         : kernel::StridedRows<const S>{b, width};
     const kernel::StridedGroups<S> packed = {a, height * depth, height};
     const kernel::StridedGroups<S> queries =
-        a_in_place_ ? kernel::StridedGroups<S>{a_.data + stretch.from * a_.col_stride + groups.begin * height, height,
+        a_in_place_ ? kernel::StridedGroups<S>{a_.data + inner.from * a_.col_stride + groups.begin * height, height,
                                                a_.col_stride}
                     : packed;
     S* to = out_.data + groups.begin * height * out_.stride + c0;
-    const auto begin = [&](const S* at, Index stride) -> kernel::StridedRows<const S> {
-      return stretch.start != nullptr ? kernel::StridedRows<const S>{stretch.start + c0, 0}
-                                      : kernel::StridedRows<const S>{at, stride};
+    const auto initial = [&](const S* at, Index stride) -> kernel::StridedRows<const S> {
+      return inner.start != nullptr ? kernel::StridedRows<const S>{inner.start + c0, 0}
+                                    : kernel::StridedRows<const S>{at, stride};
     };
-    kernels_.multiply_panel(queries, whole - groups.begin, keys, depth, begin(to, out_.stride), {to, out_.stride},
+    kernels_.multiply_panel(queries, full_end - groups.begin, keys, depth, initial(to, out_.stride), {to, out_.stride},
                             cols);
-    S* tile = scratch.tile.template get<S>(height * width);
-    for (Index g = whole; g < groups.end; ++g) {
+    S* tile = scratch.tile.get<S>(height * width);
+    for (Index g = full_end; g < groups.end; ++g) {
       const Index rows = (std::min)(height, a_.rows - g * height);
       S* corner = out_.data + g * height * out_.stride + c0;
-      if (stretch.start == nullptr) {
+      if (inner.start == nullptr) {
         std::fill_n(tile, height * width, S(0));
         for (Index i = 0; i < rows; ++i) std::copy_n(corner + i * out_.stride, cols, tile + i * width);
       }
       kernels_.multiply_panel({packed.data + (g - groups.begin) * packed.stride, packed.stride, packed.step}, 1, keys,
-                              depth, begin(tile, width), {tile, width}, cols);
+                              depth, initial(tile, width), {tile, width}, cols);
       for (Index i = 0; i < rows; ++i) std::copy_n(tile + i * width, cols, corner + i * out_.stride);
     }
   }
 
-  /// Whether a panel is read where it stands: vectors must not reach beyond the last row.
+  /// Returns true if a panel is read in place: its vectors must not extend beyond the last row.
   [[nodiscard]] bool in_place(Index panel) const {
     return b_in_place_ && ((panel + 1) * kernels_.width <= b_.cols || b_.cols % kernels_.lanes == 0);
   }
 
-  /// Panels one after the other; columns beyond the last are 0. Rows of b give to all panels before the next does, for
-  /// each may lie in a page of its own.
-  void pack_panels(const IndexRange& panels, const Stretch& stretch, S* to) const {
-    const Index width = kernels_.width, depth = stretch.depth;
+  /// Packs consecutive panels, with columns beyond the last set to 0. Each row of b is copied to all panels before the
+  /// next row, because each row may be in a different memory page.
+  void pack_panels(const IndexRange& panels, const InnerRange& inner, S* to) const {
+    const Index width = kernels_.width, depth = inner.depth;
     if (depth == 0 || in_place(panels.end - 1)) return;
-    const S* at = b_.data + stretch.from * b_.row_stride;
+    const S* at = b_.data + inner.from * b_.row_stride;
     const auto cols = [&](Index p) { return (std::min)(width, b_.cols - p * width); };
     if (b_.row_stride == 1 && b_.col_stride != 1) {
       for (Index p = panels.begin; p < panels.end; ++p, to += depth * width)
@@ -193,11 +194,11 @@ class MatrixProduct {
       }
   }
 
-  /// Groups one after the other, if they cannot be read in place; missing rows of the last one are 0.
-  void pack_groups(const IndexRange& groups, const Stretch& stretch, S* to) const {
-    const Index height = kernels_.height, depth = stretch.depth;
+  /// Packs consecutive groups that cannot be read in place, with rows beyond the last set to 0.
+  void pack_groups(const IndexRange& groups, const InnerRange& inner, S* to) const {
+    const Index height = kernels_.height, depth = inner.depth;
     for (Index g = groups.begin; g < groups.end; ++g, to += depth * height) {
-      const S* at = a_.data + g * height * a_.row_stride + stretch.from * a_.col_stride;
+      const S* at = a_.data + g * height * a_.row_stride + inner.from * a_.col_stride;
       const Index present = (std::min)(height, a_.rows - g * height);
       if (a_in_place_ && present == height) continue;
       if (a_.col_stride == 1 && present == height) {
@@ -220,11 +221,12 @@ class MatrixProduct {
   const Session& session_;
   const kernel::Kernels<S>& kernels_;
   const CacheShares cache_ = cache_shares();
-  Index panels_, groups_, most_;  // most: features of a panel that the cache holds
+  Index panels_, groups_, max_depth_;  // max_depth_: number of features of a panel that fit in the cache
   bool a_in_place_, b_in_place_;
   bool finished_ = false;
 };
 
+/// Computes out = a b.
 template <Real S>
 void multiply(const MatrixView<S>& a, const MatrixView<S>& b, const ProductTarget<S>& out, const Session& session) {
   MatrixProduct<S>(a, b, out, session).run();

@@ -13,12 +13,12 @@
 #include "filigree/normalize/softmax.hpp"
 #include "filigree/pipe/sinks.hpp"
 
-// The block engine: scores | patterns and maps | softmax, times V. The scores of a block of queries against a chunk of
-// keys become weights and meet V before the next chunk. Neither scores nor weights outlive their chunk.
+// The online softmax engine: scores | patterns and maps | softmax, times V. The scores of a block of queries against a
+// chunk of keys become weights and are multiplied by V before the next chunk. The n x m scores are never materialized.
 
 namespace filigree::detail {
 
-/// Whether a pipeline on scores has the form of the engine.
+/// True if the engine supports a pipeline on scores.
 template <class Stages>
 inline constexpr bool is_online_softmax_form = false;
 template <class... T>
@@ -30,52 +30,52 @@ inline constexpr bool is_online_softmax_form<std::tuple<T...>> = [] {
   return std::is_same_v<std::tuple_element_t<sizeof...(T) - 1, std::tuple<T...>>, Softmax>;
 }();
 
-/// Its sink is one of products: it has the rows of V and takes outputs.
+/// The online softmax engine. Its sink is the sink of a product, which has the rows of V and takes outputs.
 template <class Bound, class Stages>
 class OnlineSoftmaxEngine {
   using S = typename Bound::Scalar;
-  static constexpr std::size_t before = std::tuple_size_v<Stages> - 1;
+  static constexpr std::size_t stream_size = std::tuple_size_v<Stages> - 1;
 
  public:
   static constexpr bool fused = true, aligns_values = true;
 
-  /// `count` rows will be asked for in all.
+  /// `count` is the total number of rows of the evaluation.
   OnlineSoftmaxEngine(const Bound& source, const Stages& stages, const Session& session, Index count)
       : OnlineSoftmaxEngine(source, stages,
                             session.concurrency() > 1 ? (count - 1) / (4 * session.concurrency()) + 1 : count) {
-    pack_keys(source, session, count, [&] { return panels_seen(session.scratch(0)); });
+    pack_keys(source, session, count, [&] { return estimate_panels(session.scratch(0)); });
   }
-  /// `fair` rows are one worker's share.
-  OnlineSoftmaxEngine(const Bound& source, const Stages& stages, Index fair)
+  /// `rows_per_task` is the number of rows per task that keeps all workers busy.
+  OnlineSoftmaxEngine(const Bound& source, const Stages& stages, Index rows_per_task)
       : source_(source), stages_(stages), tiles_(source, stages), kernels_(kernel::kernels<S>()) {
     const Index cached = cache_shares().queries / (static_cast<Index>(sizeof(S)) * std::max<Index>(source.d(), 1));
-    const Index most = tiles_.round_up(std::clamp<Index>(cached, 4 * kernels_.height, 96));
-    // Rows that see the same keys make a block that needs no plan for its groups.
-    const Index alike = tiles_.same_keys_until(0);
-    height_ =
-        (std::min)(2 * alike > most && alike < 2 * most ? alike : most, tiles_.round_up(std::max<Index>(fair, 1)));
+    const Index max_height = tiles_.round_up(std::clamp<Index>(cached, 4 * kernels_.height, 96));
+    // A block of rows that attend to the same keys needs no plan for its groups.
+    const Index same_rows = tiles_.same_keys_until(0);
+    height_ = (std::min)(2 * same_rows > max_height && same_rows < 2 * max_height ? same_rows : max_height,
+                         tiles_.round_up(std::max<Index>(rows_per_task, 1)));
   }
 
   [[nodiscard]] Index height() const { return height_; }
 
-  /// Takes the memory that a block will need.
+  /// Allocates the buffers for one block of queries.
   void reserve(WorkerScratch& scratch) const {
     tiles_.reserve(height_, scratch);
     source_.reserve(scratch);
-    scratch.before.clear();  // K and V may be others than those of the last evaluation
+    scratch.before.clear();  // K and V may differ from those of the last evaluation
     scratch.prefetcher.clear();
     scratch.tile.get<S>(tiles_.round_up(height_) * stride);
     scratch.segments.reserve(32);
   }
 
-  /// Takes V, and memory for its products. To be called before run(), if prepare() is not.
+  /// Sets V and allocates the outputs. Must be called before run() if prepare() is not.
   void take_values(const ValueRows<S>& v, const Session& session) const {
     values_ = v;
     value_slots_ = 0;
-    for (Index worker = 0; worker < session.concurrency(); ++worker) sums_of(height_, v, session.scratch(worker));
+    for (Index worker = 0; worker < session.concurrency(); ++worker) allocate_sums(height_, v, session.scratch(worker));
   }
 
-  /// Where there are fewer blocks than workers, computes the chunks of each apart.
+  /// With fewer query blocks than threads, parallelizes over chunks of keys.
   template <class Sink>
   void prepare(Index first, Index count, const Session& session, const Sink& sink) const {
     take_values(sink.values(), session);
@@ -101,63 +101,65 @@ class OnlineSoftmaxEngine {
     for (Index i = begin + 1; i < end; ++i) kernels_.merge(slot(begin), slot(i), last - first, v.padded);
     if constexpr (requires { sink.request(first, last, scratch.prefetcher); })
       if (begin == end) sink.request(first, last - first, scratch.prefetcher);
-    const kernel::SoftmaxState<S> sums =
-        begin == end ? partial(first, last - first, v, scratch) : checked(slot(begin), first, last - first, v, scratch);
-    finish_rows(first, last - first, sums, std::get<before>(stages_), sink);
+    const kernel::SoftmaxState<S> sums = begin == end
+                                             ? partial(first, last - first, v, scratch)
+                                             : recompute_if_nonfinite(slot(begin), first, last - first, v, scratch);
+    finish_rows(first, last - first, sums, std::get<stream_size>(stages_), sink);
   }
 
-  /// Sums of the rows [first, first + rows), not yet divided.
+  /// Computes the sums of the rows [first, first + rows), not yet divided.
   kernel::SoftmaxState<S> partial(Index first, Index rows, const ValueRows<S>& v, WorkerScratch& scratch) const {
-    return checked(attend<false>(first, rows, v, scratch), first, rows, v, scratch);
+    return recompute_if_nonfinite(attend<false>(first, rows, v, scratch), first, rows, v, scratch);
   }
 
  private:
-  /// A row's sums run over chunks of columns that do not depend on what is computed beside it, and chunks are merged in
-  /// ascending order, so that they can be computed apart.
+  /// Keys are processed in fixed chunks that are merged in ascending order. Results therefore do not depend on the
+  /// number of threads or on the other rows.
   static constexpr Index chunk = 512;
-  static constexpr Index stride = chunk + 16;  // rows of scores that begin in different sets of the cache
+  static constexpr Index stride = chunk + 16;  // so that rows of scores begin in different cache sets
 
-  using Panels = ScoreTiles<Bound, Stages, before>;
+  using Panels = ScoreTiles<Bound, Stages, stream_size>;
   using Block = typename Panels::Block;
 
-  /// The panels that a block sees, one in the middle standing for all; very many, if blocks beside each other share so
-  /// few that packing them for each would pack all of them twice.
-  [[nodiscard]] Index panels_seen(WorkerScratch& scratch) const {
+  /// Estimates the number of panels that a block attends to, from one block in the middle. Returns the largest number
+  /// if neighboring blocks have so few panels in common that packing per block would pack all panels twice.
+  [[nodiscard]] Index estimate_panels(WorkerScratch& scratch) const {
     const Grid& grid = source_.grid();
     const Index first = grid.n / 2 / height_ * height_, blocks = (grid.n + height_ - 1) / height_;
-    const auto seen = [&](Index rows) {
+    const auto count_panels = [&](Index rows) {
       Index number = 0;
       tiles_.plan(first, (std::min)(first + rows, grid.n), scratch.coverage, scratch.block);
       tiles_.for_each_panel(scratch, [&](Index) { ++number; });
       return number;
     };
     if (grid.n == 0) return 0;
-    const Index one = seen(height_), two = seen(2 * height_);
-    scratch.block.clear();  // no block was computed
+    const Index one = count_panels(height_), two = count_panels(2 * height_);
+    scratch.block.clear();  // no block has been computed
     return (two - one) * blocks <= 2 * (grid.m / kernels_.width + 1) ? one : (std::numeric_limits<Index>::max)();
   }
 
-  /// Copies rows of V if that pays: as many as a worker has in its second-level cache if blocks beside each other see
-  /// no more, else all of them. Engines that take turns on one worker, as those of heads, must get rows that need no
-  /// copy: a ring knows the numbers of panels alone.
+  /// Copies rows of V to aligned memory if that pays off. If a block attends to no more panels than fit in a worker's
+  /// L2 cache, copies panels on demand, otherwise all of V. Engines that alternate on one worker, such as those of
+  /// heads, must get rows that need no copy, because a PanelCache identifies panels only by their numbers.
   void align_values(Index count, const Session& session) const {
     const Index m = source_.grid().m, width = kernels_.width;
     if (!values_.worth_a_copy(count, m)) return;
     const Index slots = PanelCache::slots(static_cast<std::size_t>(width * values_.padded) * sizeof(S));
-    if (slots % (chunk / width) == 0 && panels_seen(session.scratch(0)) <= slots) {
+    if (slots % (chunk / width) == 0 && estimate_panels(session.scratch(0)) <= slots) {
       value_slots_ = slots;
       for (Index worker = 0; worker < session.concurrency(); ++worker)
-        session.scratch(worker).value_panels.template reset<S>(slots, width * values_.padded);
+        session.scratch(worker).value_panels.reset<S>(slots, width * values_.padded);
     } else {
       values_ = values_.copied(m, session);
     }
   }
-  /// The rows of V that belong to the keys of a panel and follow them, and their stride.
+  /// Returns the rows of V from the first key of a panel on, and their stride.
   std::pair<const S*, Index> values_from(Index panel, const ValueRows<S>& v, WorkerScratch& scratch) const {
     const Index width = kernels_.width;
     if (value_slots_ == 0) return {v.padded > 0 ? v.data + panel * width * v.stride : v.data, v.stride};
     return {scratch.value_panels.slot<S>(panel, width * v.padded), v.padded};
   }
+  /// Copies the rows of V of a panel to the worker's cache of panels, if it is used and does not hold them.
   void fetch_values(Index panel, const ValueRows<S>& v, WorkerScratch& scratch) const {
     if (value_slots_ == 0 || scratch.value_panels.lookup(panel)) return;
     const Index width = kernels_.width, first = panel * width;
@@ -166,15 +168,15 @@ class OnlineSoftmaxEngine {
       std::copy_n(v.data + j * v.stride, v.padded, to);
   }
 
-  /// A chunk that some query of the block of row `first` sees.
+  /// A chunk of keys that the block of queries at row `first` attends to.
   struct Visit {
     Index first, chunk;
   };
 
-  /// Those of the rows [first, last), in ascending order.
+  /// Returns the visits of the blocks of rows [first, last), in ascending order.
   Slice<Visit> visits_of(Index first, Index last, const Session& session) const {
     const Index chunks = (source_.grid().m + chunk - 1) / chunk, blocks = (last - first + height_ - 1) / height_;
-    Visit* visits = session.memory().template get<Visit>(chunks * blocks);
+    Visit* visits = session.memory().get<Visit>(chunks * blocks);
     Index number = 0;
     WorkerScratch& scratch = session.scratch(0);
     for (; first < last; first += height_) {
@@ -188,7 +190,7 @@ class OnlineSoftmaxEngine {
     scratch.block.clear();
     return {visits, visits + number};
   }
-  /// Those of the visits [begin, end), each into its slot.
+  /// Computes the sums of the visits [begin, end), each in its slot.
   void attend_visits(Slice<Visit> visits, Index begin, Index end, Index last, const ValueRows<S>& v,
                      WorkerScratch& scratch) const {
     while (begin < end) {
@@ -200,7 +202,7 @@ class OnlineSoftmaxEngine {
         const kernel::SoftmaxState<S> sums = slot(begin++);
         for_each_group(block, [&](Index r, Index n) {
           const kernel::SoftmaxState<S> to = sums.from(r, kernels_.lanes);
-          if (!absorb<false>(c, block, r, scores + r * stride, v, to, scratch)) clear(to, n);
+          if (!attend_group<false>(c, block, r, scores + r * stride, v, to, scratch)) clear(to, n);
         });
       });
     }
@@ -213,31 +215,31 @@ class OnlineSoftmaxEngine {
     return sums_.from(visit * tiles_.round_up(height_), kernels_.lanes);
   }
 
-  /// The same sums, unless a row of V that is not finite may have reached rows that must not see it, as 0 times what it
-  /// holds.
-  kernel::SoftmaxState<S> checked(const kernel::SoftmaxState<S>& sums, Index first, Index rows, const ValueRows<S>& v,
-                                  WorkerScratch& scratch) const {
+  /// Returns the sums if they are finite. Otherwise recomputes them without multiplying masked weights by V: a masked
+  /// weight is 0, and 0 * Inf is NaN.
+  kernel::SoftmaxState<S> recompute_if_nonfinite(const kernel::SoftmaxState<S>& sums, Index first, Index rows,
+                                                 const ValueRows<S>& v, WorkerScratch& scratch) const {
     return kernels_.all_finite(sums.out, v.padded, rows, v.padded) ? sums : attend<true>(first, rows, v, scratch);
   }
 
-  /// Room for the sums of a block, and for those of one more group.
-  kernel::SoftmaxState<S> sums_of(Index rows, const ValueRows<S>& v, WorkerScratch& scratch) const {
+  /// Allocates the sums of a block and of one more group.
+  kernel::SoftmaxState<S> allocate_sums(Index rows, const ValueRows<S>& v, WorkerScratch& scratch) const {
     return allocate_state<S>(scratch.sums, tiles_.round_up(rows) + kernels_.height, v.padded);
   }
 
-  template <bool careful>
+  template <bool nonfinite>
   kernel::SoftmaxState<S> attend(Index first, Index rows, const ValueRows<S>& v, WorkerScratch& scratch) const {
     const Block block = tiles_.begin(first, rows, scratch);
-    look_ahead(block, v, scratch);
-    const kernel::SoftmaxState<S> whole = sums_of(rows, v, scratch),
+    request_prefetches(block, v, scratch);
+    const kernel::SoftmaxState<S> whole = allocate_sums(rows, v, scratch),
                                   part = whole.from(tiles_.round_up(rows), kernels_.lanes);
     bool any = false;
-    for_each_chunk(block, v, everything, scratch, [&](Index c, S* scores) {
+    for_each_chunk(block, v, all_chunks, scratch, [&](Index c, S* scores) {
       for_each_group(block, [&](Index r, Index n) {
         const kernel::SoftmaxState<S> to = whole.from(r, kernels_.lanes);
-        const bool met = absorb<careful>(c, block, r, scores + r * stride, v, any ? part : to, scratch);
-        if (met && any) kernels_.merge(to, part, n, v.padded);
-        if (!met && !any) clear(to, n);
+        const bool is_visible = attend_group<nonfinite>(c, block, r, scores + r * stride, v, any ? part : to, scratch);
+        if (is_visible && any) kernels_.merge(to, part, n, v.padded);
+        if (!is_visible && !any) clear(to, n);
       });
       any = true;
     });
@@ -246,16 +248,16 @@ class OnlineSoftmaxEngine {
     return whole;
   }
 
-  /// Asks for what this block reads and the one before it did not, as far as there is room, and for the queries after
-  /// it.
-  void look_ahead(const Block& block, const ValueRows<S>& v, WorkerScratch& scratch) const {
+  /// Requests prefetches of the panels and the rows of V that this block reads and the previous block did not, up to
+  /// the capacity of the prefetcher, and of the next queries.
+  void request_prefetches(const Block& block, const ValueRows<S>& v, WorkerScratch& scratch) const {
     if constexpr (requires { source_.request_panel(0, scratch.prefetcher); }) {
       const Index width = kernels_.width, m = source_.grid().m, groups = tiles_.round_up(block.rows) / kernels_.height;
       Index panels = 0;
       tiles_.for_each_panel(scratch, [&](Index panel) {
         if (scratch.prefetcher.full()) return;
         ++panels;
-        if (tiles_.seen_before(panel, scratch)) return;
+        if (tiles_.is_visible_to_previous(panel, scratch)) return;
         source_.request_panel(panel, scratch.prefetcher);
         if (v.padded > 0)
           scratch.prefetcher.request(v.data + panel * width * v.stride, (std::min)(width, m - panel * width), v.padded,
@@ -266,9 +268,9 @@ class OnlineSoftmaxEngine {
     }
   }
 
-  /// Calls f(chunk, scores) for the chunks in a range that some query of the block sees.
+  /// Calls f(chunk, scores) for each chunk in a range that a query of the block attends to.
   template <class F>
-  void for_each_chunk(const Block& block, const ValueRows<S>& v, Range among, WorkerScratch& scratch, F&& f) const {
+  void for_each_chunk(const Block& block, const ValueRows<S>& v, Range range, WorkerScratch& scratch, F&& f) const {
     const Index per_chunk = chunk / kernels_.width;
     S* scores = scratch.tile.get<S>(tiles_.round_up(block.rows) * stride);
     Index current = -1;
@@ -279,10 +281,10 @@ class OnlineSoftmaxEngine {
                             current = number;
                             score(panel, block, v, scores + (panel % per_chunk) * kernels_.width, scratch);
                           },
-                          {among.begin * per_chunk, among.end * per_chunk});
+                          {range.begin * per_chunk, range.end * per_chunk});
     if (current >= 0) f(current, scores);
   }
-  static constexpr Range everything = {0, (std::numeric_limits<Index>::max)() / chunk};
+  static constexpr Range all_chunks = {0, (std::numeric_limits<Index>::max)() / chunk};
 
   /// Calls f(r, n) for the groups of rows [r, r + n) of a block.
   template <class F>
@@ -290,7 +292,7 @@ class OnlineSoftmaxEngine {
     for (Index r = 0; r < block.rows; r += kernels_.height) f(r, std::min<Index>(kernels_.height, block.rows - r));
   }
 
-  /// The scores of a panel, of the groups that see some of it.
+  /// Computes the scores of a panel for the groups that attend to at least one of its keys.
   void score(Index panel, const Block& block, const ValueRows<S>& v, S* to, WorkerScratch& scratch) const {
     fetch_values(panel, v, scratch);
     const S* keys = source_.panel(panel, scratch);
@@ -305,40 +307,41 @@ class OnlineSoftmaxEngine {
         },
         [&](Index r, Index) {
           scratch.prefetcher.issue();
-          const Range part = tiles_.seen(panel, r, scratch);
-          kernels_.score_columns(queries(r), keys, source_.d(), source_.scale(), to + r * stride, stride, part.begin,
-                                 part.end);
+          const Range columns = tiles_.visible_columns(panel, r, scratch);
+          kernels_.score_columns(queries(r), keys, source_.d(), source_.scale(), to + r * stride, stride, columns.begin,
+                                 columns.end);
         });
   }
 
-  /// What a chunk gives to the group of row r; false if the group sees nothing of it.
-  template <bool careful>
-  bool absorb(Index number, const Block& block, Index r, S* scores, const ValueRows<S>& v,
-              const kernel::SoftmaxState<S>& to, WorkerScratch& scratch) const {
+  /// Computes the sums of a chunk for the group of row r. Returns false if the group attends to no key of the chunk.
+  template <bool nonfinite>
+  bool attend_group(Index number, const Block& block, Index r, S* scores, const ValueRows<S>& v,
+                    const kernel::SoftmaxState<S>& to, WorkerScratch& scratch) const {
     const Index lanes = kernels_.lanes, n = std::min<Index>(kernels_.height, block.rows - r);
     const Index c0 = number * chunk, c1 = (std::min)(c0 + chunk, source_.grid().m);
-    const auto down = [&](Index c) { return c / lanes * lanes; };
-    const auto up = [&](Index c) { return (c + lanes - 1) / lanes * lanes; };
+    const auto round_down = [&](Index c) { return c / lanes * lanes; };
+    const auto round_up = [&](Index c) { return (c + lanes - 1) / lanes * lanes; };
     auto& segments = scratch.segments;
     segments.clear();
-    if (c1 == up(c1) && tiles_.sees_all(c0, c1, scratch)) {
+    if (c1 == round_up(c1) && tiles_.is_all_visible(c0, c1, scratch)) {
       segments.push_back({0, c1 - c0});
       tiles_.map(scores, stride, block, r, n, c0, c1);
     } else {
       tiles_.plan_groups(block, scratch);
       for (const KeySpan& span : overlapping(tiles_.group(r, scratch), c0, c1)) {
         const Index begin = (std::max)(span.begin, c0) - c0, end = (std::min)(span.end, c1) - c0;
-        if (segments.empty() || up(segments.back().end) <= down(begin))
+        if (segments.empty() || round_up(segments.back().end) <= round_down(begin))
           segments.push_back({begin, end});
         else
           segments.back().end = end;
       }
       if (segments.empty()) return false;
       for (const kernel::Segment& s : segments)
-        tiles_.mask(scores + down(s.begin), stride, block, r, n, c0 + down(s.begin), c0 + up(s.end), scratch);
+        tiles_.mask(scores + round_down(s.begin), stride, block, r, n, c0 + round_down(s.begin), c0 + round_up(s.end),
+                    scratch);
     }
     const auto [rows, rows_stride] = values_from(number * (chunk / kernels_.width), v, scratch);
-    (careful ? kernels_.attend_nonfinite : kernels_.attend_chunk)(
+    (nonfinite ? kernels_.attend_nonfinite : kernels_.attend_chunk)(
         scores, stride, segments.data(), static_cast<Index>(segments.size()), rows, rows_stride, v.padded, n, to);
     return true;
   }
@@ -349,9 +352,8 @@ class OnlineSoftmaxEngine {
   const kernel::Kernels<S>& kernels_;
   Index height_;
   mutable ValueRows<S> values_{};
-  mutable Index value_slots_ =
-      0;  // for rows of V, by panels of keys, with each worker; none: they are read where they lie
-  mutable Slice<Visit> visits_;  // that were computed apart, and their sums
+  mutable Index value_slots_ = 0;  // panels in each worker's cache of rows of V; 0 if V is read in place
+  mutable Slice<Visit> visits_;    // computed by prepare(), with their sums
   mutable kernel::SoftmaxState<S> sums_{};
 };
 

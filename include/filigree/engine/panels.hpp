@@ -6,31 +6,32 @@
 
 namespace filigree::detail {
 
-/// Keys in panels of `width`, feature by feature, as the score kernel reads them.
+/// Keys packed for the score kernel: panels of `width` keys, transposed to [d][width].
 template <Real S>
 struct PackedPanels {
-  const S* data;  // [panels][d][width]; missing keys of the last panel are 0
+  const S* data;  // [panels][d][width]; the padding of the last panel is 0
   Index m, d, width;
 
   [[nodiscard]] Index panels() const { return (m + width - 1) / width; }
   [[nodiscard]] const S* panel(Index p) const { return data + p * d * width; }
-  /// Panels that are not there.
+  /// Returns the shape of panels without data.
   static PackedPanels none(Index m, Index d) { return {nullptr, m, d, kernel::kernels<S>().width}; }
+  /// Returns how many numbers the panels of m keys with d features hold.
   static Index size(Index m, Index d) {
     const Index width = kernel::kernels<S>().width;
     return (m + width - 1) / width * width * d;
   }
 };
 
-/// Packs rows row_of(0), ..., row_of(count - 1) of a matrix that is stored in 16 bits as a panel: some features of them
-/// at a time are widened into memory that stays in the first cache.
+/// Packs rows row_of(0), ..., row_of(count - 1) of a matrix of 16-bit numbers as a panel. Features are widened in
+/// batches in a buffer that fits in the L1 cache.
 template <class R, Real S, class RowOf>
 void pack_widened(const R& k, Index width, Index count, RowOf&& row_of, S* to) {
-  constexpr Index room = 4096;
-  alignas(Buffer::alignment) S rows[room];
-  const Index d = k.cols(), step = room / width;
-  for (Index f = 0; f < d; f += step) {
-    const Index features = (std::min)(step, d - f);
+  constexpr Index capacity = 4096;
+  alignas(Buffer::alignment) S rows[capacity];
+  const Index d = k.cols(), batch = capacity / width;
+  for (Index f = 0; f < d; f += batch) {
+    const Index features = (std::min)(batch, d - f);
     for (Index c = 0; c < count; ++c) widen_row(k, row_of(c), f, features, rows + c * features);
     kernel::kernels<S>().pack_panel(rows, features, count, features, to + f * width);
   }
@@ -57,7 +58,7 @@ void pack_panel(const R& k, const PackedPanels<S>& shape, Index p, S* to) {
   }
 }
 
-/// Packs some rows of K, side by side as a panel; the rest of it is some numbers.
+/// Packs the rows of K given by `columns` as a panel. The padding of the panel is unspecified.
 template <class R, Real S>
 void gather_panel(const R& k, const PackedPanels<S>& shape, const Column* columns, Index count, S* to) {
   if constexpr (R::direct) {
@@ -72,7 +73,7 @@ void gather_panel(const R& k, const PackedPanels<S>& shape, const Column* column
   for (Index c = 0; c < shape.width; ++c) k.copy_row(columns[(std::min)(c, count - 1)], to + c, shape.width);
 }
 
-/// Packs the rows of K into memory of PackedPanels::size(m, d) numbers, panels in parallel.
+/// Packs the rows of K into PackedPanels::size(m, d) numbers at `data`, with panels in parallel.
 template <class R, Real S, class Run>
 PackedPanels<S> pack_panels_to(const R& k, S* data, Run&& run) {
   const PackedPanels<S> packed{data, k.rows(), k.cols(), kernel::kernels<S>().width};
@@ -85,6 +86,7 @@ PackedPanels<S> pack_panels_to(const R& k, S* data, Run&& run) {
   return packed;
 }
 
+/// Packs the rows of K into a buffer, with panels in parallel.
 template <Real S, class R>
 PackedPanels<S> pack_panels(const R& k, Buffer& buffer, const Session& session) {
   S* data = buffer.get<S>(PackedPanels<S>::size(k.rows(), k.cols()));

@@ -7,29 +7,30 @@
 
 #include "filigree/engine/reordered.hpp"
 
-// Patterns that are made of dense parts: some queries that see some keys, round after round. Each part is a dense
-// problem of its own, and its sums are added to those of its queries.
+// Patterns that are partitioned into dense parts, in one or state rounds. A part is a subset of the queries that
+// attends to a subset of the keys. Each part is a dense problem, and its sums are merged into the sums of its queries.
 
 namespace filigree::detail {
 
-/// A pattern whose parts are known. In a round each query is in one part; `Repeated` is the map that may follow the
-/// pattern, where a key counts as often as a query meets it.
+/// A pattern that is partitioned into dense parts. In each round a query is in one part. `Repeated` is a map that may
+/// follow the pattern; with it, a key counts once for each round in which the query attends to it.
 template <class P>
 concept PartitionedPattern = PatternStage<P> && requires {
   typename std::remove_cvref_t<P>::Repeated;
 };
 
-/// Whether a pipeline has the form: that of the block engine, with a parted pattern and no other that asks dearly,
-/// since the others are asked pair by pair; and which stage that is.
+/// Describes a pipeline for this engine. `at` is the index of the partitioned pattern, `repeats` is true if its
+/// Repeated map follows. `matches` is true if the engine supports the pipeline: one for the online softmax engine, with
+/// no other pattern that is expensive to evaluate, since the other patterns are evaluated for each pair.
 template <class Stages>
 struct PartitionedForm;
 template <class... T>
 struct PartitionedForm<std::tuple<T...>> {
   using Stages = std::tuple<T...>;
   static constexpr std::size_t at = [] {
-    constexpr bool parted[] = {PartitionedPattern<T>..., true};
+    constexpr bool partitioned[] = {PartitionedPattern<T>..., true};
     std::size_t i = 0;
-    while (!parted[i]) ++i;
+    while (!partitioned[i]) ++i;
     return i;
   }();
   static constexpr bool repeats = [] {
@@ -39,7 +40,7 @@ struct PartitionedForm<std::tuple<T...>> {
     else
       return false;
   }();
-  /// What comes after repeated keys were counted cannot be done before.
+  /// With repeated keys, no map may follow, because keys are counted after all maps.
   static constexpr bool matches = [] {
     if constexpr (is_online_softmax_form<Stages> && at < sizeof...(T)) {
       constexpr bool maps[] = {MapStage<T>...};
@@ -81,8 +82,8 @@ class PartitionedEngine {
         if (order.queries.empty()) return;
         for (const Column row : order.queries) prefetch(sums(row));
         attend_reordered(source_, order, part_stages(round, order), v, scratch,
-                         [&](Index row, const kernel::SoftmaxState<S>& more) {
-                           kernel::kernels<S>().merge(sums(row), more, 1, v.padded);
+                         [&](Index row, const kernel::SoftmaxState<S>& state) {
+                           kernel::kernels<S>().merge(sums(row), state, 1, v.padded);
                          });
       });
   }

@@ -8,17 +8,17 @@
 
 #include "filigree/engine/online_softmax.hpp"
 
-// A part of the queries and of the keys by themselves, in an order of their own, in which the keys that a query keeps
-// stand together: the block engine then works on dense tiles of keys that are in the cache.
+// Attention of a subset of the queries to a subset of the keys, in an order in which the keys that a query keeps are
+// contiguous. The online softmax engine then works on dense tiles of keys that are in the cache.
 
 namespace filigree::detail {
 
-/// The row of the query and the column of the key that stand at each place, ascending or not.
+/// The row of the query and the column of the key at each position, in any order.
 struct Order {
   std::span<const Column> queries, keys;
 };
 
-/// A pattern, asked by places. It plans nothing.
+/// A pattern on positions of an order. It has no covers() or contains().
 template <PatternStage P>
 struct ReorderedPattern {
   using Category = Pattern;
@@ -32,7 +32,7 @@ struct ReorderedPattern {
   }
 };
 
-/// A map, by places.
+/// A map on positions of an order.
 template <MapStage M>
 struct ReorderedMap {
   using Category = ScoreMap;
@@ -47,6 +47,7 @@ struct ReorderedMap {
   }
 };
 
+/// Returns a stage that works on positions of an order.
 template <Stage T>
 auto reordered_stage(const T& stage, const Order& order, const Grid& grid) {
   if constexpr (PatternStage<T>)
@@ -57,7 +58,7 @@ auto reordered_stage(const T& stage, const Order& order, const Grid& grid) {
     return stage;
 }
 
-/// A source of the queries and keys of an order, which lie in memory of the worker.
+/// A source with the queries and keys of an order, copied to buffers of the worker.
 template <class Bound>
 class ReorderedSource {
  public:
@@ -74,7 +75,7 @@ class ReorderedSource {
     for (Index p = 0; p < panels; ++p)
       source_.gather_panel(order_.keys.data() + p * width_, (std::min)(width_, grid_.m - p * width_),
                            keys + p * width_ * d());
-    const Index height = kernel::kernels<Scalar>().height;  // of the last group, which may begin anywhere
+    const Index height = kernel::kernels<Scalar>().height;  // padding of the last group, which may begin at any query
     Scalar* queries = scratch.gathered_queries.get<Scalar>((grid_.n + height) * d());
     for (Index i = 0; i < grid_.n; ++i)
       source_.copy_query(order_.queries[static_cast<std::size_t>(i)], queries + i * d());
@@ -99,11 +100,11 @@ class ReorderedSource {
   const Order& order_;
   Grid grid_;
   Index width_;
-  const Scalar* keys_ = nullptr;     // as panels
-  const Scalar* queries_ = nullptr;  // as rows; those after the last are 0
+  const Scalar* keys_ = nullptr;     // packed as panels
+  const Scalar* queries_ = nullptr;  // as rows; the padding is 0
 };
 
-/// The rows of V that belong to the keys of an order, in memory of the worker.
+/// Copies the rows of V of the keys of an order to a buffer of the worker.
 template <Real S>
 ValueRows<S> reordered(const ValueRows<S>& v, const Order& order, WorkerScratch& scratch) {
   S* to = scratch.gathered_rows.get<S>(static_cast<Index>(order.keys.size()) * v.padded);
@@ -112,16 +113,16 @@ ValueRows<S> reordered(const ValueRows<S>& v, const Order& order, WorkerScratch&
   return {to, v.padded, v.dv, v.padded};
 }
 
-/// Calls take(row, sums) with softmax times V over the keys of an order, for each of its queries.
+/// Computes the sums of softmax times V over the keys of an order, and calls take(row, sums) for each of its queries.
 template <class Bound, class Stages, Real S, class Take>
 void attend_reordered(const Bound& source, const Order& order, const Stages& stages, const ValueRows<S>& v,
                       WorkerScratch& scratch, Take&& take) {
   scratch.gathered_by = nullptr;
-  const ReorderedSource<Bound> part(source, order, scratch);
-  const OnlineSoftmaxEngine<ReorderedSource<Bound>, Stages> engine(part, stages, part.grid().n);
+  const ReorderedSource<Bound> subset(source, order, scratch);
+  const OnlineSoftmaxEngine<ReorderedSource<Bound>, Stages> engine(subset, stages, subset.grid().n);
   const ValueRows<S> values = reordered(v, order, scratch);
-  for (Index first = 0; first < part.grid().n; first += engine.height()) {
-    const Index rows = (std::min)(engine.height(), part.grid().n - first);
+  for (Index first = 0; first < subset.grid().n; first += engine.height()) {
+    const Index rows = (std::min)(engine.height(), subset.grid().n - first);
     const kernel::SoftmaxState<S> sums = engine.partial(first, rows, values, scratch);
     for (Index r = 0; r < rows; ++r)
       take(static_cast<Index>(order.queries[static_cast<std::size_t>(first + r)]),

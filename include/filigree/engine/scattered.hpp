@@ -8,7 +8,7 @@
 
 namespace filigree::detail {
 
-/// The engine of kept keys where a pattern scatters what a query sees, else another.
+/// The gathered engine if a pattern scatters the keys of a query, and another engine otherwise. Chosen at run time.
 template <class Bound, class Stages, class Other>
 class ScatteredOr {
   using Gathered = GatheredEngine<Bound, Stages>;
@@ -17,9 +17,9 @@ class ScatteredOr {
   static constexpr bool fused = Other::fused;
 
   ScatteredOr(const Bound& source, const Stages& stages, const Session& session, Index count) {
-    const bool apart =
+    const bool scattered =
         std::apply([&](const auto&... stage) { return (is_scattered(stage, source.grid()) || ...); }, stages);
-    if (apart)
+    if (scattered)
       gathered_.emplace(source, stages, session, count);
     else
       other_.emplace(source, stages, session, count);
@@ -53,7 +53,7 @@ class ScatteredOr {
   std::optional<Other> other_;
 };
 
-/// Whether a pattern of a pipeline may scatter.
+/// True if a pattern of the pipeline may scatter the keys of a query.
 template <class Stages>
 inline constexpr bool has_scattered = false;
 template <class... T>

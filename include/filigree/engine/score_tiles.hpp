@@ -12,10 +12,11 @@
 
 namespace filigree::detail {
 
-/// What the fused engines share: which panels of keys a block of queries sees, who in the block sees all of a panel and
-/// who some, and the scores of a panel after the patterns and maps that come first in the pipeline.
+/// The tiles of scores that fused engines work on. Determines which panels of keys a block of queries attends to, and
+/// whether a group of queries attends to all or part of a panel. Computes scores after the first patterns and maps.
 ///
-/// A panel is `width` columns from a multiple of width on. Queries stand in groups of `height`.
+/// A panel is `width` columns that begin at a multiple of `width`. A group is `height` queries. `count` is the number
+/// of patterns and maps at the beginning of the pipeline.
 template <class Bound, class Stages, std::size_t count>
 class ScoreTiles {
  public:
@@ -28,6 +29,7 @@ class ScoreTiles {
     (std::make_index_sequence<count>{});
   }();
 
+  /// True if a pattern is expensive to evaluate; then masks are planned for each row instead of each group.
   static constexpr bool by_row = [] {
     return []<std::size_t... At>(std::index_sequence<At...>) {
       return (keeps_is_expensive<std::tuple_element_t<At, Stages>> || ...);
@@ -42,7 +44,7 @@ class ScoreTiles {
     return (rows + kernels_.height - 1) / kernels_.height * kernels_.height;
   }
 
-  /// Takes the memory for a block of rows, as far as it is known before.
+  /// Allocates the buffers for a block of rows whose size is known in advance.
   void reserve(Index rows, WorkerScratch& scratch) const {
     scratch.queries.get<S>(round_up(rows) * source_.d());
     scratch.tile.get<S>(round_up(rows) * kernels_.width);
@@ -58,7 +60,7 @@ class ScoreTiles {
     }
   }
 
-  /// Rows that are computed together.
+  /// A block of rows that are computed together.
   struct Block {
     Index first, rows;
     const S* queries;  // [groups][d][height]
@@ -71,79 +73,80 @@ class ScoreTiles {
     source_.pack_queries(first, rows, queries);
     std::swap(scratch.block, scratch.before);
     plan(first, first + rows, scratch.coverage, scratch.block);
-    scratch.before.reserve(scratch.block.capacity());  // it is planned into next
+    scratch.before.reserve(scratch.block.capacity());  // the next block is planned in it
     scratch.alike = same_keys_until(first) >= first + rows;
     scratch.groups_planned = false;
     return {first, rows, queries};
   }
 
-  /// The number of keys that some query of the block may see.
+  /// Returns the number of keys that at least one query of the block may attend to.
   [[nodiscard]] Index keys(const WorkerScratch& scratch) const {
     Index keys = 0;
     for (const KeySpan& span : scratch.block) keys += span.end - span.begin;
     return keys;
   }
 
-  /// Whether some query of the block before this one may see the panel.
-  [[nodiscard]] bool seen_before(Index panel, const WorkerScratch& scratch) const {
+  /// Returns true if a query of the previous block may attend to the panel.
+  [[nodiscard]] bool is_visible_to_previous(Index panel, const WorkerScratch& scratch) const {
     return !overlapping(scratch.before, panel * kernels_.width, (panel + 1) * kernels_.width).empty();
   }
 
-  /// Calls f(panel) for each panel that some query of the block may see, in ascending order; of those in a range alone.
+  /// Calls f(panel) in ascending order for each panel in a range that a query of the block may attend to.
   template <class F>
   void for_each_panel(const WorkerScratch& scratch, F&& f,
-                      Range among = {0, (std::numeric_limits<Index>::max)()}) const {
-    Index next = among.begin;  // panels before this one are done
+                      Range range = {0, (std::numeric_limits<Index>::max)()}) const {
+    Index next = range.begin;  // all panels below `next` are done
     for (const KeySpan& span : scratch.block) {
-      const Index end = (std::min)((span.end + kernels_.width - 1) / kernels_.width, among.end);
+      const Index end = (std::min)((span.end + kernels_.width - 1) / kernels_.width, range.end);
       for (Index panel = (std::max)(span.begin / kernels_.width, next); panel < end; ++panel) f(panel);
       next = (std::max)(next, end);
     }
   }
 
-  /// Calls whole(r, n) for groups of rows [r, r + n) of the block that see all keys of the panel, and part(r, n) for
-  /// each group that sees some.
-  template <class Whole, class Part>
-  void visit(Index panel, const Block& block, WorkerScratch& scratch, Whole&& whole, Part&& part) const {
+  /// Calls full(r, n) for consecutive groups, rows [r, r + n) of the block, that attend to all keys of the panel, and
+  /// partial(r, n) for each group that attends to part of the panel.
+  template <class Full, class Partial>
+  void visit(Index panel, const Block& block, WorkerScratch& scratch, Full&& full, Partial&& partial) const {
     const Index c0 = panel * kernels_.width, c1 = (std::min)(c0 + kernels_.width, source_.grid().m);
-    if (overlap(scratch.block, c0, c1) == Overlap::all) return whole(0, block.rows);
+    if (overlap(scratch.block, c0, c1) == Overlap::all) return full(0, block.rows);
     plan_groups(block, scratch);
-    Index begin = 0, end = 0;  // groups beside each other that see all
-    const auto hand_on = [&] {
-      if (begin < end) whole(begin, end - begin);
+    Index begin = 0, end = 0;  // consecutive groups that attend to all keys
+    const auto flush = [&] {
+      if (begin < end) full(begin, end - begin);
     };
     for (Index r = 0; r < block.rows; r += kernels_.height) {
       const Index n = std::min<Index>(kernels_.height, block.rows - r);
-      const Overlap seen = overlap(group(r, scratch), c0, c1);
-      if (seen == Overlap::some) part(r, n);
-      if (seen != Overlap::all) continue;
+      const Overlap found = overlap(group(r, scratch), c0, c1);
+      if (found == Overlap::some) partial(r, n);
+      if (found != Overlap::all) continue;
       if (end != r) {
-        hand_on();
+        flush();
         begin = r;
       }
       end = r + n;
     }
-    hand_on();
+    flush();
   }
 
-  /// The columns of the panel, counted from its first, outside of which a group that sees some of it sees nothing.
-  [[nodiscard]] Range seen(Index panel, Index r, const WorkerScratch& scratch) const {
+  /// Returns the smallest range of columns, relative to the first of the panel, outside of which the group of row r
+  /// attends to no key of the panel. The group must attend to at least one.
+  [[nodiscard]] Range visible_columns(Index panel, Index r, const WorkerScratch& scratch) const {
     const Index c0 = panel * kernels_.width;
     const auto spans = overlapping(group(r, scratch), c0, c0 + kernels_.width);
     return {std::max<Index>(spans[0].begin - c0, 0), std::min<Index>(spans.back().end - c0, kernels_.width)};
   }
 
-  /// What the group of row r sees.
+  /// Returns the keys that the group of row r may attend to.
   [[nodiscard]] const KeySpans& group(Index r, const WorkerScratch& scratch) const {
     return scratch.alike ? scratch.block : scratch.groups[r / kernels_.height];
   }
 
-  /// Whether rows that see all keys of the panel need nothing but the product: no map, no missing key.
+  /// Returns true if rows that attend to all keys of the panel need only the product: no map, no padded key.
   [[nodiscard]] bool is_plain(Index panel) const {
     return !has_maps && (panel + 1) * kernels_.width <= source_.grid().m;
   }
 
-  /// The scores of rows [r, r + n) of the block, one panel apart, after maps; -inf where absent.
+  /// Returns the scores of rows [r, r + n) of the block, `width` numbers apart, after maps. Absent scores are -inf.
   S* scores(Index panel, const Block& block, Index r, Index n, WorkerScratch& scratch) const {
     const Index width = kernels_.width, groups = round_up(n) / kernels_.height;
     const Index c0 = panel * width, c1 = (std::min)(c0 + width, source_.grid().m);
@@ -158,19 +161,19 @@ class ScoreTiles {
     return tile;
   }
 
-  /// The same for one group that sees some of the panel, after patterns and maps.
+  /// Returns the scores of one group that attends to part of the panel, after patterns and maps.
   S* masked_scores(Index panel, const Block& block, Index r, Index n, WorkerScratch& scratch) const {
     const Index width = kernels_.width, c0 = panel * width;
-    const Range part = seen(panel, r, scratch);
+    const Range columns = visible_columns(panel, r, scratch);
     S* tile = scratch.tile.get<S>(kernels_.height * width);
     kernels_.score_columns(block.queries + r * source_.d(), source_.panel(panel, scratch), source_.d(), source_.scale(),
-                           tile, width, part.begin, part.end);
+                           tile, width, columns.begin, columns.end);
     mask(tile, width, block, r, n, c0, c0 + width, scratch);
     return tile;
   }
 
-  /// Patterns and maps on the scores of columns [c0, c1) of the rows [r, r + n) of a group, which stand `stride` apart;
-  /// -inf where absent.
+  /// Applies patterns and maps to the scores of columns [c0, c1) and rows [r, r + n) of a group, `stride` numbers
+  /// apart. Absent scores become -inf.
   void mask(S* tile, Index stride, const Block& block, Index r, Index n, Index c0, Index c1,
             WorkerScratch& scratch) const {
     if constexpr (by_row) {
@@ -183,25 +186,25 @@ class ScoreTiles {
     }
   }
 
-  /// Maps alone, where all is seen.
+  /// Applies the maps only, for rows that attend to all columns [c0, c1).
   void map(S* tile, Index stride, const Block& block, Index r, Index n, Index c0, Index c1) const {
     if constexpr (has_maps)
       for (Index i = r; i < r + n; ++i, tile += stride) map_row<false>(tile - c0, block.first + i, c0, c1);
   }
 
-  /// Plans the groups of a block, unless that was done.
+  /// Plans the groups of a block once; later calls do nothing.
   void plan_groups(const Block& block, WorkerScratch& scratch) const {
     if (std::exchange(scratch.groups_planned, true)) return;
     if (!scratch.alike) plan_each(block.first, 0, block.rows, kernels_.height, scratch, scratch.groups);
     if constexpr (by_row) std::fill(scratch.rows_planned.begin(), scratch.rows_planned.end(), char(0));
   }
 
-  /// Whether all queries of the block see all of these columns.
-  [[nodiscard]] bool sees_all(Index c0, Index c1, const WorkerScratch& scratch) const {
+  /// Returns true if all queries of the block attend to all columns [c0, c1).
+  [[nodiscard]] bool is_all_visible(Index c0, Index c1, const WorkerScratch& scratch) const {
     return overlap(scratch.block, c0, c1) == Overlap::all;
   }
 
-  /// The keys that any of these queries may keep, and those that all keep.
+  /// Computes the keys that any query in [first, last) may keep, and the keys that all of them keep.
   void plan(Index first, Index last, Coverage& coverage, KeySpans& spans) const {
     const Grid& grid = source_.grid();
     const Index p0 = grid.query_at + first;
@@ -210,15 +213,15 @@ class ScoreTiles {
     bool first_pattern = true;
     each_stage([&](const auto& stage) {
       if constexpr (PatternStage<decltype(stage)>) {
-        const Index may = coverage.maybe.size(), all = coverage.sure.size();
+        const Index maybe_mark = coverage.maybe.size(), sure_mark = coverage.sure.size();
         covers(stage, p0, p1, grid, coverage.maybe);
         if (p1 - p0 == 1 && ranges_are_exact<decltype(stage)>)
-          coverage.sure.append(coverage.maybe, may);
+          coverage.sure.append(coverage.maybe, maybe_mark);
         else
           contains(stage, p0, p1, grid, coverage.sure);
         if (!first_pattern) {
-          coverage.maybe.intersect(0, may);
-          coverage.sure.intersect(0, all);
+          coverage.maybe.intersect(0, maybe_mark);
+          coverage.sure.intersect(0, sure_mark);
         }
         first_pattern = false;
       }
@@ -230,7 +233,7 @@ class ScoreTiles {
     split_into_spans(coverage, grid, spans);
   }
 
-  /// The first row after row i that may keep other keys.
+  /// Returns the first row after row i that may keep other keys than row i.
   [[nodiscard]] Index same_keys_until(Index i) const {
     Index until = source_.grid().n;
     each_stage([&](const auto& stage) {
@@ -240,9 +243,9 @@ class ScoreTiles {
     return until;
   }
 
-  /// Patterns and maps on a list of scores of the columns of a span, which stand in the list from `at` on; -inf where
-  /// absent. Returns where the next span stands.
-  Index stream(S* values, Index at, const KeySpan& span, Index i) const {
+  /// Applies patterns and maps to the scores of a span in row i. They are stored in a list from index `at` on. Absent
+  /// scores become -inf. Returns the index of the next span.
+  Index apply_to_span(S* values, Index at, const KeySpan& span, Index i) const {
     S* row = values + (at - span.begin);
     if (!span.all)
       map_row<true>(row, i, span.begin, span.end);
@@ -254,24 +257,24 @@ class ScoreTiles {
  private:
   enum class Overlap { none, some, all };
 
-  /// Plans rows [begin, end) of the block that begins at row `first`, `step` at a time; those that are like the ones
-  /// before them are copied.
+  /// Plans rows [begin, end) of the block at row `first`, `step` rows at a time. Rows that keep the same keys as the
+  /// previous ones get a copy of their plan.
   void plan_each(Index first, Index begin, Index end, Index step, WorkerScratch& scratch, List<KeySpans>& spans) const {
-    Index alike = (std::numeric_limits<Index>::min)();
+    Index same_until = (std::numeric_limits<Index>::min)();
     for (Index r = begin; r < end; r += step) {
-      KeySpans& own = spans[r / step];
+      KeySpans& row_spans = spans[r / step];
       const Index last = (std::min)(r + step, end);
-      if (r > begin && first + last <= alike) {
-        own = spans[r / step - 1];
+      if (r > begin && first + last <= same_until) {
+        row_spans = spans[r / step - 1];
       } else {
-        plan(first + r, first + last, scratch.coverage, own);
+        plan(first + r, first + last, scratch.coverage, row_spans);
         const Index until = same_keys_until(first + r);
-        alike = until >= first + last ? until : (std::numeric_limits<Index>::min)();
+        same_until = until >= first + last ? until : (std::numeric_limits<Index>::min)();
       }
     }
   }
 
-  /// How much of the columns [c0, c1) is seen.
+  /// Returns whether none, some or all of the columns [c0, c1) are visible.
   static Overlap overlap(const KeySpans& spans, Index c0, Index c1) {
     const auto found = overlapping(spans, c0, c1);
     if (found.empty()) return Overlap::none;
@@ -284,8 +287,8 @@ class ScoreTiles {
     (std::make_index_sequence<count>{});
   }
 
-  /// Scores [c0, c1) of rows from i on, after patterns and maps. What is in no span, or in one that is seen by all,
-  /// need not be asked.
+  /// Applies patterns and maps to the scores [c0, c1) of n rows from row i on. Patterns are not evaluated outside of
+  /// the spans or in spans that all queries keep.
   void mask_rows(S* rows, Index stride, Index i, Index n, Index c0, Index c1, const KeySpans& spans) const {
     const auto clear = [&](Index begin, Index end) {
       for (Index r = 0; r < n && begin < end; ++r)
@@ -309,12 +312,12 @@ class ScoreTiles {
   template <bool masked>
   void map_row(S* row, Index i, Index c0, Index c1) const {
     const Index p = source_.grid().query_at + i, key_at = source_.grid().key_at;
-    for (Index c = c0; c < c1; ++c) row[c] = streamed<masked>(row[c], p, key_at + c);
+    for (Index c = c0; c < c1; ++c) row[c] = apply_to_score<masked>(row[c], p, key_at + c);
   }
 
-  /// One score after the patterns and maps; `absent` when one of them makes it so.
+  /// Returns one score after the patterns and maps, or `absent` if one of them removes it.
   template <bool masked>
-  S streamed(S score, Index p, Index j) const {
+  S apply_to_score(S score, Index p, Index j) const {
     const Grid& grid = source_.grid();
     const auto step = [&](const auto& stage) {
       if constexpr (PatternStage<decltype(stage)>) {
@@ -325,11 +328,11 @@ class ScoreTiles {
         return score != absent;
       }
     };
-    const bool stays = [&]<std::size_t... At>(std::index_sequence<At...>) {
+    const bool is_kept = [&]<std::size_t... At>(std::index_sequence<At...>) {
       return (!has_maps || score != absent) && (step(std::get<At>(stages_)) && ...);
     }
     (std::make_index_sequence<count>{});
-    return stays ? score : absent;
+    return is_kept ? score : absent;
   }
 
   const Bound& source_;

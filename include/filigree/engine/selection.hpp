@@ -13,13 +13,14 @@
 #include "filigree/select/threshold.hpp"
 #include "filigree/select/top_k.hpp"
 
-// The selection engine: scores | patterns and maps | top_k or threshold | anything. Tiles of scores are compared with
-// each row's bound while they are in registers; what exceeds it is appended to the row's candidates. n x m scores never
-// exist.
+// The selection engine: scores | patterns and maps | top_k or threshold | any stages. Tiles of scores are compared with
+// each row's bound while they are in registers. Scores above the bound are appended to the row's candidates. The n x m
+// scores are never materialized.
 
 namespace filigree::detail {
 
-/// Whether a pipeline on scores has the form of the engine, and where its selector stands.
+/// Describes a pipeline on scores for this engine. `selector` is the index of its selector. `matches` is true if the
+/// engine supports the pipeline.
 template <class Stages>
 struct SelectionForm;
 template <class... T>
@@ -49,58 +50,58 @@ class SelectionEngine {
  public:
   static constexpr bool fused = true;
 
-  /// `count` rows will be asked for in all.
+  /// `count` is the total number of rows of the evaluation.
   SelectionEngine(const Bound& source, const Stages& stages, const Session& session, Index count)
       : source_(source), stages_(stages), tiles_(source, stages), kernels_(kernel::kernels<S>()) {
     const Index tasks = session.concurrency() > 1 ? 4 * session.concurrency() : 1;
-    const Index fair = tiles_.round_up(std::max<Index>((count + tasks - 1) / tasks, 1));
-    // A block of queries and a panel of keys share the first-level cache; a panel is read once per block. Where a panel
-    // alone would fill it, both are in the second, and the more queries the fewer panels come from beyond.
+    const Index rows_per_task = tiles_.round_up(std::max<Index>((count + tasks - 1) / tasks, 1));
+    // A block of queries and a panel of keys share the L1 cache, and a panel is read once per block. If a panel alone
+    // would fill the L1 cache, both are in the L2 cache, and larger blocks read fewer panels from memory.
     const CacheShares cache = cache_shares();
     const Index cached = cache.queries / (static_cast<Index>(sizeof(S)) * std::max<Index>(source.d(), 1));
     const Index rows = cached >= 96 ? 96 : 4 * cached >= 96 ? 192 : 384;
-    block_ = (std::min)(tiles_.round_up(rows), fair);
+    block_ = (std::min)(tiles_.round_up(rows), rows_per_task);
     if constexpr (requires { source.passes(); }) {
-      // A few blocks pack each panel when they read it.
-      const Index high = (std::min)(tiles_.round_up(std::max<Index>(rows, 192)), fair);
-      packs_ = count <= source.passes() * high;
-      if (packs_) block_ = high;
+      // With few blocks, each block packs a panel when it reads the panel.
+      const Index max_rows = (std::min)(tiles_.round_up(std::max<Index>(rows, 192)), rows_per_task);
+      packs_on_read_ = count <= source.passes() * max_rows;
+      if (packs_on_read_) block_ = max_rows;
     }
-    pack_keys(source, session, packs_ ? 1 : count);
+    pack_keys(source, session, packs_on_read_ ? 1 : count);
     height_ = block_;
-    room_ = kernels_.width + 2 * Row<S>::padding;  // one more panel, in whole vectors, and a vector beyond them
+    append_capacity_ = kernels_.width + 2 * Row<S>::padding;  // one more panel, in whole vectors, plus one vector
     if constexpr (ranked) {
-      // Long enough that thinning is rare, short enough that it is cheap: a pass reads all of it.
+      // Long enough that the lists are rarely reduced, short enough that a reduction, which reads the list, is fast.
       k_ = (std::min)(std::get<Form::selector>(stages).k, source.grid().m);
       limit_ = (std::min)(k_ + std::max<Index>(128, k_), source.grid().m);
-      // V and the keys displace each other from the second-level cache, so they take turns of many blocks.
-      const Index held = cache.kept / (static_cast<Index>(sizeof(S) + sizeof(Column)) * (k_ + Row<S>::padding));
-      height_ *= std::max<Index>((std::min)(held, fair) / block_, 1);
+      // V and the keys evict each other from the L2 cache, so several blocks are scored before V is read.
+      const Index kept_rows = cache.kept / (static_cast<Index>(sizeof(S) + sizeof(Column)) * (k_ + Row<S>::padding));
+      height_ *= std::max<Index>((std::min)(kept_rows, rows_per_task) / block_, 1);
     }
   }
 
-  /// Rows that one task finishes.
+  /// Returns the number of rows that one task finishes.
   [[nodiscard]] Index height() const { return height_; }
-  /// Rows that are scored together.
+  /// Returns the number of rows that are scored together.
   [[nodiscard]] Index block() const { return block_; }
 
-  /// Takes the memory that a block will need, as far as it is known before.
+  /// Allocates the buffers for one block of queries whose size is known in advance.
   void reserve(WorkerScratch& scratch) const {
     tiles_.reserve(block_, scratch);
     source_.reserve(scratch);
-    start(block_, scratch);
+    allocate_candidates(block_, scratch);
     if constexpr (ranked) {
       scratch.row.values.get<double>(k_);
       scratch.row.columns.get<Column>(k_);
-      hold(height_, scratch);
+      allocate_kept(height_, scratch);
     }
   }
 
   void run(Index first, Index last, WorkerScratch& scratch, const RowSink<S>& sink) const {
     if constexpr (ranked) {
-      const kernel::Candidates<S> kept = hold(last - first, scratch);
+      const kernel::Candidates<S> kept = allocate_kept(last - first, scratch);
       for (Index begin = first; begin < last; begin += block_) {
-        best(begin, (std::min)(begin + block_, last), kept.from(begin - first), scratch);
+        select_block(begin, (std::min)(begin + block_, last), kept.from(begin - first), scratch);
       }
       finish(first, last - first, kept, scratch, sink);
     } else {
@@ -109,26 +110,26 @@ class SelectionEngine {
   }
 
  private:
-  /// The k best of a block of queries.
-  void best(Index first, Index last, const kernel::Candidates<S>& to, WorkerScratch& scratch) const {
-    const bool guesses = guesses_pay();
+  /// Selects the k largest scores of each query of a block.
+  void select_block(Index first, Index last, const kernel::Candidates<S>& to, WorkerScratch& scratch) const {
+    const bool guesses = guessing_pays_off();
     const kernel::Candidates<S> candidates = stream(first, last, guesses, scratch);
     kernels_.move_top_k(candidates, last - first, k_, to);
-    // Thinning leaves k candidates or more: a row with a bound and fewer has guessed too high. Its group is streamed
-    // again, in the memory of the first group, which has been seen to by then.
+    // Reducing a list keeps at least k candidates. A row with a bound and fewer candidates has guessed a bound that is
+    // too high. Its group is computed again, in the buffers of the first group, which is finished by then.
     Index failed = 0;
     for (Index r = 0; r < last - first; r += kernels_.height) {
       const Index rows = std::min<Index>(kernels_.height, last - first - r);
-      const Index before = failed;
+      const Index failed_before = failed;
       for (Index i = r; i < r + rows; ++i) failed += candidates.count[i] < k_ && candidates.bound[i] > absent ? 1 : 0;
-      if (failed > before)
+      if (failed > failed_before)
         kernels_.move_top_k(stream(first + r, first + r + rows, false, scratch), rows, k_, to.from(r));
     }
     if (guesses) count_guesses(last - first, failed);
   }
 
-  /// Whether guessing has not failed too often. It decides about time alone.
-  [[nodiscard]] bool guesses_pay() const {
+  /// Returns true unless guessing has failed too often. Affects only the time, not the result.
+  [[nodiscard]] bool guessing_pays_off() const {
     return failed_.load(std::memory_order_relaxed) <= 4 + guessed_.load(std::memory_order_relaxed) / 64;
   }
   void count_guesses(Index rows, Index failed) const {
@@ -136,45 +137,47 @@ class SelectionEngine {
     failed_.fetch_add(failed, std::memory_order_relaxed);
   }
 
-  /// Lets all keys stream by a block of queries; what the selector keeps is among the candidates, if no guess fails.
+  /// Computes the scores of a block of queries against all keys and returns the candidates. If no guess fails, these
+  /// include all scores that the selector keeps.
   kernel::Candidates<S> stream(Index first, Index last, bool guess, WorkerScratch& scratch) const {
     const Index rows = last - first, padded = tiles_.round_up(rows);
     const auto block = tiles_.begin(first, rows, scratch);
-    kernel::Candidates<S> candidates = start(padded, scratch);
+    kernel::Candidates<S> candidates = allocate_candidates(padded, scratch);
     const Index keys = tiles_.keys(scratch);
-    // With more keys for each that is kept, thinning costs little compared with the product, and a guess fails more
-    // often: it is about the tail of a distribution, of which the first scores tell little. To repeat costs packing,
-    // too, where panels are packed when they are read.
-    guess = guess && keys <= (packs_ ? 256 : 512) * k_;
-    Index seen = 0, next_check = keys / 8, behind = 0;
+    // With more keys per kept key, reducing lists costs little compared to the product. A guess also fails more often:
+    // it is about the tail of a distribution, and the first scores say little about the tail. If panels are packed when
+    // they are read, computing a block again repeats the packing too.
+    guess = guess && keys <= (packs_on_read_ ? 256 : 512) * k_;
+    Index processed = 0, next_check = keys / 8, too_high = 0;
     tiles_.for_each_panel(scratch, [&](Index panel) {
-      if (behind > 0) return;
+      if (too_high > 0) return;
       append(panel, block, candidates, scratch);
-      seen += kernels_.width;
+      processed += kernels_.width;
       if (guess) {
-        raise_bounds(candidates, padded, static_cast<double>(seen) / static_cast<double>(keys));
-        if (seen >= next_check && seen < keys) {
-          behind = rows_behind(candidates, rows, seen, keys);
-          next_check = 2 * seen;
+        raise_bounds(candidates, padded, static_cast<double>(processed) / static_cast<double>(keys));
+        if (processed >= next_check && processed < keys) {
+          too_high = count_too_high(candidates, rows, processed, keys);
+          next_check = 2 * processed;
         }
       }
-      make_room(candidates, padded, scratch);
+      ensure_capacity(candidates, padded, scratch);
     });
-    if (behind == 0) return candidates;
-    count_guesses(0, behind);
+    if (too_high == 0) return candidates;
+    count_guesses(0, too_high);
     return stream(first, last, false, scratch);
   }
 
-  /// The number of rows whose guessed bound would leave them fewer than k candidates if the other keys were like those
-  /// that were seen; 0 if these rows are so few that it is cheaper to stream them again in the end.
-  Index rows_behind(const kernel::Candidates<S>& candidates, Index rows, Index seen, Index keys) const {
-    const Index least = k_ * seen / keys;
-    Index behind = 0;
-    for (Index r = 0; r < rows; ++r) behind += candidates.count[r] < least && candidates.bound[r] > absent ? 1 : 0;
-    return 8 * behind >= rows ? behind : 0;
+  /// Returns the number of rows whose guessed bound is too high: fewer than k candidates would remain if the remaining
+  /// keys were distributed like the processed keys. Returns 0 if so few rows fail that computing them again costs less.
+  Index count_too_high(const kernel::Candidates<S>& candidates, Index rows, Index processed, Index keys) const {
+    const Index min_count = k_ * processed / keys;
+    Index too_high = 0;
+    for (Index r = 0; r < rows; ++r)
+      too_high += candidates.count[r] < min_count && candidates.bound[r] > absent ? 1 : 0;
+    return 8 * too_high >= rows ? too_high : 0;
   }
 
-  /// The stages after the selector, and where the rows go.
+  /// Applies the stages after the selector and passes the rows to the sink.
   void finish(Index first, Index rows, const kernel::Candidates<S>& kept, WorkerScratch& scratch,
               const RowSink<S>& sink) const {
     for (Index r = 0; r < rows; ++r) {
@@ -191,12 +194,13 @@ class SelectionEngine {
     (std::make_index_sequence<Form::size - Form::selector - 1>{});
   }
 
-  kernel::Candidates<S> start(Index padded, WorkerScratch& scratch) const {
-    Index stride = limit_ + room_;
+  /// Returns empty lists of candidates for a block.
+  kernel::Candidates<S> allocate_candidates(Index padded, WorkerScratch& scratch) const {
+    Index stride = limit_ + append_capacity_;
     if constexpr (!ranked) {
-      const auto held =
+      const auto capacity =
           static_cast<Index>((std::min)(scratch.values.bytes() / sizeof(S), scratch.columns.bytes() / sizeof(Column)));
-      stride = std::max<Index>(256 + room_, held / padded);
+      stride = std::max<Index>(256 + append_capacity_, capacity / padded);
     }
     kernel::Candidates<S> candidates{.values = scratch.values.get<S>(padded * stride),
                                      .columns = scratch.columns.get<Column>(padded * stride),
@@ -210,8 +214,8 @@ class SelectionEngine {
     return candidates;
   }
 
-  /// Room for the best of many blocks.
-  kernel::Candidates<S> hold(Index rows, WorkerScratch& scratch) const {
+  /// Allocates the selected scores of several blocks.
+  kernel::Candidates<S> allocate_kept(Index rows, WorkerScratch& scratch) const {
     const Index stride = k_ + Row<S>::padding;
     return {.values = scratch.kept_values.get<S>(rows * stride),
             .columns = scratch.kept_columns.get<Column>(rows * stride),
@@ -220,8 +224,8 @@ class SelectionEngine {
             .bound = nullptr};
   }
 
-  /// Appends what a panel of keys gives to all rows: from the registers if nothing stands between score and bound, else
-  /// by way of a tile in memory.
+  /// Appends the candidates of a panel of keys to all rows: directly from registers if the scores need no mask or map,
+  /// otherwise through a tile in memory.
   void append(Index panel, const typename Panels::Block& block, const kernel::Candidates<S>& candidates,
               WorkerScratch& scratch) const {
     const auto column = static_cast<Column>(panel * kernels_.width);
@@ -231,7 +235,7 @@ class SelectionEngine {
     tiles_.visit(
         panel, block, scratch,
         [&](Index r, Index n) {
-          if (tiles_.is_plain(panel) && packs_)
+          if (tiles_.is_plain(panel) && packs_on_read_)
             append_groups(panel, block, r, n, candidates, scratch);
           else if (tiles_.is_plain(panel))
             kernels_.append_panel(block.queries + r * source_.d(), tiles_.round_up(n) / kernels_.height,
@@ -243,7 +247,7 @@ class SelectionEngine {
         [&](Index r, Index n) { append_scores(tiles_.masked_scores(panel, block, r, n, scratch), r, n); });
   }
 
-  /// Appends group by group what an unmasked panel gives, and meanwhile fetches the keys of the next from memory.
+  /// Appends the candidates of an unmasked panel group by group, and prefetches the keys of the next panel meanwhile.
   void append_groups(Index panel, const typename Panels::Block& block, Index r, Index n,
                      const kernel::Candidates<S>& candidates, WorkerScratch& scratch) const {
     const S* keys = source_.panel(panel, scratch);
@@ -259,23 +263,23 @@ class SelectionEngine {
     scratch.prefetcher.clear();
   }
 
-  /// Gives rows with long lists a bound that somewhat more than k of all keys will exceed, if the scores of the others
-  /// are like those of the `share` that has been seen. Without a guess, most of thinning is for keys that are among the
-  /// best so far and will not stay there.
-  void raise_bounds(const kernel::Candidates<S>& candidates, Index rows, double share) const {
+  /// Estimates a bound for rows with long lists. Slightly more than k of all keys will exceed it, if the scores of the
+  /// remaining keys are distributed like the processed `fraction` of the keys. Without a guess, most of the time for
+  /// reducing lists is spent on keys that are among the k largest only temporarily.
+  void raise_bounds(const kernel::Candidates<S>& candidates, Index rows, double fraction) const {
     if constexpr (ranked) {
-      const double k = static_cast<double>(k_), expected = share * (k + 11 * std::sqrt(k));
+      const double k = static_cast<double>(k_), expected = fraction * (k + 11 * std::sqrt(k));
       if (expected < k / 2) kernels_.estimate_bounds(candidates, rows, limit_, static_cast<float>(expected));
     }
   }
 
-  /// Ensures that every row can take one more panel.
-  void make_room(kernel::Candidates<S>& candidates, Index rows, WorkerScratch& scratch) const {
+  /// Ensures that every row has capacity for one more panel.
+  void ensure_capacity(kernel::Candidates<S>& candidates, Index rows, WorkerScratch& scratch) const {
     if constexpr (ranked) {
       kernels_.keep_top_k(candidates, rows, k_, k_ / 2, limit_);
     } else {
       const Index longest = *std::max_element(candidates.count, candidates.count + rows);
-      if (longest + room_ <= candidates.stride) return;
+      if (longest + append_capacity_ <= candidates.stride) return;
       const Index old = candidates.stride, stride = 2 * old;
       candidates.values = scratch.values.grow<S>(rows * stride, rows * old);
       candidates.columns = scratch.columns.grow<Column>(rows * stride, rows * old);
@@ -293,11 +297,11 @@ class SelectionEngine {
   const Stages& stages_;
   Panels tiles_;
   const kernel::Kernels<S>& kernels_;
-  bool packs_ = false;    // panels when they are read
-  Index block_, height_;  // rows that are scored together, rows that one task finishes
-  Index room_;
+  bool packs_on_read_ = false;  // true if panels are packed when they are read
+  Index block_, height_;        // number of rows that are scored together, and of rows that one task finishes
+  Index append_capacity_;
   Index k_ = 0, limit_ = 0;
-  mutable std::atomic<Index> guessed_{0}, failed_{0};  // rows
+  mutable std::atomic<Index> guessed_{0}, failed_{0};  // numbers of rows
 };
 
 }  // namespace filigree::detail

@@ -9,11 +9,11 @@
 #include "filigree/kernel/kernels.hpp"
 #include "filigree/normalize/softmax.hpp"
 
-// Softmax times V over some of the keys: sums that are merged before they are divided.
+// Softmax times V over a subset of the keys, as sums that are merged before they are divided.
 
 namespace filigree::detail {
 
-/// Sums of some rows of dv outputs, a multiple of lanes, in this memory; not initialized.
+/// Allocates the sums of `rows` rows with dv outputs each, without initializing them. dv is a multiple of lanes.
 template <Real S>
 kernel::SoftmaxState<S> allocate_state(Buffer& memory, Index rows, Index dv) {
   const Index lanes = kernel::kernels<S>().lanes;
@@ -22,7 +22,7 @@ kernel::SoftmaxState<S> allocate_state(Buffer& memory, Index rows, Index dv) {
   return {.out = out, .stride = dv, .maximum = out + rows * dv, .sum = sum};
 }
 
-/// Makes them the sums over no keys.
+/// Sets the sums to those over an empty set of keys.
 template <Real S>
 void clear(const kernel::SoftmaxState<S>& sums, Index rows) {
   std::fill_n(sums.out, rows * sums.stride, S(0));
@@ -30,7 +30,7 @@ void clear(const kernel::SoftmaxState<S>& sums, Index rows) {
   std::fill_n(sums.sum, rows * kernel::kernels<S>().lanes, S(0));
 }
 
-/// Asks the memory for the sums of a row, which lie anywhere.
+/// Prefetches the sums of a row.
 template <Real S>
 void prefetch(const kernel::SoftmaxState<S>& row) {
   constexpr auto line = static_cast<Index>(Buffer::alignment / sizeof(S));
@@ -39,7 +39,7 @@ void prefetch(const kernel::SoftmaxState<S>& row) {
   __builtin_prefetch(row.maximum, 1);
 }
 
-/// Divides the sums of rows from `first` on by their totals, and hands them to the sink of a product.
+/// Divides the sums of the rows from `first` on by their totals and passes the results to the sink of a product.
 template <Real S, class Sink>
 void finish_rows(Index first, Index rows, const kernel::SoftmaxState<S>& sums, const Softmax& softmax, Sink&& sink) {
   const auto& kernels = kernel::kernels<S>();

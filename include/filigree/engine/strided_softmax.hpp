@@ -13,12 +13,12 @@
 #include "filigree/pattern/strided.hpp"
 #include "filigree/pattern/window.hpp"
 
-// Patterns with a step: what a query keeps by strided(l) or dilated_window(r, l) are keys at a multiple of l from it.
-// Sorted by their rest modulo l, queries and keys form l dense problems.
+// Patterns with a stride: by strided(l) or dilated_window(r, l), a query keeps keys at distances that are multiples of
+// l. Grouped by their residue modulo l, queries and keys form l dense problems.
 
 namespace filigree::detail {
 
-/// A pattern as dense || (stepped && strided(step)).
+/// A pattern in the form dense || (stepped && strided(step)).
 template <class Dense, class Stepped>
 struct Stride {
   Dense dense;
@@ -28,6 +28,7 @@ struct Stride {
 
 struct NoStride {};
 
+/// Returns the strided form of a pattern, or NoStride if it has none.
 template <class P>
 auto stride_of(const P&) {
   return NoStride{};
@@ -80,8 +81,8 @@ auto stride_of(const Or<A, B>& p) {
     return NoStride{};
 }
 
-/// Whether a pipeline has the form: that of the block engine, with a pattern that has a stride and no other that
-/// scatters, and which stage it is.
+/// Describes a pipeline for this engine. `at` is the index of the pattern with a stride. `matches` is true if the
+/// engine supports the pipeline: one for the online softmax engine, with no other pattern that scatters keys.
 template <class Stages>
 struct StridedForm;
 template <class... T>
@@ -94,31 +95,30 @@ struct StridedForm<std::tuple<T...>> {
   }();
   static constexpr bool matches = [] {
     if constexpr (is_online_softmax_form<std::tuple<T...>> && at < sizeof...(T)) {
-      using Parts = decltype(stride_of(std::declval<const std::tuple_element_t<at, std::tuple<T...>>&>()));
+      using Form = decltype(stride_of(std::declval<const std::tuple_element_t<at, std::tuple<T...>>&>()));
       int scattering = 0;
       ((scattering += may_be_scattered<T> ? 1 : 0), ...);
-      return scattering == 1 && !may_be_scattered<decltype(Parts::dense)> &&
-             !may_be_scattered<decltype(Parts::stepped)>;
+      return scattering == 1 && !may_be_scattered<decltype(Form::dense)> && !may_be_scattered<decltype(Form::stepped)>;
     } else {
       return false;
     }
   }();
 };
 
-/// Queries and keys that have the same rest modulo `step`: positions p0 + s step and j0 + t step.
+/// The queries and keys with the same residue modulo `step`: positions p0 + s step and j0 + t step.
 struct Residue {
   Index step, p0, j0;
-  Index keys;  // how many
+  Index keys;  // number of keys
 
-  /// The residue_grid of the keys among ranges of positions.
+  /// Converts ranges of positions, from `mark` on, to ranges of indices t of keys.
   void to_residue_indices(Index mark, Ranges& ranges, const Grid& residue_grid) const {
-    const auto place = [&](Index j) { return j <= j0 ? 0 : (std::min)((j - j0 - 1) / step + 1, keys); };
-    ranges.transform(mark, [&](const Range& r) { return Range{place(r.begin), place(r.end)}; });
+    const auto index_of = [&](Index j) { return j <= j0 ? 0 : (std::min)((j - j0 - 1) / step + 1, keys); };
+    ranges.transform(mark, [&](const Range& r) { return Range{index_of(r.begin), index_of(r.end)}; });
     ranges.normalize(mark, residue_grid);
   }
 };
 
-/// What a pattern keeps of a residue, asked by places.
+/// A pattern restricted to a residue, on the indices s and t.
 template <PatternStage P>
 struct ResiduePattern {
   using Category = Pattern;
@@ -145,23 +145,23 @@ template <class Bound, class Stages>
 class StridedEngine {
   using S = typename Bound::Scalar;
   static constexpr std::size_t at = StridedForm<Stages>::at;
-  using Parts = decltype(stride_of(std::declval<const std::tuple_element_t<at, Stages>&>()));
-  using Dense = decltype(Parts::dense);
+  using StrideForm = decltype(stride_of(std::declval<const std::tuple_element_t<at, Stages>&>()));
+  using Dense = decltype(StrideForm::dense);
   static constexpr bool has_dense = !std::is_same_v<Dense, KeepNone>;
-  using Stepped = And<decltype(Parts::stepped), Not<Dense>>;
+  using Stepped = And<decltype(StrideForm::stepped), Not<Dense>>;
 
   template <std::size_t At>
-  static auto dense_stage(const Stages& stages, const Parts& parts) {
+  static auto dense_stage(const Stages& stages, const StrideForm& stride) {
     if constexpr (At == at)
-      return parts.dense;
+      return stride.dense;
     else
       return std::get<At>(stages);
   }
-  static auto dense_stages(const Stages& stages, const Parts& parts) {
-    return [&]<std::size_t... At>(std::index_sequence<At...>) { return std::tuple(dense_stage<At>(stages, parts)...); }
+  static auto dense_stages(const Stages& stages, const StrideForm& stride) {
+    return [&]<std::size_t... At>(std::index_sequence<At...>) { return std::tuple(dense_stage<At>(stages, stride)...); }
     (std::make_index_sequence<std::tuple_size_v<Stages>>{});
   }
-  using DenseStages = decltype(dense_stages(std::declval<const Stages&>(), std::declval<const Parts&>()));
+  using DenseStages = decltype(dense_stages(std::declval<const Stages&>(), std::declval<const StrideForm&>()));
 
  public:
   static constexpr bool fused = true;
@@ -169,15 +169,15 @@ class StridedEngine {
   StridedEngine(const Bound& source, const Stages& stages, const Session& session, Index count)
       : source_(source),
         stages_(stages),
-        parts_(stride_of(std::get<at>(stages))),
-        stepped_{parts_.stepped, {parts_.dense}},
-        dense_stages_(dense_stages(stages, parts_)),
+        stride_(stride_of(std::get<at>(stages))),
+        stepped_{stride_.stepped, {stride_.dense}},
+        dense_stages_(dense_stages(stages, stride_)),
         dense_(source, dense_stages_, session, count) {}
 
   [[nodiscard]] Index height() const { return dense_.height(); }
   void reserve(WorkerScratch& scratch) const { dense_.reserve(scratch); }
 
-  /// What rows [first, first + count) see by the stride.
+  /// Computes the sums of rows [first, first + count) over the keys that the strided term keeps.
   template <class Sink>
   void prepare(Index first, Index count, const Session& session, const Sink& sink) const {
     const ValueRows<S>& v = sink.values();
@@ -185,7 +185,7 @@ class StridedEngine {
     first_ = first;
     sums_ = allocate_state<S>(session.memory(), count, v.padded);
     clear(sums_, count);
-    const Index residues = (std::min)(parts_.step, count);
+    const Index residues = (std::min)(stride_.step, count);
     const Index blocks = (std::max<Index>)(session.concurrency() * 2 / std::max<Index>(residues, 1), 1);
     session.run(residues * blocks, [&](Index task, Index worker) {
       attend_residue(first + task / blocks, first + count, task % blocks, blocks, v, session.scratch(worker));
@@ -196,9 +196,9 @@ class StridedEngine {
   void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
     const Softmax& softmax = std::get<std::tuple_size_v<Stages> - 1>(stages_);
     if constexpr (has_dense) {
-      const kernel::SoftmaxState<S> here = dense_.partial(first, last - first, sink.values(), scratch);
-      kernel::kernels<S>().merge(here, sums(first), last - first, sink.values().padded);
-      finish_rows(first, last - first, here, softmax, sink);
+      const kernel::SoftmaxState<S> state = dense_.partial(first, last - first, sink.values(), scratch);
+      kernel::kernels<S>().merge(state, sums(first), last - first, sink.values().padded);
+      finish_rows(first, last - first, state, softmax, sink);
     } else {
       finish_rows(first, last - first, sums(first), softmax, sink);
     }
@@ -209,12 +209,12 @@ class StridedEngine {
     return sums_.from(row - first_, kernel::kernels<S>().lanes);
   }
 
-  /// The rows of the residue of row `first`, the part-th of so many parts.
+  /// Computes part `part` of `parts` of the rows with the residue of row `first`.
   void attend_residue(Index first, Index last, Index part, Index parts, const ValueRows<S>& v,
                       WorkerScratch& scratch) const {
     const Grid& grid = source_.grid();
-    const Index step = parts_.step, rows = (last - first - 1) / step + 1, share = (rows + parts - 1) / parts;
-    const Index begin = (std::min)(part * share, rows), end = (std::min)(begin + share, rows);
+    const Index step = stride_.step, rows = (last - first - 1) / step + 1, rows_per_part = (rows + parts - 1) / parts;
+    const Index begin = (std::min)(part * rows_per_part, rows), end = (std::min)(begin + rows_per_part, rows);
     const Index c0 = modulo(grid.query_at + first - grid.key_at, step);
     if (begin == end || c0 >= grid.m) return;
     const Residue residue{.step = step,
@@ -231,8 +231,8 @@ class StridedEngine {
       return std::tuple(stepped_stage<At>(residue, order)...);
     }
     (std::make_index_sequence<std::tuple_size_v<Stages>>{});
-    attend_reordered(source_, order, stages, v, scratch, [&](Index row, const kernel::SoftmaxState<S>& more) {
-      kernel::kernels<S>().merge(sums(row), more, 1, v.padded);
+    attend_reordered(source_, order, stages, v, scratch, [&](Index row, const kernel::SoftmaxState<S>& state) {
+      kernel::kernels<S>().merge(sums(row), state, 1, v.padded);
     });
   }
 
@@ -246,7 +246,7 @@ class StridedEngine {
 
   const Bound& source_;
   const Stages& stages_;
-  Parts parts_;
+  StrideForm stride_;
   Stepped stepped_;
   DenseStages dense_stages_;
   OnlineSoftmaxEngine<Bound, DenseStages> dense_;

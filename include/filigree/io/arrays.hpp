@@ -12,24 +12,28 @@
 
 namespace filigree {
 
-/// Named arrays in an order, as one file holds them: for (const auto& [name, array] : arrays), arrays["name"].
+/// The named arrays of a file, in order: for (const auto& [name, array] : arrays), arrays["name"].
 class Arrays {
  public:
   using Entry = std::pair<std::string, NdArray>;
 
   Arrays() = default;
 
-  /// Throws     Error if a name comes twice
+  /// Makes a container of the given entries.
+  ///
+  /// Throws     Error if two entries have the same name
   Arrays(std::initializer_list<Entry> entries) {
     for (const Entry& entry : entries) add(entry.first, entry.second);
   }
 
-  /// `file` is what messages call the file that they come from.
+  /// Makes an empty container. Error messages name the file `file`.
   explicit Arrays(std::string file) : file_(std::move(file)) {}
 
-  /// Throws     Error if there is one of that name
+  /// Appends an array.
+  ///
+  /// Throws     Error if the name is already present
   void add(const std::string& name, NdArray array) {
-    const Index at = place(name);
+    const Index at = position(name);
     const bool taken = at < order_.size() && entries_[order_[at]].first == name;
     detail::require(!taken, file_, ": must name each array once, has two named ", detail::in_quotes(name));
     order_.push_back(entries_.size());
@@ -37,16 +41,18 @@ class Arrays {
     entries_.push_back({name, std::move(array)});
   }
 
-  /// Throws     Error that lists the names if none is that one
+  /// Returns the array of the given name.
+  ///
+  /// Throws     Error that lists the existing names if there is no such array
   const NdArray& operator[](std::string_view name) const& {
-    const Index at = place(name);
+    const Index at = position(name);
     if (at == order_.size() || entries_[order_[at]].first != name) fail_missing(name);
     return entries_[order_[at]].second;
   }
   NdArray operator[](std::string_view name) && { return std::as_const(*this)[name]; }
 
   [[nodiscard]] bool contains(std::string_view name) const {
-    const Index at = place(name);
+    const Index at = position(name);
     return at < order_.size() && entries_[order_[at]].first == name;
   }
   [[nodiscard]] std::size_t size() const { return static_cast<std::size_t>(entries_.size()); }
@@ -54,24 +60,24 @@ class Arrays {
   [[nodiscard]] auto end() const { return entries_.end(); }
 
  private:
-  /// The place of a name in the order, or where it belongs.
-  [[nodiscard]] Index place(std::string_view name) const {
-    const auto before = [&](Index entry, std::string_view wanted) { return entries_[entry].first < wanted; };
-    return std::lower_bound(order_.begin(), order_.end(), name, before) - order_.begin();
+  /// Returns the position of a name in the sorted order, or the position at which to insert it.
+  [[nodiscard]] Index position(std::string_view name) const {
+    const auto precedes = [&](Index entry, std::string_view x) { return entries_[entry].first < x; };
+    return std::lower_bound(order_.begin(), order_.end(), name, precedes) - order_.begin();
   }
 
   [[noreturn]] void fail_missing(std::string_view name) const {
     std::string names;
-    constexpr Index most = 20;
-    for (Index i = 0; i < entries_.size() && i < most; ++i)
+    constexpr Index max_names = 20;
+    for (Index i = 0; i < entries_.size() && i < max_names; ++i)
       names += (i > 0 ? ", " : "") + detail::in_quotes(entries_[i].first);
     detail::fail(file_, ": has no array ", detail::in_quotes(name), ", has ", names.empty() ? "none" : names,
-                 entries_.size() > most ? ", ..." : "");
+                 entries_.size() > max_names ? ", ..." : "");
   }
 
   std::string file_ = "arrays";
   detail::List<Entry> entries_;
-  detail::List<Index> order_;  // of the entries, by name
+  detail::List<Index> order_;  // the indices of the entries, sorted by name
 };
 
 }  // namespace filigree

@@ -9,7 +9,7 @@
 
 namespace filigree::detail {
 
-/// A number as it lies in a file, at any address. A boolean is whatever is not 0.
+/// Reads a number at an address of any alignment. A bool is true if its byte is not 0.
 template <Storable T>
 T load(const std::byte* from) {
   if constexpr (std::same_as<T, bool>) {
@@ -21,6 +21,7 @@ T load(const std::byte* from) {
   }
 }
 
+/// Returns true if the value is negative.
 template <class T>
 constexpr bool is_negative(T value) {
   if constexpr (std::is_signed_v<T>)
@@ -29,17 +30,19 @@ constexpr bool is_negative(T value) {
     return false;
 }
 
-/// A double as a float from which 16 bits are rounded to as they would be from the double itself: where it is not exact
-/// its last bit is 1, which no half and no bfloat16 is near to.
+/// Rounds a double to float such that rounding the float to 16 bits gives the same result as rounding the double.
+///
+/// An inexact result has 1 as its last bit (round to odd). It is therefore no half or bfloat16 number, and not in the
+/// middle between two of them.
 inline float rounded_to_odd(double x) {
   const auto nearest = static_cast<float>(x);
   if (static_cast<double>(nearest) == x || x != x) return nearest;
   auto bits = std::bit_cast<std::uint32_t>(nearest);
-  const bool beyond = x < 0 ? static_cast<double>(nearest) < x : static_cast<double>(nearest) > x;
-  return std::bit_cast<float>((beyond ? bits - 1 : bits) | 1U);
+  const bool rounded_away = x < 0 ? static_cast<double>(nearest) < x : static_cast<double>(nearest) > x;
+  return std::bit_cast<float>((rounded_away ? bits - 1 : bits) | 1U);
 }
 
-/// A number as a message takes it.
+/// Returns a number in a type that error messages accept.
 template <Storable T>
 auto shown(T value) {
   if constexpr (Floating<T>)
@@ -48,11 +51,12 @@ auto shown(T value) {
     return value;
 }
 
-/// Whether there is a way from one scalar to the other at all: a fraction becomes no integer.
+/// True unless the conversion is from floating point to an integer.
 template <class From, class To>
 concept Convertible = !Floating<From> || Floating<To>;
 
-/// The same number as another scalar, a floating-point one rounded to nearest; false where an integer does not fit.
+/// Converts a number to another scalar type; floating-point numbers are rounded to nearest. Returns false if an integer
+/// is out of range.
 template <Storable From, Storable To>
   requires Convertible<From, To>
 bool convert(From from, To& to) {

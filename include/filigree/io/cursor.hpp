@@ -13,27 +13,27 @@
 
 namespace filigree::detail {
 
-// Every format of this folder is little-endian, and numbers are copied as they are.
+// All file formats here are little-endian, and their numbers are copied without conversion.
 static_assert(std::endian::native == std::endian::little, "filigree reads and writes files on little-endian machines");
 
-/// Text of an unknown file as a message shows it: in quotes, printable, not long.
+/// Formats text from a file for an error message: quoted, printable and truncated.
 inline std::string in_quotes(std::string_view text) {
-  constexpr std::size_t most = 60;
+  constexpr std::size_t max_size = 60;
   std::string result = "\"";
-  for (const char c : text.substr(0, most)) {
+  for (const char c : text.substr(0, max_size)) {
     const auto code = static_cast<unsigned char>(c);
     result += code < 32 || code == 127 ? '?' : c;
   }
-  return result + (text.size() > most ? "...\"" : "\"");
+  return result + (text.size() > max_size ? "...\"" : "\"");
 }
 
-/// A product of sizes, or false where it does not fit T.
+/// Computes a product of sizes. Returns false if it overflows T.
 template <std::integral T>
 bool multiplied(T a, T b, T& product) {
   return !__builtin_mul_overflow(a, b, &product);
 }
 
-/// A place in the bytes of a file; what it cannot read there is an Error that names the file and the place.
+/// A reading position in the bytes of a file. An invalid read throws an Error that names the file and the position.
 class Cursor {
  public:
   Cursor(Bytes bytes, std::string_view name, std::size_t at = 0) : bytes_(std::move(bytes)), name_(name), at_(at) {}
@@ -52,7 +52,7 @@ class Cursor {
       fail(parts...);
   }
 
-  /// The next bytes; `what` says in a message what they are.
+  /// Reads the next `count` bytes. Error messages call them `what`.
   Bytes take(std::uint64_t count, std::string_view what) {
     require(count <= left(), what, " needs ", count, " bytes, ", left(), " are left");
     Bytes result = bytes_.slice(at_, static_cast<std::size_t>(count));
@@ -60,6 +60,7 @@ class Cursor {
     return result;
   }
 
+  /// Reads a number.
   template <std::unsigned_integral T>
   T number(std::string_view what) {
     T value;
@@ -67,12 +68,12 @@ class Cursor {
     return value;
   }
 
-  /// The number that must stand here.
+  /// Reads a number, which must have the expected value.
   template <std::unsigned_integral T>
   void expect(T expected, std::string_view what) {
-    const std::size_t before = at_;
+    const std::size_t begin = at_;
     const T got = number<T>(what);
-    if (got != expected) Cursor(bytes_, name_, before).fail(what, " must be ", expected, ", got ", got);
+    if (got != expected) Cursor(bytes_, name_, begin).fail(what, " must be ", expected, ", got ", got);
   }
 
  private:

@@ -12,7 +12,7 @@
 
 namespace filigree::detail {
 
-/// The number of an open file, which is closed at the end.
+/// The descriptor of an open file, which its destructor closes.
 class Descriptor {
  public:
   explicit Descriptor(int number) : number_(number) {}
@@ -22,7 +22,7 @@ class Descriptor {
   Descriptor& operator=(Descriptor&&) = delete;
   ~Descriptor() { close(); }
 
-  /// Whether that went well; a file system may tell of a failed write only here.
+  /// Closes the file. Returns true on success: some file systems report a failed write only on closing.
   bool close();
   operator int() const { return number_; }
 
@@ -30,14 +30,15 @@ class Descriptor {
   int number_;
 };
 
-/// What the system says of a file.
+/// The status of a file.
 struct FileStatus {
-  bool exists = false, missing = false;  // neither: that cannot be told
+  bool exists = false, missing = false;  // both false if the status cannot be read
   bool regular = false;
   unsigned mode = 0;  // permissions
   std::size_t size = 0;
 };
 
+/// Throws an Error that ends with the system's description of errno.
 [[noreturn]] inline void fail_errno(const std::string& path, const char* what) {
   const std::string reason = std::generic_category().message(errno);
   fail(path, ": ", what, ": ", reason);
@@ -46,10 +47,10 @@ inline void require_errno(bool ok, const std::string& path, const char* what) {
   if (!ok) fail_errno(path, what);
 }
 
-/// Throws an Error unless a path is one that the system can take.
+/// Throws an Error if the path is empty or contains a zero byte.
 inline void require_path(const std::string& path) {
   require(!path.empty(), "the path of a file must not be empty");
-  require(path.find('\0') == std::string::npos, in_quotes(path), ": the path of a file must not contain a byte of 0");
+  require(path.find('\0') == std::string::npos, in_quotes(path), ": the path of a file must not contain a zero byte");
 }
 
 }  // namespace filigree::detail

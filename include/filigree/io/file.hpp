@@ -22,23 +22,25 @@ namespace filigree {
 
 namespace detail {
 
-/// A regular file, open for reading, and its size.
+/// Opens a regular file for reading. Returns the file and its size.
 inline std::pair<Descriptor, std::size_t> open_file(const std::string& path) {
   require_path(path);
   Descriptor file = open_to_read(path);
   require_errno(file >= 0, path, "cannot be opened");
   const FileStatus status = status_of(file);
-  require_errno(status.exists, path, "cannot be asked for its size");
+  require_errno(status.exists, path, "its size cannot be read");
   require(status.regular, path, ": must be a regular file");
   return {std::move(file), status.size};
 }
 
-/// Whether there is nothing of that name; false if that cannot be told.
+/// Returns true if no file of that name exists, and false if it exists or its status cannot be read.
 inline bool is_missing(const std::string& path) { return status_of(path).missing; }
 
-/// A new file beside another one, removed at the end unless it has taken its place.
+/// A temporary file in the folder of another file, which it replaces. It is removed by the destructor unless replace()
+/// has succeeded.
 ///
-/// It is locked while it is written. So one that is not locked is left from a program that was ended, and removed.
+/// The file is locked while it is written. A temporary file without a lock is left over from a program that was
+/// terminated, and is removed.
 class Replacement {
  public:
   explicit Replacement(const std::string& path) : path_(path), file_(create()) {}
@@ -50,6 +52,7 @@ class Replacement {
     remove_file(temporary_);
   }
 
+  /// Sets the permissions of the file.
   void permit(unsigned mode) {
     require_errno(set_permissions(file_, mode), path_, "cannot be given its old permissions");
   }
@@ -61,7 +64,8 @@ class Replacement {
     }
   }
 
-  /// The content must be on the disk before the name is, or a crash could leave the name on an empty file.
+  /// Renames the file to the path that it replaces. The content is flushed to the disk before that, since a crash could
+  /// otherwise leave an empty file.
   void replace() {
     require_errno(synchronize(file_), path_, "cannot be written to the disk");
     require_errno(rename_and_close(file_, temporary_, path_), path_, "cannot be replaced");
@@ -71,22 +75,23 @@ class Replacement {
   }
 
  private:
-  /// The name beside the file with a number; a long one is cut, and a hash stands for the rest.
+  /// Returns the numbered name of a temporary file. A long name is truncated, and a hash of it is appended.
   [[nodiscard]] std::string name(int number) const {
-    constexpr std::size_t longest = 255;
+    constexpr std::size_t max_length = 255;
     const std::size_t begin = name_begin(path_);
     const std::string file = path_.substr(begin), end = ".filigree-" + std::to_string(number) + ".part";
-    if (file.size() + end.size() <= longest) return path_ + end;
+    if (file.size() + end.size() <= max_length) return path_ + end;
     std::uint64_t hash = 14695981039346656037U;  // FNV-1a
     for (const char c : file) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211U;
-    std::size_t kept = longest - end.size() - 21;
-    while (kept > 0 && (static_cast<unsigned char>(file[kept]) & 0xC0U) == 0x80U) --kept;  // whole UTF-8 characters
+    std::size_t kept = max_length - end.size() - 21;
+    while (kept > 0 && (static_cast<unsigned char>(file[kept]) & 0xC0U) == 0x80U) --kept;  // at a UTF-8 boundary
     return path_.substr(0, begin) + file.substr(0, kept) + "." + std::to_string(hash) + end;
   }
 
+  /// Creates and locks a temporary file under the first free name.
   [[nodiscard]] Descriptor create() {
-    constexpr int most = 10000;
-    for (; number_ < most; ++number_) {
+    constexpr int max_number = 10000;
+    for (; number_ < max_number; ++number_) {
       temporary_ = name(number_);
       for (int tries = 0; tries < 3; ++tries) {
         Descriptor file = create_file(temporary_);
@@ -107,27 +112,29 @@ class Replacement {
 
 }  // namespace detail
 
-/// Returns all bytes of a file.
+/// Returns the bytes of a file.
 ///
-/// Throws     Error if it is no regular file, has more than `most` bytes, cannot be read, or shrinks meanwhile
-inline Bytes read_file(const std::string& path, std::size_t most = std::size_t(-1)) {
+/// Throws     Error if it is not a regular file, has more than `max_size` bytes, cannot be read, or shrinks while it is
+///            read
+inline Bytes read_file(const std::string& path, std::size_t max_size = std::size_t(-1)) {
   const auto [file, size] = detail::open_file(path);
-  detail::require(size <= most, path, ": must have at most ", most, " bytes, has ", size);
+  detail::require(size <= max_size, path, ": must have at most ", max_size, " bytes, has ", size);
   return Bytes::filled(size, [&, &from = file](std::span<std::byte> to) {
     while (!to.empty()) {
       const std::ptrdiff_t count = detail::read_some(from, to);
       detail::require_errno(count >= 0, path, "cannot be read");
-      detail::require(count > 0, path, ": ends ", to.size(), " bytes before the size that it had");
+      detail::require(count > 0, path, ": shrank while it was read, lacks ", to.size(), " bytes");
       to = to.subspan(static_cast<std::size_t>(count));
     }
   });
 }
 
-/// The same bytes, mapped into memory: the disk is read where they are looked at, and programs share them.
+/// Returns the bytes of a file, mapped into memory. A page is read from the disk when it is accessed, and programs that
+/// map the same file share the memory.
 ///
-/// Edge case  who shortens the file meanwhile ends the program: a file to map is one that nobody writes in place
-///            (write_file never does). Windows replaces no file that is mapped
-/// Throws     Error if it is no regular file or cannot be mapped
+/// Edge case  the program crashes if the file is truncated while it is mapped. Map only files that are not modified in
+///            place; write_file never does that. Windows does not replace a file while it is mapped
+/// Throws     Error if it is not a regular file or cannot be mapped
 inline Bytes map_file(const std::string& path) {
   const auto [file, size] = detail::open_file(path);
   if (size == 0) return {};
@@ -136,11 +143,12 @@ inline Bytes map_file(const std::string& path) {
   return {std::span<const std::byte>(static_cast<const std::byte*>(memory.get()), size), memory};
 }
 
-/// Writes a file from pieces, one after another, all or nothing: into a new file beside it, which takes its name once
-/// it is on the disk. Who reads meanwhile, or after a crash, sees the old content or the new.
+/// Writes a file, atomically, as the concatenation of pieces. They are written to a new file in the same folder, which
+/// is renamed when its content is on the disk. Readers see the old or the new content, even after a crash.
 ///
-/// An old file passes on its permissions; where path is a symbolic link, what it points to is replaced or made.
-/// Throws     Error if that cannot be done, or path is something other than a regular file; the old content stays
+/// A replaced file keeps its permissions. If the path is a symbolic link, its target is replaced or created.
+///
+/// Throws     Error if the file cannot be written or is not a regular file; the old content is then unchanged
 inline void write_file(const std::string& path, std::span<const Bytes> pieces) {
   detail::require_path(path);
   const std::string target = detail::followed(path);
@@ -154,7 +162,7 @@ inline void write_file(const std::string& path, std::span<const Bytes> pieces) {
   file.replace();
 }
 
-/// The same of one piece.
+/// Writes a file of one piece.
 inline void write_file(const std::string& path, const Bytes& bytes) { write_file(path, {&bytes, 1}); }
 
 }  // namespace filigree

@@ -9,12 +9,13 @@
 #include "filigree/core/check.hpp"
 #include "filigree/io/bytes.hpp"
 
-// What a file is by its first bytes, where it is not of the format that a reader was asked for.
+// Detects the format of a file by its first bytes, for the error messages of readers that expect another format.
 
 namespace filigree::detail {
 
+/// A file format and the signature with which its files begin.
 struct FileKind {
-  std::string_view mark, name;
+  std::string_view signature, name;
 };
 inline constexpr std::string_view torch_checkpoint =
     "a PyTorch checkpoint: safetensors.torch.save_file(state_dict, path) writes a safetensors file of it";
@@ -32,10 +33,10 @@ inline constexpr FileKind file_kinds[] = {
     {"\x89PNG", "a PNG picture"},
     {"\x89HDF", "an HDF5 file"},
     {"GGUF", "a GGUF file"},
-    {"{", "a JSON text"},
+    {"{", "a JSON file"},
 };
 
-/// The name of the first entry of a zip archive.
+/// Returns the name of the first entry of a zip archive.
 inline std::string_view first_zip_name(std::string_view text) {
   constexpr std::size_t length_at = 26, name_at = 30;
   if (text.size() < name_at) return {};
@@ -43,12 +44,12 @@ inline std::string_view first_zip_name(std::string_view text) {
   return text.substr(name_at, byte(length_at) + 256 * byte(length_at + 1));
 }
 
-/// What a file seems to be; nothing where it looks like none of the kinds that are known.
+/// Returns the detected format of a file, or an empty string if it is unknown.
 inline std::string_view kind_of(const Bytes& file) {
   const std::string_view text = file.text();
   if (text.empty()) return "empty";
   for (const FileKind& kind : file_kinds)
-    if (text.starts_with(kind.mark)) return kind.name;
+    if (text.starts_with(kind.signature)) return kind.name;
   if (text.starts_with("PK\x03\x04"))
     return first_zip_name(text).ends_with("/data.pkl") ? torch_checkpoint : "a zip archive";
   if (text.size() > 8 && text[8] == '{' && text.substr(3, 5) == std::string_view("\0\0\0\0\0", 5))
@@ -58,15 +59,15 @@ inline std::string_view kind_of(const Bytes& file) {
     const std::string_view head = text.substr((std::min)(begin, text.size()), html.size());
     if (std::equal(head.begin(), head.end(), html.begin(), html.end(),
                    [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; }))
-      return "an HTML page, which a server sends in place of a file";
+      return "an HTML page, probably an error page of a server";
   }
   return {};
 }
 
-/// Throws an Error that says what a file is, if that is known, and what it must be.
-inline void refuse_other_kind(const Bytes& file, std::string_view name, std::string_view wanted) {
+/// Throws an Error that names the actual and the expected format, if the actual format is known.
+inline void refuse_other_kind(const Bytes& file, std::string_view name, std::string_view expected) {
   const std::string_view kind = kind_of(file);
-  require(kind.empty(), name, ": must be ", wanted, ", is ", kind);
+  require(kind.empty(), name, ": must be ", expected, ", is ", kind);
 }
 
 }  // namespace filigree::detail

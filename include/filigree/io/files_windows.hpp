@@ -20,8 +20,8 @@
 
 #include "filigree/io/descriptor.hpp"
 
-// What files_posix.hpp has, by the C library of Windows. Paths are UTF-8. <windows.h> is not included, since it defines
-// hundreds of words as macros; these are its declarations.
+// The same interface as files_posix.hpp, on the C library of Windows. Paths are UTF-8. <windows.h> is not included,
+// since it defines hundreds of macros; the declarations below are copied from it.
 extern "C" {
 struct _SECURITY_ATTRIBUTES;
 __declspec(dllimport) void* __stdcall CreateFileMappingW(void*, struct _SECURITY_ATTRIBUTES*, unsigned long,
@@ -54,7 +54,7 @@ inline FileStatus status_of(const Descriptor& file) {
   return ::_fstat64(file, &status) != 0 ? FileStatus{} : file_status(status);
 }
 
-/// Opens a file; others may do with it what `share` says. Returns -1 and sets errno if it cannot.
+/// Opens a file with the given sharing mode. Returns -1 and sets errno on failure.
 inline Descriptor open_file_as(const std::string& path, int flags, int share) {
   int file = -1;
   const int error =
@@ -77,23 +77,23 @@ inline std::shared_ptr<const void> map(const Descriptor& file, std::size_t) {
       ::CreateFileMappingW(reinterpret_cast<void*>(::_get_osfhandle(file)), nullptr, read_only, 0, 0, nullptr);
   if (mapping == nullptr) return errno = EACCES, nullptr;
   void* const memory = ::MapViewOfFile(mapping, map_read, 0, 0, 0);
-  ::CloseHandle(mapping);  // the view keeps it
+  ::CloseHandle(mapping);  // the view keeps the mapping open
   if (memory == nullptr) return errno = ENOMEM, nullptr;
   return {memory, [](void* mapped) { ::UnmapViewOfFile(mapped); }};
 }
 
 inline std::size_t name_begin(const std::string& path) { return path.find_last_of("/\\:") + 1; }
 
-/// The file that a path leads to, links followed, whether or not it is there.
+/// Returns the path with its symbolic links resolved. The file need not exist.
 inline std::string followed(const std::string& path) {
   std::error_code error;
-  std::filesystem::path place = wide(path);
-  for (int links = 0; links < 40 && std::filesystem::is_symlink(place, error); ++links) {
-    const std::filesystem::path next = std::filesystem::read_symlink(place, error);
+  std::filesystem::path target = wide(path);
+  for (int links = 0; links < 40 && std::filesystem::is_symlink(target, error); ++links) {
+    const std::filesystem::path next = std::filesystem::read_symlink(target, error);
     if (error) break;
-    place = next.is_absolute() ? next : place.parent_path() / next;
+    target = next.is_absolute() ? next : target.parent_path() / next;
   }
-  const std::u8string text = place.u8string();
+  const std::u8string text = target.u8string();
   return {text.begin(), text.end()};
 }
 
@@ -102,13 +102,14 @@ inline Descriptor create_file(const std::string& name) {
 }
 
 enum class LockState { locked, stale, taken };
-/// A file that is open for its writer is one that nobody else can open.
+/// Returns `locked`, since Windows does not let other processes open a file that is open for its writer.
 inline LockState lock_file(const Descriptor&, const std::string&, bool) { return LockState::locked; }
 
 inline bool remove_file(const std::string& name) { return ::_wunlink(wide(name).c_str()) == 0; }
 
-/// Removes the file of that name if its writer is gone, since more than a minute: between closing and renaming it, a
-/// writer does not hold it. Whether it did.
+/// Removes a temporary file whose writer has ended. Returns true if the file was removed.
+///
+/// The file must be unchanged for a minute, since a writer does not hold it between closing and renaming.
 inline bool remove_stale(const std::string& name) {
   {
     const Descriptor old = open_file_as(name, _O_WRONLY, _SH_DENYRW);
@@ -121,7 +122,7 @@ inline bool remove_stale(const std::string& name) {
   return remove_file(name);
 }
 
-inline bool set_permissions(const Descriptor&, unsigned) { return true; }  // the folder's are those of its files
+inline bool set_permissions(const Descriptor&, unsigned) { return true; }  // files have the permissions of their folder
 inline bool synchronize(const Descriptor& file) { return ::_commit(file) == 0; }
 
 inline bool rename_and_close(Descriptor& file, const std::string& from, const std::string& to) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Files, as far as they need Eigen alone. By name: io/png.hpp (stb), io/safetensors.hpp (nlohmann-json), io/zlib.hpp.
+// Includes the file formats that depend on Eigen alone. Include the others by name: io/png.hpp (stb), io/json.hpp and
+// io/safetensors.hpp (nlohmann-json), io/zlib.hpp.
 
 #include "filigree/io/array.hpp"   // IWYU pragma: export
 #include "filigree/io/arrays.hpp"  // IWYU pragma: export

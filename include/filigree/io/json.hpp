@@ -20,15 +20,15 @@
 
 namespace filigree {
 
-/// The keys and values of a JSON object, in order, as configurations are kept: what nobody asks for is written as it
-/// was read, numbers digit for digit.
+/// A JSON object, such as a configuration: keys and values in order. Values that are not changed are written as they
+/// were read, and numbers keep their digits.
 class JsonObject {
  public:
   using Entry = std::pair<std::string, std::string>;  // a key, and the JSON text of its value
 
-  /// `name` is what messages call it; readers put the file here.
+  /// Makes an empty object. Error messages name the object `name`; readers set it to the file.
   explicit JsonObject(std::string name = "object") : name_(std::move(name)) {}
-  /// Keys must be UTF-8 and different, values JSON: nobody looks.
+  /// Makes an object of entries. The keys must be UTF-8 and unique and the values JSON, which is not checked.
   JsonObject(std::string name, std::vector<Entry> entries) : name_(std::move(name)), entries_(std::move(entries)) {}
 
   [[nodiscard]] const std::string& name() const { return name_; }
@@ -37,10 +37,10 @@ class JsonObject {
   [[nodiscard]] auto begin() const { return entries_.begin(); }
   [[nodiscard]] auto end() const { return entries_.end(); }
 
-  /// The value of a key as a bool, Index, double, std::string or JsonObject.
+  /// Returns the value of a key as a bool, Index, double, std::string or JsonObject.
   ///
-  /// Throws     Error that names object and key if there is none, or the value is another kind of thing; for an Index
-  ///            also if it has a fraction or exponent, or needs more than 64 bits
+  /// Throws     Error that names object and key if the key is missing or the value has another type; for an Index, also
+  ///            if the number has a fraction or an exponent, or needs more than 64 bits
   template <class T>
   [[nodiscard]] T get(std::string_view key) const {
     const std::string& text = this->text(key);
@@ -51,9 +51,9 @@ class JsonObject {
       require(text == "true" || text == "false", "true or false");
       return text == "true";
     } else if constexpr (std::same_as<T, std::string>) {
-      const auto json = nlohmann::json::parse(text, nullptr, false);  // a text that was set may be anything
-      require(json.is_string(), "a text");
-      return json.template get<std::string>();
+      const auto json = nlohmann::json::parse(text, nullptr, false);  // values are not validated when they are set
+      require(json.is_string(), "a string");
+      return json.get<std::string>();
     } else if constexpr (std::same_as<T, JsonObject>) {
       require(text.starts_with('{'), "an object");
       const std::string inner = name_ + ": " + detail::in_quotes(key);
@@ -75,25 +75,25 @@ class JsonObject {
     }
   }
 
-  /// The same, or `fallback` where the key is not there or its value is null.
+  /// Returns the value of a key, or `fallback` if the key is missing or its value is null.
   template <class T>
   [[nodiscard]] T get(std::string_view key, T fallback) const {
     const auto entry = find(key);
     return entry == entries_.end() || entry->second == "null" ? fallback : get<T>(key);
   }
 
-  /// The JSON text of a value.
+  /// Returns the JSON text of the value of a key.
   ///
-  /// Throws     Error if there is no such key
+  /// Throws     Error if the key is missing
   [[nodiscard]] const std::string& text(std::string_view key) const {
     const auto entry = find(key);
     detail::require(entry != entries_.end(), name_, ": must have a key ", detail::in_quotes(key));
     return entry->second;
   }
 
-  /// Gives a key that value, in its old place or at the end.
+  /// Sets the value of a key. An existing key keeps its position; a new key is appended.
   ///
-  /// Throws     Error if a text is not UTF-8 or a number not finite
+  /// Throws     Error if a string is not UTF-8 or a number is not finite
   template <class T>
   void set(const std::string& key, const T& value) {
     (void)quoted(key);
@@ -113,7 +113,7 @@ class JsonObject {
     set(Entry(key, text));
   }
 
-  /// The same with an entry of another object, as it is.
+  /// Sets a key to the value of an entry of another object, unchanged.
   void set(const Entry& entry) {
     const auto old = find(entry.first);
     if (old == entries_.end())
@@ -122,12 +122,13 @@ class JsonObject {
       entries_[static_cast<std::size_t>(old - entries_.begin())] = entry;
   }
 
+  /// Removes a key, if it is present.
   void erase(std::string_view key) {
     entries_.erase(std::remove_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.first == key; }),
                    entries_.end());
   }
 
-  /// The object in JSON, as Python's json.dump writes it.
+  /// Returns the object as JSON text, in the form of Python's json.dump.
   [[nodiscard]] std::string text() const {
     std::string result;
     for (const auto& [key, value] : entries_)
@@ -140,8 +141,8 @@ class JsonObject {
     return std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) { return entry.first == key; });
   }
   static std::string shown(const std::string& value) {
-    constexpr std::size_t most = 60;
-    return value.size() <= most ? value : value.substr(0, most) + "...";
+    constexpr std::size_t max_size = 60;
+    return value.size() <= max_size ? value : value.substr(0, max_size) + "...";
   }
   static std::string quoted(const std::string& text) {
     detail::require(detail::invalid_utf8(text) == std::string::npos,
@@ -155,29 +156,31 @@ class JsonObject {
 
 namespace detail {
 
-inline constexpr std::size_t largest_json = std::size_t{1} << 20;
+inline constexpr std::size_t max_json_size = std::size_t{1} << 20;
 
 }  // namespace detail
 
-/// Returns an object from the bytes of a .json file; `name` is what messages call it.
+/// Returns the object in the bytes of a .json file. Error messages name the file `name`.
 ///
-/// Throws     Error if it is longer than 1 MiB, no JSON or not UTF-8, no object, has a key twice, a number that no
-///            double holds, or more than 32 levels
+/// Throws     Error if the file is longer than 1 MiB, is not JSON or not UTF-8, or is not an object; if it has a
+///            duplicate key, a number beyond the range of double, or more than 32 levels
 inline JsonObject parse_json(const Bytes& bytes, const std::string& name) {
-  if (bytes.size() > 0 && bytes.text()[0] != '{') detail::refuse_other_kind(bytes, name, "a JSON text");
-  detail::require(bytes.size() <= detail::largest_json, name, ": must have at most ", detail::largest_json,
+  if (bytes.size() > 0 && bytes.text()[0] != '{') detail::refuse_other_kind(bytes, name, "a JSON file");
+  detail::require(bytes.size() <= detail::max_json_size, name, ": must have at most ", detail::max_json_size,
                   " bytes, has ", bytes.size());
   return {name, detail::JsonObjectReader(bytes.text(), name).entries};
 }
 
-/// Reads a .json file that holds an object.
+/// Reads a .json file that contains an object.
 ///
-/// Throws     Error if the file cannot be read, or as parse_json does
-inline JsonObject load_json(const std::string& path) { return parse_json(read_file(path, detail::largest_json), path); }
+/// Throws     Error if the file cannot be read, and for the reasons of parse_json
+inline JsonObject load_json(const std::string& path) {
+  return parse_json(read_file(path, detail::max_json_size), path);
+}
 
 /// Writes a .json file.
 ///
-/// Throws     Error as write_file does
+/// Throws     Error for the reasons of write_file
 inline void save_json(const std::string& path, const JsonObject& object) {
   write_file(path, Bytes::copy(object.text()));
 }

@@ -16,19 +16,19 @@
 
 namespace filigree::detail {
 
-/// A text in the quotes and escapes of JSON, all of it ASCII.
+/// Returns a string as a JSON string literal in ASCII.
 ///
-/// Throws     Error if it is not UTF-8
+/// Throws     Error if the string is not UTF-8
 inline std::string json_text(const std::string& text) {
   require(invalid_utf8(text) == std::string::npos, "JSON: ", in_quotes(text), " must be UTF-8");
   return nlohmann::json(text).dump(-1, ' ', true);
 }
 
-/// The keys of an object and the texts of their values, in order, written anew as Python's json.dump would: one form
-/// for every value, and numbers with the digits that they had.
+/// A reader of the keys of a JSON object and the texts of their values, in order. The texts are normalized to the form
+/// of Python's json.dump; numbers keep their digits.
 class JsonObjectReader : public JsonReader<JsonObjectReader> {
  public:
-  static constexpr std::size_t deepest = 32;
+  static constexpr std::size_t max_depth = 32;
   std::vector<std::pair<std::string, std::string>> entries;
 
   JsonObjectReader(std::string_view text, std::string_view file) : JsonReader(0, file) { parse(text); }
@@ -36,7 +36,7 @@ class JsonObjectReader : public JsonReader<JsonObjectReader> {
   [[nodiscard]] std::string where() const { return levels_.size() < 2 ? "" : in_quotes(entries.back().first) + ": "; }
 
   bool key(std::string& text) {
-    require(levels_.back().keys.insert(text).second, "the key ", in_quotes(text), " comes twice");
+    require(levels_.back().keys.insert(text).second, "the key ", in_quotes(text), " occurs twice");
     if (levels_.size() == 1)
       entries.emplace_back(text, "");
     else
@@ -76,7 +76,7 @@ class JsonObjectReader : public JsonReader<JsonObjectReader> {
     return true;
   }
   bool enter(bool list) {
-    require(levels_.size() < deepest, "objects and lists must be at most ", deepest, " deep");
+    require(levels_.size() < max_depth, "objects and lists must be nested at most ", max_depth, " deep");
     levels_.push_back({.list = list});
     return true;
   }

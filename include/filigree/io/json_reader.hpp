@@ -13,33 +13,34 @@
 
 namespace filigree::detail {
 
-/// Gives this thread the C locale until the end of the scope: nlohmann's parser reads numbers by strtod and expects a
-/// decimal point of one byte.
+/// A scope in which this thread has the C locale. nlohmann's parser reads numbers by strtod and requires a decimal
+/// point of one byte.
 class CLocale {
  public:
 #if defined(_WIN32)
-  CLocale() : of_threads_(_configthreadlocale(_ENABLE_PER_THREAD_LOCALE)), before_(setlocale(LC_NUMERIC, nullptr)) {
+  CLocale()
+      : previous_mode_(_configthreadlocale(_ENABLE_PER_THREAD_LOCALE)), previous_(setlocale(LC_NUMERIC, nullptr)) {
     setlocale(LC_NUMERIC, "C");
   }
   ~CLocale() {
-    setlocale(LC_NUMERIC, before_.c_str());
-    _configthreadlocale(of_threads_);
+    setlocale(LC_NUMERIC, previous_.c_str());
+    _configthreadlocale(previous_mode_);
   }
 
  private:
-  int of_threads_;
-  std::string before_;
+  int previous_mode_;
+  std::string previous_;
 
  public:
 #else
-  CLocale() : locale_(newlocale(LC_NUMERIC_MASK, "C", locale_t())), before_(uselocale(locale_)) {}
+  CLocale() : locale_(newlocale(LC_NUMERIC_MASK, "C", locale_t())), previous_(uselocale(locale_)) {}
   ~CLocale() {
-    uselocale(before_);
+    uselocale(previous_);
     if (locale_ != locale_t()) freelocale(locale_);
   }
 
  private:
-  locale_t locale_, before_;
+  locale_t locale_, previous_;
 
  public:
 #endif
@@ -47,29 +48,30 @@ class CLocale {
   CLocale& operator=(const CLocale&) = delete;
 };
 
-/// What readers of JSON refuse alike, and how they say so. A Reader has the functions that nlohmann's sax_parse calls
-/// for one value after another, and where(), which begins its messages behind the name of the file.
+/// The base class of JSON readers: parsing and error messages.
 ///
-/// The parser keeps a bit for each level, on the heap, so no text overflows the stack.
+/// The derived class Reader has the functions that nlohmann's sax_parse calls for each value, and where(), the text
+/// that follows the file name in messages. The parser stores one bit for each nesting level on the heap, so deep
+/// nesting does not overflow the stack.
 template <class Reader>
 class JsonReader {
  public:
-  bool binary(nlohmann::json::binary_t&) { detail::fail(file_, ": binary values are no JSON"); }
-  bool parse_error(std::size_t place, const std::string&, const nlohmann::json::exception& error) {
+  bool binary(nlohmann::json::binary_t&) { detail::fail(file_, ": binary values are not JSON"); }
+  bool parse_error(std::size_t at, const std::string&, const nlohmann::json::exception& error) {
     const std::string_view text = error.what();
     const std::size_t reason = text.find("syntax error");
-    constexpr std::size_t most = 200;  // it quotes the file
-    detail::fail(file_, ": byte ", begin_ + place, ": ", reader().where(),
-                 "must be JSON: ", text.substr(reason == std::string_view::npos ? 0 : reason, most));
+    constexpr std::size_t max_size = 200;  // the text quotes the file
+    detail::fail(file_, ": byte ", begin_ + at, ": ", reader().where(),
+                 "must be JSON: ", text.substr(reason == std::string_view::npos ? 0 : reason, max_size));
   }
 
  protected:
-  /// `begin` is where the text is in the file.
+  /// The text begins at byte `begin` of the file.
   JsonReader(std::size_t begin, std::string_view file) : begin_(begin), file_(file) {}
 
   void parse(std::string_view text) {
-    // The parser takes a byte of 0 for the end, whatever follows.
-    require(text.find('\0') == std::string_view::npos, "must be JSON, has a byte of 0");
+    // The parser would ignore everything after a zero byte.
+    require(text.find('\0') == std::string_view::npos, "must be JSON, has a zero byte");
     const CLocale locale;
     nlohmann::json::sax_parse(text.begin(), text.end(), static_cast<Reader*>(this));
   }

@@ -16,15 +16,15 @@
 
 namespace filigree::detail {
 
-/// What the header of an .npy file says.
+/// The contents of the header of an .npy file.
 struct NpyHeader {
   Type type = Type::float64;
-  bool columns_first = false;  // Fortran order: the first dimension runs fastest
+  bool columns_first = false;  // Fortran order: the first dimension varies fastest
   std::vector<Index> shape;
-  std::uint64_t begin = 0, size = 0;  // of the numbers, in bytes
+  std::uint64_t begin = 0, size = 0;  // position and size of the numbers in bytes
 };
 
-/// The types by NumPy's names, all little-endian. NumPy has no bfloat16; ml_dtypes writes its own as '<V2'.
+/// A supported type and its name in NumPy, in little-endian order. NumPy has no bfloat16; ml_dtypes writes it as '<V2'.
 struct NpyType {
   std::string_view name;
   Type type;
@@ -36,7 +36,7 @@ inline constexpr NpyType npy_types[] = {
     {"<V2", Type::bfloat16},
 };
 
-/// NumPy's codes of one letter.
+/// NumPy's one-letter type codes.
 inline constexpr NpyType npy_codes[] = {
     {"?", Type::boolean}, {"b", Type::int8},      {"B", Type::uint8},
     {"h", Type::int16},   {"H", Type::uint16},    {"i", Type::int32},
@@ -45,41 +45,42 @@ inline constexpr NpyType npy_codes[] = {
     {"f", Type::float32}, {"d", Type::float64},
 };
 
-/// The type that numpy.dtype makes of a text in little-endian order: "<f4", "=f4", "f4", "f", "float32".
+/// Returns the type of a string that numpy.dtype accepts, if it is little-endian and supported: "<f4", "=f4", "f4", "f"
+/// or "float32".
 inline std::optional<Type> npy_type(std::string_view text) {
   for (const NpyType& known : npy_types)
     if (known.name == text) return known.type;
   const bool ordered = text.find_first_of("<>=|") == 0, big_endian = text.starts_with('>');
   const std::string_view name = text.substr(ordered ? 1 : 0);
-  const auto found = [&](const NpyType& known, std::string_view its_name) {
-    return its_name == name && known.type != Type::bfloat16 && (!big_endian || bytes_each(known.type) == 1);
+  const auto matches = [&](const NpyType& known, std::string_view alias) {
+    return alias == name && known.type != Type::bfloat16 && (!big_endian || bytes_each(known.type) == 1);
   };
   for (const NpyType& known : npy_types)
-    if (found(known, known.name.substr(1)) || (!ordered && found(known, name_of(known.type)))) return known.type;
+    if (matches(known, known.name.substr(1)) || (!ordered && matches(known, name_of(known.type)))) return known.type;
   for (const NpyType& known : npy_codes)
-    if (found(known, known.name)) return known.type;
+    if (matches(known, known.name)) return known.type;
   return std::nullopt;
 }
 
-/// Reads the dictionary of an .npy header, a Python literal with the keys 'descr', 'fortran_order' and 'shape' in any
-/// order; nothing else is one.
+/// A parser of the dictionary in an .npy header: a Python literal with exactly the keys 'descr', 'fortran_order' and
+/// 'shape', in any order.
 class NpyDictionary {
  public:
-  /// `before` is where the text begins in the file.
-  NpyDictionary(std::string_view text, std::size_t before, std::string_view name)
-      : text_(text), before_(before), name_(name) {}
+  /// The text begins at byte `begin` of the file.
+  NpyDictionary(std::string_view text, std::size_t begin, std::string_view name)
+      : text_(text), begin_(begin), name_(name) {}
 
   NpyHeader parse() {
     NpyHeader header;
     bool typed = false, ordered = false, shaped = false;
-    std::size_t place = 0;  // of the key
+    std::size_t key_at = 0;
     const auto once = [&](bool& seen, std::string_view key) {
-      if (std::exchange(seen, true)) fail_at(place, "key '", key, "' comes twice");
+      if (std::exchange(seen, true)) fail_at(key_at, "key '", key, "' occurs twice");
     };
     expect('{');
     while (!take('}')) {
       skip_spaces();
-      place = at_;
+      key_at = at_;
       const std::string_view key = string();
       expect(':');
       if (key == "descr") {
@@ -92,7 +93,7 @@ class NpyDictionary {
         once(shaped, key);
         header.shape = tuple();
       } else {
-        fail_at(place, "a key must be 'descr', 'fortran_order' or 'shape', got ", in_quotes(key));
+        fail_at(key_at, "a key must be 'descr', 'fortran_order' or 'shape', got ", in_quotes(key));
       }
       if (!take(',')) {
         expect('}');
@@ -111,8 +112,8 @@ class NpyDictionary {
 
  private:
   template <class... Parts>
-  [[noreturn]] void fail_at(std::size_t place, const Parts&... parts) const {
-    detail::fail(name_, ": byte ", before_ + place, ": ", parts...);
+  [[noreturn]] void fail_at(std::size_t at, const Parts&... parts) const {
+    detail::fail(name_, ": byte ", begin_ + at, ": ", parts...);
   }
   template <class... Parts>
   [[noreturn]] void fail(const Parts&... parts) const {
@@ -135,7 +136,7 @@ class NpyDictionary {
     if (!take(c)) fail("must be '", c, "', got ", in_quotes(text_.substr(at_, 1)));
   }
 
-  /// A string without escapes, in either quotes.
+  /// Parses a string without escapes, in single or double quotes.
   std::string_view string() {
     const char quote = take('"') ? '"' : '\'';
     if (quote == '\'') expect('\'');
@@ -146,8 +147,9 @@ class NpyDictionary {
     return result;
   }
 
+  /// Parses the type.
   Type type() {
-    if (take('[')) fail("'descr' must be one type, got a list: records are not read");
+    if (take('[')) fail("'descr' must be one type, got a list: records are not supported");
     const std::size_t begin = at_;
     const std::string_view text = string();
     if (const std::optional<Type> known = npy_type(text)) return *known;
@@ -159,6 +161,7 @@ class NpyDictionary {
     fail("'descr' must be one of ", names, ", got ", in_quotes(text));
   }
 
+  /// Parses True or False.
   bool truth() {
     skip_spaces();
     for (const bool value : {true, false}) {
@@ -171,7 +174,7 @@ class NpyDictionary {
     fail("'fortran_order' must be True or False");
   }
 
-  /// () or (2,) or (2, 3) or (2, 3,); in Python (2) is a number.
+  /// Parses (), (2,), (2, 3) or (2, 3,). In Python, (2) is a number.
   std::vector<Index> tuple() {
     std::vector<Index> sizes;
     bool comma = true;
@@ -185,6 +188,7 @@ class NpyDictionary {
     return sizes;
   }
 
+  /// Parses one size of the shape.
   Index size() {
     skip_spaces();
     Index value = 0;
@@ -193,28 +197,28 @@ class NpyDictionary {
     require(error == std::errc() && *begin != '-', "a size must be a whole number below 2^63");
     require(*begin != '0' || end == begin + 1, "a size must not begin with 0");
     at_ += static_cast<std::size_t>(end - begin);
-    if (at_ < text_.size() && text_[at_] == 'L') ++at_;  // a long of Python 2
+    if (at_ < text_.size() && text_[at_] == 'L') ++at_;  // an integer of type long in Python 2
     return value;
   }
 
   std::string_view text_;
-  std::size_t before_, at_ = 0;
+  std::size_t begin_, at_ = 0;
   std::string_view name_;
 };
 
-/// The header of the .npy file that begins where the cursor stands, and is `total` bytes long.
+/// Reads the header of the .npy file that begins at the cursor and has `total` bytes.
 inline NpyHeader read_npy_header(Cursor cursor, std::uint64_t total) {
   const std::size_t start = cursor.at();
-  cursor.require(cursor.take(6, "the mark").text() == "\x93NUMPY", "must begin with \\x93NUMPY");
+  cursor.require(cursor.take(6, "the signature").text() == "\x93NUMPY", "must begin with \\x93NUMPY");
   const auto version = cursor.number<std::uint8_t>("the version"),
              revision = cursor.number<std::uint8_t>("the version");
   cursor.require(version >= 1 && version <= 3 && revision == 0, "the version must be 1.0, 2.0 or 3.0, got ", version,
                  ".", revision);
   const std::string_view what = "the length of the header";
   const std::uint64_t length = version == 1 ? cursor.number<std::uint16_t>(what) : cursor.number<std::uint32_t>(what);
-  const std::size_t before = cursor.at();
+  const std::size_t text_at = cursor.at();
   const Bytes text = cursor.take(length, "the header");
-  NpyHeader header = NpyDictionary(text.text(), before, cursor.name()).parse();
+  NpyHeader header = NpyDictionary(text.text(), text_at, cursor.name()).parse();
 
   Index bytes = 0;
   cursor.require(bytes_of(header.type, header.shape, bytes), "shape ", shape_text(header.shape), " is too large");
@@ -225,8 +229,8 @@ inline NpyHeader read_npy_header(Cursor cursor, std::uint64_t total) {
   return header;
 }
 
-/// The header as NumPy writes it: padded, so that the numbers begin at a multiple of 64 and the first size (the last
-/// one in Fortran order) may grow to 20 digits in place.
+/// Returns the header as NumPy writes it. It is padded so that the numbers begin at a multiple of 64, and so that the
+/// first size (the last one in Fortran order) can later grow to 20 digits.
 inline std::string npy_header(Type type, const std::vector<Index>& shape, bool columns_first) {
   const auto known = std::find_if(std::begin(npy_types), std::end(npy_types), [&](auto x) { return x.type == type; });
   std::string text = "{'descr': '" + std::string(known->name) +
@@ -234,13 +238,13 @@ inline std::string npy_header(Type type, const std::vector<Index>& shape, bool c
                      ", }";
   if (!shape.empty()) text.append(21 - std::to_string(columns_first ? shape.back() : shape.front()).size(), ' ');
 
-  const bool brief = text.size() + 1 + 63 <= 0xFFFF;
-  const std::size_t before = brief ? 10 : 12;
-  text.append(63 - (before + text.size()) % 64, ' ');
+  const bool short_length = text.size() + 1 + 63 <= 0xFFFF;
+  const std::size_t text_at = short_length ? 10 : 12;
+  text.append(63 - (text_at + text.size()) % 64, ' ');
   text += '\n';
   std::string length;
-  for (std::size_t i = 0; i < before - 8; ++i) length += static_cast<char>(text.size() >> (8 * i) & 0xFF);
-  return std::string("\x93NUMPY") + (brief ? '\1' : '\2') + '\0' + length + text;
+  for (std::size_t i = 0; i < text_at - 8; ++i) length += static_cast<char>(text.size() >> (8 * i) & 0xFF);
+  return std::string("\x93NUMPY") + (short_length ? '\1' : '\2') + '\0' + length + text;
 }
 
 }  // namespace filigree::detail

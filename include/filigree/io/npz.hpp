@@ -18,45 +18,46 @@
 
 namespace filigree {
 
-/// The entries of an .npz file as they are, uncompressed; zlib{} of io/zlib.hpp is the other way.
+/// The codec of uncompressed .npz files. zlib{} of io/zlib.hpp is the codec of compressed ones.
 struct stored {};
 
 namespace detail {
 
-/// What packs bytes by deflate (RFC 1951) and unpacks them.
+/// A type that compresses and decompresses bytes by deflate (RFC 1951).
 template <class T>
 concept Codec = requires(const T& codec, std::span<const std::byte> from, std::span<std::byte> to) {
   { codec.inflate(from, to) } -> std::same_as<bool>;
   { codec.deflate(from) } -> std::same_as<Bytes>;
 };
 
-/// The bytes of a deflated entry. Before memory for all of them is taken, the first ones must be those of an .npy file
-/// of the size that the archive states.
+/// Returns the decompressed bytes of an entry. Before memory for all of them is allocated, the first bytes are checked:
+/// they must be the header of an .npy file of the size that the archive states.
 template <Codec C>
 Bytes inflated(const ZipEntry& entry, const std::string& name, const C& codec) {
-  constexpr std::uint64_t most_each = 1032;  // deflate makes no more than this of a byte
-  require(entry.size / most_each <= entry.packed, name, ": ", entry.packed, " bytes do not inflate to ", entry.size);
-  bool whole = true;
+  constexpr std::uint64_t max_ratio = 1032;  // the largest compression ratio of deflate
+  require(entry.size / max_ratio <= entry.packed, name, ": ", entry.packed, " bytes cannot inflate to ", entry.size,
+          " bytes");
+  bool complete = true;
   const auto first = [&](std::uint64_t size) {
     return Bytes::filled(static_cast<std::size_t>(size),
-                         [&](std::span<std::byte> to) { whole = codec.inflate(entry.bytes.span(), to); });
+                         [&](std::span<std::byte> to) { complete = codec.inflate(entry.bytes.span(), to); });
   };
   constexpr std::uint64_t longest_header = 1 << 17;
   if (entry.size > longest_header) read_npy_header(Cursor(first(longest_header), name), entry.size);
   Bytes bytes = first(entry.size);
-  require(whole, name, ": ", entry.packed, " bytes must inflate to ", entry.size, ", do not");
+  require(complete, name, ": ", entry.packed, " bytes must inflate to exactly ", entry.size, " bytes");
   return bytes;
 }
 
 }  // namespace detail
 
-/// Returns the arrays of an .npz file (a zip archive of .npy files) in their order, from its bytes; `name` is what
-/// messages call it. An entry "W.npy" is the array "W". Names are not paths: nothing is written anywhere, and "a/b" is
-/// a name.
+/// Returns the arrays of an .npz file (a zip archive of .npy files), in their order, from its bytes. Error messages
+/// name the file `name`. The entry "W.npy" becomes the array "W". A name such as "a/b" is not used as a path: nothing
+/// is extracted to disk.
 ///
-/// Throws     Error if the file is of another kind; if an entry is compressed and codec is stored{}, is no .npy file,
-///            comes twice, or fails its checksum; if the archive is inconsistent, cut off or encrypted; or as
-///            parse_npy does
+/// Throws     Error if the file has another format; if the archive is inconsistent, truncated or encrypted; if an entry
+///            is compressed and the codec is stored{}; if an entry is no .npy file, has a wrong checksum or has the
+///            name of another entry; and for the reasons of parse_npy
 /// Reference  PKWARE, APPNOTE.TXT 6.3
 template <class C = stored>
 Arrays parse_npz(const Bytes& bytes, const std::string& name, const C& codec = {}) {
@@ -81,17 +82,18 @@ Arrays parse_npz(const Bytes& bytes, const std::string& name, const C& codec = {
   return arrays;
 }
 
-/// Reads an .npz file: load_npz("params.npz")["W_enc"].as<Matrix>(). Compressed ones need load_npz(path, zlib{}).
+/// Reads an .npz file: load_npz("params.npz")["W_enc"].as<Matrix>(). Compressed files need load_npz(path, zlib{}).
 ///
-/// Throws     Error if the file cannot be read, or as parse_npz does
+/// Throws     Error if the file cannot be read, and for the reasons of parse_npz
 template <class C = stored>
 Arrays load_npz(const std::string& path, const C& codec = {}) {
   return parse_npz(read_file(path), path, codec);
 }
 
-/// Writes an .npz file, byte for byte that of numpy.savez; with zlib{} it is compressed.
+/// Writes an .npz file, with the same bytes as numpy.savez. The codec zlib{} compresses it.
 ///
-/// Throws     Error if a name is not UTF-8 or longer than 65531 bytes, an array is inconsistent, or as write_file does
+/// Throws     Error if a name is not UTF-8 or is longer than 65531 bytes, if an array is inconsistent, and for the
+///            reasons of write_file
 template <class C = stored>
 void save_npz(const std::string& path, const Arrays& arrays, const C& codec = {}) {
   detail::ZipWriter zip;
@@ -112,8 +114,8 @@ void save_npz(const std::string& path, const Arrays& arrays, const C& codec = {}
     }
     if constexpr (detail::Codec<C>) {
       entry.method = detail::ZipEntry::deflated;
-      const std::string whole = std::string(pieces[0].text()).append(pieces[1].text());
-      pieces = {codec.deflate(std::as_bytes(std::span(whole)))};
+      const std::string content = std::string(pieces[0].text()).append(pieces[1].text());
+      pieces = {codec.deflate(std::as_bytes(std::span(content)))};
     }
     for (const Bytes& piece : pieces) entry.packed += piece.size();
     zip.add(entry, pieces);

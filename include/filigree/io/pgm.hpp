@@ -18,7 +18,7 @@ namespace filigree {
 
 namespace detail {
 
-/// A place in the header of a PGM file, or in the numbers of a plain one.
+/// A position in the header of a PGM file, or in the numbers of a plain PGM file.
 class PgmCursor {
  public:
   PgmCursor(std::string_view text, std::size_t at, std::string_view name) : text_(text), at_(at), name_(name) {}
@@ -32,26 +32,27 @@ class PgmCursor {
 
   static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
-  /// Blanks, of which there must be some; comments from # to the end of the line may stand among them.
+  /// Skips one or more whitespace characters. With comments, also skips text from # to the end of a line.
   void skip_blanks(bool with_comments) {
-    const std::size_t before = at_;
+    const std::size_t begin = at_;
     while (at_ < text_.size() && (is_blank(text_[at_]) || (with_comments && text_[at_] == '#')))
       at_ = text_[at_] == '#' ? (std::min)(text_.find('\n', at_), text_.size()) : at_ + 1;
-    require(at_ > before, "must be a blank");
+    require(at_ > begin, "must be whitespace");
   }
 
-  int number(int least, int most, const char* what) {
+  /// Parses an integer in [low, high].
+  int number(int low, int high, const char* what) {
     int value = 0;
     const char* const begin = text_.data() + at_;
     const auto [end, error] = std::from_chars(begin, text_.data() + text_.size(), value);
-    require(error == std::errc() && value >= least && value <= most, what, " must be a whole number from ", least,
-            " to ", most);
+    require(error == std::errc() && value >= low && value <= high, what, " must be a whole number from ", low, " to ",
+            high);
     at_ += static_cast<std::size_t>(end - begin);
     return value;
   }
 
-  /// One blank, or the end.
-  void end_of_number() { require(at_ == text_.size() || is_blank(text_[at_]), "must be a blank"); }
+  /// Checks that whitespace or the end of the file follows.
+  void end_of_number() { require(at_ == text_.size() || is_blank(text_[at_]), "must be whitespace"); }
 
  private:
   std::string_view text_;
@@ -61,12 +62,12 @@ class PgmCursor {
 
 }  // namespace detail
 
-/// Returns a picture from the bytes of a PGM file, binary (P5) or plain (P2), of 8 or 16 bits; a row of the matrix is a
-/// row of pixels. A matrix of floating point gets shares of white, from 0 to 1; a matrix of integers gets the levels
-/// themselves.
+/// Returns the picture in the bytes of a PGM file, binary (P5) or plain (P2), with 8 or 16 bits. A row of the matrix is
+/// a row of pixels. A floating-point matrix contains values from 0 (black) to 1 (white), an integer matrix the gray
+/// levels.
 ///
-/// Throws     Error that names the byte if the header is another one, a level is above its largest or does not fit the
-///            scalar, or the file is longer or shorter than its pixels
+/// Throws     Error that names the position if the header is invalid, if a level is above the maximum or out of the
+///            range of the scalar type, or if the file is too long or too short for its pixels
 /// Reference  Netpbm, pgm(5)
 template <detail::PlainDense M>
 M parse_pgm(const Bytes& bytes, const std::string& name) {
@@ -75,19 +76,19 @@ M parse_pgm(const Bytes& bytes, const std::string& name) {
   const bool plain = text.starts_with("P2");
   if (bytes.size() > 0 && !text.starts_with('P')) detail::refuse_other_kind(bytes, name, "a PGM picture");
   detail::require(plain || text.starts_with("P5"), name, ": byte 0: must begin with P5 or P2");
-  constexpr int longest = 1 << 24, largest = 65535;
+  constexpr int max_side = 1 << 24, max_level = 65535;
   detail::PgmCursor cursor(text, 2, name);
-  const auto next = [&](int most, const char* what) {
+  const auto next = [&](int high, const char* what) {
     cursor.skip_blanks(true);
-    return cursor.number(1, most, what);
+    return cursor.number(1, high, what);
   };
-  const int cols = next(longest, "the width"), rows = next(longest, "the height"),
-            levels = next(largest, "the maximum");
+  const int cols = next(max_side, "the width"), rows = next(max_side, "the height"),
+            levels = next(max_level, "the maximum");
 
   const bool wide = levels > 255;
   const std::size_t count = static_cast<std::size_t>(rows) * static_cast<std::size_t>(cols), begin = cursor.at() + 1;
   cursor.end_of_number();
-  cursor.require(text.size() >= begin, "must be a blank");
+  cursor.require(text.size() >= begin, "must be whitespace");
   const std::size_t needed = plain ? 2 * count - 1 : wide ? 2 * count : count, has = text.size() - begin;
   cursor.require(plain ? has >= needed : has == needed, "the pixels need ", plain ? "at least " : "", needed,
                  " bytes, ", has, " are left");
@@ -112,7 +113,7 @@ M parse_pgm(const Bytes& bytes, const std::string& name) {
   cursor.require(!plain || cursor.at() == text.size(), "must end after ", count, " pixels");
 
   const Bytes content(std::as_bytes(std::span(pixels)));
-  M result = NdArray{.type = Type::uint16, .shape = {rows, cols}, .bytes = content, .name = name}.template as<M>();
+  M result = NdArray{.type = Type::uint16, .shape = {rows, cols}, .bytes = content, .name = name}.as<M>();
   if constexpr (detail::Floating<S>) {
     using Wide = std::conditional_t<std::is_same_v<S, double>, double, float>;
     for (Index i = 0; i < result.rows(); ++i)
@@ -124,18 +125,18 @@ M parse_pgm(const Bytes& bytes, const std::string& name) {
 
 /// Reads a PGM file.
 ///
-/// Throws     Error if the file cannot be read, or as parse_pgm does
+/// Throws     Error if the file cannot be read, and for the reasons of parse_pgm
 template <detail::PlainDense M>
 M load_pgm(const std::string& path) {
   return parse_pgm<M>(read_file(path), path);
 }
 
-/// Writes a matrix as a binary PGM file of 8 bits, 0 as black and 1 as white unless `range` says otherwise.
+/// Writes a matrix as a binary 8-bit PGM file. By default, 0 is black and 1 is white.
 ///
-/// Throws     Error if x has no entries or a NaN, black is white, or as write_file does
+/// Throws     Error if x is empty or has a NaN, if black equals white, and for the reasons of write_file
 template <DenseExpression E>
 void save_pgm(const std::string& path, const E& x, gray range = {}) {
-  const detail::GreyLevels levels(range, 255, "save_pgm(path, x, range)");
+  const detail::GrayLevels levels(range, 255, "save_pgm(path, x, range)");
   const auto& values = x.eval();
   detail::require(values.size() > 0, "save_pgm(path, x, range): x must have entries, is ", values.rows(), " x ",
                   values.cols());

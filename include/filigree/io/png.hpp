@@ -2,7 +2,8 @@
 #pragma once
 
 // Needs stb_image_write.h (libstb-dev in Debian), so filigree.hpp does not include this header. As with all of stb, one
-// source file of the program defines STB_IMAGE_WRITE_IMPLEMENTATION before it includes it, or the program links libstb.
+// source file of the program must define STB_IMAGE_WRITE_IMPLEMENTATION before the include, or the program must link
+// libstb.
 
 #if __has_include(<stb_image_write.h>)
 #include <stb_image_write.h>
@@ -23,33 +24,33 @@ namespace filigree {
 
 namespace detail {
 
-/// Writes pixels of 8 bits, row by row.
+/// Writes a PNG of 8-bit pixels, which are given row by row.
 inline void write_png(const std::string& path, Index rows, Index cols, const std::vector<unsigned char>& pixels,
                       const char* call) {
-  // stb counts bytes, with one more for each row, in int.
-  constexpr Index most = (std::numeric_limits<int>::max)();
+  // stb stores the number of bytes, with one more for each row, in an int.
+  constexpr Index max_bytes = (std::numeric_limits<int>::max)();
   require(rows >= 1 && cols >= 1, call, ": a picture must have pixels, got ", rows, " x ", cols);
-  require(cols < most / rows - 1, call, ": a picture must have fewer than 2^31 pixels, got ", rows, " x ", cols);
+  require(cols < max_bytes / rows - 1, call, ": a picture must have fewer than 2^31 pixels, got ", rows, " x ", cols);
   std::string file;
   const auto append = [](void* target, void* bytes, int size) {
     static_cast<std::string*>(target)->append(static_cast<const char*>(bytes), static_cast<std::size_t>(size));
   };
   const int width = static_cast<int>(cols), height = static_cast<int>(rows);
   const bool done = stbi_write_png_to_func(append, &file, width, height, 1, pixels.data(), width) != 0;
-  require(done, call, ": no memory to compress ", rows, " x ", cols, " pixels");
+  require(done, call, ": cannot allocate the memory to compress ", rows, " x ", cols, " pixels");
   write_file(path, Bytes::copy(file));
 }
 
 }  // namespace detail
 
-/// Writes a matrix as a PNG in 8 bits of gray, 0 as black and 1 as white unless `range` says otherwise; a row of the
-/// matrix is a row of pixels. save_png("features.png", tiles(W, 8, 8)) shows learned features.
+/// Writes a matrix as an 8-bit gray PNG. A row of the matrix is a row of pixels. By default, 0 is black and 1 is white.
+/// For example, save_png("features.png", tiles(W, 8, 8)) writes learned features.
 ///
-/// Throws     Error if x has no entries or a NaN, black is white, or as write_file does
+/// Throws     Error if x is empty or has a NaN, if black equals white, and for the reasons of write_file
 template <DenseExpression E>
 void save_png(const std::string& path, const E& x, gray range = {}) {
   const char* const call = "save_png(path, x, range)";
-  const detail::GreyLevels levels(range, 255, call);
+  const detail::GrayLevels levels(range, 255, call);
   const auto& values = x.eval();
   std::vector<unsigned char> pixels;
   pixels.reserve(static_cast<std::size_t>(values.size()));

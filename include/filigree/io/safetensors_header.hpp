@@ -17,11 +17,12 @@
 
 namespace filigree::detail {
 
+/// A type and its name in safetensors files.
 struct TensorType {
   std::string_view name;
   Type type;
 };
-/// From the widest to the narrowest, in the order in which the format's own library lays tensors out.
+/// The types in the order in which the reference library stores tensors, from the widest to the narrowest.
 inline constexpr TensorType tensor_types[] = {
     {"U64", Type::uint64},   {"I64", Type::int64}, {"F64", Type::float64},   {"F32", Type::float32},
     {"U32", Type::uint32},   {"I32", Type::int32}, {"BF16", Type::bfloat16}, {"F16", Type::float16},
@@ -29,7 +30,7 @@ inline constexpr TensorType tensor_types[] = {
     {"BOOL", Type::boolean},
 };
 
-/// What the header says of a tensor; begin and end count from the end of the header.
+/// The header of a tensor. The offsets begin and end are relative to the end of the file's header.
 struct TensorEntry {
   std::string name;
   Type type = Type::float32;
@@ -37,14 +38,14 @@ struct TensorEntry {
   std::uint64_t begin = 0, end = 0;
 };
 
-/// Takes the JSON of a header value by value, as nlohmann's sax_parse hands it out, and refuses at once what does not
-/// belong there; so nothing is ever nested deeper than the three levels of the format.
+/// A reader of the JSON header. It handles the events of nlohmann's sax_parse and rejects an invalid value immediately,
+/// so the nesting never exceeds the three levels of the format.
 class SafetensorsHeader : public JsonReader<SafetensorsHeader> {
  public:
   std::vector<TensorEntry> tensors;
   std::map<std::string, std::string> metadata;
 
-  /// `begin` is where the text is in the file.
+  /// Parses the text, which begins at byte `begin` of the file.
   SafetensorsHeader(std::string_view text, std::size_t begin, std::string_view file) : JsonReader(begin, file) {
     parse(text);
   }
@@ -55,8 +56,8 @@ class SafetensorsHeader : public JsonReader<SafetensorsHeader> {
   }
 
   bool key(std::string& text) {
-    const bool fresh = (level_ == 1 ? names_ : keys_).insert(text).second;
-    require(fresh, "the key ", in_quotes(text), " comes twice");
+    const bool is_new = (level_ == 1 ? names_ : keys_).insert(text).second;
+    require(is_new, "the key ", in_quotes(text), " occurs twice");
     if (level_ == 1) {
       in_metadata_ = text == "__metadata__";
       if (!in_metadata_) tensors.push_back({.name = text});
@@ -69,7 +70,7 @@ class SafetensorsHeader : public JsonReader<SafetensorsHeader> {
   }
 
   bool start_object(std::size_t) {
-    require(level_ == 0 || (level_ == 1 && !in_list_), "an object must not stand here");
+    require(level_ == 0 || (level_ == 1 && !in_list_), "an object is not allowed here");
     ++level_;
     keys_.clear();
     return true;
@@ -83,7 +84,7 @@ class SafetensorsHeader : public JsonReader<SafetensorsHeader> {
   }
 
   bool start_array(std::size_t) {
-    require(level_ == 2 && !in_metadata_ && key_ != "dtype" && !in_list_, "a list must not stand here");
+    require(level_ == 2 && !in_metadata_ && key_ != "dtype" && !in_list_, "a list is not allowed here");
     in_list_ = true;
     list_.clear();
     return true;
@@ -102,7 +103,7 @@ class SafetensorsHeader : public JsonReader<SafetensorsHeader> {
   }
 
   bool string(std::string& text) {
-    require(level_ == 2 && !in_list_, "a string must not stand here");
+    require(level_ == 2 && !in_list_, "a string is not allowed here");
     if (in_metadata_) {
       metadata[key_] = text;
       return true;
@@ -119,7 +120,7 @@ class SafetensorsHeader : public JsonReader<SafetensorsHeader> {
   }
 
   bool number_unsigned(std::uint64_t number) {
-    require(in_list_, "a number must not stand here");
+    require(in_list_, "a number is not allowed here");
     require(number >> 63 == 0, "a number must be below 2^63, got ", number);
     require(list_.size() < 64, "a list must have at most 64 numbers");
     list_.push_back(number);
@@ -127,10 +128,10 @@ class SafetensorsHeader : public JsonReader<SafetensorsHeader> {
   }
 
   bool null() {
-    require(level_ == 1 && in_metadata_, "null must not stand here");  // "__metadata__": null is none
+    require(level_ == 1 && in_metadata_, "null is not allowed here");  // "__metadata__": null means no metadata
     return true;
   }
-  bool boolean(bool) { fail("true and false must not stand here"); }
+  bool boolean(bool) { fail("true and false are not allowed here"); }
   bool number_integer(std::int64_t number) { fail("a number must not be negative, got ", number); }
   bool number_float(double, const std::string& text) { fail("a number must be whole and below 2^63, got ", text); }
 

@@ -9,18 +9,18 @@
 
 namespace filigree {
 
-/// How tiles lays out pictures.
+/// The options of tiles.
 struct tiling {
-  Index columns = 0;  // pictures side by side; 0 makes the grid about square
+  Index columns = 0;  // pictures in each row of the grid; 0 makes the grid about square
   Index border = 1;   // pixels between and around them
 };
 
-/// Returns a grid of small pictures, the usual way to look at learned features: each row of X is one, height x width,
-/// in rows of pixels, scaled by its own largest magnitude so that -1, 0 and 1 of it become 0, 1/2 and 1. Borders are 0.
+/// Returns a grid of small pictures, for example of learned features. Each row of X is a picture of height x width
+/// pixels, row by row. It is divided by its largest magnitude, and [-1, 1] is then mapped to [0, 1]. Borders are 0.
 ///
-/// Shapes     X is n x (height width); the result has 0 to 1 everywhere, for save_png and save_pgm
-/// Edge case  a picture of zeros is 1/2; places of the grid without a picture are 0
-/// Throws     Error if X has no rows or another width, a number is not finite, or an option is negative
+/// Shapes     X is n x (height width); the values of the result are in [0, 1], as save_png and save_pgm expect
+/// Edge case  a picture of zeros becomes 1/2; cells of the grid without a picture are 0
+/// Throws     Error if X has no rows or another width, if a number is not finite, or if an option is negative
 template <DenseExpression E>
 detail::Later<Eigen::MatrixXd, E> tiles(const E& X, Index height, Index width, tiling options = {}) {
   const auto& pictures = X.eval();
@@ -47,8 +47,8 @@ detail::Later<Eigen::MatrixXd, E> tiles(const E& X, Index height, Index width, t
     }
     const Index top = border + p / across * (height + border), left = border + p % across * (width + border);
     for (Index k = 0; k < height * width; ++k) {
-      const double share = largest > 0 ? static_cast<double>(pictures(p, k)) / largest : 0;
-      grid(top + k / width, left + k % width) = 0.5 + 0.5 * share;
+      const double scaled = largest > 0 ? static_cast<double>(pictures(p, k)) / largest : 0;
+      grid(top + k / width, left + k % width) = 0.5 + 0.5 * scaled;
     }
   }
   return grid;

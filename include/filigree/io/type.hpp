@@ -14,7 +14,8 @@
 
 namespace filigree {
 
-/// What the numbers of an array are. float16 is IEEE's binary16 (Eigen::half), bfloat16 the upper half of a float32.
+/// The type of the numbers of an array. float16 is IEEE binary16 (Eigen::half); bfloat16 is the upper half of a
+/// float32.
 enum class Type : unsigned char {
   boolean,
   int8,
@@ -33,7 +34,7 @@ enum class Type : unsigned char {
 
 namespace detail {
 
-/// Calls f(std::type_identity<T>()) for the T that numbers of that type are in memory.
+/// Calls f(std::type_identity<T>()), where T is the C++ type of the numbers.
 template <class F>
 decltype(auto) with_type(Type type, F&& f) {
   switch (type) {
@@ -58,10 +59,14 @@ template <class T>
 concept Floating = std::same_as<T, float> || std::same_as<T, double> || std::same_as<T, Eigen::half> ||
     std::same_as<T, Eigen::bfloat16>;
 
-/// The scalars of which there are arrays: int and long count by their size.
 template <class T>
-concept Storable = Floating<T> ||(std::integral<T> && sizeof(T) <= 8);
+concept Integer = std::integral<T> && sizeof(T) <= 8;
 
+/// A scalar type that arrays support. An integer type such as long is stored as the type of the same size.
+template <class T>
+concept Storable = Floating<T> || Integer<T>;
+
+/// Returns the Type of a scalar type.
 template <Storable T>
 constexpr Type type_of() {
   if (std::same_as<T, bool>) return Type::boolean;
@@ -69,10 +74,10 @@ constexpr Type type_of() {
   if (std::same_as<T, Eigen::bfloat16>) return Type::bfloat16;
   if (std::same_as<T, float>) return Type::float32;
   if (std::same_as<T, double>) return Type::float64;
-  constexpr Type with_sign[] = {Type::int8, Type::int16, Type::int32, Type::int64};
-  constexpr Type without[] = {Type::uint8, Type::uint16, Type::uint32, Type::uint64};
-  constexpr int place = sizeof(T) == 1 ? 0 : sizeof(T) == 2 ? 1 : sizeof(T) == 4 ? 2 : 3;
-  return std::is_signed_v<T> ? with_sign[place] : without[place];
+  constexpr Type signed_types[] = {Type::int8, Type::int16, Type::int32, Type::int64};
+  constexpr Type unsigned_types[] = {Type::uint8, Type::uint16, Type::uint32, Type::uint64};
+  constexpr int i = sizeof(T) == 1 ? 0 : sizeof(T) == 2 ? 1 : sizeof(T) == 4 ? 2 : 3;
+  return std::is_signed_v<T> ? signed_types[i] : unsigned_types[i];
 }
 
 }  // namespace detail
@@ -85,7 +90,7 @@ constexpr std::string_view name_of(Type type) {
   return names[static_cast<std::size_t>(type)];
 }
 
-/// Returns the bytes that a number takes.
+/// Returns the number of bytes of one number.
 constexpr std::size_t bytes_each(Type type) {
   constexpr std::array<std::size_t, 13> sizes = {1, 1, 2, 4, 8, 1, 2, 4, 8, 2, 2, 4, 8};
   return sizes[static_cast<std::size_t>(type)];

@@ -8,13 +8,13 @@
 
 namespace filigree::detail {
 
-/// The first byte of `text` at which no UTF-8 character begins, or npos.
+/// Returns the position of the first invalid UTF-8 character, or npos. Surrogates and overlong forms are invalid.
 ///
-/// Reference  RFC 3629, section 4: surrogates and forms longer than they need be are none
+/// Reference  RFC 3629, section 4
 inline std::size_t invalid_utf8(std::string_view text) {
   struct Form {
-    unsigned char first, last;      // what the first byte may be
-    unsigned char second, highest;  // what the second one may be
+    unsigned char first, last;      // range of the first byte
+    unsigned char second, highest;  // range of the second byte
     std::size_t length;
   };
   static constexpr Form forms[] = {

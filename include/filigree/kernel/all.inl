@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One level, one scalar: the whole body, in order. Includes nothing but kernel text.
+// All kernels of one instruction set for one scalar type. The order of the files matters.
 
-// The order matters.
 // clang-format off
 #include "filigree/kernel/vector.inl"
 #if FILIGREE_LEVEL == 512

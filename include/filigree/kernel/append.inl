@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Streaming selection: scores above the row's bound are appended to its candidates, which are thinned out when they get
-// many. Appending has no branch and costs the same whether a score is kept or not, so a bound may be stale.
+// Streaming selection: scores above a row's bound are appended to the row's candidates. A long list of candidates is
+// reduced to its k largest. Appending has no branch and costs the same whether or not a score is kept, so a bound may
+// be out of date.
 
-// Appends what is above the rows' bounds of one group against one panel, straight from the registers.
+// Computes the scores of groups of queries against one panel and appends the scores above the rows' bounds. The scores
+// are not written to memory first.
 static void append_panel(const Scalar* q /*[groups][d][height]*/, Index groups, const Scalar* k /*[d][width]*/, Index d,
                          Scalar scale, Column first, Candidates<Scalar> rows) {
   ColumnVec column[cols];
@@ -24,7 +26,7 @@ static void append_panel(const Scalar* q /*[groups][d][height]*/, Index groups, 
   }
 }
 
-// The same from scores in memory: tiles that went through a mask or a map, where absent is -inf.
+// The same for scores in memory, after a mask or a map has been applied. Masked scores are -inf.
 static void append_scores(const Scalar* scores /*[count][stride]*/, Index stride, Index count, Column first,
                           Candidates<Scalar> rows) {
   for (Index row = 0; row < count; ++row, scores += stride) {
@@ -38,27 +40,27 @@ static void append_scores(const Scalar* scores /*[count][stride]*/, Index stride
   }
 }
 
-// Lists what exceeds the bound of count values, where they lie; returns how many. Readable and writable in whole
-// vectors and one more.
+// Moves the values above the bound to the front, with their indices as columns; returns their number. The buffers are
+// readable and writable in whole vectors, plus one more vector.
 static Index list_above(Scalar* values, Column* columns, Index count, Scalar bound) {
   const Vec limit = broadcast(bound);
   Index out = 0;
   for (Index i = 0; i < count; i += lanes) {
     const Vec v = load(values + i);
-    const unsigned real = count - i < lanes ? (1U << (count - i)) - 1 : ~0U;
-    out += append(values + out, columns + out, v, iota() + static_cast<Column>(i), above(v, limit) & real);
+    const unsigned valid = count - i < lanes ? (1U << (count - i)) - 1 : ~0U;
+    out += append(values + out, columns + out, v, iota() + static_cast<Column>(i), above(v, limit) & valid);
   }
   return out;
 }
 
-// The same of a list that has columns already.
+// The same for a list that already has columns.
 static Index keep_above(Scalar* values, Column* columns, Index count, Scalar bound) {
   const Vec limit = broadcast(bound);
   Index out = 0;
   for (Index i = 0; i < count; i += lanes) {
     const Vec v = load(values + i);
-    const unsigned real = count - i < lanes ? (1U << (count - i)) - 1 : ~0U;
-    out += append(values + out, columns + out, v, load_columns(columns + i), above(v, limit) & real);
+    const unsigned valid = count - i < lanes ? (1U << (count - i)) - 1 : ~0U;
+    out += append(values + out, columns + out, v, load_columns(columns + i), above(v, limit) & valid);
   }
   return out;
 }

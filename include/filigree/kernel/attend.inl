@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: MIT
-// Softmax times V over a chunk of keys: scores become weights relative to the largest of the chunk, and these meet the
-// rows of V. Chunks are merged afterwards.
+// Softmax times V over a chunk of keys. Scores become weights relative to the maximum of the chunk, and the weights are
+// multiplied by the rows of V. Chunks are merged afterwards.
 //
-// Every operation on a row is the same whatever rows stand beside it, so its bits do not depend on them.
+// The operations on a row do not depend on the other rows of its group, so its result is the same to the bit.
 // Reference: Milakov and Gimelshein, arXiv:1805.02867; Dao et al., arXiv:2205.14135, algorithm 1.
 
-// Whether count rows of `dv` numbers are all finite.
+// Returns true if all numbers in `count` rows of `dv` numbers are finite.
 static bool all_finite(const Scalar* v, Index stride, Index count, Index dv) {
   Vec zero[chains]{};  // x - x is 0 or NaN
   for (Index j = 0; j < count; ++j) sweep(v + j * stride, dv, [&](int c, const Vec& x) { zero[c] += x - x; });
   return above((zero[0] + zero[1]) + (zero[2] + zero[3]), broadcast(infinity)) == 0;
 }
 
-// Calls f(vector) for the places of the vectors that hold the segments, which share none.
+// Calls f(c) with the first column c of each vector that overlaps a segment. No two segments overlap the same vector.
 template <class F>
 [[gnu::always_inline]] static inline void each_vector(const Segment* segments, Index count, const F& f) {
   for (Index s = 0; s < count; ++s)
     for (Index c = segments[s].begin / lanes * lanes; c < segments[s].end; c += lanes) f(c);
 }
 
-// Turns scores into exp(score - maximum), and keeps maxima and sums.
+// Replaces scores by exp(score - maximum) and stores the maximum and the sum of each row.
 template <int rows>
 [[gnu::always_inline]] static inline void exponentiate(Scalar* tile /*[rows][stride]*/, Index stride,
                                                        const Segment* segments, Index count, SoftmaxState<Scalar> to) {
@@ -30,7 +30,7 @@ template <int rows>
     FILIGREE_UNROLL
     for (int r = 0; r < rows; ++r) {
       const Vec s = load(tile + r * stride + c);
-      high[r] = s > high[r] ? s : high[r];  // NaN counts for nothing
+      high[r] = s > high[r] ? s : high[r];  // NaN is ignored here
     }
   });
   Vec shift[rows], total[rows];
@@ -52,11 +52,12 @@ template <int rows>
   for (int r = 0; r < rows; ++r) store(to.sum + r * lanes, total[r]);
 }
 
-// Weights times `vectors` vectors of the rows of V, over ascending keys.
+// Multiplies weights by `vectors` vectors of each row of V and sums over ascending keys.
 template <int rows, int vectors>
 [[gnu::always_inline]] static inline void accumulate_values(const Scalar* weights /*[rows][stride]*/, Index stride,
                                                             const Segment* segments, Index count, const Scalar* v,
-                                                            Index v_stride, Scalar* out /*[rows][room]*/, Index room) {
+                                                            Index v_stride, Scalar* out /*[rows][out_stride]*/,
+                                                            Index out_stride) {
   Vec acc[rows][vectors];
   FILIGREE_UNROLL
   for (int r = 0; r < rows; ++r) {
@@ -82,11 +83,11 @@ template <int rows, int vectors>
   FILIGREE_UNROLL
   for (int r = 0; r < rows; ++r) {
     FILIGREE_UNROLL
-    for (int c = 0; c < vectors; ++c) store(out + r * room + c * lanes, acc[r][c]);
+    for (int c = 0; c < vectors; ++c) store(out + r * out_stride + c * lanes, acc[r][c]);
   }
 }
 
-// Some rows over the segments of a chunk; scores are -inf where absent. dv is a multiple of lanes.
+// Attends with `rows` queries to the segments of a chunk. Masked scores are -inf. dv is a multiple of lanes.
 template <int rows>
 static void attend_rows(Scalar* tile /*[rows][stride]*/, Index stride, const Segment* segments, Index count,
                         const Scalar* v /*[.][v_stride]*/, Index v_stride, Index dv, SoftmaxState<Scalar> to) {
@@ -98,7 +99,7 @@ static void attend_rows(Scalar* tile /*[rows][stride]*/, Index stride, const Seg
     accumulate_values<rows, 1>(tile, stride, segments, count, v + f, v_stride, to.out + f, to.stride);
 }
 
-// A group of `height` rows, of which the first `present` are there.
+// Attends with a group of `height` rows, of which only the first `present` are valid.
 static void attend_chunk(Scalar* tile, Index stride, const Segment* segments, Index count, const Scalar* v,
                          Index v_stride, Index dv, Index present, SoftmaxState<Scalar> to) {
   const RoundToNearest rounding;
@@ -108,7 +109,8 @@ static void attend_chunk(Scalar* tile, Index stride, const Segment* segments, In
     attend_rows<height>(tile, stride, segments, count, v, v_stride, dv, to);
 }
 
-// The same for rows of V that are not finite: 0 times them is NaN, so only the queries that see them may meet them.
+// The same for non-finite rows of V. A masked weight is 0, and 0 * Inf is NaN, so masked rows are skipped instead of
+// multiplied.
 static void attend_nonfinite(Scalar* tile, Index stride, const Segment* segments, Index count, const Scalar* v,
                              Index v_stride, Index dv, Index present, SoftmaxState<Scalar> to) {
   const RoundToNearest rounding;
@@ -137,7 +139,7 @@ static void attend_nonfinite(Scalar* tile, Index stride, const Segment* segments
   }
 }
 
-// Adds the parts of `count` rows, which come from later keys, to what there is: a chunk of keys after the other.
+// Merges the state of the next chunk of keys, `part`, into `whole`, the state of all preceding chunks.
 static void merge(SoftmaxState<Scalar> whole, SoftmaxState<Scalar> part, Index count, Index dv) {
   const RoundToNearest rounding;
   for (Index r = 0; r < count; ++r) {
@@ -152,25 +154,25 @@ static void merge(SoftmaxState<Scalar> whole, SoftmaxState<Scalar> part, Index c
   }
 }
 
-// Divides the outputs of one row by its sum, to which exp(sink - maximum) is added; returns maximum and sum. Those of
-// an empty row are of the sink alone.
+// Adds exp(sink - maximum) to the sum of one row, divides the row's outputs by the sum, and returns maximum and sum.
+// The result for an empty row has only the sink's term.
 static LogSumExp<Scalar> finish_row(SoftmaxState<Scalar> row, Index dv, Scalar sink) {
   const RoundToNearest rounding;
-  const Scalar before = *row.maximum;
+  const Scalar maximum = *row.maximum;
   Scalar total = sum(load(row.sum));
-  if (before == -infinity && total == 0) {  // an empty row
+  if (maximum == -infinity && total == 0) {  // an empty row
     for (Index f = 0; f < dv; f += lanes) store(row.out + f, Vec{});
     return {sink, sink > -infinity ? Scalar(1) : Scalar(0)};
   }
-  Scalar top = before;
+  Scalar top = maximum;
   Vec scale = broadcast(1);
   if (sink > -infinity) {
-    top = sink > before ? sink : before;
-    scale = exponential(broadcast(before - top));
+    top = sink > maximum ? sink : maximum;
+    scale = exponential(broadcast(maximum - top));
     total = total * scale[0];
     total += exponential(broadcast(sink - top))[0];
   }
-  const Vec share = scale / broadcast(total);
-  for (Index f = 0; f < dv; f += lanes) store(row.out + f, load(row.out + f) * share + Vec{});  // + 0: never -0
+  const Vec factor = scale / broadcast(total);
+  for (Index f = 0; f < dv; f += lanes) store(row.out + f, load(row.out + f) * factor + Vec{});  // + 0: never -0
   return {top, total};
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// out[i] = <x, v.row(columns[i])>: each the sum of its own chains, two for the latency of a multiply-add in four rows
-// at a time, whichever rows come together.
+// out[i] = <x, v.row(columns[i])>. Four rows are computed at a time, with two chains of multiply-adds each to hide
+// their latency. A row has its own chains, so its result does not depend on the other rows.
 
 template <int rows>
 [[gnu::always_inline]] static inline void dot_rows(Scalar* out, const Scalar* x, const Column* columns, const Scalar* v,

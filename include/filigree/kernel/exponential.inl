@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // exp on vectors, for arguments <= 0, and the softmax built on it.
 
-// p * 2^n; exactly 0 where x < least, NaN where x is NaN. `shifted` is n with its integer in the low bits.
+// Returns p * 2^n; exactly 0 where x < least, NaN where x is NaN. The low bits of `shifted` hold n as an integer.
 [[gnu::always_inline]] static inline Vec times_power_of_two(const Vec& p, const Vec& n, const Vec& shifted,
                                                             const Vec& x, const Vec& least) {
 #if FILIGREE_LEVEL == 512
@@ -21,7 +21,7 @@
 #endif
 }
 
-// The polynomials of least relative error with p(0) = 1: 2.6e-9 and 1.8e-17, an eighth of an ulp and less.
+// The polynomials with p(0) = 1 and the least maximal relative error: 2.6e-9 and 1.8e-17, at most an eighth of an ulp.
 static constexpr float single_terms[] = {1.0f,           1.0000000496f,  0.50000004344f, 0.166663654413f,
                                          0.04166477729f, 0.00837901116f, 0.00140612409f};
 static constexpr double double_terms[] = {1.0,
@@ -43,10 +43,10 @@ static constexpr double double_terms[] = {1.0,
     return double_terms[i];
 }
 
-// exp(x) for x <= 0, within 2 ulp; exactly 0 below the smallest normal number (denormals are many times slower and far
-// below the error bound of any sum that holds the maximum's exp(0) = 1); NaN for NaN.
-// x = n ln 2 + r with |r| <= ln(2)/2, exp(x) = 2^n exp(r); ln 2 in two parts keeps r exact. The caller sees to it that
-// the processor rounds to nearest, on which |r| depends.
+// Returns exp(x) for x <= 0, within 2 ulp; NaN for NaN; exactly 0 where exp(x) is below the smallest normal number.
+// Denormals are many times slower, and far below the error bound of any sum that contains the maximum's exp(0) = 1.
+// x = n ln 2 + r with |r| <= ln(2)/2, and exp(x) = 2^n exp(r); ln 2 as a sum of two numbers keeps r exact. The bound on
+// |r| requires rounding to nearest, which the caller sets.
 [[gnu::always_inline]] static inline Vec exponential(const Vec& x) {
   constexpr Scalar magic =
       single ? Scalar(12582912.0) : Scalar(6755399441055744.0);  // 1.5 * 2^23, 1.5 * 2^52: rounds to integer
@@ -65,7 +65,7 @@ static constexpr double double_terms[] = {1.0,
   return times_power_of_two(p, n, shifted, x, broadcast(least));
 }
 
-// 1 / (1 + exp(-x)): of exp(-|x|), which neither overflows nor loses what is small.
+// Returns 1 / (1 + exp(-x)), computed from exp(-|x|) to avoid overflow and to keep small results accurate.
 [[gnu::always_inline]] static inline Vec sigmoid(const Vec& x) {
   const Vec e = exponential(x < Vec{} ? x : -x);
   return (x < Vec{} ? e : broadcast(1)) / (broadcast(1) + e);
@@ -81,8 +81,8 @@ static void sigmoid_all(Scalar* values, Index count) {
   for (Index l = 0; i + l < count; ++l) values[i + l] = last[l];
 }
 
-// w[i] = exp(w[i] - maximum) / (sum + exp(sink - maximum)); NaN anywhere makes every w NaN. The sum runs over lanes of
-// the list, then over the lanes in order. `w` is readable and writable up to a multiple of lanes. sink = -inf: none.
+// w[i] = exp(w[i] - maximum) / (sum + exp(sink - maximum)); if any w is NaN, every w becomes NaN. Each lane is summed
+// over the list, then the lanes are summed. `w` is readable and writable up to a multiple of lanes. -inf: no sink.
 static LogSumExp<Scalar> softmax(Scalar* w, Index count, Scalar sink) {
   const RoundToNearest rounding;
   const Index padded = (count + lanes - 1) / lanes * lanes;
@@ -90,7 +90,7 @@ static LogSumExp<Scalar> softmax(Scalar* w, Index count, Scalar sink) {
   Vec high = broadcast(sink);
   for (Index i = 0; i < padded; i += lanes) {
     const Vec v = load(w + i);
-    high = v > high ? v : high;  // NaN never wins; it comes back through the sum
+    high = v > high ? v : high;  // a NaN is ignored here, but makes the sum NaN
   }
   const Scalar maximum = largest(high);
   const Vec top = broadcast(maximum);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// out = sum over the list of weights[i] * v.row(columns[i]): one chain of multiply-adds per output, in list order.
+// out = sum over i of weights[i] * v.row(columns[i]): one chain of multiply-adds per output, in list order.
 
 template <int vectors>
 [[gnu::always_inline]] static inline void gather_strip(Scalar* out, const Scalar* weights, const Column* columns,

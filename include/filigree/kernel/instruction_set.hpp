@@ -8,9 +8,9 @@
 
 namespace filigree {
 
-/// The sets of instructions that the kernels are compiled for, in rising order.
+/// The instruction sets that the kernels are compiled for, in ascending order.
 ///
-/// `baseline` is what the program itself was compiled for (SSE2 on x86-64, NEON on 64-bit ARM).
+/// `baseline` is the instruction set that the program itself is compiled for (SSE2 on x86-64, NEON on 64-bit ARM).
 enum class InstructionSet { baseline, avx2, avx512 };
 
 /// Returns the name of an instruction set, as the environment variable spells it.
@@ -25,7 +25,7 @@ constexpr std::string_view to_string(InstructionSet set) {
 namespace detail {
 
 inline InstructionSet hardware_instruction_set() {
-// g++ for Windows aligns the stack to 16 bytes only, and vectors of 32 and 64 that lie there must be aligned:
+// g++ for Windows aligns the stack to 16 bytes only, which is not enough for vectors of 32 and 64 bytes:
 // https://gcc.gnu.org/bugzilla/show_bug.cgi?id=54412
 #if defined(__x86_64__) && (!defined(_WIN32) || defined(__clang__))
   __builtin_cpu_init();
@@ -39,19 +39,19 @@ inline InstructionSet hardware_instruction_set() {
 
 inline InstructionSet choose_instruction_set() {
   const InstructionSet best = hardware_instruction_set();
-  const char* wish = std::getenv("FILIGREE_INSTRUCTION_SET");
-  if (wish == nullptr) return best;
+  const char* requested = std::getenv("FILIGREE_INSTRUCTION_SET");
+  if (requested == nullptr) return best;
   for (InstructionSet set : {InstructionSet::baseline, InstructionSet::avx2, InstructionSet::avx512})
-    if (wish == to_string(set)) return set < best ? set : best;
+    if (requested == to_string(set)) return set < best ? set : best;
   return best;
 }
 
 }  // namespace detail
 
-/// Returns the instruction set whose kernels this program runs; chosen once, at the first call.
+/// Returns the instruction set of the kernels that this program runs. It is chosen once, at the first call.
 ///
-/// The best one that the processor has. The environment variable FILIGREE_INSTRUCTION_SET (`baseline`, `avx2`,
-/// `avx512`) lowers it and never raises it; any other value is ignored.
+/// The default is the best instruction set that the processor supports. The environment variable
+/// FILIGREE_INSTRUCTION_SET (`baseline`, `avx2`, `avx512`) can lower it but not raise it; other values are ignored.
 inline InstructionSet instruction_set() {
   static const InstructionSet chosen = detail::choose_instruction_set();
   return chosen;

@@ -9,8 +9,8 @@
 #include "filigree/kernel/instruction_set.hpp"
 #include "filigree/kernel/types.hpp"
 
-// Translation units with other -m flags get kernels under other names, so that the linker cannot mix them up. The
-// compiled library has one name for all flags.
+// The namespace of the kernels depends on the -m flags, so that the linker cannot merge kernels from translation units
+// with different flags. The compiled library uses one name for all flags.
 #if defined(FILIGREE_COMPILED) || defined(FILIGREE_COMPILED_SOURCE)
 #define FILIGREE_FLAGS compiled
 #elif defined(__AVX512F__)
@@ -42,8 +42,8 @@
 #define FILIGREE_HAS_ELEMENTWISE_FMA 0
 #endif
 
-// Options that let a compiler reorder sums, or divide by multiplying, do not hold for the kernels: their error bounds
-// and the independence of a row from its neighbors rest on the order of operations.
+// Disables compiler options that reorder sums or replace division by multiplication. The error bounds of the kernels
+// depend on the order of operations. So does the guarantee that a row's result is independent of the other rows.
 #if defined(__clang__) && defined(__x86_64__)
 #pragma float_control(push)
 #pragma float_control(precise, on)
@@ -59,8 +59,8 @@ inline namespace FILIGREE_FLAGS {
 using detail::RoundToNearest;
 
 #if !defined(FILIGREE_COMPILED)
-// The standard library's templates that are instantiated inside a region are compiled for its instruction set in the
-// whole program. Kernel text therefore uses none of its functions.
+// A standard library template that is instantiated inside a target region is compiled for that instruction set, and the
+// linker may use that instance in the whole program. Kernel code therefore calls no standard library functions.
 #define FILIGREE_LEVEL 0
 namespace baseline {
 template <class Scalar>
@@ -98,8 +98,8 @@ FILIGREE_TARGET_END
 #endif
 #endif
 
-// The body of a kernel: the call of the same name for the chosen instruction set. A program that links the compiled
-// library has declarations instead.
+// The body of a kernel: calls the function for the chosen instruction set. A program that links the compiled library
+// gets declarations instead.
 #if defined(FILIGREE_COMPILED)
 #define FILIGREE_BY_LEVEL(call) ;
 #elif defined(__x86_64__)
@@ -116,10 +116,10 @@ FILIGREE_TARGET_END
   { return baseline::Level<Scalar>::call; }
 #endif
 
-/// The kernels of the chosen instruction set for one scalar, and the sizes of its tiles. Shapes stand in the .inl
-/// files.
+/// The kernels of the chosen instruction set for one scalar type, and the sizes of its tiles.
 ///
-/// Each kernel is a static member of a template, so a program compiles those that it calls and no others.
+/// Shapes are documented in the .inl files. Each kernel is a static member of a template, so a program compiles only
+/// the kernels that it calls.
 template <class Scalar>
 struct Kernels {
   static_assert(std::is_same_v<Scalar, float> || std::is_same_v<Scalar, double>);
@@ -197,7 +197,7 @@ template struct Kernels<float>;
 template struct Kernels<double>;
 #endif
 
-/// The kernels of the chosen instruction set.
+/// Returns the kernels of the chosen instruction set.
 template <class Scalar>
 const Kernels<Scalar>& kernels() {
   static constexpr Kernels<Scalar> at_baseline(baseline_sizes), at_avx2(avx2_sizes), at_avx512(avx512_sizes);

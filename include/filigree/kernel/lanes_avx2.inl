@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// AVX2 has no compression: a permutation looked up by the mask moves the chosen lanes to the front.
-// Builtins instead of intrinsics: <immintrin.h> alone would cost a third of what Eigen costs to compile.
+// AVX2 has no compress instruction: a permutation from a table indexed by the mask moves the selected lanes to the
+// front. Builtins replace intrinsics, because <immintrin.h> takes a third of the compile time of Eigen.
 
-// a * b + c, rounded once whatever the compiler's level of optimisation.
+// Returns a * b + c, rounded once at every optimization level of the compiler.
 [[gnu::always_inline]] static inline Vec multiply_add(const Vec& a, const Vec& b, const Vec& c) {
 #if FILIGREE_HAS_ELEMENTWISE_FMA
   return __builtin_elementwise_fma(a, b, c);
@@ -35,7 +35,7 @@ typedef std::int32_t Order8 __attribute__((vector_size(32)));
 typedef float Singles4 __attribute__((vector_size(16)));
 typedef std::int32_t Order4 __attribute__((vector_size(16)));
 
-// Bytes as numbers of 32 bits: one instruction, which clang finds by itself.
+// Converts bytes to 32-bit integers with one instruction. clang finds it without a builtin.
 #if defined(__clang__)
 typedef unsigned char Bytes8 __attribute__((vector_size(8)));
 typedef unsigned char Bytes4 __attribute__((vector_size(4)));
@@ -65,7 +65,7 @@ typedef std::int64_t Pair __attribute__((vector_size(16)));
 }
 #endif
 
-// Writes the lanes of v and columns c whose bit is set side by side; a whole vector is stored.
+// Writes the lanes of v and c whose mask bit is set, contiguously, and returns their number. Stores a whole vector.
 [[gnu::always_inline]] static inline int append(Scalar* values, Column* columns, const Vec& v, const ColumnVec& c,
                                                 unsigned mask) {
   if constexpr (single) {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// AVX-512: a comparison gives a bit mask, and a compression moves the chosen lanes to the front.
-// Builtins instead of intrinsics: <immintrin.h> alone would cost a third of what Eigen costs to compile.
+// AVX-512: a comparison returns a bit mask, and a compress instruction moves the selected lanes to the front.
+// Builtins replace intrinsics, because <immintrin.h> takes a third of the compile time of Eigen.
 // vpcompress to a register and a full store take 2 + 1 micro-operations; the form with a memory operand is slower. On
-// Zen 4 and Zen 5 the zero-masked form depends falsely on its destination. The merge-masked form of the value itself
-// does not; the lanes after the chosen ones keep old numbers, which the next append overwrites.
+// Zen 4 and Zen 5 the zero-masked form has a false dependency on its destination. The merge-masked form with the value
+// as destination has none. It leaves old numbers in the lanes after the selected ones; the next append overwrites them.
 
-// a * b + c, rounded once whatever the compiler's level of optimisation.
+// Returns a * b + c, rounded once at every optimization level of the compiler.
 [[gnu::always_inline]] static inline Vec multiply_add(const Vec& a, const Vec& b, const Vec& c) {
   if constexpr (single)
     return (Vec)__builtin_ia32_vfmaddps512_mask(a, b, c, -1, 4);  // all lanes, in the current rounding mode
@@ -29,7 +29,7 @@ template <int predicate>
 
 [[gnu::always_inline]] static inline int population(unsigned mask) { return __builtin_popcount(mask); }
 
-// Writes the lanes of v and columns c whose bit is set side by side; a whole vector is stored.
+// Writes the lanes of v and c whose mask bit is set, contiguously, and returns their number. Stores a whole vector.
 [[gnu::always_inline]] static inline int append(Scalar* values, Column* columns, const Vec& v, const ColumnVec& c,
                                                 unsigned mask) {
   if constexpr (single) {

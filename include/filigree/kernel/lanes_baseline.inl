@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Any machine: lane by lane and without a branch, since which lanes are chosen cannot be predicted.
+// Portable version: lane by lane and without branches, which would be unpredictable.
 
-// a * b + c, rounded once where the program may use the instruction for it.
+// Returns a * b + c, rounded once if the program is compiled for a fused multiply-add instruction.
 [[gnu::always_inline]] static inline Vec multiply_add(const Vec& a, const Vec& b, const Vec& c) {
 #if !defined(__FMA__)
   return c + a * b;
@@ -15,7 +15,7 @@
 #endif
 }
 
-// Bit l: lane l of a comparison's result is false.
+// Returns a mask whose bit l is set if lane l of the comparison result is false.
 [[gnu::always_inline]] static inline unsigned false_lanes(const Mask& result) {
 #if defined(__SSE2__)
   if constexpr (single)
@@ -43,7 +43,7 @@
   return count;
 }
 
-// Writes the lanes of v and columns c whose bit is set side by side; at most a whole vector is stored.
+// Writes the lanes of v and c whose mask bit is set, contiguously, and returns their number. Stores at most a vector.
 [[gnu::always_inline]] static inline int append(Scalar* values, Column* columns, const Vec& v, const ColumnVec& c,
                                                 unsigned mask) {
   int count = 0;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Products of matrices in tiles of `height` rows by `width` columns, a stretch of their inner dimension at a time: each
-// number of the result is one chain of multiply-adds over the inner dimension, wherever it is cut.
+// Matrix products in tiles of `height` rows by `width` columns. Each number of the result is one chain of multiply-adds
+// over the inner dimension. The chain does not depend on how the inner dimension is split over calls.
 
-// The first `count` columns of a panel, which `vectors` vectors hold; nothing is read or written beside them. A chain
-// begins at `start`: at what there is, with the strides of `out`, or at one row for all, with stride 0.
+// Computes the first `count` columns of a panel, which fit in `vectors` vectors. Reads and writes no other columns. The
+// chains continue from `start`: the current result (with the strides of `out`), or one row for all rows (stride 0).
 template <int vectors = 1, bool whole = true>
 static void multiply_panel(StridedGroups<Scalar> a /*[groups][d][height]*/, Index groups,
                            StridedRows<const Scalar> b /*[d][width]*/, Index d,

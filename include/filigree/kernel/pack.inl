@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Keys and queries as the score kernel reads them: a panel of `width` rows turned to [d][width], a group of `height`
-// rows turned to [d][height].
+// Packs keys and queries in the layout of the score kernel: a panel of `width` keys is transposed to [d][width], a
+// group of `height` queries to [d][height].
 
-// One round of a transposition of lanes x lanes numbers: blocks of distance x distance beside the diagonal change
-// places. Reference: Eklundh, IEEE Transactions on Computers C-21 (1972), 801-803.
+// One round of the transposition of lanes x lanes numbers: swaps off-diagonal blocks of distance x distance numbers.
+// Reference: Eklundh, IEEE Transactions on Computers C-21 (1972), 801-803.
 template <int distance, int... At>
 [[gnu::always_inline]] static inline void exchange_blocks(Vec* v, std::integer_sequence<int, At...>) {
   FILIGREE_UNROLL
@@ -22,7 +22,7 @@ template <int distance = 1>
   }
 }
 
-// `lanes` rows, row(r) each, as columns [c, c + lanes) of a panel; rows from `count` on are 0.
+// Packs the rows row(0), ..., row(lanes - 1) as `lanes` columns of a panel. Rows from `count` on are packed as 0.
 template <class RowOf>
 [[gnu::always_inline]] static inline void pack_lanes(const RowOf& row, Index count, Index d,
                                                      Scalar* out /*[d][width]*/) {
@@ -41,14 +41,14 @@ template <class RowOf>
     for (int r = 0; r < lanes; ++r) out[f * width + r] = r < count ? row(r)[f] : Scalar(0);
 }
 
-// Rows from `count` on are 0.
+// Packs `count` rows as a panel. Its rows from `count` on are 0.
 static void pack_panel(const Scalar* rows /*[count][stride]*/, Index stride, Index count, Index d,
                        Scalar* out /*[d][width]*/) {
   for (int c = 0; c < width; c += lanes)
     pack_lanes([&](Index r) { return rows + (c + r) * stride; }, count - c, d, out + c);
 }
 
-// The same for rows that stand anywhere. Vectors without a row are not written.
+// The same for the rows given by `columns`. Vectors without a row are not written.
 static void gather_panel(const Scalar* rows /*[m][stride]*/, Index stride, const Column* columns, Index count, Index d,
                          Scalar* out /*[d][width]*/) {
   if (d == 0) return;  // rows and out may be null
@@ -56,13 +56,13 @@ static void gather_panel(const Scalar* rows /*[m][stride]*/, Index stride, const
   for (; c + lanes <= count; c += lanes)
     pack_lanes([&](Index r) { return rows + columns[c + r] * stride; }, lanes, d, out + c);
   if (c == count) return;
-  // The last key stands in for those that are missing: a panel is read as a whole.
+  // The last key fills the unused lanes, because the score kernel reads whole vectors.
   const Index last = count - 1;
   pack_lanes([&](Index r) { return rows + columns[c + r < count ? c + r : last] * stride; }, lanes, d, out + c);
 }
 
-// Vectors of features are turned like keys; of each `height` numbers are wanted, and what is stored beyond them is
-// overwritten by the next.
+// Packs a group of queries. Vectors of features are transposed as for keys. Only the first `height` lanes of each
+// stored vector are used; the next store overwrites the others.
 static void pack_group(const Scalar* rows /*[height][stride]*/, Index stride, Index d, Scalar* out /*[d][height]*/) {
   Index f = 0;
   if constexpr (lanes >= height) {

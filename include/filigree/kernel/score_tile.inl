@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 // Scores of `height` queries against `width` = cols * lanes keys, kept in registers until they are final.
 //
-// Each score is one chain of multiply-adds over ascending features, then times the scale: the number that semantics
-// call the computed score. A register holds `lanes` keys of one query, so every lane runs the same chain whatever the
-// tile is. Machine: 2 FMA ports x 4 cycles of latency want at least 8 chains; 6 x 4 = 24 accumulators + 4 keys + 1
-// broadcast fill the 32 registers of AVX-512, and one step does 24 FMAs for 10 loads.
+// Each score is one chain of multiply-adds over ascending features, multiplied by the scale. A register holds `lanes`
+// keys of one query, so a score does not depend on the shape of its tile. Machine: 2 FMA ports x 4 cycles of latency
+// need at least 8 chains. On AVX-512, 6 x 4 = 24 accumulators + 4 keys + 1 broadcast fit in the 32 registers, and one
+// iteration does 24 FMAs for 10 loads.
 
 template <int rows, int vectors = cols>
 struct Tile {
   Vec s[rows][vectors];
 };
 
-// Continues the chains in acc by d more features.
+// Continues the chains in `acc` over d more features.
 template <int rows, int vectors>
 [[gnu::always_inline]] static inline void add_products(const Scalar* q /*[d][height]*/, const Scalar* k /*[d][width]*/,
                                                        Index d, Vec (&acc)[rows][vectors], Index q_step = height,
@@ -48,24 +48,25 @@ template <int rows, int vectors>
   }
 }
 
-// Scores of `groups` groups of queries against one panel of keys, written to memory.
+// Computes the scores of `groups` groups of queries against one panel of keys and writes them to memory.
 static void score_panel(const Scalar* q /*[groups][d][height]*/, Index groups, const Scalar* k /*[d][width]*/, Index d,
                         Scalar scale, Scalar* out /*[groups * height][stride]*/, Index stride) {
   for (Index g = 0; g < groups; ++g, q += d * height) {
     Tile<height> tile;
     score_tile<height>(q, k, d, scale, tile);
     FILIGREE_UNROLL
-    for (int r = 0; r < height; ++r, out += stride) {  // walking the pointer leaves g++ no strides to hold in registers
+    for (int r = 0; r < height; ++r, out += stride) {  // incrementing `out` saves g++ registers for strides
       FILIGREE_UNROLL
       for (int c = 0; c < cols; ++c) store(out + c * lanes, tile.s[r][c]);
     }
   }
 }
 
-// Scores of one query against the vectors [begin, begin + vectors) of consecutive panels.
+// Computes the scores of one query against the vectors [begin, begin + vectors) of consecutive panels.
 template <int vectors>
-[[gnu::always_inline]] static inline void score_few(const Scalar* q /*[d]*/, const Scalar* panels /*[.][d][width]*/,
-                                                    Index begin, Index d, const Vec& scale, Scalar* out) {
+[[gnu::always_inline]] static inline void score_one_query(const Scalar* q /*[d]*/,
+                                                          const Scalar* panels /*[.][d][width]*/, Index begin, Index d,
+                                                          const Vec& scale, Scalar* out) {
   const Scalar* key[vectors];
   Vec acc[vectors];
   FILIGREE_UNROLL
@@ -82,17 +83,18 @@ template <int vectors>
   for (int c = 0; c < vectors; ++c) store(out + c * lanes, acc[c] * scale);
 }
 
-// Eight chains at a time, for the latency of a multiply-add.
+// Computes the scores of one query against the vectors [begin, end) of consecutive panels. Eight chains at a time hide
+// the latency of a multiply-add.
 static void score_run(const Scalar* q /*[d]*/, const Scalar* panels /*[.][d][width]*/, Index begin, Index end, Index d,
                       Scalar scale, Scalar* out /*[(end - begin) * lanes]*/) {
   const Vec factor = broadcast(scale);
-  for (; begin + 8 <= end; begin += 8, out += 8 * lanes) score_few<8>(q, panels, begin, d, factor, out);
-  for (; begin + 4 <= end; begin += 4, out += 4 * lanes) score_few<4>(q, panels, begin, d, factor, out);
-  for (; begin + 2 <= end; begin += 2, out += 2 * lanes) score_few<2>(q, panels, begin, d, factor, out);
-  for (; begin < end; ++begin, out += lanes) score_few<1>(q, panels, begin, d, factor, out);
+  for (; begin + 8 <= end; begin += 8, out += 8 * lanes) score_one_query<8>(q, panels, begin, d, factor, out);
+  for (; begin + 4 <= end; begin += 4, out += 4 * lanes) score_one_query<4>(q, panels, begin, d, factor, out);
+  for (; begin + 2 <= end; begin += 2, out += 2 * lanes) score_one_query<2>(q, panels, begin, d, factor, out);
+  for (; begin < end; ++begin, out += lanes) score_one_query<1>(q, panels, begin, d, factor, out);
 }
 
-// The same for the vectors [first, first + vectors) of one group's tile.
+// Computes the scores of one group against `vectors` vectors of a panel. Writes them at vector `first` of `out`.
 template <int vectors = 1>
 static void score_vectors(const Scalar* q, const Scalar* k, Index d, Scalar scale, Scalar* out /*[height][stride]*/,
                           Index stride, int first, int count) {
@@ -109,7 +111,7 @@ static void score_vectors(const Scalar* q, const Scalar* k, Index d, Scalar scal
   }
 }
 
-// Scores of one group against the keys [begin, end) of a panel; those beside them in their vectors come along.
+// Computes the scores of one group against the keys [begin, end) of a panel, rounded outward to whole vectors.
 static void score_columns(const Scalar* q, const Scalar* k, Index d, Scalar scale, Scalar* out /*[height][stride]*/,
                           Index stride, Index begin, Index end) {
   const int first = static_cast<int>(begin) / lanes, last = (static_cast<int>(end) + lanes - 1) / lanes;

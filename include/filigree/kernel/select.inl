@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: MIT
-// Thinning the candidates of rows to their k best.
+// Reduces the candidates of rows to their k largest.
 
-// Floats in order of value as integers in the same order, and back (the map is its own inverse).
+// Maps floating-point numbers to integers with the same order, and back (`flip` is its own inverse).
 [[gnu::always_inline]] static inline Bits flip(Bits b) { return b ^ ((b >> (8 * sizeof(Bits) - 1)) & ~sign_bit); }
 [[gnu::always_inline]] static inline Bits rank(Scalar x) { return flip(__builtin_bit_cast(Bits, x)); }
 [[gnu::always_inline]] static inline Scalar from_rank(Bits r) { return __builtin_bit_cast(Scalar, flip(r)); }
-// A number below x: the next one, but none between the smallest normal numbers, which all equal 0 to a processor that
-// takes denormals for zeros.
+// Returns the largest number below x, skipping the denormal numbers and 0: a processor that treats denormals as zero
+// compares them as equal.
 [[gnu::always_inline]] static inline Scalar below(Scalar x) {
   return -smallest_normal < x && x < smallest_normal ? -smallest_normal : from_rank(rank(x) - 1);
 }
 
-// log2, within 0.09: the exponent, and the mantissa as if it were linear.
+// Returns log2(x) within 0.09: the exponent plus a linear approximation of the logarithm of the mantissa.
 [[gnu::always_inline]] static inline float rough_log2(Index x) {
   return static_cast<float>(__builtin_bit_cast(std::int32_t, static_cast<float>(x))) * 0x1p-23F - 127.0F;
 }
 
-// The largest number of values[0, padded), where -inf fills up, and whether any is NaN.
+// Returns the largest of values[0, padded), which is padded with -inf, and sets `nan` if any is NaN.
 [[gnu::always_inline]] static inline Scalar peak(const Scalar* values, Index padded, bool& nan) {
   Vec high[chains];
   FILIGREE_UNROLL
@@ -32,7 +32,7 @@
   return largest(high[0]);
 }
 
-// The least number, likewise.
+// Returns the smallest of values[0, padded), ignoring -inf.
 [[gnu::always_inline]] static inline Scalar least(const Scalar* values, Index padded) {
   Vec low[chains];
   FILIGREE_UNROLL
@@ -46,9 +46,10 @@
   return -largest(-low[0]);
 }
 
-// Three bounds inside (lo, hi): at first around a guess, then at the quarters, and when values are too close or too far
-// apart for that, halfway in rank among all floats.
-[[gnu::always_inline]] static inline void place(Scalar lo, Scalar hi, int step, Scalar guess, Scalar* at /*[3]*/) {
+// Sets three bounds inside (lo, hi): around a guess in the first step, then at the quartiles. If the values are too
+// close or too far apart for that, all three are the midpoint in the order of all floating-point numbers.
+[[gnu::always_inline]] static inline void choose_bounds(Scalar lo, Scalar hi, int step, Scalar guess,
+                                                        Scalar* at /*[3]*/) {
   const Scalar spread = hi - lo;
   at[0] = lo + spread * (step == 0 ? guess * Scalar(0.8) : Scalar(0.25));
   at[1] = lo + spread * (step == 0 ? guess : Scalar(0.5));
@@ -58,21 +59,21 @@
   at[0] = at[1] = at[2] = from_rank((x & y) + ((x ^ y) >> 1));  // the floor of the mean, without overflow
 }
 
-// A search for the k best of a list: fewer than k of the values it looks at exceed hi, at least k exceed lo.
+// A search for the k largest of a list. Invariant: fewer than k values of the sample exceed hi, at least k exceed lo.
 struct Search {
   Scalar* values;
   Column* columns;
   Scalar* bound;
   Index count;
-  Scalar* to_values;  // where the best go: to the front of the list, or elsewhere
+  Scalar* to_values;  // output: the front of the list, or another buffer
   Column* to_columns;
-  const Scalar* sample;  // what the search looks at: the values, or the largest of each few of them
+  const Scalar* sample;  // the searched values: all values, or block maxima
   Scalar lo, hi, least, guess;
   Index above_lo, above_hi;
 };
 
-[[gnu::always_inline]] static inline bool is_unfinished(const Search& s, Index most) {
-  return s.above_lo > most && s.hi > s.least && rank(s.lo) + 1 < rank(s.hi);
+[[gnu::always_inline]] static inline bool is_unfinished(const Search& s, Index max_kept) {
+  return s.above_lo > max_kept && s.hi > s.least && rank(s.lo) + 1 < rank(s.hi);
 }
 
 [[gnu::always_inline]] static inline Index count_above(const Scalar* values, Index padded, Scalar t) {
@@ -82,8 +83,8 @@ struct Search {
   return count;
 }
 
-// The largest of every few values: vector i meets vector i + size, i + 2 size, ... If k of these exceed a bound, k of
-// the values do, and hardly more of them; a search among a quarter of the numbers is four times as fast.
+// Writes elementwise maxima of the vectors i, i + size, i + 2 size, ... If k maxima exceed a bound, then at least k
+// values exceed it, and usually only a few more. Searching a quarter of the numbers is four times as fast.
 [[gnu::always_inline]] static inline void block_max(const Scalar* values, Index padded, Index size, Scalar* maxima) {
   for (Index i = 0; i < size; i += lanes) {
     Vec high = load(values + i);
@@ -95,29 +96,30 @@ struct Search {
   }
 }
 
-[[gnu::always_inline]] static inline void begin(Search& s, Index size, Index k, float tail) {
+// Sets the initial bounds of a search.
+[[gnu::always_inline]] static inline void start_search(Search& s, Index size, Index k, float tail) {
   bool nan = false;
   s.hi = peak(s.sample, size, nan);
-  // Among the candidates may be some that equal the bound: those that were kept when it was raised.
+  // Candidates may equal the bound: ties that were kept when the bound was raised.
   const bool bounded = *s.bound > -infinity;
   s.least = bounded ? *s.bound : least(s.sample, size);
   s.lo = below(s.least);
-  s.guess = static_cast<Scalar>(bounded ? tail : 0.5F + 0.5F * tail);  // beyond a bound, or beyond the median
+  s.guess = static_cast<Scalar>(bounded ? tail : 0.5F + 0.5F * tail);  // fraction above the bound, or the median
   s.above_lo = size;
   s.above_hi = nan ? count_above(s.sample, size, infinity) : 0;
-  if (s.above_hi >= k) {  // nothing but NaN has a place any more
+  if (s.above_hi >= k) {  // at least k are NaN, so only NaN is kept
     s.lo = s.hi = infinity;
     s.above_hi = 0;
   }
 }
 
-// One pass: where three bounds stand. One bound per pass would spend most of its time waiting for the count. Which of
-// the four parts holds the answer is looked up, because no branch could predict it; lower and upper ends stand in
-// arrays of their own, because a pair loaded at once from what was just stored in pieces waits until the stores have
-// left the core.
+// One pass: counts the values above three bounds and keeps one of the four intervals between them. With one bound per
+// pass, most of the time would be spent waiting for the count. The interval is selected by table lookup, because a
+// branch would be unpredictable. Lower and upper ends are in separate arrays: loading a pair at once that was just
+// stored in two pieces would stall, as store forwarding fails.
 [[gnu::always_inline]] static inline void bisect(Search& s, Index size, Index k, int step) {
   Scalar at[3];
-  place(s.lo, s.hi, step, s.guess, at);
+  choose_bounds(s.lo, s.hi, step, s.guess, at);
   const Vec t0 = broadcast(at[0]), t1 = broadcast(at[1]), t2 = broadcast(at[2]);
   Index n0 = 0, n1 = 0, n2 = 0;
   for (Index i = 0; i < size; i += lanes) {
@@ -128,19 +130,19 @@ struct Search {
   }
   const Scalar lower[4] = {s.lo, at[0], at[1], at[2]}, upper[4] = {at[0], at[1], at[2], s.hi};
   const Index above_lower[4] = {s.above_lo, n0, n1, n2}, above_upper[4] = {n0, n1, n2, s.above_hi};
-  const int part = (n0 >= k) + (n1 >= k) + (n2 >= k);
-  s.lo = lower[part];
-  s.hi = upper[part];
-  s.above_lo = above_lower[part];
-  s.above_hi = above_upper[part];
+  const int interval = (n0 >= k) + (n1 >= k) + (n2 >= k);
+  s.lo = lower[interval];
+  s.hi = upper[interval];
+  s.above_lo = above_lower[interval];
+  s.above_hi = above_upper[interval];
 }
 
-// Moves what stays. What exceeds lo stays; if that is still more than `most`, only the first few of those
-// that do not exceed hi, which are all equal.
-[[gnu::always_inline]] static inline Index compact(const Search& s, Index padded, Index k, Index most) {
+// Moves the kept values and columns to the output. Keeps the values above lo. If these are more than max_kept, keeps
+// the values above hi, and of the ties at hi only the first, up to k in total.
+[[gnu::always_inline]] static inline Index compact(const Search& s, Index padded, Index k, Index max_kept) {
   const Vec vlo = broadcast(s.lo);
   Index out = 0;
-  if (s.above_lo <= most) {
+  if (s.above_lo <= max_kept) {
     *s.bound = s.lo;
     for (Index i = 0; i < padded; i += lanes) {
       const Vec v = load(s.values + i);
@@ -148,7 +150,7 @@ struct Search {
     }
     return out;
   }
-  // A sample has seen no value between lo and hi; the list may have some, which are no ties.
+  // The sample has no value between lo and hi. The rest of the list may have some; they are not ties and are dropped.
   const bool nan_only = s.lo == infinity;
   *s.bound = s.hi;
   const Vec vhi = broadcast(s.hi);
@@ -164,86 +166,88 @@ struct Search {
   return out;
 }
 
-// Thins lists (columns ascending, no -inf among them, more than k each) to their k best: lowest columns first among
-// equals, NaN above all; about `slack` more may stay. Leaves the new count in each; `bound` is raised to what later
-// candidates must exceed. No sort; two bits of the answer per pass, one pass of moves. The lists go through each pass
-// together: a pass is shorter than the wait for its result, which the next list fills.
-// The buffers are readable and writable up to the longest list of the group, in whole vectors and one more.
+// Reduces lists to their k largest values. The columns are ascending, no value is -inf, and each list has more than k
+// values. NaN ranks first, ties go to the lowest column, and about `slack` more values may be kept. Sets the new count
+// of each list, and raises `bound` to the value that later candidates must exceed. Nothing is sorted: each pass finds
+// two bits of the bound, and a last pass moves the kept values. The lists are processed together in each pass, because
+// the latency of a pass's result exceeds the time for the pass; the next list fills the wait. The buffers are readable
+// and writable up to the longest list of the group, in whole vectors, plus one more vector.
 static void keep_top_k_of_group(Search* lists, int size, Index k, Index slack) {
-  const bool rough = slack > 0;
+  const bool approximate = slack > 0;
   Index longest = 0;
   for (int i = 0; i < size; ++i) longest = lists[i].count > longest ? lists[i].count : longest;
-  const Index padded = (longest + lanes - 1) / lanes * lanes, most = k + slack;
-  // Rough work may search among the largest of every four or two, as long as these are twice as many as are wanted.
+  const Index padded = (longest + lanes - 1) / lanes * lanes, max_kept = k + slack;
+  // With slack, the search may use the maxima of blocks of four or two values, if there are at least 2k such maxima.
   constexpr Index capacity = 16 * lanes;
   Scalar maxima[group * capacity];
   Index sample = padded;
-  for (Index part = 4; rough && part > 1 && sample == padded; part /= 2) {
-    const Index vectors = (padded / lanes + part - 1) / part;
+  for (Index ratio = 4; approximate && ratio > 1 && sample == padded; ratio /= 2) {
+    const Index vectors = (padded / lanes + ratio - 1) / ratio;
     if (vectors * lanes >= 2 * k && vectors * lanes <= capacity) sample = vectors * lanes;
   }
-  // If values fall off exponentially, the k-th best of n lies this far on the way from the bound to the best. So many
-  // values exceed the k-th best of the sample: -log(1 - k/sample) * sample, nearly.
-  const Index expected = rough && sample < padded ? k + 3 * k * k / (4 * sample) : k;
+  // `expected` approximates -log(1 - k/sample) * sample, the number of values above the k-th largest of the sample. If
+  // the tail is exponential, the k-th largest of n values is at the fraction `tail` of the way from bound to maximum.
+  const Index expected = approximate && sample < padded ? k + 3 * k * k / (4 * sample) : k;
   const float tail = 1.0F - rough_log2(expected) / rough_log2(longest);
-  int active[group], left = 0;
+  int active[group], active_count = 0;
   for (int i = 0; i < size; ++i) {
     Search& list = lists[i];
     for (Index j = list.count; j < padded; j += lanes) store(list.values + j, broadcast(-infinity));
     list.sample = list.values;
-    if (rough && sample < padded) {
+    if (approximate && sample < padded) {
       block_max(list.values, padded, sample, maxima + i * capacity);
       list.sample = maxima + i * capacity;
     }
-    begin(list, sample, k, tail);
-    active[left] = i;
-    left += is_unfinished(list, most) ? 1 : 0;
+    start_search(list, sample, k, tail);
+    active[active_count] = i;
+    active_count += is_unfinished(list, max_kept) ? 1 : 0;
   }
-  for (int step = 0; left > 0; ++step) {
-    int still = 0;
-    for (int a = 0; a < left; ++a) {
+  for (int step = 0; active_count > 0; ++step) {
+    int remaining = 0;
+    for (int a = 0; a < active_count; ++a) {
       const int i = active[a];
       bisect(lists[i], sample, k, step);
-      active[still] = i;
-      still += is_unfinished(lists[i], most) ? 1 : 0;
+      active[remaining] = i;
+      remaining += is_unfinished(lists[i], max_kept) ? 1 : 0;
     }
-    left = still;
+    active_count = remaining;
   }
-  for (int i = 0; i < size; ++i) lists[i].count = compact(lists[i], padded, k, most);
+  for (int i = 0; i < size; ++i) lists[i].count = compact(lists[i], padded, k, max_kept);
 }
 
-// Sets a list that is to be thinned where it lies. Field by field: a copy of what was just stored in pieces waits.
-[[gnu::always_inline]] static inline void set(Search& list, Scalar* values, Column* columns, Index count,
-                                              Scalar* bound) {
+// Initializes a search whose output replaces its input. Each field is set separately: copying a struct that was just
+// stored in pieces would stall, as store forwarding fails.
+[[gnu::always_inline]] static inline void set_list(Search& list, Scalar* values, Column* columns, Index count,
+                                                   Scalar* bound) {
   list.values = list.to_values = values;
   list.columns = list.to_columns = columns;
   list.bound = bound;
   list.count = count;
 }
 
-// Thins one list; returns how many stay.
+// Reduces one list and returns the new count.
 static Index keep_top_k_of(Scalar* values, Column* columns, Index count, Index k, Index slack, Scalar* bound) {
   if (count <= k) return count;
   Search list;
-  set(list, values, columns, count, bound);
+  set_list(list, values, columns, count, bound);
   keep_top_k_of_group(&list, 1, k, slack);
-  if (list.count > k + 2 * slack) keep_top_k_of_group(&list, 1, k, 0);  // the largest few met each other in the fold
+  if (list.count > k + 2 * slack) keep_top_k_of_group(&list, 1, k, 0);  // many large values had the same block maximum
   return list.count;
 }
 
-// Whether any of count[0, rows) exceeds the limit.
+// Returns true if any of count[0, rows) exceeds the limit.
 [[gnu::always_inline]] static inline bool any_above(const Column* count, Index rows, Index limit) {
-  ColumnVec spare{};  // negative where a count exceeds the limit
-  const ColumnVec most = ColumnVec{} + static_cast<Column>(limit);
+  ColumnVec difference{};  // negative where a count exceeds the limit
+  const ColumnVec max_count = ColumnVec{} + static_cast<Column>(limit);
   Index r = 0;
-  for (; r + lanes <= rows; r += lanes) spare |= most - load_columns(count + r);
+  for (; r + lanes <= rows; r += lanes) difference |= max_count - load_columns(count + r);
   bool any = false;
   for (; r < rows; ++r) any = any || count[r] > limit;
-  for (int l = 0; l < lanes; ++l) any = any || spare[l] < 0;
+  for (int l = 0; l < lanes; ++l) any = any || difference[l] < 0;
   return any;
 }
 
-// Calls use(lists, rows, size) for groups of the rows that have more than `limit` candidates.
+// Calls use(lists, rows, size) for groups of rows with more than `limit` candidates each.
 template <class Use>
 [[gnu::always_inline]] static inline void for_each_group(Candidates<Scalar> rows, Index count, Index limit,
                                                          const Use& use) {
@@ -256,40 +260,41 @@ template <class Use>
     if (size < group && r + 1 < count) continue;
     for (int i = 0; i < size; ++i) {
       const Candidates<Scalar> row = rows.from(numbers[i]);
-      set(lists[i], row.values, row.columns, *row.count, row.bound);
+      set_list(lists[i], row.values, row.columns, *row.count, row.bound);
     }
     if (size > 0) use(lists, numbers, size);
     size = 0;
   }
 }
 
-// Thins every row that has more than `limit` candidates.
+// Reduces every row that has more than `limit` candidates.
 static void keep_top_k(Candidates<Scalar> rows, Index count, Index k, Index slack, Index limit) {
   if (!any_above(rows.count, count, limit)) return;
   for_each_group(rows, count, limit, [&](Search* lists, const Index* numbers, int size) {
     keep_top_k_of_group(lists, size, k, slack);
     for (int i = 0; i < size; ++i) {
       if (lists[i].count > k + 2 * slack)
-        keep_top_k_of_group(lists + i, 1, k, 0);  // the largest few met each other in the fold
+        keep_top_k_of_group(lists + i, 1, k, 0);  // many large values had the same block maximum
       rows.count[numbers[i]] = static_cast<Column>(lists[i].count);
     }
   });
 }
 
-// How many standard deviations above the mean a normal variable lies with probability p <= 1/2, within 0.03.
-// Reference: Abramowitz and Stegun, Handbook of Mathematical Functions, 26.2.22; rough_log2 brings the larger error.
+// Returns the quantile x of the standard normal distribution with P(X > x) = p, p <= 1/2, within 0.03.
+// Reference: Abramowitz and Stegun, Handbook of Mathematical Functions, 26.2.22; most of the error is rough_log2's.
 [[gnu::always_inline]] static inline float tail_quantile(float log2_p) {
   const float u = __builtin_sqrtf(-2 * 0.6931472F * log2_p);
   return u - (2.30753F + 0.27061F * u) / (1 + u * (0.99229F + 0.04481F * u));
 }
 
-// Mean and variance of the values whose squared distance from the origin is at most `reach`. Changes what is stored
-// after the values, up to a whole vector.
+// The mean and the variance of a set of values.
 struct Moments {
   Scalar mean, variance;
 };
-static Moments moments(Scalar* values, Index n, Scalar origin, Scalar reach) {
-  const Vec zero = broadcast(origin), limit = broadcast(reach);
+// Returns the moments of the values whose squared distance from the origin is at most `max_square`. Overwrites the
+// buffer after the values, up to a whole vector.
+static Moments moments(Scalar* values, Index n, Scalar origin, Scalar max_square) {
+  const Vec zero = broadcast(origin), limit = broadcast(max_square);
   const Index padded = (n + lanes - 1) / lanes * lanes;
   for (Index i = n; i < padded; i += lanes) store(values + i, zero);
   Vec first[chains]{}, second[chains]{}, size[chains]{};
@@ -300,19 +305,20 @@ static Moments moments(Scalar* values, Index n, Scalar origin, Scalar reach) {
     second[c] += inside ? square : Vec{};
     size[c] += inside ? broadcast(1) : Vec{};
   });
-  const auto total = [](const Vec* part) { return sum((part[0] + part[1]) + (part[2] + part[3])); };
+  const auto total = [](const Vec* partial) { return sum((partial[0] + partial[1]) + (partial[2] + partial[3])); };
   const Scalar count = total(size) - static_cast<Scalar>(padded - n);
   const Scalar mean = total(first) / count;
   return {origin + mean, total(second) / count - mean * mean};
 }
 
-// Gives rows without a bound that have more than `limit` candidates one which about `expected` of these exceed, if
-// scores are normally distributed, and drops the others. It is a guess: unlike thinning it may drop some of the best.
-// Where it is far from what it should be for the candidates at hand, the row is left as it is.
+// Estimates a bound for each row that has no bound and more than `limit` candidates, and drops the candidates below the
+// bound. If scores are normally distributed, about `expected` candidates exceed it. The bound is a guess: unlike
+// keep_top_k, this may drop some of the k largest. A row of which fewer than half the expected number exceed the bound
+// is not changed.
 //
-// Values more than three standard deviations from the mean are left out of the moments, since one outlier would raise
-// the bound too far. The standard deviation of the other values of a normal variable is 1.4% smaller, so the bound is
-// rather too low, which costs less than a bound that is too high.
+// Values more than three standard deviations from the mean are excluded from the moments, since one outlier would raise
+// the bound too far. This makes the standard deviation of a normal variable 1.4% smaller, so the bound tends to be too
+// low. That costs less than a bound that is too high.
 static void estimate_bounds(Candidates<Scalar> rows, Index count, Index limit, float expected) {
   if (!any_above(rows.count, count, limit)) return;
   for (Index r = 0; r < count; ++r) {
@@ -322,11 +328,11 @@ static void estimate_bounds(Candidates<Scalar> rows, Index count, Index limit, f
     Column* columns = rows.columns + r * rows.stride;
     const Index padded = (n + lanes - 1) / lanes * lanes;
     const Moments all = moments(values, n, values[0], infinity);
-    const Moments most = moments(values, n, all.mean, 9 * all.variance);
-    if (!(most.variance > 0 && all.variance < infinity)) continue;
+    const Moments inner = moments(values, n, all.mean, 9 * all.variance);
+    if (!(inner.variance > 0 && all.variance < infinity)) continue;
     const float log2_p = rough_log2(static_cast<Index>(1024 * expected)) - rough_log2(1024 * n);
-    const Scalar deviation = static_cast<Scalar>(__builtin_sqrt(most.variance));
-    const Scalar t = most.mean + static_cast<Scalar>(tail_quantile(log2_p)) * deviation;
+    const Scalar deviation = static_cast<Scalar>(__builtin_sqrt(inner.variance));
+    const Scalar t = inner.mean + static_cast<Scalar>(tail_quantile(log2_p)) * deviation;
     for (Index i = n; i < padded; i += lanes) store(values + i, broadcast(-infinity));
     if (2 * static_cast<float>(count_above(values, padded, t) + 1) < expected) continue;
     const Vec bound = broadcast(t);
@@ -340,7 +346,7 @@ static void estimate_bounds(Candidates<Scalar> rows, Index count, Index limit, f
   }
 }
 
-// Moves the k best of every row to `to`, in whole vectors; the rows themselves and their bounds are spoilt.
+// Moves the k largest of every row to `to`, in whole vectors. Overwrites the rows and their bounds.
 static void move_top_k(Candidates<Scalar> rows, Index count, Index k, Candidates<Scalar> to) {
   for (Index r = 0; r < count; ++r) {
     const Candidates<Scalar> from = rows.from(r), target = to.from(r);

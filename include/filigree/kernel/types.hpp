@@ -6,76 +6,78 @@
 
 #include "filigree/core/requirements.hpp"
 
-// Types that every level of the kernels shares. Nothing here depends on the instruction set.
+// Types that the kernels of all instruction sets share. Nothing in this file depends on the instruction set.
 
 namespace filigree::kernel {
 
 using Index = std::ptrdiff_t;
-using Column = std::int32_t;  // 31 bits of keys: 2^31 keys of one float each would be 8 GiB
+using Column = std::int32_t;  // 2^31 keys of one float each would need 8 GiB
 
-/// What the registers of an instruction set hold: bytes of a vector, vectors of a panel of keys, queries of a group.
+/// The tile sizes of an instruction set: bytes per vector, vectors per panel of keys, queries per group.
 struct LevelSizes {
   int vector_bytes, vectors, queries;
 };
 inline constexpr LevelSizes baseline_sizes{16, 2, 4}, avx2_sizes{32, 2, 6}, avx512_sizes{64, 4, 6};
 
-/// The candidates of a block of rows: a list of values with ascending columns for each.
+/// The candidates of a block of rows: for each row, a list of values with ascending columns.
 template <class Scalar>
 struct Candidates {
   Scalar* values;   // [rows][stride]
   Column* columns;  // [rows][stride]
-  Index stride;     // room per row, one panel more than the lists may hold
+  Index stride;     // capacity per row: one panel more than the maximal length of a list
   Column* count;    // [rows]
-  Scalar* bound;    // [rows] only what exceeds it, or NaN, is a candidate; null for lists that are final
+  Scalar* bound;    // [rows] only values above the bound, or NaN, are candidates; null for final lists
 
-  /// The candidates from a row on.
+  /// Returns the candidates of the rows from `row` on.
   [[nodiscard]] Candidates from(Index row) const {
     return {values + row * stride, columns + row * stride, stride, count + row,
             bound != nullptr ? bound + row : nullptr};
   }
 };
 
+/// The maximum and the scaled sum from which a logsumexp is computed.
 template <class Scalar>
 struct LogSumExp {
   Scalar maximum, sum;  // sum of exp(value - maximum)
 };
 
-/// Softmax times V of some rows over some keys: sum of exp(score - maximum), and that times the rows of V.
+/// Softmax times V of rows over a subset of the keys: the sums of w and of w V, with w = exp(score - maximum).
 template <class Scalar>
 struct SoftmaxState {
   Scalar* out;  // [rows][stride]
   Index stride;
   Scalar* maximum;  // [rows] the largest score
-  Scalar* sum;      // [rows][lanes] one sum for each lane
+  Scalar* sum;      // [rows][lanes] one sum per lane
 
-  /// The rows from one on.
+  /// Returns the state of the rows from `row` on.
   [[nodiscard]] SoftmaxState from(Index row, Index lanes) const {
     return {out + row * stride, stride, maximum + row, sum + row * lanes};
   }
 };
 
-/// Rows that stand `stride` apart.
+/// Rows whose starts are `stride` numbers apart.
 template <class Scalar>
 struct StridedRows {
   Scalar* data;
   Index stride;
 };
 
-/// StridedGroups of rows, `stride` apart; the rows of one stand side by side, and their features `step` apart.
+/// Groups of rows, `stride` numbers apart. Within a group, the rows are contiguous and the features `step` apart.
 template <class Scalar>
 struct StridedGroups {
   const Scalar* data;
   Index stride, step;
 };
 
-/// ColumnVec [begin, end) of a tile.
+/// The columns [begin, end) of a tile.
 struct Segment {
   Index begin, end;
 };
 
+/// For each mask, the order in which a permutation moves the selected lanes to the front.
 struct CompressOrder {
-  unsigned char eight[256][8];  // the set bits of the index, ascending
-  unsigned char pairs[16][8];   // the same for lanes of two words
+  unsigned char eight[256][8];  // positions of the set bits of the index, ascending
+  unsigned char pairs[16][8];   // the same for lanes of two 32-bit words
 };
 
 constexpr CompressOrder make_compress_order() {

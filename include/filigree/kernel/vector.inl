@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: MIT
-// The vector types of one level: `Scalar` is float or double, `lanes` of them fill a register, a tile of scores is
-// `height` queries by `width` keys.
+// The vector types of one instruction set. `Scalar` is float or double, a register holds `lanes` numbers, and a tile of
+// scores has `height` queries and `width` keys.
 static constexpr bool single = std::is_same_v<Scalar, float>;
 using Bits = std::conditional_t<single, std::int32_t, std::int64_t>;
 
 static constexpr int lanes = sizes.vector_bytes / static_cast<int>(sizeof(Scalar)), cols = sizes.vectors;
 static constexpr int width = lanes * cols, height = sizes.queries;
-static constexpr int group = 8;  // lists that are thinned together
+static constexpr int group = 8;  // number of lists that are reduced together
 
 typedef Scalar Vec __attribute__((vector_size(sizeof(Scalar) * lanes)));
 typedef Bits Mask __attribute__((vector_size(sizeof(Scalar) * lanes)));
-// T itself, as a type that depends on Scalar: g++ makes vectors of a size that depends on it of such types alone.
+// T itself, as a type that depends on Scalar. g++ requires this for vectors whose size depends on Scalar.
 template <class T>
 using Lane = std::conditional_t<single, T, T>;
 typedef Lane<Column> ColumnVec __attribute__((vector_size(sizeof(Column) * lanes)));
 
 static constexpr Bits sign_bit = static_cast<Bits>(1) << (8 * sizeof(Bits) - 2) << 1;
-// Predicates of x86 comparisons, true for NaN, which raise no exception.
+// Predicates of x86 comparisons that are true for NaN and raise no floating-point exception.
 static constexpr int not_less = 0x15, not_less_equal = 0x16;
 static constexpr Scalar infinity = static_cast<Scalar>(__builtin_inf());
 static constexpr Scalar smallest_normal = single ? Scalar(0x1p-126) : Scalar(0x1p-1022);
@@ -35,7 +35,7 @@ static constexpr Scalar smallest_normal = single ? Scalar(0x1p-126) : Scalar(0x1
 [[gnu::always_inline]] static inline void store_columns(Column* p, const ColumnVec& v) {
   __builtin_memcpy(p, &v, sizeof v);
 }
-// Less than a vector.
+// Loads or stores the first `count` lanes, fewer than a vector.
 [[gnu::always_inline]] static inline Vec load_first(const Scalar* p, Index count) {
   Vec v{};
   for (int l = 0; l < count; ++l) v[l] = p[l];
@@ -52,11 +52,12 @@ static constexpr Scalar smallest_normal = single ? Scalar(0x1p-126) : Scalar(0x1
   return v;
 }
 
-// The largest lane; NaN counts for nothing. Lanes meet their neighbors at distance 1, 2, 4, ...
+// Returns v with its lanes exchanged at the given distance.
 template <int distance, int... At>
 [[gnu::always_inline]] static inline Vec exchanged(const Vec& v, std::integer_sequence<int, At...>) {
   return __builtin_shufflevector(v, v, (At ^ distance)...);
 }
+// Returns the largest lane, ignoring NaN. Lanes are compared at distances 1, 2, 4, ...
 template <int distance = 1>
 [[gnu::always_inline]] static inline Scalar largest(const Vec& v) {
   if constexpr (distance < lanes) {
@@ -67,7 +68,7 @@ template <int distance = 1>
   }
 }
 
-// The sum of the lanes, neighbors first.
+// Returns the sum of the lanes, adding at distances 1, 2, 4, ...
 template <int distance = 1>
 [[gnu::always_inline]] static inline Scalar sum(const Vec& v) {
   if constexpr (distance < lanes)
@@ -76,7 +77,7 @@ template <int distance = 1>
     return v[0];
 }
 
-// Lets take(chain, vector) see values[0, padded), in independent chains for their latency.
+// Calls take(chain, vector) for each vector of values[0, padded). The chains are independent to hide latency.
 static constexpr int chains = 4;
 template <class Take>
 [[gnu::always_inline]] static inline void sweep(const Scalar* values, Index padded, const Take& take) {

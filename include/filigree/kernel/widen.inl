@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT
-// Numbers stored in 16 bits become Scalar. Nothing is rounded: float holds all of both formats.
+// Converts 16-bit floating-point numbers to Scalar. Float represents all of these numbers, so nothing is rounded.
 
 typedef Lane<std::uint16_t> Halves __attribute__((vector_size(2 * lanes)));
 typedef Lane<std::int32_t> Words __attribute__((vector_size(4 * lanes)));
 typedef Lane<float> Singles __attribute__((vector_size(4 * lanes)));
 
-// The upper half of a float.
+// bfloat16: the upper half of a float.
 [[gnu::always_inline]] static inline Words bfloat_bits(const Words& h) { return h << 16; }
 
-// IEEE binary16: 5 bits of exponent, which is 15 too large and not 127, and 10 of fraction.
+// IEEE binary16: 5 bits of exponent with bias 15 (float: 127) and 10 bits of fraction.
 [[gnu::always_inline]] static inline Words half_bits(const Words& h) {
   const Words size = (h & 0x7fff) << 13;
-  // Below 2^-14 there is no leading 1: let there be one, and take it away. No number here is subnormal as a float, so
-  // that a processor that flushes those to 0 changes nothing.
-  // The sign is cleared, since the difference is -0 where numbers are rounded downward.
+  // Numbers below 2^-14 have no leading 1: it is added and then subtracted. No number here is subnormal as a float, so
+  // the result is correct if the processor flushes subnormals to 0.
+  // The sign is cleared because the difference 0 is -0 when the processor rounds downward.
   const Words tiny = (Words)((Singles)(size + (113 << 23)) - 0x1p-14F) & 0x7fffffff;
   const Words normal = size + (112 << 23), infinite_or_nan = size + (224 << 23);
   const Words large = size < (31 << 23) ? normal : infinite_or_nan;

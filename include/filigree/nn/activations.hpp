@@ -8,15 +8,15 @@
 
 namespace filigree::detail {
 
-/// The entries that a stage kept of each row, in ascending columns.
+/// The entries that a stage keeps of each row, by ascending column.
 template <Real S>
 struct Lists {
   Index n = 0, stride = 0;
   S* values = nullptr;        // [n][stride]
   Column* columns = nullptr;  // [n][stride]
   Index* counts = nullptr;    // [n]
-  S* gradients = nullptr;     // [n][stride] the derivative by each value, on the way back
-  bool with_absent = false;   // zeros are absent entries, which are here because something depends on their gradients
+  S* gradients = nullptr;     // [n][stride] of the loss with respect to each value; backward pass
+  bool with_absent = false;   // zeros are absent entries, stored because a gradient of them is needed
 
   [[nodiscard]] Index count() const {
     Index sum = 0;
@@ -25,7 +25,7 @@ struct Lists {
   }
 };
 
-/// Lists as a matrix: values[i][e] in column columns[i][e], 0 elsewhere.
+/// Writes lists as a dense matrix: values[i][e] in column columns[i][e], 0 elsewhere.
 template <Real S>
 void scatter(const Lists<S>& lists, const S* values, Index cols, S* to, const Session& session) {
   for_each_rows(lists.n, session, [&](Index first, Index last) {
@@ -36,8 +36,9 @@ void scatter(const Lists<S>& lists, const S* values, Index cols, S* to, const Se
   });
 }
 
-/// Whether so few entries of rows of `cols` numbers are kept that it pays to touch them alone: they are fetched one by
-/// one, which costs as much as some ten that lie side by side.
+/// Returns true if so few of the n x cols entries are kept that reading only these is faster.
+///
+/// They are gathered one by one. A gathered entry costs as much as about ten contiguous ones.
 template <Real S>
 bool is_sparse(const Lists<S>& lists, Index cols) {
   return 16 * lists.count() <= lists.n * cols;
@@ -49,28 +50,28 @@ class Activations {
  public:
   enum class Kind {
     dense,     // all values
-    lists,     // the entries that a stage kept, all others being 0
+    lists,     // the entries that a stage keeps; all others are 0
     postponed  // not computed: the next stage computes the values that it needs
   };
 
   Index n = 0, cols = 0;
   Kind kind = Kind::postponed;
-  const S* data = nullptr;  // [n][cols] of dense values; of lists once rows() was called
-  Lists<S> lists;           // of kind lists
+  const S* data = nullptr;  // [n][cols], if dense; also for lists after a call of rows()
+  Lists<S> lists;           // if kind is lists
 
   [[nodiscard]] bool has_lists() const { return kind == Kind::lists; }
   [[nodiscard]] bool is_postponed() const { return kind == Kind::postponed; }
-  /// Returns true for lists that are short enough for products to touch their entries only.
+  /// Returns true for lists so short that products should read only their entries.
   [[nodiscard]] bool is_sparse() const { return has_lists() && detail::is_sparse(lists, cols); }
 
-  /// Allocates dense values and returns them; the caller writes them.
+  /// Allocates dense values and returns them uninitialized.
   S* set_dense(Index rows, Index columns) {
     set(Kind::dense, rows, columns);
     S* to = memory_.get<S>((std::max)(n * cols, Index{1}));
     data = to;
     return to;
   }
-  /// Refers to dense values in other memory.
+  /// Refers to dense values in memory of the caller.
   void set_view(Index rows, Index columns, const S* values) {
     set(Kind::dense, rows, columns);
     data = values;
@@ -80,10 +81,10 @@ class Activations {
     set(Kind::lists, kept.n, columns);
     lists = kept;
   }
-  /// Leaves the values to the next stage.
+  /// Lets the next stage compute the values.
   void set_postponed(Index rows, Index columns) { set(Kind::postponed, rows, columns); }
 
-  /// Returns the dense values. Lists are expanded at the first call.
+  /// Returns dense values. The first call expands lists.
   ConstRows<S> rows(const Session& session) {
     if (data == nullptr) {
       S* to = memory_.get<S>((std::max)(n * cols, Index{1}));
@@ -105,40 +106,41 @@ class Activations {
   Buffer memory_;
 };
 
-/// The gradient of the loss with respect to the values between two stages: of all values, or of the entries of lists,
-/// all others being 0.
+/// The gradient of the loss with respect to the values between two stages. It is dense, or holds only the entries of
+/// lists.
 template <Real S>
 struct Gradient {
   S* dense = nullptr;               // [n][cols]
-  const Lists<S>* lists = nullptr;  // their `gradients`; used if dense is null
+  const Lists<S>* lists = nullptr;  // lists->gradients, if dense is null
 };
 
-/// Lists of a step, in memory of its own.
+/// Lists of a stage, with their memory.
 template <Real S>
 class ListMemory {
  public:
-  /// Room for n lists of so many entries.
-  void hold(Index n, Index most) {
+  /// Allocates n lists of at most `capacity` entries.
+  void allocate(Index n, Index capacity) {
     lists_.n = n;
-    lists_.stride = most + Row<S>::padding;
+    lists_.stride = capacity + Row<S>::padding;
     const Index size = (std::max)(n * lists_.stride, Index{1});
     lists_.values = values_.get<S>(size);
     lists_.columns = columns_.get<Column>(size);
     lists_.gradients = gradients_.get<S>(size);
     lists_.counts = counts_.get<Index>((std::max)(n, Index{1}));
   }
-  /// Numbers of entries, to be set before hold().
+  /// Returns the number of entries of each list, uninitialized. The caller may use it before allocate().
   Index* counts(Index n) { return counts_.get<Index>((std::max)(n, Index{1})); }
-  void take(const Row<S>& row) { take(row.index, row.values, row.columns, row.count); }
-  void take(Index i, const S* values, const Column* columns, Index count) {
+  void store(const Row<S>& row) { store(row.index, row.values, row.columns, row.count); }
+  void store(Index i, const S* values, const Column* columns, Index count) {
     std::copy_n(values, count, lists_.values + i * lists_.stride);
     std::copy_n(columns, count, lists_.columns + i * lists_.stride);
     lists_.counts[i] = count;
   }
   [[nodiscard]] const Lists<S>& lists() const { return lists_; }
 
-  /// Sets the gradients of the lists from those of `cols` numbers, or of lists that hold some of these entries.
-  void receive(const Gradient<S>& dy, Index cols, const Session& session) {
+  /// Sets the gradients of the lists from a dense gradient with `cols` columns, or from lists that hold a subset of
+  /// their entries.
+  void set_gradients(const Gradient<S>& dy, Index cols, const Session& session) {
     if (dy.dense == nullptr && dy.lists->gradients == lists_.gradients) return;
     for_each_rows(lists_.n, session, [&](Index first, Index last) {
       for (Index i = first; i < last; ++i) {
@@ -151,8 +153,8 @@ class ListMemory {
             continue;
           }
           const Index at = i * dy.lists->stride;
-          const bool there = next < dy.lists->counts[i] && dy.lists->columns[at + next] == columns[e];
-          to[e] = there ? dy.lists->gradients[at + next++] : S(0);
+          const bool found = next < dy.lists->counts[i] && dy.lists->columns[at + next] == columns[e];
+          to[e] = found ? dy.lists->gradients[at + next++] : S(0);
         }
       }
     });
@@ -163,7 +165,7 @@ class ListMemory {
   Buffer values_, columns_, gradients_, counts_;
 };
 
-/// All numbers of a dy, in this memory if it holds lists.
+/// Returns a gradient as a dense matrix. A gradient of lists is expanded into `memory`.
 template <Real S>
 Rows<S> to_dense(const Gradient<S>& dy, Index n, Index cols, Buffer& memory, const Session& session) {
   if (dy.dense != nullptr) return {dy.dense, n, cols};

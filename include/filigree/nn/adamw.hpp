@@ -5,29 +5,29 @@
 
 namespace filigree {
 
-/// The optimizer AdamW: Adam that also shrinks the weights, not the biases, before each step.
+/// The optimizer AdamW: Adam with decoupled weight decay. Biases do not decay.
 ///
-/// Formula    θ −= rate · decay · θ
+/// Formula    θ −= rate · decay · θ, then the step of adam
 /// Reference  Loshchilov and Hutter, arXiv:1711.05101, algorithm 2
 struct adamw {
   double rate = 1e-3;     ///< step size
-  double beta1 = 0.9;     ///< memory of the gradient
-  double beta2 = 0.999;   ///< memory of its square
-  double epsilon = 1e-8;  ///< keeps steps finite where the gradient has been 0
-  double decay = 0.01;    ///< share of a weight that goes per step and unit of rate
-  bool amsgrad = false;   ///< divides by the largest square so far, so that steps do not grow again
+  double beta1 = 0.9;     ///< decay rate of the mean of the gradient
+  double beta2 = 0.999;   ///< decay rate of the mean of its square
+  double epsilon = 1e-8;  ///< keeps steps finite if the gradient is 0
+  double decay = 0.01;    ///< fraction of a weight that is subtracted per step and unit of rate
+  bool amsgrad = false;   ///< divides by the largest mean square so far
 
   static constexpr Index moments = 2;
   [[nodiscard]] Index extra_moments() const { return amsgrad ? 1 : 0; }
   template <Real S>
   void check() const {
-    as_adam().template check<S>();
+    as_adam().check<S>();
     detail::require_not_negative<S>(decay, "adamw{.decay}: decay");
   }
   template <Real S>
   void step(const Parameters<S>& p, Index number, double factor) const {
-    const S kept = static_cast<S>(1 - rate * factor * decay);
-    for (Index i = 0; i < p.count && p.weights; ++i) p.values[i] *= kept;
+    const S shrink = static_cast<S>(1 - rate * factor * decay);
+    for (Index i = 0; i < p.count && p.weights; ++i) p.values[i] *= shrink;
     as_adam().step(p, number, factor);
   }
 

@@ -8,8 +8,10 @@
 
 namespace filigree::detail {
 
-/// The rows of x W + b as what an engine streams: b is one more feature, the first, which is 1 in every sample, so that
-/// each number is the chain of the product that begins at its bias.
+/// The scores x W + b as a source of an engine.
+///
+/// The biases are the first feature of the keys, and this feature is 1 in every sample. Each score is therefore one
+/// chain of multiply-adds that begins with the bias.
 template <Real S>
 class Affine {
  public:
@@ -27,8 +29,8 @@ class Affine {
 
   template <class Panels>
   void pack(const Session& session, Index, Panels&&) const {
-    S* data = session.keys().template get<S>(PackedPanels<S>::size(out_, d()));
-    // Some panels at a time: each row of the weights lies in a page of its own.
+    S* data = session.keys().get<S>(PackedPanels<S>::size(out_, d()));
+    // Writes several panels together, because each row of the weights is in a different memory page.
     constexpr Index batch = 4;
     session.run((keys_.panels() + batch - 1) / batch, [&](Index task, Index) {
       const Index width = keys_.width, end = (std::min)((task + 1) * batch, keys_.panels());
@@ -47,7 +49,7 @@ class Affine {
   [[nodiscard]] const S* panel(Index p, WorkerScratch&) const { return keys_.panel(p); }
   void reserve(WorkerScratch&) const {}
 
-  /// Samples [first, first + count) as groups [.][d][height]; missing rows of the last group are 0.
+  /// Writes samples [first, first + count) as groups [.][d][height]. Missing rows of the last group are 0.
   void pack_queries(Index first, Index count, S* out) const {
     const auto& kernels = kernel::kernels<S>();
     const Index height = kernels.height, in = x_.cols();

@@ -13,15 +13,15 @@ namespace filigree {
 
 /// Options of aux_k(k, options).
 struct aux_k_options {
-  std::optional<Index> after = {};  ///< samples in which a latent has been 0 when it counts as dead; not given: a tenth
-                                    ///< of those seen so far, at least 10 batches and at most 10^7, as in the paper
-  bool normalized = false;          ///< divides by the variation of the residuals, not by the number of samples
+  std::optional<Index> after = {};  ///< a latent that was 0 in this many samples is dead; default: a tenth of the
+                                    ///< samples so far, at least 10 batches and at most 10^7, as in the paper
+  bool normalized = false;          ///< divides by the variation of the residuals instead of the number of samples
 };
 
-/// What aux_k(k) returns.
+/// A loss: the error of a reconstruction of the residuals from dead latents.
 struct AuxK {
   using Kind = ResidualLoss;
-  Index k, after;  // 0 where it was not given
+  Index k, after;  // after = 0: the default
   bool normalized;
 
   template <Real S>
@@ -36,9 +36,9 @@ struct AuxK {
     const double variation = normalized ? residual_variation(pass) : static_cast<double>(n);
     if (dead.empty() || !(variation > 0)) return 0;
 
-    choose(pass);
+    select_latents(pass);
     const detail::Lists<S>& lists = pass.memory.lists.lists();
-    const double share = factor / variation;
+    const double scale = factor / variation;
     S* residuals = pass.memory.residuals.template get<S>(n * out);
     const double sum = detail::sum_over_rows(n, pass.session, [&](Index i) {
       S* residual = residuals + i * out;
@@ -48,19 +48,19 @@ struct AuxK {
       for (Index f = 0; f < out; ++f) {
         residual[f] -= pass.target(i, f) - pass.outputs(i, f);
         square += static_cast<double>(residual[f]) * static_cast<double>(residual[f]);
-        residual[f] *= static_cast<S>(2 * share);
+        residual[f] *= static_cast<S>(2 * scale);
       }
       kernel::kernels<S>().dots(lists.gradients + at, residual, lists.columns + at, count, pass.decoder, out, out);
       return square;
     });
     if (pass.decoder_gradient != nullptr) add_gradients(pass, residuals);
-    return share * sum;
+    return scale * sum;
   }
 
  private:
-  /// The k largest positive numbers that the encoder gives to dead latents.
+  /// Computes the k largest positive outputs of the encoder for dead latents.
   template <Real S>
-  void choose(detail::ResidualPass<S>& pass) const {
+  void select_latents(detail::ResidualPass<S>& pass) const {
     const auto& kernels = kernel::kernels<S>();
     auto& memory = pass.memory;
     const Index n = pass.inputs.rows(), in = pass.inputs.cols(), count = static_cast<Index>(memory.dead.size());
@@ -75,7 +75,7 @@ struct AuxK {
     S* z = memory.numbers.template get<S>(n * count);
     detail::multiply(detail::view(pass.inputs), {weights, in, count, count, 1},
                      {.data = z, .stride = count, .start = biases}, pass.session);
-    memory.lists.hold(n, count);
+    memory.lists.allocate(n, count);
     const detail::Lists<S>& lists = memory.lists.lists();
     detail::for_each_rows(n, pass.session, [&](Index first, Index last) {
       for (Index i = first; i < last; ++i) {
@@ -115,8 +115,8 @@ struct AuxK {
     });
   }
 
-  /// The sum over samples of the squared distance of residuals from their mean. Residuals that are all alike have none,
-  /// whatever the rounding of their mean leaves.
+  /// Returns the sum over samples of the squared distance of the residuals from their mean. It is exactly 0 for equal
+  /// residuals, although their mean is rounded.
   template <Real S>
   static double residual_variation(const detail::ResidualPass<S>& pass) {
     const Index n = pass.target.rows(), out = pass.target.cols();
@@ -126,12 +126,12 @@ struct AuxK {
       const auto residual = [&](Index i) {
         return static_cast<double>(pass.target(i, f)) - static_cast<double>(pass.outputs(i, f));
       };
-      bool alike = true;
+      bool all_equal = true;
       for (Index i = 0; i < n; ++i) {
         mean += residual(i);
-        alike = alike && residual(i) == residual(0);
+        all_equal = all_equal && residual(i) == residual(0);
       }
-      if (alike) continue;
+      if (all_equal) continue;
       mean /= static_cast<double>(n);
       for (Index i = 0; i < n; ++i) sum += (residual(i) - mean) * (residual(i) - mean);
     }
@@ -139,14 +139,15 @@ struct AuxK {
   }
 };
 
-/// Measures what dead latents could add to the reconstruction, so that training revives them. e = x − x̂ is the error
-/// of the autoencoder, held constant, and ê = a W_dec, without a bias, is made of the k largest positive numbers among
-/// latents that have been 0 in so many samples of this training. Its weight in the paper is 1 / 32: (1.0 / 32) *
-/// aux_k(512).
+/// Measures how well dead latents reconstruct the residuals, so that training revives them.
 ///
-/// Of an autoencoder whose encoder begins with a linear layer, or pre_bias() and one, and whose decoder is one.
+/// e = x − x̂ is the error of the autoencoder, treated as constant. ê = a W_dec is its reconstruction without a bias,
+/// where a holds the k largest positive outputs of the encoder for dead latents. The paper weights this loss by 1 / 32:
+/// (1.0 / 32) * aux_k(512).
+///
+/// The encoder must begin with a linear layer, or with pre_bias() and a linear layer. The decoder must be linear.
 /// Formula    mean ‖e − ê‖²
-/// Cost       2 N in dead operations, and those of k latents on the way back; nothing where none is dead
+/// Cost       2 N in dead operations, and a backward pass of k latents; none if no latent is dead
 /// Throws     Error if k or `after` is below 1
 /// Reference  Gao et al., arXiv:2406.04093, appendix A.2
 inline AuxK aux_k(Index k, const aux_k_options& options = {}) {

@@ -13,41 +13,42 @@
 
 namespace filigree::detail {
 
-/// A number above which lie some more than `keep` of these, as a sample of them suggests; -infinity where there are too
-/// few to tell.
+/// Estimates a bound that slightly more than `keep` of the values exceed, from a sample of the values. Returns
+/// -infinity for few values.
 template <Real S>
-S guess_bound(const S* values, Index count, Index keep, std::vector<S>& memory) {
+S estimate_bound(const S* values, Index count, Index keep, std::vector<S>& sample) {
   constexpr Index samples = 16384;
   if (count < 4 * samples) return -std::numeric_limits<S>::infinity();
-  const Index stride = count / samples | 1;  // odd, to meet all columns of a matrix
-  memory.clear();
-  for (Index e = 0; e < count; e += stride) memory.push_back(values[e]);
+  const Index stride = count / samples | 1;  // odd, so that the sample covers all columns of a matrix
+  sample.clear();
+  for (Index e = 0; e < count; e += stride) sample.push_back(values[e]);
   const double expected = static_cast<double>(keep) / static_cast<double>(stride);
   const auto rank = static_cast<std::size_t>(expected + 4 * std::sqrt(expected) + 4);
-  if (rank >= memory.size()) return -std::numeric_limits<S>::infinity();
-  const auto bound = memory.begin() + static_cast<std::ptrdiff_t>(rank);
-  std::nth_element(memory.begin(), bound, memory.end(), ranks_above<S>);
+  if (rank >= sample.size()) return -std::numeric_limits<S>::infinity();
+  const auto bound = sample.begin() + static_cast<std::ptrdiff_t>(rank);
+  std::nth_element(sample.begin(), bound, sample.end(), ranks_above<S>);
   return *bound == *bound ? *bound : -std::numeric_limits<S>::infinity();
 }
 
-/// What a stage that looks at all rows at once keeps of a batch, in memory that lasts for the next one.
+/// The entries of a batch that a whole-matrix stage keeps, such as batch_top_k. The memory is reused for the next
+/// batch.
 template <Real S>
 class BatchChoice {
  public:
-  /// row_of(i) is row i of what comes in, in memory that may be written.
+  /// Returns the entries that the stage keeps. row_of(i) returns row i of the input, in memory that may be overwritten.
   template <class T, class RowOf>
   const RowList<S>& choose(const T& stage, const Activations<S>& in, const Grid& grid, RowOf&& row_of) {
     constexpr S lowest = -std::numeric_limits<S>::infinity();
     S bound = lowest;
-    Index wanted = 0;
+    Index keep = 0;
     if constexpr (std::same_as<T, BatchTopK>)
       if (!in.has_lists()) {
-        // What lies below some number that enough others exceed need not be listed.
-        wanted = stage.kept(grid.n, grid.n * grid.m);
-        bound = guess_bound(in.data, grid.n * grid.m, wanted, sample_);
+        // Entries below a bound that enough others exceed need not be listed.
+        keep = stage.kept(grid.n, grid.n * grid.m);
+        bound = estimate_bound(in.data, grid.n * grid.m, keep, sample_);
       }
     collect(grid, row_of, bound);
-    if (list_.count() < wanted && bound > lowest) collect(grid, row_of, lowest);
+    if (list_.count() < keep && bound > lowest) collect(grid, row_of, lowest);
     stage.apply(list_);
     return list_;
   }

@@ -5,13 +5,13 @@
 
 namespace filigree::detail {
 
-/// Lists by column: who has an entry in it, in ascending rows, and which.
+/// The entries of lists, sorted by column and, within a column, by row.
 ///
 /// Cost  O(entries + columns)
 template <Real S>
 class ByColumn {
  public:
-  /// `values` belong to the lists: their values or their gradients.
+  /// Sorts the entries of the lists. `values` are their values or their gradients.
   void sort(const Lists<S>& lists, const S* values, Index cols) {
     Index* start = start_.get<Index>(cols + 1);
     std::fill_n(start, cols + 1, Index(0));
@@ -28,7 +28,7 @@ class ByColumn {
       rows[to] = static_cast<Column>(i);
       sorted[to] = values[e];
     });
-    std::copy_backward(start, start + cols, start + cols + 1);  // each has moved to where the next one begins
+    std::copy_backward(start, start + cols, start + cols + 1);  // each start has advanced to the next one
     start[0] = 0;
     begin_ = start;
     row_ = rows;
@@ -38,7 +38,7 @@ class ByColumn {
   [[nodiscard]] Index count(Index j) const { return begin_[j + 1] - begin_[j]; }
   [[nodiscard]] const Column* rows(Index j) const { return row_ + begin_[j]; }
   [[nodiscard]] const S* values(Index j) const { return value_ + begin_[j]; }
-  /// The sum of a column's values.
+  /// Returns the sum of the values of column j.
   [[nodiscard]] S sum(Index j) const {
     double sum = 0;
     for (Index e = begin_[j]; e < begin_[j + 1]; ++e) sum += static_cast<double>(value_[e]);

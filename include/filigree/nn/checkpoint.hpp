@@ -10,7 +10,7 @@
 
 namespace filigree {
 
-/// Training between two steps: what fit needs to go on as if it had never stopped.
+/// The state of training between two steps. fit resumes from it with the same results as without an interruption.
 template <Real S>
 struct Checkpoint {
   using Vector = Eigen::Matrix<S, Eigen::Dynamic, 1>;
@@ -18,21 +18,21 @@ struct Checkpoint {
 
   Vector parameters = {}, moments = {};  // of the network and of the optimizer
   Index steps = 0;
-  Index epoch = 1;                               // that is under way
-  Index first = 0;                               // how many samples it has met
-  double sum = 0;                                // of their losses
-  std::vector<double> losses = {};               // of the epochs before it
-  Flags active = {};                             // latents that were, in this epoch
-  Index entries = 0;                             // of its codes that were not 0
-  std::vector<Index> samples_since_active = {};  // samples since each latent was not 0
-  // What cannot change when it goes on.
+  Index epoch = 1;                               // current epoch, from 1
+  Index first = 0;                               // number of its samples so far
+  double sum = 0;                                // of the losses of these samples
+  std::vector<double> losses = {};               // of the preceding epochs
+  Flags active = {};                             // 1 for each latent that was not 0 in this epoch
+  Index entries = 0;                             // number of nonzero codes in this epoch
+  std::vector<Index> samples_since_active = {};  // for each latent, since it was last not 0
+  // A training that resumes must agree with the following members.
   std::uint64_t seed = 0;
   Index batch = 0, samples = 0;
-  std::string stages = {}, objective = {}, optimizer = {}, data = {};  // as fingerprint.hpp writes them
+  std::string stages = {}, objective = {}, optimizer = {}, data = {};  // see fingerprint.hpp
 
-  /// Writes it, all or nothing, as an .npz file that numpy reads too.
+  /// Writes the checkpoint as an .npz file, which NumPy can read. The file is replaced atomically.
   ///
-  /// Throws  Error if the file cannot be written; an old one stays
+  /// Throws  Error if the file cannot be written; an existing file is then unchanged
   void save(const std::string& path) const {
     using Integers = detail::Later<Eigen::Matrix<std::int64_t, Eigen::Dynamic, 1>, S>;
     using Sums = detail::Later<Eigen::VectorXd, S>;
@@ -54,33 +54,33 @@ struct Checkpoint {
                                                         static_cast<Index>(samples_since_active.size())))}});
   }
 
-  /// Reads one.
+  /// Reads a checkpoint.
   ///
-  /// Throws  Error if the file cannot be read or is none of these
+  /// Throws  Error if the file cannot be read or is not a checkpoint with parameters of type S
   static Checkpoint load(const std::string& path) {
     const Arrays arrays = load_npz(path);
-    const auto wanted = [&](const char* name, Type type) -> const NdArray& {
+    const auto field = [&](const char* name, Type type) -> const NdArray& {
       const NdArray& array = arrays[name];
       detail::require(array.type == type, array.name, ": must be ", name_of(type), ", is ", name_of(array.type));
       return array;
     };
     const auto counters =
-        wanted("counters", Type::int64).template as<detail::Later<Eigen::Matrix<std::int64_t, 8, 1>, S>>();
+        field("counters", Type::int64).template as<detail::Later<Eigen::Matrix<std::int64_t, 8, 1>, S>>();
     detail::require(counters[0] == version, path, ": is a checkpoint of version ", counters[0], ", must be of version ",
                     version);
-    const auto sums = wanted("losses", Type::float64).template as<detail::Later<Eigen::VectorXd, S>>();
-    detail::require(sums.size() >= 1, path, ": \"losses\" must hold a number at least");
+    const auto sums = field("losses", Type::float64).template as<detail::Later<Eigen::VectorXd, S>>();
+    detail::require(sums.size() >= 1, path, ": \"losses\" must hold at least one number");
     Checkpoint checkpoint;
-    checkpoint.parameters = wanted("parameters", detail::type_of<S>()).template as<Vector>();
-    checkpoint.moments = wanted("moments", detail::type_of<S>()).template as<Vector>();
-    checkpoint.active = wanted("active", Type::uint8).template as<Flags>();
-    const auto text = [&](const char* name) { return std::string(wanted(name, Type::uint8).bytes.text()); };
+    checkpoint.parameters = field("parameters", detail::type_of<S>()).template as<Vector>();
+    checkpoint.moments = field("moments", detail::type_of<S>()).template as<Vector>();
+    checkpoint.active = field("active", Type::uint8).template as<Flags>();
+    const auto text = [&](const char* name) { return std::string(field(name, Type::uint8).bytes.text()); };
     checkpoint.stages = text("stages");
     checkpoint.objective = text("objective");
     checkpoint.optimizer = text("optimizer");
     checkpoint.data = text("data");
-    const auto idle = wanted("samples_since_active", Type::int64).template as<Indices>();
-    checkpoint.samples_since_active.assign(idle.begin(), idle.end());
+    const auto inactive = field("samples_since_active", Type::int64).template as<Indices>();
+    checkpoint.samples_since_active.assign(inactive.begin(), inactive.end());
     checkpoint.steps = counters[1];
     checkpoint.epoch = counters[2];
     checkpoint.first = counters[3];

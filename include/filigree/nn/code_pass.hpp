@@ -7,16 +7,16 @@
 
 namespace filigree::detail {
 
-/// What a loss of codes sees of a pass: the codes, the decoder that is a linear layer, and the targets; on the way back
-/// the gradients and gradients that it adds to.
+/// The data that a loss of codes reads in a pass: the codes, the linear decoder and the targets. In the backward pass
+/// it adds to the gradients.
 template <Real S>
 struct CodePass {
   Activations<S>& activations;         // n x latents
   const S *weights, *biases;           // latents x out, out
   ConstRows<S> target;                 // n x out
-  S *weight_gradient, *bias_gradient;  // null: the value alone
-  Gradient<S> dy;                      // by the codes: lists where they are sparse
-  const Lists<S>* gates;               // what a gated() before the decoder opens; null: there is none
+  S *weight_gradient, *bias_gradient;  // null: only the value is computed
+  Gradient<S> dy;                      // with respect to the codes; lists if they are sparse
+  const Lists<S>* gates;               // open gates of gated() right before the decoder; null without gated()
   std::array<Buffer, 2>& memory;
   ByColumn<S>& by_column;
   const Session& session;

@@ -12,30 +12,31 @@
 
 namespace filigree::detail {
 
-/// What the weights of a layer must be like whenever they are used.
+/// Constraints on the weights of a layer, which hold whenever the weights are used.
 struct Constraints {
   bool unit_rows = false, non_negative = false;
-  std::shared_ptr<const std::vector<char>> mask = nullptr;  // [rows][cols], 0 where a weight is 0
+  std::shared_ptr<const std::vector<char>> mask = nullptr;  // [rows][cols], 0 for weights that must be 0
 
   [[nodiscard]] bool any() const { return unit_rows || non_negative || mask != nullptr; }
 
-  /// Takes out of a gradient what the constraints would undo: what changes the length of a row, and masked weights.
+  /// Removes the components of a gradient that the constraints forbid: changes of the length of a row, and of masked
+  /// weights.
   template <Real S>
   void project_gradient(const S* weights, S* gradient, Index rows, Index cols) const {
     for (Index e = 0; mask != nullptr && e < rows * cols; ++e)
       if ((*mask)[static_cast<std::size_t>(e)] == 0) gradient[e] = S(0);
     for (Index i = 0; unit_rows && i < rows; ++i) {
-      double along = 0, square = 0;
+      double dot = 0, square = 0;
       for (Index e = i * cols; e < (i + 1) * cols; ++e) {
-        along += static_cast<double>(weights[e]) * static_cast<double>(gradient[e]);
+        dot += static_cast<double>(weights[e]) * static_cast<double>(gradient[e]);
         square += static_cast<double>(weights[e]) * static_cast<double>(weights[e]);
       }
-      const S share = static_cast<S>(square > 0 ? along / square : 0.0);
-      for (Index e = i * cols; e < (i + 1) * cols; ++e) gradient[e] -= share * weights[e];
+      const S scale = static_cast<S>(square > 0 ? dot / square : 0.0);
+      for (Index e = i * cols; e < (i + 1) * cols; ++e) gradient[e] -= scale * weights[e];
     }
   }
 
-  /// Whether restore() would change nothing but roundings.
+  /// Returns true if the weights satisfy the constraints up to rounding.
   template <Real S>
   [[nodiscard]] bool are_satisfied(const S* weights, Index rows, Index cols) const {
     for (Index e = 0; mask != nullptr && e < rows * cols; ++e)
@@ -52,7 +53,7 @@ struct Constraints {
     return true;
   }
 
-  /// Moves weights to the nearest ones that are like that; a row of zeros stays.
+  /// Projects the weights onto the nearest ones that satisfy the constraints. A row of zeros is unchanged.
   template <Real S>
   void project_weights(S* weights, Index rows, Index cols) const {
     for (Index e = 0; mask != nullptr && e < rows * cols; ++e)

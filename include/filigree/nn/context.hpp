@@ -7,13 +7,13 @@
 
 namespace filigree::detail {
 
-/// What all stages share in one forward and backward pass through a network.
+/// Arguments that all stages share in one forward and backward pass through a network.
 struct Context {
   const Session& session;
-  bool training;            // false: inference, in which dropout passes its input on
-  std::uint64_t draw;       // number of the pass, for random numbers
-  double l0 = 0;            // backward: the factor of l0() in a penalty right after the stage
-  bool accumulate = false;  // backward: add the gradients of parameters to those of earlier samples
+  bool training;            // false: inference, in which dropout does nothing
+  std::uint64_t draw;       // number of the pass, which seeds random numbers
+  double l0 = 0;            // backward pass: the factor of l0() in a penalty right after the stage
+  bool accumulate = false;  // backward pass: add to the gradients of parameters instead of writing them
 };
 
 }  // namespace filigree::detail

@@ -7,15 +7,15 @@
 
 namespace filigree {
 
-/// What entropy() returns.
+/// A penalty: the entropy of the magnitudes of a sample.
 struct Entropy {
   using Kind = Penalty;
 
   template <Real S>
   double add(const detail::ConstRows<S>& a, double factor, S* gradient, const detail::Session& session) const {
     if (a.rows() == 0) return 0;
-    const double share = factor / static_cast<double>(a.rows());
-    return share * detail::sum_over_rows(a.rows(), session, [&](Index i) {
+    const double scale = factor / static_cast<double>(a.rows());
+    return scale * detail::sum_over_rows(a.rows(), session, [&](Index i) {
              double sum = 0, logs = 0;
              for (Index j = 0; j < a.cols(); ++j) {
                const double size = std::abs(static_cast<double>(a(i, j)));
@@ -28,17 +28,17 @@ struct Entropy {
                const auto x = static_cast<double>(a(i, j));
                if (x == 0) continue;
                const double dy = (std::log(sum) - std::log(std::abs(x)) - value) / sum;
-               gradient[i * a.cols() + j] += static_cast<S>(share * (x > 0 ? dy : -dy));
+               gradient[i * a.cols() + j] += static_cast<S>(scale * (x > 0 ? dy : -dy));
              }
              return value;
            });
   }
 };
 
-/// Penalizes the entropy of how a sample's magnitudes are distributed over its latents.
+/// Penalizes the entropy of the normalized magnitudes of each sample.
 ///
 /// Formula    mean of −Σ p_j ln p_j, p_j = |a_j| / Σ |a|
-/// Edge case  a sample of zeros counts 0; a latent at 0 gets no derivative
+/// Edge case  a sample of zeros has entropy 0; the derivative at a latent of 0 is 0
 /// Reference  Shannon, Bell System Technical Journal 27, 1948
 inline Entropy entropy() { return {}; }
 

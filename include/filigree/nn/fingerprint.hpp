@@ -11,12 +11,12 @@
 #include "filigree/nn/samples.hpp"
 #include "filigree/nn/term.hpp"
 
-// What a checkpoint says of the training that it belongs to, as text: so that another one with as many numbers is not
-// taken for it.
+// Descriptions of a training as text. A checkpoint stores them, so that a different training of the same size does not
+// resume from it.
 
 namespace filigree::detail {
 
-/// The name of a type as the compiler writes it, without our namespace.
+/// Returns the name of a type as the compiler writes it, without the namespace filigree.
 template <class T>
 std::string type_name() {
   const std::string_view text = __PRETTY_FUNCTION__;
@@ -33,8 +33,8 @@ std::string text_of(const Parts&... parts) {
   return text;
 }
 
-/// A stage or a term, by its text() if it has one, else by its type, with its options where they are whole numbers
-/// alone: "TopK(4)".
+/// Describes a stage or a term, such as "TopK(4)". It returns text(), if the type has this function, or the name of the
+/// type. Options are appended if all of them are integers.
 template <class T>
 std::string stage_text(const T& stage) {
   if constexpr (requires { stage.text(); }) return stage.text();
@@ -50,7 +50,7 @@ std::string stage_text(const T& stage) {
   return text;
 }
 
-/// The stages of a network and the widths between them: "16 | Linear<float> | 24 | TopK(4) | ...".
+/// Describes the stages of a network and the widths between them: "16 | Linear<float> | 24 | TopK(4) | ...".
 template <class Net>
 std::string network_text(const Net& net) {
   std::string text = text_of(net.width(0));
@@ -61,7 +61,7 @@ std::string network_text(const Net& net) {
   return text;
 }
 
-/// The terms of an objective and their factors.
+/// Describes the terms of an objective and their factors.
 template <Term T>
 std::string objective_text(const T& objective) {
   std::string text;
@@ -71,7 +71,7 @@ std::string objective_text(const T& objective) {
   return text;
 }
 
-/// The shapes of samples and targets.
+/// Describes the shapes of samples and targets.
 template <class X, class Y>
 std::string samples_text(const X& x, const Y& y) {
   const auto kind = [](bool sparse) { return sparse ? " sparse" : " dense"; };

@@ -6,14 +6,15 @@
 
 namespace filigree {
 
-/// Trains a network: moves its parameters so that the loss of samples X for targets Y falls.
+/// Trains a network: changes its parameters to reduce the loss of samples X for targets Y.
 ///
-/// Every epoch meets all samples in an order of its own, `batch` at a time; the last batch may be smaller, and a single
-/// sample that is left over joins the batch before it. The same seed gives the same bits, for any number of threads,
-/// and whether or not it was resumed from a checkpoint. Shapes  X: N x inputs, Y: N x outputs, each dense or sparse
-/// Throws  Error if a shape, an option or the checkpoint does not fit, or if a sample is not finite, before anything is
-///         changed; if the loss, a gradient or the schedule is not, or a step would make a parameter overflow, with the
-///         parameters as they were before that step
+/// Every epoch takes all samples in a random order, in batches. The last batch may be smaller, but a single remaining
+/// sample joins the preceding batch. The same seed gives the same bits, for any number of threads and with or without
+/// resuming from a checkpoint.
+/// Shapes  X: N x inputs, Y: N x outputs, each dense or sparse
+/// Throws  Error if a shape, an option or the checkpoint does not fit, or if a sample is not finite; the network is
+///         then unchanged. Error if the loss, a gradient or the schedule is not finite, or if a parameter would
+///         overflow; the parameters are then those before the failing step
 template <class Net, Samples X, Samples Y, Term Objective, Optimizer Opt>
 FitReport fit(Net& net, const X& samples, const Y& targets, const Objective& objective, const Opt& optimizer,
               const fit_options& options = {}) {

@@ -12,37 +12,37 @@
 
 namespace filigree {
 
-/// One round over the samples.
+/// The results of one epoch.
 struct EpochReport {
-  Index epoch;                                           ///< counted from 1
-  double loss;                                           ///< mean over the samples, as each batch was met
-  double l0 = std::numeric_limits<double>::quiet_NaN();  ///< of an autoencoder: mean number of latents that are not 0
-  Index dead_latents = 0;                                ///< of an autoencoder: those that were 0 in every sample
+  Index epoch;  ///< counted from 1
+  double loss;  ///< mean over the samples, each with the parameters at its batch
+  double l0 = std::numeric_limits<double>::quiet_NaN();  ///< of an autoencoder: mean number of nonzero latents
+  Index dead_latents = 0;                                ///< of an autoencoder: latents that were 0 in every sample
 };
 
 /// Options of fit.
 struct fit_options {
-  Index epochs = 10;                                      ///< rounds over the samples
+  Index epochs = 10;                                      ///< passes over the samples
   Index batch = 0;                                        ///< samples per step; 0: all
-  bool drop_rest = false;                                 ///< leaves out what fills no batch at the end of an epoch
-  std::uint64_t seed = 0;                                 ///< of the order of samples and of dropout
-  double clip = std::numeric_limits<double>::infinity();  ///< largest norm of a gradient; longer ones shrink to it
-  Index patience = 0;                                     ///< stops after so many epochs without a new best; 0: never
-  std::function<double(Index step)> schedule = {};        ///< factor of the rate in each step, counted from 0
-  std::function<bool(const EpochReport&)> after_epoch = {};  ///< returns whether to go on
-  std::string checkpoint = {};                               ///< file for what training needs to go on; empty: none
+  bool drop_rest = false;                                 ///< skips an incomplete batch at the end of an epoch
+  std::uint64_t seed = 0;                                 ///< seeds the order of samples and dropout
+  double clip = std::numeric_limits<double>::infinity();  ///< largest norm of the gradient; longer ones are scaled
+  Index patience = 0;                               ///< stops after this many epochs without a lower loss; 0: never
+  std::function<double(Index step)> schedule = {};  ///< factor of the rate in each step, from 0
+  std::function<bool(const EpochReport&)> after_epoch = {};  ///< returns false to stop
+  std::string checkpoint = {};                               ///< file from which training can resume; empty: none
   Index checkpoint_every = 0;                                ///< steps between checkpoints; 0: one after each epoch
-  bool resume = false;                                       ///< goes on from that file, if it is there; the last
-                                                             ///< after_epoch may be called again
-  bool progress = true;                                      ///< a line on the terminal, if standard error is one
-  ExecutorRef executor = {};                                 ///< whose threads compute; no bit depends on it
+  bool resume = false;                                       ///< resumes from the checkpoint file, if it exists; the
+                                                             ///< last call of after_epoch may be repeated
+  bool progress = true;                                      ///< shows a progress line if standard error is a terminal
+  ExecutorRef executor = {};                                 ///< threads that compute; results do not depend on it
 };
 
-/// What fit did.
+/// The results of fit.
 struct FitReport {
-  std::vector<double> losses;  ///< of each epoch; of L-BFGS of each evaluation
+  std::vector<double> losses;  ///< of each epoch; with lbfgs of each evaluation
   Index steps = 0;
-  std::string note = {};  ///< why it ended before its time, if it did
+  std::string note = {};  ///< why training stopped early; empty if it did not
 };
 
 }  // namespace filigree

@@ -7,7 +7,7 @@
 
 namespace filigree {
 
-/// What flops() returns.
+/// A penalty: the sum over latents of their squared mean magnitudes.
 struct Flops {
   using Kind = Penalty;
 
@@ -34,7 +34,7 @@ struct Flops {
   }
 };
 
-/// Penalizes the expected work of an inverted index.
+/// Penalizes the expected number of operations of an inverted index.
 ///
 /// Formula    Σ (mean |a_j|)²
 /// Edge case  the derivative of |a_j| at 0 is 0

@@ -11,8 +11,8 @@
 
 namespace filigree {
 
-/// What gated(in, latents) returns. Its parameters are the weights, in x out, the biases of gates and of magnitudes,
-/// and the logarithms r of the magnitudes' scales.
+/// A gated encoder layer. Its parameters are the weights, in x out, the biases of the gates, the biases of the
+/// magnitudes, and the logarithms r of the scales of the magnitudes.
 template <Real S>
 struct Gated {
   using Category = Layer;
@@ -35,9 +35,9 @@ struct Gated {
 
 /// Makes the encoder of a gated autoencoder, whose gates and magnitudes share their weights.
 ///
-/// Gates have no derivative; gate_l1() and gate_reconstruction() train them.
+/// The gates have derivative 0; gate_l1() and gate_reconstruction() train them.
 /// Formula    [π + b_gate > 0] · max(exp(r) π + b_mag, 0), π = x W
-/// Cost       that of linear(in, latents), whose outputs are held
+/// Cost       that of linear(in, latents); the outputs of the linear layer are stored
 /// Throws     Error if in or latents is below 1
 /// Reference  Rajamanoharan et al., arXiv:2404.16014, equations 6 and 7
 template <Real S = float>
@@ -46,7 +46,7 @@ Gated<S> gated(Index in, Index latents) {
   return {.in = checked.in, .out = checked.out};
 }
 
-/// What gate_l1() returns.
+/// A loss of codes: the sum of the open gates.
 struct GateL1 {
   using Kind = CodeLoss;
 
@@ -55,12 +55,12 @@ struct GateL1 {
     detail::require(codes.gates != nullptr, "gate_l1(): the stage before the decoder must be gated(in, latents)");
     const detail::Lists<S>& gates = *codes.gates;
     if (gates.n == 0) return 0;
-    const double share = factor / static_cast<double>(gates.n);
-    return share * detail::sum_over_rows(gates.n, codes.session, [&](Index i) {
+    const double scale = factor / static_cast<double>(gates.n);
+    return scale * detail::sum_over_rows(gates.n, codes.session, [&](Index i) {
              double sum = 0;
              for (Index e = i * gates.stride; e < i * gates.stride + gates.counts[i]; ++e) {
                sum += static_cast<double>(gates.values[e]);
-               if (codes.differentiated()) gates.gradients[e] += static_cast<S>(share);
+               if (codes.differentiated()) gates.gradients[e] += static_cast<S>(scale);
              }
              return sum;
            });
@@ -73,7 +73,7 @@ struct GateL1 {
 /// Reference  Rajamanoharan et al., arXiv:2404.16014, equation 8, second term
 inline GateL1 gate_l1() { return {}; }
 
-/// What gate_reconstruction() returns.
+/// A loss of codes: the error of a reconstruction from the gates.
 struct GateReconstruction {
   using Kind = CodeLoss;
 
@@ -84,10 +84,10 @@ struct GateReconstruction {
     const detail::Lists<S>& gates = *codes.gates;
     const Index out = codes.out();
     if (gates.n == 0) return 0;
-    const double share = factor / static_cast<double>(gates.n);
+    const double scale = factor / static_cast<double>(gates.n);
     S* residuals = codes.memory[0].template get<S>(gates.n * out);
     S* products = codes.memory[1].template get<S>(gates.n * gates.stride);
-    return share * detail::sum_over_rows(gates.n, codes.session, [&](Index i) {
+    return scale * detail::sum_over_rows(gates.n, codes.session, [&](Index i) {
              S* residual = residuals + i * out;
              const Index at = i * gates.stride, count = gates.counts[i];
              detail::gather_rows(residual, gates.values + at, gates.columns + at, count, codes.weights, out);
@@ -98,13 +98,13 @@ struct GateReconstruction {
              }
              if (!codes.differentiated()) return sum;
              kernel::kernels<S>().dots(products + at, residual, gates.columns + at, count, codes.weights, out, out);
-             for (Index e = at; e < at + count; ++e) gates.gradients[e] += static_cast<S>(2 * share) * products[e];
+             for (Index e = at; e < at + count; ++e) gates.gradients[e] += static_cast<S>(2 * scale) * products[e];
              return sum;
            });
   }
 };
 
-/// Measures the squared error of what the decoder, held constant, makes of the gates.
+/// Measures the squared error of the decoder applied to the gates. The decoder W', b' is treated as constant.
 ///
 /// Formula    mean ‖max(π + b_gate, 0) W' + b' − x‖²
 /// Reference  Rajamanoharan et al., arXiv:2404.16014, equation 8, third term
@@ -129,7 +129,7 @@ class State<Gated<S>, S> {
              context.session);
     scales_.resize(static_cast<std::size_t>(cols));
     for (Index j = 0; j < cols; ++j) scales_[static_cast<std::size_t>(j)] = std::exp(r[j]);
-    memory_.hold(in.n, cols);
+    memory_.allocate(in.n, cols);
     const Lists<S>& lists = memory_.lists();
     gates_ = lists;
     gates_.values = gate_values_.get<S>(in.n * lists.stride + 1);
@@ -138,13 +138,13 @@ class State<Gated<S>, S> {
       for (Index i = first; i < last; ++i) {
         Index e = i * lists.stride;
         for (Index j = 0; j < cols; ++j) {
-          const S x = pi[i * cols + j], open = x + gate[j];
-          const S size = scales_[static_cast<std::size_t>(j)] * x + magnitude[j];
-          lists.values[e] = size <= S(0) ? S(0) : size;  // NaN stays
+          const S x = pi[i * cols + j], gate_input = x + gate[j];
+          const S magnitude_input = scales_[static_cast<std::size_t>(j)] * x + magnitude[j];
+          lists.values[e] = magnitude_input <= S(0) ? S(0) : magnitude_input;  // NaN stays
           lists.columns[e] = static_cast<Column>(j);
-          gates_.values[e] = open;
+          gates_.values[e] = gate_input;
           gates_.gradients[e] = S(0);
-          e += open <= S(0) ? 0 : 1;
+          e += gate_input <= S(0) ? 0 : 1;
         }
         lists.counts[i] = e - i * lists.stride;
       }
@@ -155,30 +155,30 @@ class State<Gated<S>, S> {
   Gradient<S> backward(const Gated<S>& layer, const S* weights, Activations<S>& in, Activations<S>& out,
                        const Gradient<S>& dy, S* gradient, bool needs_input_gradient, const Context& context) {
     const Index cols = layer.out;
-    memory_.receive(dy, out.cols, context.session);
+    memory_.set_gradients(dy, out.cols, context.session);
     const Lists<S>& lists = memory_.lists();
     sums_.assign(static_cast<std::size_t>(3 * cols), 0);
     for (Index i = 0; i < in.n; ++i)
       for (Index e = i * lists.stride; e < i * lists.stride + lists.counts[i]; ++e) {
         const auto j = static_cast<std::size_t>(lists.columns[e]), count = static_cast<std::size_t>(cols);
-        const S x = pi_.data[i * cols + lists.columns[e]], scale = scales_[j], by_gate = gates_.gradients[e];
-        const S by_size = lists.values[e] <= S(0) ? S(0) : lists.gradients[e];
-        sums_[j] += static_cast<double>(by_gate);
-        sums_[count + j] += static_cast<double>(by_size);
-        sums_[2 * count + j] += static_cast<double>(by_size * scale * x);
-        lists.gradients[e] = by_size * scale + by_gate;
+        const S x = pi_.data[i * cols + lists.columns[e]], scale = scales_[j], d_gate = gates_.gradients[e];
+        const S d_magnitude = lists.values[e] <= S(0) ? S(0) : lists.gradients[e];
+        sums_[j] += static_cast<double>(d_gate);
+        sums_[count + j] += static_cast<double>(d_magnitude);
+        sums_[2 * count + j] += static_cast<double>(d_magnitude * scale * x);
+        lists.gradients[e] = d_magnitude * scale + d_gate;
       }
-    // The layer behind pi is linear; its biases, which there are none of, would gain the sums of the gradients.
+    // pi is a linear layer without biases. Its State writes their gradient anyway, the column sums of the gradient.
     const Gradient<S> before = linear_.backward({.in = layer.in, .out = cols}, weights, in, pi_, {.lists = &lists},
                                                 gradient, needs_input_gradient, context);
-    S* rest = gradient + layer.weight_count();
-    column_sums_.assign(rest, rest + cols);
-    for (Index p = 0; p < 3 * cols; ++p) rest[p] = static_cast<S>(sums_[static_cast<std::size_t>(p)]);
+    S* gate_gradient = gradient + layer.weight_count();
+    column_sums_.assign(gate_gradient, gate_gradient + cols);
+    for (Index p = 0; p < 3 * cols; ++p) gate_gradient[p] = static_cast<S>(sums_[static_cast<std::size_t>(p)]);
     return before;
   }
 
   [[nodiscard]] const Lists<S>& gates() const { return gates_; }
-  /// The sums over samples of the gradients by pi.
+  /// Returns the sums over samples of the gradients with respect to pi.
   [[nodiscard]] const S* column_sums() const { return column_sums_.data(); }
 
  private:

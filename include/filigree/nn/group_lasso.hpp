@@ -8,7 +8,7 @@
 
 namespace filigree {
 
-/// What group_lasso(size) returns.
+/// A penalty: the sum of the norms of groups of latents.
 struct GroupLasso {
   using Kind = Penalty;
   Index size;
@@ -16,8 +16,8 @@ struct GroupLasso {
   template <Real S>
   double add(const detail::ConstRows<S>& a, double factor, S* gradient, const detail::Session& session) const {
     if (a.rows() == 0) return 0;
-    const double share = factor / static_cast<double>(a.rows());
-    return share * detail::sum_over_rows(a.rows(), session, [&](Index i) {
+    const double scale = factor / static_cast<double>(a.rows());
+    return scale * detail::sum_over_rows(a.rows(), session, [&](Index i) {
              double sum = 0;
              for (Index g = 0; g < a.cols(); g += size) {
                const Index end = (std::min)(g + size, a.cols());
@@ -26,7 +26,7 @@ struct GroupLasso {
                const double norm = std::sqrt(squares);
                sum += norm;
                for (Index j = g; j < end && gradient != nullptr && norm > 0; ++j)
-                 gradient[i * a.cols() + j] += static_cast<S>(share * static_cast<double>(a(i, j)) / norm);
+                 gradient[i * a.cols() + j] += static_cast<S>(scale * static_cast<double>(a(i, j)) / norm);
              }
              return sum;
            });

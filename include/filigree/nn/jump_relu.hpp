@@ -13,19 +13,19 @@ namespace filigree {
 
 /// Options of jump_relu(latents, options).
 struct jump_relu_options {
-  std::optional<double> theta = {};  ///< thresholds at the start; not given: 0.001, and the root mean square of what
-                                     ///< comes to the layer in the first batch once fit() begins
-  std::optional<double> bandwidth = {};  ///< eps: how near to its threshold a number counts for the derivative by it;
-                                         ///< not given: as large as the threshold
+  std::optional<double> theta = {};      ///< initial thresholds; default: 0.001, and when fit() begins, the root mean
+                                         ///< square of the layer's inputs in the first batch
+  std::optional<double> bandwidth = {};  ///< eps, the width of the interval around a threshold in which an input
+                                         ///< contributes to its derivative; default: the threshold
 };
 
-/// What jump_relu(latents) returns. Its parameters are the thresholds.
+/// A layer of learned thresholds, which are its parameters.
 template <Real S>
 struct JumpRelu {
   using Category = Layer;
   using Scalar = S;
   Index latents;
-  double theta, bandwidth;  // 0 where they were not given
+  double theta, bandwidth;  // 0: the default
 
   [[nodiscard]] Index inputs() const { return latents; }
   [[nodiscard]] Index outputs(Index width) const {
@@ -38,30 +38,32 @@ struct JumpRelu {
   void initialize(S* parameters, Generator&) const {
     std::fill_n(parameters, latents, static_cast<S>(theta > 0 ? theta : unknown));
   }
-  /// Whether fit() should call initialize_from_samples() before its first step: no threshold was given, set or learned.
+  /// Returns true if fit() should call initialize_from_samples() before its first step: no threshold was given, set or
+  /// learned.
   [[nodiscard]] bool needs_samples(const S* parameters) const {
     return theta == 0 &&
            std::all_of(parameters, parameters + latents, [](S x) { return x == static_cast<S>(unknown); });
   }
-  /// Thresholds for what comes to the layer, samples as rows.
+  /// Sets the thresholds from inputs of the layer, samples as rows.
   template <class M>
   void initialize_from_samples(S* parameters, const M& z) const {
     const double square = z.template cast<double>().squaredNorm() / static_cast<double>(z.size());
     const S root = static_cast<S>(std::sqrt(square));
     if (root > S(0) && std::isfinite(root)) std::fill_n(parameters, latents, root);
   }
-  /// Before and after a step of training, in which thresholds move by their logarithms: so they stay positive. A
-  /// threshold of 0 stays 0.
+  /// Replaces the thresholds by their logarithms during a training step, so that they stay positive. A threshold of 0
+  /// stays 0.
   void begin_step(S* parameters, S* gradient) const {
     for (Index j = 0; j < latents; ++j) {
       gradient[j] *= parameters[j];
       parameters[j] = std::log(parameters[j]);
     }
   }
+  /// Restores the thresholds from their logarithms.
   void end_step(S* parameters) const {
     for (Index j = 0; j < latents; ++j) parameters[j] = std::exp(parameters[j]);
   }
-  /// A threshold is not below 0.
+  /// Sets negative thresholds to 0.
   void project_weights(S* parameters) const {
     for (Index j = 0; j < latents; ++j) parameters[j] = parameters[j] < S(0) ? S(0) : parameters[j];
   }
@@ -69,29 +71,30 @@ struct JumpRelu {
     return std::none_of(parameters, parameters + latents, [](S x) { return x < S(0); });
   }
 
-  static constexpr double unknown = 1e-3;  // the paper's start
+  static constexpr double unknown = 1e-3;  // initial value in the paper
 };
 
-/// Makes a layer that keeps values above a learned threshold, theta ≥ 0 for each latent, which fit moves by its
-/// logarithm.
+/// Makes a layer that keeps values above a learned threshold theta ≥ 0 for each latent.
 ///
-/// The paper's theta and eps are 0.001, for inputs of variance 1 and billions of samples: in a thousand steps they let
-/// nothing move. By default both follow the data: theta begins as large as what comes to the layer, and eps is theta.
+/// The paper uses theta = eps = 0.001, for inputs of variance 1 and billions of samples. With these values the
+/// thresholds hardly move in a thousand steps. By default both depend on the data: theta starts at the root mean square
+/// of the inputs, and eps equals theta. fit updates the logarithm of theta.
 ///
-/// The derivative by z is [z > theta]. That by theta is straight-through: -(theta / eps) K((z - theta) / eps), and
-/// -(1 / eps) K((z - theta) / eps) for l0() in a penalize right behind this layer, where K(u) = [|u| < 1 / 2].
+/// The derivative with respect to z is [z > theta]. The derivative with respect to theta is a straight-through
+/// estimate: -(theta / eps) K((z - theta) / eps) with K(u) = [|u| < 1 / 2]. The derivative of l0() in a penalize right
+/// after this layer is -(1 / eps) K((z - theta) / eps).
 /// Formula    z · [z > theta]
-/// Cost       O(N latents), after which only what is above its threshold, or near it, is touched
+/// Cost       O(N latents); later layers read only values above or near their thresholds
 /// Throws     Error if latents is below 1, or theta or the bandwidth is not positive
 /// Reference  Rajamanoharan et al., arXiv:2407.14435, equations 10 to 12
 template <Real S = float>
 JumpRelu<S> jump_relu(Index latents, const jump_relu_options& options = {}) {
-  constexpr double most = (std::numeric_limits<double>::max)();
+  constexpr double max = (std::numeric_limits<double>::max)();
   detail::require(latents >= 1, "jump_relu(latents): latents must be at least 1, got ", latents);
   const double theta = options.theta.value_or(0), bandwidth = options.bandwidth.value_or(0);
-  detail::require(!options.theta || (theta > 0 && theta <= most),
+  detail::require(!options.theta || (theta > 0 && theta <= max),
                   "jump_relu(latents, {.theta}): theta must be positive and finite, got ", theta);
-  detail::require(!options.bandwidth || (bandwidth > 0 && bandwidth <= most),
+  detail::require(!options.bandwidth || (bandwidth > 0 && bandwidth <= max),
                   "jump_relu(latents, {.bandwidth}): the bandwidth must be positive and finite, got ", bandwidth);
   return {.latents = latents, .theta = theta, .bandwidth = bandwidth};
 }
@@ -104,21 +107,21 @@ class State<JumpRelu<S>, S> {
   void forward(const JumpRelu<S>& layer, const S* thresholds, Activations<S>& in, Activations<S>& out,
                const Context& context) {
     const ConstRows<S> z = in.rows(context.session);
-    const S given = static_cast<S>(layer.bandwidth / 2), share = layer.bandwidth > 0 ? S(0) : S(0.5);
-    memory_.hold(in.n, in.cols);
+    const S half_width = static_cast<S>(layer.bandwidth / 2), scale = layer.bandwidth > 0 ? S(0) : S(0.5);
+    memory_.allocate(in.n, in.cols);
     Lists<S> lists = memory_.lists();
     lists.with_absent = true;
     for_each_rows(in.n, context.session, [&](Index first, Index last) {
       for (Index i = first; i < last; ++i) {
         Index count = i * lists.stride;
         for (Index j = 0; j < in.cols; ++j) {
-          // What is near to its threshold has a derivative by it, whichever side it is on. NaN is kept.
+          // A value near its threshold, on either side, contributes to the derivative. NaN is kept.
           const S x = z(i, j), theta = thresholds[j];
           const bool above = !(x <= theta);
-          const S reach = context.training ? given + share * theta : S(0);
+          const S radius = context.training ? half_width + scale * theta : S(0);
           lists.values[count] = above ? x : S(0);
           lists.columns[count] = static_cast<Column>(j);
-          count += above || theta - x < reach ? 1 : 0;
+          count += above || theta - x < radius ? 1 : 0;
         }
         lists.counts[i] = count - i * lists.stride;
       }
@@ -128,17 +131,17 @@ class State<JumpRelu<S>, S> {
 
   Gradient<S> backward(const JumpRelu<S>& layer, const S* thresholds, Activations<S>& in, Activations<S>& out,
                        const Gradient<S>& dy, S* gradient, bool, const Context& context) {
-    memory_.receive(dy, out.cols, context.session);
+    memory_.set_gradients(dy, out.cols, context.session);
     const ConstRows<S> z = in.rows(context.session);
     const Lists<S>& lists = memory_.lists();
     const double l0 = context.l0 / static_cast<double>((std::max)(in.n, Index{1}));
-    const S given = static_cast<S>(layer.bandwidth / 2), share = layer.bandwidth > 0 ? S(0) : S(0.5);
+    const S half_width = static_cast<S>(layer.bandwidth / 2), scale = layer.bandwidth > 0 ? S(0) : S(0.5);
     sums_.assign(static_cast<std::size_t>(layer.latents), 0);
     for (Index i = 0; i < in.n; ++i)
       for (Index e = i * lists.stride; e < i * lists.stride + lists.counts[i]; ++e) {
         const Index j = lists.columns[e];
         const S theta = thresholds[j], x = z(i, j);
-        if (std::abs(x - theta) < given + share * theta)
+        if (std::abs(x - theta) < half_width + scale * theta)
           sums_[static_cast<std::size_t>(j)] +=
               static_cast<double>(theta) * static_cast<double>(lists.gradients[e]) + l0;
         if (x <= theta) lists.gradients[e] = S(0);

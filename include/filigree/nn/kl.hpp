@@ -9,7 +9,7 @@
 
 namespace filigree {
 
-/// What kl(rho) returns.
+/// A penalty: the divergence of mean activations from rho.
 struct Kl {
   using Kind = Penalty;
   double rho;
@@ -21,14 +21,13 @@ struct Kl {
     double* mean = detail::sum_columns(a, session, [](S x) { return x; });
     double value = 0;
     for (Index j = 0; j < cols; ++j) {
-      // Away from 0 and 1, where the divergence has no end.
-      constexpr double least = std::numeric_limits<S>::epsilon();
+      // At 0 and 1 the divergence is infinite.
+      constexpr double epsilon = std::numeric_limits<S>::epsilon();
       const double activation = mean[j] / static_cast<double>(n);
       detail::require(!(activation < 0 || activation > 1),
-                      "kl(rho): the mean activation of a latent must be within 0 "
-                      "and 1, as sigmoid() makes it; that of latent ",
-                      j, " is ", activation);
-      const double hat = std::clamp(activation, least, 1 - least);
+                      "kl(rho): the mean activation of a latent must be between 0 and 1, as after sigmoid(); latent ",
+                      j, " has ", activation);
+      const double hat = std::clamp(activation, epsilon, 1 - epsilon);
       value += rho * std::log(rho / hat) + (1 - rho) * std::log((1 - rho) / (1 - hat));
       mean[j] = factor * ((1 - rho) / (1 - hat) - rho / hat) / static_cast<double>(n);
     }
@@ -41,10 +40,10 @@ struct Kl {
   }
 };
 
-/// Penalizes the distance of the mean activation r_j of each latent over the samples from rho.
+/// Penalizes the Kullback-Leibler divergence of the mean activation r_j of each latent from rho.
 ///
 /// Formula    Σ rho ln(rho / r_j) + (1 − rho) ln((1 − rho) / (1 − r_j))
-/// Edge case  r_j is kept an epsilon away from 0 and 1, so that value and derivative stay finite
+/// Edge case  r_j is clamped to [epsilon, 1 − epsilon], so that the value and the derivative stay finite
 /// Throws     Error unless 0 < rho < 1; in training, if a mean activation is below 0 or above 1
 /// Reference  Ng, CS294A lecture notes, "Sparse autoencoder", section 3
 inline Kl kl(double rho) {

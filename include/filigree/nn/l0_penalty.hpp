@@ -5,7 +5,7 @@
 
 namespace filigree {
 
-/// What l0() returns.
+/// A penalty: the number of nonzero latents.
 struct L0 {
   using Kind = Penalty;
 
@@ -20,10 +20,10 @@ struct L0 {
   }
 };
 
-/// Penalizes the number of latents that are not 0, the mean over samples.
+/// Penalizes the number of nonzero latents, averaged over samples.
 ///
-/// It is flat where it has a derivative. The thresholds of a jump_relu() right before it get the straight-through
-/// derivative that stands there; everything else gets none.
+/// Its derivative is 0 wherever it exists. A jump_relu() right before this penalty gets a straight-through derivative
+/// for its thresholds, see jump_relu().
 /// Formula    mean of Σ [a_j ≠ 0]
 /// Reference  Rajamanoharan et al., arXiv:2407.14435, equations 9 and 12
 inline L0 l0() { return {}; }

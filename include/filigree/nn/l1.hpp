@@ -7,20 +7,20 @@
 
 namespace filigree {
 
-/// What l1() returns.
+/// A penalty: the sum of the magnitudes.
 struct L1 {
   using Kind = Penalty;
 
   template <Real S>
   double add(const detail::ConstRows<S>& a, double factor, S* gradient, const detail::Session& session) const {
     if (a.rows() == 0) return 0;
-    const double share = factor / static_cast<double>(a.rows());
+    const double scale = factor / static_cast<double>(a.rows());
     if (gradient != nullptr)
       detail::for_each_rows(a.rows(), session, [&](Index first, Index last) {
         for (Index e = first * a.cols(); e < last * a.cols(); ++e)
-          gradient[e] += static_cast<S>(a.data()[e] > 0 ? share : a.data()[e] < 0 ? -share : 0.0);
+          gradient[e] += static_cast<S>(a.data()[e] > 0 ? scale : a.data()[e] < 0 ? -scale : 0.0);
       });
-    return share * detail::sum_over_rows(a.rows(), session, [&](Index i) {
+    return scale * detail::sum_over_rows(a.rows(), session, [&](Index i) {
              double sum = 0;
              for (Index j = 0; j < a.cols(); ++j) sum += std::abs(static_cast<double>(a(i, j)));
              return sum;
@@ -28,7 +28,7 @@ struct L1 {
   }
 };
 
-/// Penalizes the sum of magnitudes, the mean over samples.
+/// Penalizes the sum of magnitudes, averaged over samples.
 ///
 /// Formula    mean of Σ |a_j|
 /// Edge case  the derivative at 0 is 0

@@ -8,7 +8,7 @@
 
 namespace filigree {
 
-/// What layer_norm(width) returns. Its parameters are the gains, then the offsets.
+/// A layer normalization. Its parameters are the gains, then the offsets.
 template <Real S>
 struct LayerNorm {
   using Category = Layer;
@@ -30,12 +30,12 @@ struct LayerNorm {
   }
 };
 
-/// Gives each sample mean 0 and variance 1 over its columns, then a gain and an offset for each column.
+/// Normalizes each sample to mean 0 and variance 1 over its columns, then applies a gain and an offset to each column.
 ///
 /// Formula    gain_j (x_j − mean) / √(variance + epsilon) + offset_j
 /// Cost       O(N width)
 /// Throws     Error if width is below 1, or epsilon is not positive and finite
-/// Reference  Ba et al., arXiv:1607.06450, equation 4; the form is that of PyTorch
+/// Reference  Ba et al., arXiv:1607.06450, equation 4; in the form of torch.nn.LayerNorm
 template <Real S = float>
 LayerNorm<S> layer_norm(Index width, double epsilon = 1e-5) {
   detail::require(width >= 1, "layer_norm(width): width must be at least 1, got ", width);
@@ -80,29 +80,29 @@ class State<LayerNorm<S>, S> {
                        const Gradient<S>& gradient_of_y, S* gradient, bool needs_input_gradient,
                        const Context& context) {
     const Index width = layer.width;
-    const Rows<S> all = to_dense(gradient_of_y, in.n, width, dense_, context.session);
-    const ConstRows<S> dy(all.data(), in.n, width);
+    const Rows<S> dense_dy = to_dense(gradient_of_y, in.n, width, dense_, context.session);
+    const ConstRows<S> dy(dense_dy.data(), in.n, width);
     S* normal = normal_.get<S>(0);
     const S* scale = scales_.get<S>(0);
-    // What is summed for a gain takes the place of the dy, which is done with by then.
+    // The products that are summed for the gradient of a gain replace the normalized values, which are not needed
+    // later.
     S* dx = gradients_.get<S>((std::max)(in.n * width, Index{1}));
     const double* sums = sum_columns(dy, context.session, [](S d) { return d; });
     for (Index j = 0; j < width; ++j) gradient[width + j] = static_cast<S>(sums[j]);
     for_each_rows(in.n, context.session, [&](Index first, Index last) {
       for (Index i = first; i < last; ++i) {
-        double mean = 0, along = 0;
+        double mean = 0, dot = 0;
         for (Index j = 0; j < width; ++j) {
           const double g = static_cast<double>(dy(i, j)) * static_cast<double>(parameters[j]);
           mean += g;
-          along += g * static_cast<double>(normal[i * width + j]);
+          dot += g * static_cast<double>(normal[i * width + j]);
         }
         mean /= static_cast<double>(width);
-        along /= static_cast<double>(width);
+        dot /= static_cast<double>(width);
         for (Index j = 0; j < width; ++j) {
           S& x = normal[i * width + j];
           const double g = static_cast<double>(dy(i, j)) * static_cast<double>(parameters[j]);
-          dx[i * width + j] =
-              static_cast<S>((g - mean - static_cast<double>(x) * along) * static_cast<double>(scale[i]));
+          dx[i * width + j] = static_cast<S>((g - mean - static_cast<double>(x) * dot) * static_cast<double>(scale[i]));
           x *= dy(i, j);
         }
       }

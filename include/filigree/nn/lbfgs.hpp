@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Needs LBFGSpp, 0.1.0 or later (liblbfgspp-dev in Debian), so filigree.hpp does not include this header.
+// Requires LBFGSpp 0.1.0 or later (liblbfgspp-dev in Debian). filigree.hpp therefore does not include this header.
 
 #include <LBFGS.h>
 
@@ -16,22 +16,23 @@
 
 namespace filigree {
 
-/// The optimizer L-BFGS with a line search for the strong Wolfe conditions, over all samples at once: fit(net, X, loss,
-/// lbfgs{}).
+/// The optimizer L-BFGS with a line search for the strong Wolfe conditions. It uses all samples in every evaluation:
+/// fit(net, X, loss, lbfgs{}).
 ///
 /// Reference  Nocedal and Wright, "Numerical Optimization", algorithm 7.5
 struct lbfgs {
-  Index iterations = 400;   ///< at most
-  Index history = 10;       ///< pairs of steps and changes of the gradient that are kept
-  double tolerance = 1e-9;  ///< stops where the gradient's norm falls below this much of the parameters' norm, or of 1
-  bool progress = true;     ///< a line on the terminal, if standard error is one
-  std::function<bool(const EpochReport&)> after_evaluation = {};  ///< returns whether to go on
-  ExecutorRef executor = {};                                      ///< whose threads compute; no bit depends on it
+  Index iterations = 400;   ///< largest number of iterations
+  Index history = 10;       ///< stored pairs of a step and a change of the gradient
+  double tolerance = 1e-9;  ///< stops if the norm of the gradient is below tolerance · max(1, norm of the parameters)
+  bool progress = true;     ///< shows a progress line if standard error is a terminal
+  std::function<bool(const EpochReport&)> after_evaluation = {};  ///< returns false to stop
+  ExecutorRef executor = {};                                      ///< threads that compute; results do not depend on it
 };
 
 namespace detail {
 
-/// Loss and gradient as LBFGSpp asks for them, and the best parameters that it has asked for.
+/// The loss and its gradient as a function object of LBFGSpp. It keeps the best parameters so far, and its destructor
+/// assigns them to the network.
 template <class Net, class Matrix, class Objective>
 class Evaluations {
  public:
@@ -49,7 +50,7 @@ class Evaluations {
   Evaluations(const Evaluations&) = delete;
   Evaluations& operator=(const Evaluations&) = delete;
 
-  /// What is thrown here is not for LBFGSpp, nor to be taken for a failure of its line search.
+  /// Stores an exception and throws Stop, so that it is not mistaken for a failure of the line search.
   S operator()(const Vector& parameters, Vector& gradient) {
     try {
       return evaluate(parameters, gradient);
@@ -68,8 +69,8 @@ class Evaluations {
   S evaluate(const Vector& parameters, Vector& gradient) {
     net_.parameters() = parameters;
     const double loss = pass_.gradient(net_, x_, y_, objective_, gradient);
-    if (loss < least_ && gradient.allFinite()) {
-      least_ = loss;
+    if (loss < best_loss_ && gradient.allFinite()) {
+      best_loss_ = loss;
       best_ = parameters;
     }
     report.losses.push_back(loss);
@@ -85,18 +86,18 @@ class Evaluations {
   const lbfgs& options_;
   Pass<Net> pass_;
   Vector gradient_, best_;
-  double least_ = std::numeric_limits<double>::infinity();
+  double best_loss_ = std::numeric_limits<double>::infinity();
   Progress progress_{options_.progress};
 };
 
 }  // namespace detail
 
-/// Trains a network by L-BFGS over all samples at once. Where its line search fails, the best parameters it has met are
-/// kept, and the report says so.
+/// Trains a network by L-BFGS over all samples.
 ///
+/// If the line search fails, the network keeps the best parameters so far, and the report has a note.
 /// Shapes  X: N x inputs, Y: N x outputs
 /// Throws  Error if a shape or an option does not fit, or a sample, the first loss or the first gradient is not finite;
-///         the parameters are then as they were
+///         the network is then unchanged
 template <class Net, DenseExpression X, DenseExpression Y, Term Objective>
 FitReport fit(Net& net, const X& samples, const Y& targets, const Objective& objective, const lbfgs& options) {
   using S = typename Net::Scalar;
@@ -107,12 +108,12 @@ FitReport fit(Net& net, const X& samples, const Y& targets, const Objective& obj
   net.each_layer([](const auto& layer, std::size_t l) {
     if constexpr (requires { layer.constraints; })
       detail::require(!layer.constraints.any(), "fit: lbfgs: stage ", l,
-                      " has constraints, which the other optimizers keep and this one does not");
+                      " has constraints, which L-BFGS does not support; use another optimizer");
   });
   const Matrix x = detail::samples_of<Net>(samples);
   const Matrix y = detail::samples_of<Net>(targets);
   detail::require_samples(net, x, y);
-  if (options.iterations == 0) return {};  // to LBFGSpp it would mean any number
+  if (options.iterations == 0) return {};  // LBFGSpp takes 0 as no limit
 
   using Evaluations = detail::Evaluations<Net, Matrix, Objective>;
   Evaluations evaluations(net, x, y, objective, options);
@@ -124,16 +125,16 @@ FitReport fit(Net& net, const X& samples, const Y& targets, const Objective& obj
   parameters.linesearch = LBFGSpp::LBFGS_LINESEARCH_BACKTRACKING_STRONG_WOLFE;
   parameters.max_linesearch = 60;
   LBFGSpp::LBFGSSolver<S> solver(parameters);
-  typename Net::Vector at = net.parameters();
+  typename Net::Vector best = net.parameters();
   S loss = 0;
   try {
-    evaluations.report.steps = solver.minimize(evaluations, at, loss);
+    evaluations.report.steps = solver.minimize(evaluations, best, loss);
   } catch (const typename Evaluations::Stop&) {
     if (evaluations.thrown != nullptr) std::rethrow_exception(evaluations.thrown);
     evaluations.report.note = "stopped by after_evaluation";
   } catch (const std::bad_alloc&) {
     throw;
-  } catch (const std::exception& failure) {  // that of its line search: shapes and options have been checked
+  } catch (const std::exception& failure) {  // of the line search; shapes and options are valid
     evaluations.report.note =
         std::string("the line search failed, and the best parameters so far are kept: ") + failure.what();
   }

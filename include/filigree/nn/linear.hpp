@@ -12,17 +12,17 @@
 
 namespace filigree {
 
-/// What linear(in, out) returns. Its parameters are the weights, in x out, those of the skip connection, skip x out,
-/// and the biases.
+/// A linear layer. Its parameters are the weights, in x out, the weights of the skip connection, skip x out, and the
+/// biases.
 template <Real S>
 struct Linear {
   using Category = Layer;
   using Scalar = S;
   Index in, out;
-  Index skip = 0;  // number of the network's inputs that it takes besides its own
+  Index skip = 0;  // width of the network's input, if the layer has a skip connection from it
   detail::Constraints constraints = {};
 
-  /// Constrains the rows of the weights to length 1, as the atoms of a dictionary. Gradients are projected.
+  /// Constrains the rows of the weights, the atoms of a dictionary, to length 1. Gradients are projected.
   ///
   /// Formula    ‖W_j‖ = 1
   [[nodiscard]] Linear unit_norm_rows() const {
@@ -38,11 +38,11 @@ struct Linear {
     layer.constraints.non_negative = true;
     return layer;
   }
-  /// Constrains the weights to be 0 where the mask is.
+  /// Constrains the weights to 0 wherever the mask is 0.
   ///
   /// Formula  W = 0 where mask = 0
-  /// Shapes  mask: in x out
-  /// Throws  Error if the shape is another one
+  /// Shapes   mask: in x out
+  /// Throws   Error if the mask has another shape
   template <DenseExpression M>
   [[nodiscard]] Linear masked(const M& mask) const {
     detail::require(mask.rows() == in && mask.cols() == out, "linear(", in, ", ", out,
@@ -59,7 +59,7 @@ struct Linear {
   /// Adds a skip connection from the input x_0 of the network; W_skip starts at 0.
   ///
   /// Formula    x W + b + x_0 W_skip
-  /// Throws     Error if `inputs` is not the number of the network's inputs, when it becomes part of one
+  /// Throws     Error if inputs < 1; network(...) throws if `inputs` is not the width of its input
   /// Reference  Paulo, Shabalin and Belrose, arXiv:2501.18823
   [[nodiscard]] Linear skip_connection(Index inputs) const {
     detail::require(inputs >= 1, "linear(", in, ", ", out, ").skip_connection(inputs): inputs must be at least 1, got ",
@@ -84,10 +84,11 @@ struct Linear {
     std::fill_n(parameters + in * out, (skip + 1) * out, S(0));
     project_weights(parameters);
   }
-  /// Before and after a step of training.
+  /// Projects the gradient before a training step.
   void project_gradient(const S* parameters, S* gradient) const {
     constraints.project_gradient(parameters, gradient, in, out);
   }
+  /// Projects the weights after a training step.
   void project_weights(S* parameters) const { constraints.project_weights(parameters, in, out); }
   [[nodiscard]] bool satisfies_constraints(const S* parameters) const {
     return constraints.are_satisfied(parameters, in, out);
@@ -96,19 +97,19 @@ struct Linear {
 
 /// Makes a layer with `in` inputs, `out` outputs, weights W and biases b.
 ///
-/// Its parameters belong to the network that it becomes part of. W starts uniform in [-r, r], where
-/// r = sqrt(6 / (in + out + 1)), and b at 0. linear<double>(in, out) makes a network of double.
+/// The network stores the parameters. W is initialized uniformly in [-r, r] with r = sqrt(6 / (in + out + 1)), and b
+/// with 0. linear<double>(in, out) makes a network of double.
 /// Formula    x W + b
-/// Cost       2 N in out operations for N samples, three times that with the way back. After a stage that keeps few
-///            entries it costs 2 N kept out, and three times that; before one that does, its own way back costs
-///            2 N kept in, and where it is top_k of few its outputs are never held at once
+/// Cost       2 N in out operations for N samples, three times as many with the backward pass. After a stage that keeps
+///            few entries per sample: 2 N kept out, and three times as many. Before such a stage the gradient of W
+///            costs 2 N kept in. Before top_k with small k the outputs are not stored
 /// Throws     Error if in or out is below 1
 /// Reference  Glorot and Bengio, AISTATS 2010, equation 16
 template <Real S = float>
 Linear<S> linear(Index in, Index out) {
-  constexpr Index most = (std::numeric_limits<kernel::Column>::max)() - 1024;
-  detail::require(in >= 1 && in <= most, "linear(in, out): in must be from 1 to ", most, ", got ", in);
-  detail::require(out >= 1 && out <= most, "linear(in, out): out must be from 1 to ", most, ", got ", out);
+  constexpr Index max_size = (std::numeric_limits<kernel::Column>::max)() - 1024;
+  detail::require(in >= 1 && in <= max_size, "linear(in, out): in must be from 1 to ", max_size, ", got ", in);
+  detail::require(out >= 1 && out <= max_size, "linear(in, out): out must be from 1 to ", max_size, ", got ", out);
   return {.in = in, .out = out};
 }
 
@@ -122,7 +123,7 @@ inline constexpr bool is_linear<Linear<S>> = true;
 template <Real S>
 class State<Linear<S>, S> {
  public:
-  /// `x` is what the network takes; map(y, first, last) may change rows while they are in the cache.
+  /// `x` is the input of the network. map(y, first, last) may change complete rows while they are in the cache.
   template <class F>
   void forward(const Linear<S>& layer, const S* weights, Activations<S>& x, Activations<S>& in, Activations<S>& out,
                const Context& context, F&& map) {
@@ -135,27 +136,27 @@ class State<Linear<S>, S> {
                 [&](Index first, Index last) { map(y, first, last); });
   }
 
-  /// The gradient of W_skip.
+  /// Writes the gradient of W_skip.
   void backward_skip(const Linear<S>& layer, Activations<S>& x, Activations<S>& out, const Gradient<S>& dy, S* gradient,
                      const Context& context) {
-    const Rows<S> all = to_dense(dy, out.n, out.cols, dense_, context.session);
-    gradient_of(x, {all.data(), out.n, out.cols}, gradient + layer.in * layer.out, context);
+    const Rows<S> dense_dy = to_dense(dy, out.n, out.cols, dense_, context.session);
+    gradient_of(x, {dense_dy.data(), out.n, out.cols}, gradient + layer.in * layer.out, context);
   }
 
   Gradient<S> backward(const Linear<S>& layer, const S* weights, Activations<S>& in, Activations<S>& out,
                        const Gradient<S>& dy, S* gradient, bool needs_input_gradient, const Context& context) {
     const Session& session = context.session;
     S* biases = gradient + layer.weight_count();
-    const bool few = !in.is_sparse() && dy.lists != nullptr && is_sparse(*dy.lists, layer.out);
-    if (few) {
+    const bool sparse_dy = !in.is_sparse() && dy.lists != nullptr && is_sparse(*dy.lists, layer.out);
+    if (sparse_dy) {
       by_column_.sort(*dy.lists, dy.lists->gradients, layer.out);
       multiply_transposed(in.rows(session), by_column_, layer.out, gradient, session);
       for (Index j = 0; j < layer.out; ++j) biases[j] = by_column_.sum(j);
       if (!needs_input_gradient) return {};
     }
-    const Rows<S> all = to_dense(dy, out.n, out.cols, dense_, session);
-    const ConstRows<S> gradients(all.data(), out.n, out.cols);
-    if (!few) {
+    const Rows<S> dense_dy = to_dense(dy, out.n, out.cols, dense_, session);
+    const ConstRows<S> gradients(dense_dy.data(), out.n, out.cols);
+    if (!sparse_dy) {
       gradient_of(in, gradients, gradient, context);
       const double* sums = sum_columns(gradients, session, [](S d) { return d; });
       for (Index j = 0; j < layer.out; ++j)
@@ -166,14 +167,15 @@ class State<Linear<S>, S> {
       dot_lists(in.lists, gradients, weights, session);
       return {.lists = &in.lists};
     }
-    S* dx = gradients_.template get<S>((std::max)(in.n * layer.in, Index{1}));
+    S* dx = gradients_.get<S>((std::max)(in.n * layer.in, Index{1}));
     const MatrixView<S> w = {weights, layer.in, layer.out, layer.out, 1};
     multiply(view(gradients), w.transposed(), {.data = dx, .stride = layer.in}, session);
     return {.dense = dx};
   }
 
  private:
-  /// y = start + in * weights, or y += in * weights if start is null; then finish(first, last) for complete rows.
+  /// Computes y = start + in * weights, or y += in * weights if start is null. Calls finish(first, last) for complete
+  /// rows.
   template <class F>
   static void add_product(Activations<S>& in, const MatrixView<S>& weights, const S* start, S* y,
                           const Session& session, F&& finish) {
@@ -185,7 +187,7 @@ class State<Linear<S>, S> {
                {.data = y, .stride = weights.cols, .start = start, .add = start == nullptr, .finish = &finish_ref},
                session);
   }
-  /// gradient = in' * gradients, or += if the way adds, which it does for matrices only.
+  /// Computes gradient = in' * gradients, or adds to it if context.accumulate, which is set for dense inputs only.
   void gradient_of(Activations<S>& in, const ConstRows<S>& gradients, S* gradient, const Context& context) {
     if (in.is_sparse()) {
       by_column_.sort(in.lists, in.lists.values, in.cols);

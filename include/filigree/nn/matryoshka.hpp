@@ -13,7 +13,7 @@
 
 namespace filigree {
 
-/// What matryoshka(prefixes) returns.
+/// A loss of codes: the squared errors of reconstructions from prefixes of the latents.
 struct Matryoshka {
   using Kind = CodeLoss;
   std::vector<Index> prefixes;
@@ -26,11 +26,12 @@ struct Matryoshka {
                     "matryoshka(prefixes): the last prefix must be at most the ", codes.activations.cols,
                     " latents, got ", prefixes.back());
     if (n == 0) return 0;
-    // Level l holds what the latents of its stretch add to, less the target; then twice that, and of all levels above.
+    // Level l holds the residual of the reconstruction from prefix l. For the backward pass it holds the sum of the
+    // gradients with respect to the reconstructions of level l and all higher levels.
     S* residuals = codes.memory[0].template get<S>(levels * size);
     for (Index l = 0; l < levels; ++l) decode(codes, l, residuals);
-    const double share = factor / static_cast<double>(n);
-    const double value = share * detail::sum_over_rows(n, codes.session, [&](Index i) {
+    const double scale = factor / static_cast<double>(n);
+    const double value = scale * detail::sum_over_rows(n, codes.session, [&](Index i) {
                            double sum = 0;
                            for (Index l = 0; l < levels; ++l)
                              for (Index f = 0; f < out; ++f) {
@@ -44,7 +45,7 @@ struct Matryoshka {
       for (Index l = levels; l-- > 0;)
         for (Index e = first * out; e < last * out; ++e) {
           S& r = residuals[l * size + e];
-          r *= static_cast<S>(2 * share);
+          r *= static_cast<S>(2 * scale);
           if (l + 1 < levels) r += residuals[(l + 1) * size + e];
         }
     });
@@ -64,16 +65,16 @@ struct Matryoshka {
   }
   [[nodiscard]] Index end(Index level) const { return prefixes[static_cast<std::size_t>(level)]; }
 
-  /// The part of row i's list that belongs to a level.
+  /// Returns the range of entries of row i that belong to a level.
   template <Real S>
-  [[nodiscard]] std::pair<Index, Index> part(const detail::Lists<S>& lists, Index i, Index level) const {
+  [[nodiscard]] std::pair<Index, Index> entries(const detail::Lists<S>& lists, Index i, Index level) const {
     const Column* from = lists.columns + i * lists.stride;
     const Column* to = from + lists.counts[i];
     const auto at = [&](Index column) { return i * lists.stride + (std::lower_bound(from, to, column) - from); };
     return {at(begin(level)), at(end(level))};
   }
 
-  /// Residuals of one level from those of the one below.
+  /// Computes the residuals of a level from the residuals of the preceding level.
   template <Real S>
   void decode(detail::CodePass<S>& codes, Index level, S* residuals) const {
     const Index n = codes.activations.n, out = codes.out();
@@ -88,20 +89,20 @@ struct Matryoshka {
       S* sums = codes.memory[1].template get<S>(n * out);
       detail::for_each_rows(n, codes.session, [&](Index first, Index last) {
         for (Index i = first; i < last; ++i) {
-          const auto [from, until] = part(lists, i, level);
+          const auto [from, until] = entries(lists, i, level);
           detail::gather_rows(sums + i * out, lists.values + from, lists.columns + from, until - from, codes.weights,
                               out);
           for (Index f = 0; f < out; ++f) to[i * out + f] += sums[i * out + f];
         }
       });
     } else {
-      detail::multiply(stretch(codes, level), weights(codes, level), {.data = to, .stride = out, .add = true},
+      detail::multiply(columns_of(codes, level), weights(codes, level), {.data = to, .stride = out, .add = true},
                        codes.session);
     }
   }
 
   template <Real S>
-  [[nodiscard]] detail::MatrixView<S> stretch(detail::CodePass<S>& codes, Index level) const {
+  [[nodiscard]] detail::MatrixView<S> columns_of(detail::CodePass<S>& codes, Index level) const {
     const auto rows = codes.activations.rows(codes.session);
     return {rows.data() + begin(level), rows.rows(), end(level) - begin(level), rows.cols(), 1};
   }
@@ -116,7 +117,7 @@ struct Matryoshka {
     const Index n = codes.activations.n, out = codes.out();
     for (Index l = 0; l < static_cast<Index>(prefixes.size()); ++l) {
       const detail::MatrixView<S> r = {residuals + l * n * out, n, out, out, 1};
-      detail::multiply(stretch(codes, l).transposed(), r,
+      detail::multiply(columns_of(codes, l).transposed(), r,
                        {.data = codes.weight_gradient + begin(l) * out, .stride = out, .add = true}, codes.session);
       detail::multiply(r, weights(codes, l).transposed(),
                        {.data = codes.dy.dense + begin(l), .stride = codes.activations.cols, .add = true},
@@ -133,7 +134,7 @@ struct Matryoshka {
     detail::for_each_rows(n, codes.session, [&](Index first, Index last) {
       for (Index i = first; i < last; ++i)
         for (Index l = 0; l < levels; ++l) {
-          const auto [from, until] = part(lists, i, l);
+          const auto [from, until] = entries(lists, i, l);
           kernel::kernels<S>().dots(products + from, residuals + (l * n + i) * out, lists.columns + from, until - from,
                                     codes.weights, out, out);
           for (Index e = from; e < until; ++e) lists.gradients[e] += products[e];
@@ -152,21 +153,22 @@ struct Matryoshka {
   }
 };
 
-/// Measures the squared errors of reconstructions from the first latents alone, summed over prefixes. Latents after the
-/// last prefix do not count.
+/// Measures the squared errors of reconstructions from the first latents, summed over prefixes.
 ///
-/// Of an autoencoder whose decoder is one linear layer; takes the place of squared_error(), or stands beside it.
+/// Latents after the last prefix are not used. The decoder must be one linear layer. This loss replaces squared_error()
+/// or is added to it.
 /// Formula    Σ over prefixes p of mean ‖a_1..p W_1..p + b − x‖²
-/// Cost       that of one reconstruction and of one pass back, and N * out numbers for each prefix
-/// Throws     Error unless the prefixes rise from 1, or the last one is above the number of latents
+/// Cost       one reconstruction and one backward pass; N * out numbers for each prefix
+/// Throws     Error if there is no prefix, the prefixes are not positive and strictly increasing, or the last one
+///            exceeds the number of latents
 /// Reference  Bussmann et al., arXiv:2503.17547, equation 4
 inline Matryoshka matryoshka(std::vector<Index> prefixes) {
-  detail::require(!prefixes.empty(), "matryoshka(prefixes): there must be a prefix");
-  Index before = 0;
+  detail::require(!prefixes.empty(), "matryoshka(prefixes): there must be at least one prefix");
+  Index previous = 0;
   for (const Index prefix : prefixes) {
-    detail::require(prefix > before, "matryoshka(prefixes): prefixes must rise from 1, got ", prefix, " after ",
-                    before);
-    before = prefix;
+    detail::require(prefix > previous, "matryoshka(prefixes): prefixes must be positive and strictly increasing, got ",
+                    prefix, " after ", previous);
+    previous = prefix;
   }
   return {.prefixes = std::move(prefixes)};
 }

@@ -14,7 +14,7 @@ namespace filigree {
 template <class Net>
 class Pass;
 
-/// Layers one after the other, and their parameters.
+/// A sequence of layers with their parameters.
 template <Real S, Stage... Stages>
 class Network {
  public:
@@ -56,7 +56,7 @@ class Network {
   [[nodiscard]] Index inputs() const { return widths_[0]; }
   [[nodiscard]] Index outputs() const { return widths_[depth]; }
 
-  /// Returns the parameters of all layers, one after the other.
+  /// Returns the parameters of all layers, in the order of the layers.
   [[nodiscard]] Vector& parameters() { return parameters_; }
   [[nodiscard]] const Vector& parameters() const { return parameters_; }
 
@@ -77,7 +77,7 @@ class Network {
     require_weights<L>();
     return {parameters_.data() + offsets_[L], stage<L>().in, stage<L>().out};
   }
-  /// Returns the biases of stage number L; of a jump_relu its thresholds.
+  /// Returns the biases of stage number L. For jump_relu these are the thresholds.
   template <std::size_t L>
   [[nodiscard]] Eigen::Map<Vector> biases() {
     return {parameters_.data() + offsets_[L] + stage<L>().weight_count(),
@@ -99,9 +99,10 @@ class Network {
     return {parameters_.data() + offsets_[L] + stage<L>().in * stage<L>().out, stage<L>().skip, stage<L>().out};
   }
 
-  /// Whether the parameters of stages [first, last) satisfy the constraints of their layers: unit_norm_rows(),
-  /// masked(), non_negative(), and thresholds that are not below 0. A network that is made does; parameters() may be
-  /// set to others.
+  /// Returns true if the parameters of stages [first, last) satisfy the constraints of their layers: unit_norm_rows(),
+  /// masked(), non_negative(), and thresholds of at least 0.
+  ///
+  /// A new network satisfies them. A caller may write other parameters to parameters().
   template <std::size_t first = 0, std::size_t last = depth>
   [[nodiscard]] bool is_constrained() const {
     bool holds = true;
@@ -111,8 +112,9 @@ class Network {
     });
     return holds;
   }
-  /// Moves the parameters to the nearest ones that satisfy them. Outputs and losses are those of such parameters, and
-  /// fit begins with it.
+  /// Projects the parameters onto the nearest ones that satisfy the constraints.
+  ///
+  /// Outputs and losses are always computed from projected parameters. fit calls this function at its start.
   void constrain() {
     each_layer([&](const auto& layer, std::size_t l) {
       if constexpr (requires { layer.project_weights(parameters_.data()); })
@@ -120,10 +122,11 @@ class Network {
     });
   }
 
-  /// Returns the outputs for samples as rows. Dropout does nothing here.
+  /// Returns the outputs for samples as rows. Dropout is off.
   ///
-  /// Whether lists of kept entries or matrices go from layer to layer depends on how many all samples keep together, so
-  /// the last bits of a sample's outputs may depend on the samples beside it, unless each keeps as many (top_k).
+  /// Layers pass on either matrices or lists of kept entries, depending on the number of kept entries of all samples.
+  /// The last bits of an output may therefore depend on the other samples, unless each sample keeps equally many
+  /// entries, as with top_k.
   /// Shapes  X: N x inputs, result: N x outputs
   /// Throws  Error if X.cols() is not inputs()
   template <Samples X>
@@ -131,7 +134,7 @@ class Network {
     return run<0, depth>(x, "network(X)");
   }
 
-  /// Returns the input of stage number `last`, from 0, for samples as rows.
+  /// Returns the input of stage number `last`, counted from 0, for samples as rows.
   ///
   /// Throws  Error if X.cols() is not inputs()
   template <std::size_t last, Samples X>
@@ -140,9 +143,9 @@ class Network {
     return run<0, last>(x, "network.before<L>(X)");
   }
 
-  /// Returns the number of columns before stage number l; of the outputs for l = depth.
+  /// Returns the number of input columns of stage number l. For l = depth, returns the number of output columns.
   [[nodiscard]] Index width(std::size_t l) const { return widths_[l]; }
-  // Where the parameters of stage number l begin.
+  // Returns the offset of the parameters of stage number l in parameters().
   [[nodiscard]] Index offset(std::size_t l) const { return offsets_[l]; }
 
   // Calls f(layer, l) for the stages that have parameters.
@@ -158,7 +161,7 @@ class Network {
   }
 
  protected:
-  /// Stages [first, last) alone.
+  /// Returns the outputs of stages [first, last).
   template <std::size_t first, std::size_t last, class X>
   [[nodiscard]] Matrix run(const X& x, const char* call) const {
     static_assert(StoredReal<typename X::Scalar, S>,
@@ -170,10 +173,10 @@ class Network {
         detail::require(first == 0 || l < first || l >= last || layer.skip == 0, call, ": stage ", l,
                         " has a skip connection and needs the samples; use network(X)");
     });
-    if (is_constrained<first, last>()) return run_as_it_is<first, last>(x);
+    if (is_constrained<first, last>()) return run_stages<first, last>(x);
     Network constrained = *this;
     constrained.constrain();
-    return constrained.template run_as_it_is<first, last>(x);
+    return constrained.template run_stages<first, last>(x);
   }
 
  private:
@@ -190,14 +193,14 @@ class Network {
   }
 
   template <std::size_t first, std::size_t last, class X>
-  [[nodiscard]] Matrix run_as_it_is(const X& x) const {
+  [[nodiscard]] Matrix run_stages(const X& x) const {
     const detail::Session session(detail::Execution{});
     detail::NetworkPass<S, StageTuple> pass;
     pass.template run<first, last>(*this, x, {.session = session, .training = false, .draw = 0});
     return pass.at(last).rows(session);
   }
 
-  /// What the first layer with a width of its own takes; all before it pass the width on.
+  /// Returns the number of inputs of the first layer with a fixed width. Preceding stages keep the width.
   [[nodiscard]] Index first_inputs() const {
     Index width = -1;
     each_layer([&](const auto& layer, std::size_t) {
@@ -215,12 +218,12 @@ class Network {
 namespace detail {
 
 template <class S, class T>
-inline constexpr bool agrees_on = true;
+inline constexpr bool has_scalar_or_none = true;
 template <class S, class T>
   requires requires { typename T::Scalar; }
-inline constexpr bool agrees_on<S, T> = std::same_as<typename T::Scalar, S>;
+inline constexpr bool has_scalar_or_none<S, T> = std::same_as<typename T::Scalar, S>;
 
-/// The scalar of the first layer that has one.
+/// The scalar type of the first layer that has one.
 template <class... T>
 struct ScalarOf {
   static_assert(sizeof...(T) > 0, "filigree: network(stages): needs a layer with a scalar, such as linear(in, out)");
@@ -231,7 +234,8 @@ template <class First, class... Rest>
   requires requires { typename First::Scalar; }
 struct ScalarOf<First, Rest...> {
   using type = typename First::Scalar;
-  static_assert((agrees_on<type, Rest> && ...), "filigree: network(stages): all layers must have the same scalar");
+  static_assert((has_scalar_or_none<type, Rest> && ...),
+                "filigree: network(stages): all layers must have the same scalar");
 };
 
 template <class Tuple>
@@ -245,8 +249,8 @@ struct NetworkOf<std::tuple<T...>> {
 
 /// Makes a network of layers and stages: network(linear(64, 25) | sigmoid() | linear(25, 10), seed).
 ///
-/// Any stage that has a derivative is a layer: maps with a dy, selectors, dropout.
-/// Throws  Error if a layer does not fit what comes before it
+/// Any stage with a derivative can be a layer: maps with a derivative(), selectors, dropout.
+/// Throws  Error if the width of a layer does not match the preceding one
 template <detail::Piped P>
 auto network(P&& stages, std::uint64_t seed = 0) {
   auto tuple = detail::stages_of(std::forward<P>(stages));

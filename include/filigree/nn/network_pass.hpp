@@ -15,7 +15,7 @@
 
 namespace filigree::detail {
 
-/// The way through the stages of a network, and what is remembered of it.
+/// A forward and backward pass through the stages of a network, with the activations between them.
 template <Real S, class Stages>
 class NetworkPass;
 template <Real S, class... T>
@@ -29,7 +29,7 @@ class NetworkPass<S, std::tuple<T...>> {
     for (std::size_t l = 0; l <= depth; ++l) at_[l] = &activations_[l];
   }
 
-  /// Lets samples through stages [first, last).
+  /// Runs samples forward through stages [first, last).
   template <std::size_t first, std::size_t last, class Net, class X>
   void run(const Net& net, const X& x, const Context& context) {
     Activations<S>& in = activations_[first];
@@ -39,30 +39,31 @@ class NetworkPass<S, std::tuple<T...>> {
     (std::make_index_sequence<last - first>{});
   }
 
-  /// What stands before stage L, or behind the last.
+  /// Returns the input of stage l. For l = depth, returns the output of the network.
   [[nodiscard]] Activations<S>& at(std::size_t l) { return *at_[l]; }
   [[nodiscard]] const Activations<S>& at(std::size_t l) const { return *at_[l]; }
 
-  /// Where the last stages begin that may take some samples at a time: linear layers, and maps that take the place of
-  /// their input, behind whatever makes codes.
+  /// Returns the first stage of the tail: the last stages that can run in batches of samples. These are linear layers
+  /// and in-place maps after the codes.
   template <class Net>
   static constexpr std::size_t tail() {
-    constexpr bool takes_some[] = {(is_linear<T> || MapInPlace<T, S>)...};
+    constexpr bool runs_in_batches[] = {(is_linear<T> || MapInPlace<T, S>)...};
     std::size_t begin = depth;
-    while (begin > 0 && takes_some[begin - 1] && !are_codes_at<Net>(begin)) --begin;
+    while (begin > 0 && runs_in_batches[begin - 1] && !are_codes_at<Net>(begin)) --begin;
     return begin;
   }
 
-  /// Lets what has come to the tail through it and back, some samples at a time, so that they stay in the cache.
-  /// loss(outputs, first) is the dy by the outputs of samples `first` and following; returns that by the tail's
-  /// inputs.
+  /// Runs the tail forward and backward in batches of samples that fit into the cache.
+  ///
+  /// loss(outputs, first) returns the gradient with respect to the outputs of a batch that begins with sample `first`.
+  /// Returns the gradient with respect to the inputs of the tail.
   template <class Net, class F>
   Gradient<S> forward_backward(const Net& net, bool by_sample, S* gradient, double& value, const Context& context,
                                F&& loss) {
     constexpr std::size_t begin = tail<Net>();
     Activations<S>& all = at(begin);
-    const Index n = all.n, some = by_sample ? samples_at_once(net) : n;
-    const auto through = [&](Index first, const Context& batch_context) {
+    const Index n = all.n, batch = by_sample ? tail_batch(net) : n;
+    const auto run_batch = [&](Index first, const Context& batch_context) {
       return [&]<std::size_t... L>(std::index_sequence<L...>) {
         (forward<begin + L, depth>(net, batch_context), ...);
         Gradient<S> dy = loss(at(depth).rows(batch_context.session), first);
@@ -71,30 +72,30 @@ class NetworkPass<S, std::tuple<T...>> {
       }
       (std::make_index_sequence<depth - begin>{});
     };
-    if (some >= n) return through(0, context);
+    if (batch >= n) return run_batch(0, context);
     const ConstRows<S> in = all.rows(context.session);
     Gradient<S> gradients;
     if (begin > (begins_centered ? 1 : 0) && gradient != nullptr)
-      gradients.dense = tail_gradients_.template get<S>(n * in.cols());
+      gradients.dense = tail_gradients_.get<S>(n * in.cols());
     Context batch_context = context;
-    const struct Whole {  // even if a loss throws
+    const struct Restore {  // also if a loss throws
       Activations<S>*& at;
       Activations<S>& all;
-      ~Whole() { at = &all; }
-    } whole{at_[begin], all};
-    at_[begin] = &some_;
-    for (Index first = 0; first < n; first += some) {
-      const Index count = (std::min)(some, n - first), size = count * in.cols();
-      some_.set_view(count, in.cols(), in.data() + first * in.cols());
-      const Gradient<S> dy = through(first, batch_context);
+      ~Restore() { at = &all; }
+    } restore{at_[begin], all};
+    at_[begin] = &batch_input_;
+    for (Index first = 0; first < n; first += batch) {
+      const Index count = (std::min)(batch, n - first), size = count * in.cols();
+      batch_input_.set_view(count, in.cols(), in.data() + first * in.cols());
+      const Gradient<S> dy = run_batch(first, batch_context);
       if (gradients.dense != nullptr) std::copy_n(dy.dense, size, gradients.dense + first * in.cols());
       batch_context.accumulate = true;
     }
     return gradients;
   }
 
-  /// What is left of `dy`, by what stage L put out, before stage L: the same way back. Writes the gradient of the
-  /// stage's parameters, and adds what penalties amount to.
+  /// Backpropagates dy, the gradient with respect to the output of stage L, and returns the gradient with respect to
+  /// its input. Writes the gradient of the parameters of the stage. Adds the values of penalties to `value`.
   template <std::size_t L, class Net>
   Gradient<S> backward(const Net& net, const Gradient<S>& dy, S* gradient, double& value, const Context& context) {
     const auto& stage = net.template stage<L>();
@@ -104,9 +105,9 @@ class NetworkPass<S, std::tuple<T...>> {
         value += stage.add(in.rows(context.session), static_cast<S*>(nullptr), context.session);
         return dy;
       }
-      S* all = to_dense(dy, in.n, in.cols, dense_[L], context.session).data();
-      value += stage.add(in.rows(context.session), all, context.session);
-      return {.dense = all};
+      S* dense_dy = to_dense(dy, in.n, in.cols, dense_[L], context.session).data();
+      value += stage.add(in.rows(context.session), dense_dy, context.session);
+      return {.dense = dense_dy};
     } else if constexpr (is_pre_bias<L>()) {
       if (gradient != nullptr) add_to_bias(net, gradient, context);
       return dy;
@@ -123,7 +124,8 @@ class NetworkPass<S, std::tuple<T...>> {
     }
   }
 
-  /// What an autoencoder's losses of codes amount to; they add to the dy of the codes and the decoder's gradient.
+  /// Returns the sum of the losses of codes of an autoencoder. They add to the gradients of the codes and of the
+  /// decoder.
   template <class Net, class Objective>
   double add_code_losses(const Net& net, const Objective& objective, const ConstRows<S>& target, const Gradient<S>& dy,
                          S* gradient, const Context& context) {
@@ -135,7 +137,8 @@ class NetworkPass<S, std::tuple<T...>> {
     return value;
   }
 
-  /// What losses of residuals amount to, when the ways through all layers are done; they add to the gradients.
+  /// Returns the sum of the losses of residuals, after the backward pass of all layers. They add to the gradients of
+  /// the parameters.
   template <class Net, class Objective>
   double add_residual_losses(const Net& net, const Objective& objective, const ConstRows<S>& target,
                              const LatentUse& use, S* gradient, const Context& context) {
@@ -150,10 +153,10 @@ class NetworkPass<S, std::tuple<T...>> {
   static constexpr bool begins_centered = std::same_as<StageAt<0>, PreBias>;
 
  private:
-  /// How many samples fit into the second-level cache in front of all stages of the tail, if that is enough for
-  /// products to be worth their packing; else all.
+  /// Returns the number of samples whose activations in the tail fit into the second-level cache. Returns all samples
+  /// if that number is too small to amortize the packing of products.
   template <class Net>
-  Index samples_at_once(const Net& net) const {
+  Index tail_batch(const Net& net) const {
     constexpr std::size_t begin = tail<Net>();
     Index numbers = 0;
     bool skips = false;
@@ -161,7 +164,8 @@ class NetworkPass<S, std::tuple<T...>> {
     net.each_layer([&](const auto& layer, std::size_t l) {
       if constexpr (is_linear<std::remove_cvref_t<decltype(layer)>>) skips = skips || (l >= begin && layer.skip > 0);
     });
-    // A constant, and no share of the caches: biases' gradients are rounded after each batch.
+    // The size is a constant that does not depend on the caches of the machine, because the gradients of biases are
+    // rounded after each batch.
     const Index fit = 768 * 1024 / (numbers * static_cast<Index>(sizeof(S))) / rows_per_task * rows_per_task;
     return fit < 512 || skips || at(begin).is_sparse() ? at(begin).n : fit;
   }
@@ -171,8 +175,8 @@ class NetworkPass<S, std::tuple<T...>> {
     if constexpr (is_sparse_samples<X>) {
       list_samples(x, input_);
       in.set_lists(x.cols(), input_.lists());
-    } else if (const S* there = in_place<S>(x); there != nullptr) {
-      in.set_view(x.rows(), x.cols(), there);
+    } else if (const S* data = in_place<S>(x); data != nullptr) {
+      in.set_view(x.rows(), x.cols(), data);
     } else {
       copy_samples(x, in.set_dense(x.rows(), x.cols()), session);
     }
@@ -181,8 +185,9 @@ class NetworkPass<S, std::tuple<T...>> {
   template <class T0, class Net>
   double add_code_loss(const T0& term, double factor, const Net& net, const ConstRows<S>& target, const Gradient<S>& dy,
                        S* gradient, const Context& context) {
-    static_assert(is_linear<StageAt<depth - 1>> && are_codes<depth - 1, Net>(),
-                  "filigree: this loss is one of codes: it needs an autoencoder whose decoder is one linear layer");
+    static_assert(
+        is_linear<StageAt<depth - 1>> && are_codes<depth - 1, Net>(),
+        "filigree: this loss is computed from codes: it needs an autoencoder whose decoder is one linear layer");
     const Index at = net.offset(depth - 1), weights = net.template stage<depth - 1>().weight_count();
     require(
         net.template stage<depth - 1>().skip == 0,
@@ -209,8 +214,8 @@ class NetworkPass<S, std::tuple<T...>> {
                            const LatentUse& use, S* gradient, const Context& context) {
     constexpr std::size_t encoder = begins_centered ? 1 : 0, decoder = depth - 1;
     static_assert(is_linear<StageAt<encoder>> && is_linear<StageAt<decoder>> && encoder < decoder,
-                  "filigree: this loss is one of residuals: it needs an autoencoder of two linear layers, the first of "
-                  "which stands at the beginning or behind pre_bias()");
+                  "filigree: this loss is computed from residuals: it needs an autoencoder of two linear layers, the "
+                  "first of them at the beginning or right after pre_bias()");
     const S* first = net.parameters().data() + net.offset(encoder);
     const Index weights = net.template stage<encoder>().weight_count();
     const auto in = [&](Index at) { return gradient != nullptr ? gradient + at : nullptr; };
@@ -230,7 +235,7 @@ class NetworkPass<S, std::tuple<T...>> {
     return term.add(pass, factor);
   }
 
-  /// The factor of l0() in a penalty right behind stage L.
+  /// Returns the factor of l0() in a penalty right after stage L.
   template <std::size_t L, class Net>
   static double l0_factor_after(const Net& net) {
     double sum = 0;
@@ -245,11 +250,13 @@ class NetworkPass<S, std::tuple<T...>> {
   template <std::size_t L>
   static constexpr bool is_pre_bias() {
     if constexpr (std::same_as<StageAt<L>, PreBias>) {
-      if constexpr (L == 0 && depth > 2)
-        static_assert((is_linear<StageAt<1>> || is_gated<StageAt<1>>)&&is_linear<StageAt<depth - 1>>,
+      if constexpr (L == 0 && depth > 2) {
+        constexpr bool has_encoder = is_linear<StageAt<1>> || is_gated<StageAt<1>>;
+        static_assert(has_encoder && is_linear<StageAt<depth - 1>>,
                       "filigree: pre_bias(): the stage after it must be a linear layer or gated, the last one linear");
-      else
-        static_assert(!sizeof(S), "filigree: pre_bias(): it is the first stage of an autoencoder");
+      } else {
+        static_assert(!sizeof(S), "filigree: pre_bias(): must be the first stage of an autoencoder");
+      }
       return true;
     } else {
       return false;
@@ -266,8 +273,8 @@ class NetworkPass<S, std::tuple<T...>> {
         for (Index j = 0; j < in.cols; ++j) y[i * in.cols + j] = x(i, j) - bias[j];
     });
   }
-  /// What the bias gains from being subtracted: minus the sum over samples of the gradients by the inputs of stage 1,
-  /// which is its weights times the gradient of its biases.
+  /// Adds the gradient of the subtracted bias: minus the sum over samples of the gradients with respect to the inputs
+  /// of stage 1. This sum equals the weights of stage 1 times the gradient of its biases.
   template <class Net>
   void add_to_bias(const Net& net, S* gradient, const Context& context) const {
     const auto& linear = net.template stage<1>();
@@ -284,37 +291,37 @@ class NetworkPass<S, std::tuple<T...>> {
     });
   }
 
-  /// Whether stage L, of those before `last`, is a linear layer from whose outputs the next one chooses.
+  /// True if stage L is a linear layer, the next stage is top_k, and both are in stages [0, last).
   template <std::size_t L, std::size_t last, class Net>
-  static constexpr bool is_chosen_from() {
+  static constexpr bool is_linear_before_top_k() {
     if constexpr (L + 1 < last)
       return std::same_as<StageAt<L>, Linear<S>> && std::same_as<StageAt<L + 1>, TopK> && !are_codes<L + 1, Net>();
     else
       return false;
   }
   template <std::size_t L, class Net>
-  static constexpr bool may_choose_from() {
+  static constexpr bool is_top_k_after_linear() {
     if constexpr (L > 0)
-      return is_chosen_from<L - 1, depth, Net>();
+      return is_linear_before_top_k<L - 1, depth, Net>();
     else
       return false;
   }
-  /// Whether stage L, of those before `last`, is a linear layer whose outputs the next one maps where they lie.
+  /// True if stage L is a linear layer, the next stage maps its outputs in place, and both are in stages [0, last).
   template <std::size_t L, std::size_t last, class Net>
-  static constexpr bool is_mapped() {
+  static constexpr bool is_linear_before_map() {
     if constexpr (L + 1 < last)
       return is_linear<StageAt<L>> && MapInPlace<StageAt<L + 1>, S> && !are_codes<L + 1, Net>();
     else
       return false;
   }
   template <std::size_t L, class Net>
-  static constexpr bool is_mapped_before() {
+  static constexpr bool is_map_after_linear() {
     if constexpr (L > 0)
-      return is_mapped<L - 1, depth, Net>();
+      return is_linear_before_map<L - 1, depth, Net>();
     else
       return false;
   }
-  /// Whether what stands before stage l are codes, which somebody may look at.
+  /// True if the input of stage l is the codes of an autoencoder, which the caller may read.
   template <class Net>
   static constexpr bool are_codes_at(std::size_t l) {
     if constexpr (requires { Net::code; })
@@ -334,9 +341,9 @@ class NetworkPass<S, std::tuple<T...>> {
     auto& state = std::get<L>(states_);
     Activations<S>&in = at(L), &out = activations_[L + 1];
     at_[L + 1] = &out;
-    if constexpr (is_penalize<StageAt<L>> || is_mapped_before<L, Net>()) {
+    if constexpr (is_penalize<StageAt<L>> || is_map_after_linear<L, Net>()) {
       at_[L + 1] = &in;
-    } else if constexpr (is_mapped<L, last, Net>()) {
+    } else if constexpr (is_linear_before_map<L, last, Net>()) {
       const auto& map = net.template stage<L + 1>();
       const Grid grid = {.n = in.n, .m = stage.out};
       check(map, grid);
@@ -349,14 +356,14 @@ class NetworkPass<S, std::tuple<T...>> {
         state.forward(stage, parameters, in, out, context);
       else
         at_[L + 1] = &in;
-    } else if constexpr (is_chosen_from<L, last, Net>()) {
+    } else if constexpr (is_linear_before_top_k<L, last, Net>()) {
       if (std::get<L + 1>(states_).fuses(net.template stage<L + 1>(), stage.out) && !in.is_sparse() && stage.skip == 0)
         out.set_postponed(in.n, stage.out);
       else
         state.forward(stage, parameters, at(0), in, out, context, [](S*, Index, Index) {});
     } else if constexpr (is_linear<StageAt<L>>) {
       state.forward(stage, parameters, at(0), in, out, context, [](S*, Index, Index) {});
-    } else if constexpr (may_choose_from<L, Net>()) {
+    } else if constexpr (is_top_k_after_linear<L, Net>()) {
       if (in.is_postponed()) {
         const auto& linear = net.template stage<L - 1>();
         const S* weights = net.parameters().data() + net.offset(L - 1);
@@ -373,8 +380,8 @@ class NetworkPass<S, std::tuple<T...>> {
   std::array<Activations<S>, depth + 1> activations_;
   std::array<Activations<S>*, depth + 1> at_{};
   std::tuple<State<T, S>...> states_;
-  std::array<Buffer, depth> dense_;  // gradients that penalties add to
-  Activations<S> some_;              // samples that go through the tail
+  std::array<Buffer, depth> dense_;  // gradients to which penalties add
+  Activations<S> batch_input_;       // input of the tail for one batch
   Buffer tail_gradients_;
   std::array<Buffer, 2> code_memory_;
   ByColumn<S> by_column_;

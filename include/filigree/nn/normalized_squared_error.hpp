@@ -5,7 +5,7 @@
 
 namespace filigree {
 
-/// What normalized_squared_error() returns.
+/// A loss: the squared error relative to the variation of the targets.
 struct NormalizedSquaredError {
   using Kind = Loss;
 
@@ -15,7 +15,7 @@ struct NormalizedSquaredError {
     const Index n = y.rows(), cols = y.cols();
     if (n == 0) return 0;
     const double* sums = detail::sum_columns(target, session, [](S x) { return x; });
-    const double spread = detail::sum_over_rows(n, session, [&](Index i) {
+    const double variation = detail::sum_over_rows(n, session, [&](Index i) {
       double sum = 0;
       for (Index j = 0; j < cols; ++j) {
         const double r = static_cast<double>(target(i, j)) - sums[j] / static_cast<double>(n);
@@ -23,27 +23,27 @@ struct NormalizedSquaredError {
       }
       return sum;
     });
-    bool alike = true;
-    for (Index i = 1; i < n && alike; ++i) alike = target.row(i) == target.row(0);
-    detail::require(!alike, "normalized_squared_error(): the targets of a batch must differ, and these ", n,
-                    " are all alike");
-    const double share = factor / spread;
-    return share * detail::sum_over_rows(n, session, [&](Index i) {
+    bool all_equal = true;
+    for (Index i = 1; i < n && all_equal; ++i) all_equal = target.row(i) == target.row(0);
+    detail::require(!all_equal, "normalized_squared_error(): the targets of a batch must differ, and these ", n,
+                    " are all equal");
+    const double scale = factor / variation;
+    return scale * detail::sum_over_rows(n, session, [&](Index i) {
              double sum = 0;
              for (Index j = 0; j < cols; ++j) {
                const double r = static_cast<double>(y(i, j)) - static_cast<double>(target(i, j));
                sum += r * r;
-               if (gradient != nullptr) gradient[i * cols + j] += static_cast<S>(2 * share * r);
+               if (gradient != nullptr) gradient[i * cols + j] += static_cast<S>(2 * scale * r);
              }
              return sum;
            });
   }
 };
 
-/// Measures the squared error relative to that of the batch's mean: 1 for predicting the mean.
+/// Measures the squared error relative to the error of predicting the batch mean, which has loss 1.
 ///
 /// Formula    Σ ‖y − t‖² / Σ ‖t − mean t‖²
-/// Throws     Error if the targets of a batch are all alike
+/// Throws     Error if the targets of a batch are all equal
 /// Reference  Gao et al., arXiv:2406.04093, section 2.1
 inline NormalizedSquaredError normalized_squared_error() { return {}; }
 

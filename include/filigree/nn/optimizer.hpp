@@ -10,43 +10,47 @@
 
 namespace filigree {
 
-/// Parameters that are moved together, and what an optimizer remembers of them.
+/// Parameters that are updated together, with their gradient and the moments of the optimizer.
 template <Real S>
 struct Parameters {
   S* values;          // [count]
   const S* gradient;  // [count]
   S* moments;         // [Optimizer::moments + extra_moments()][count], 0 before the first step
   Index count;
-  bool weights;  // and not biases, which do not decay and are not drawn to 0
+  bool weights;  // false: biases, which do not decay and are not penalized
 };
 
-// An optimizer is an aggregate of options with the number of `moments` that it keeps for each parameter, if its options
-// may ask for more `Index extra_moments() const`, and `void step(const Parameters<S>&, Index number, double factor)
-// const`, which moves the parameters by their gradient in step `number`, counted from 1; its rate is multiplied by what
-// a schedule says. `template <class S> void check() const` throws an Error if an option cannot work for parameters of
-// type S; fit calls it before anything is changed.
+// An optimizer is an aggregate of options with these members:
+//   moments: the number of moments for each parameter.
+//   Index extra_moments() const: optional, the number of further moments that the options need.
+//   void step(const Parameters<S>&, Index number, double factor) const: updates the parameters by their gradient in
+//     step `number`, counted from 1. The schedule's factor multiplies the rate.
+//   template <class S> void check() const: optional, throws an Error if an option is invalid for parameters of type S.
+//     fit calls it before it changes anything.
 
 namespace detail {
 
-/// A moment, 0 once it has flush_denormal away: processors are many times slower with what lies below the normal
-/// numbers, where it would stay for ever, since 0.9 of the least of them rounds to itself.
+/// Returns a moment, or 0 if it is denormal.
+///
+/// Processors are many times slower with denormal numbers. A decaying moment would stay denormal forever, because 0.9
+/// times the smallest denormal number rounds to the same number.
 template <Real S>
 S flush_denormal(S moment) {
   return std::abs(moment) < (std::numeric_limits<S>::min)() ? S(0) : moment;
 }
 
-/// Throws an Error unless an option is a number from 0 on that S can hold.
+/// Throws an Error unless an option is at least 0 and finite as an S.
 template <Real S>
 void require_not_negative(double value, const char* name) {
   require_finite<S>(value, name);
   require(value >= 0, name, " must be at least 0, got ", value);
 }
-/// The same of what is kept of an average from step to step, which must be below 1.
-inline void require_memory(double value, const char* name) {
+/// Throws an Error unless the decay rate of a running mean is at least 0 and below 1.
+inline void require_decay_rate(double value, const char* name) {
   require(value >= 0 && value < 1, name, " must be at least 0 and below 1, got ", value);
 }
 
-/// The numbers that an optimizer keeps for each parameter.
+/// Returns the number of moments for each parameter.
 template <class Opt>
 Index moments_of(const Opt& optimizer) {
   if constexpr (requires { optimizer.extra_moments(); })

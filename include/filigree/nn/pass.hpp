@@ -11,8 +11,10 @@
 
 namespace filigree {
 
-/// Goes through a network and back, in memory that it keeps: after the first time for a number of samples, it allocates
-/// nothing, unless stages choose among a whole batch. Results are the same bits for any number of threads.
+/// Computes the loss of a network and its gradient, and keeps its memory between calls.
+///
+/// Later calls with the same number of samples allocate nothing, unless a stage selects from the whole batch. Results
+/// are the same bits for any number of threads.
 template <class Net>
 class Pass {
  public:
@@ -26,17 +28,19 @@ class Pass {
 
   /// Returns the loss of samples X for targets Y: the objective's terms, and the penalties in the network.
   ///
-  /// `draw` numbers the draws of dropout: the same number drops the same.
-  /// Shapes  X: N x inputs, Y: N x outputs, of the network's scalar or of half or bfloat16; each dense, or sparse with
-  ///         samples as rows, of which a linear layer touches what is stored
+  /// `draw` selects the random entries that dropout drops: the same number drops the same entries.
+  /// Shapes  X: N x inputs, Y: N x outputs, of the network's scalar or of half or bfloat16. Each is dense or sparse. A
+  ///         linear layer reads only the stored entries of sparse X
   /// Throws  Error if a shape does not fit
   template <Samples X, Samples Y, Term Objective>
   double loss(const Net& net, const X& x, const Y& y, const Objective& objective, std::uint64_t draw = 0) {
     return run_constrained(net, x, y, objective, nullptr, draw);
   }
 
-  /// Computes the loss and its gradient by the parameters. The value is that of loss() up to rounding: a compiler that
-  /// may contract products and sums (g++ -march=native) need not do it alike in both.
+  /// Computes the gradient of the loss with respect to the parameters, and returns the loss.
+  ///
+  /// The loss equals that of loss() up to rounding: a compiler that contracts products and sums (g++ -march=native) may
+  /// do so differently in the two functions.
   template <Samples X, Samples Y, Term Objective>
   double gradient(const Net& net, const X& x, const Y& y, const Objective& objective, Vector& gradient,
                   std::uint64_t draw = 0) {
@@ -44,7 +48,7 @@ class Pass {
     return run_constrained(net, x, y, objective, gradient.data(), draw);
   }
 
-  // The same of a network that satisfies its constraints, which nobody asks for.
+  // Computes the same for a network that satisfies its constraints, without checking them.
   template <Samples X, Samples Y, Term Objective>
   double gradient_of_constrained(const Net& net, const X& x, const Y& y, const Objective& objective, Vector& gradient,
                                  std::uint64_t draw) {
@@ -60,8 +64,8 @@ class Pass {
   /// Returns the number of samples in passes with a gradient.
   [[nodiscard]] Index& seen() { return seen_; }
 
-  // Calls f(i, j) for each latent j of an autoencoder that is not 0 in sample i of the last pass; returns the number
-  // of samples.
+  // Calls f(i, j) for each nonzero latent j of an autoencoder in sample i of the last pass. Returns the number of
+  // samples.
   template <class F>
   Index each_code(F&& f) const {
     const detail::Activations<S>& codes = network_pass_.at(Net::code);
@@ -81,7 +85,8 @@ class Pass {
  private:
   static constexpr bool has_codes = requires(const Net& net) { net.latents(); };
 
-  /// For how many samples a latent may be 0 where a loss does not say it: the authors of aux_k take 10^7, of billions.
+  /// Returns the default number of inactive samples after which a latent is dead. The paper of aux_k uses 10^7, with
+  /// billions of samples.
   [[nodiscard]] Index default_dead_after(Index batch) const {
     return (std::min)(Index{10'000'000}, (std::max)(10 * batch, seen_ / 10));
   }
@@ -107,7 +112,7 @@ class Pass {
                   "filigree: pass: X and Y must have the scalar of the network; cast them with .cast<>()");
     static_assert(!TermOf<Objective, Penalty>,
                   "filigree: the objective needs a loss of outputs, such as squared_error(); a penalty of activations "
-                  "stands in the network: penalize(l1())");
+                  "belongs in the network: penalize(l1())");
     detail::require(x.cols() == net.inputs(), "pass: X.cols() = ", x.cols(), " must be the network's inputs, ",
                     net.inputs());
     detail::require(y.cols() == net.outputs(), "pass: Y.cols() = ", y.cols(), " must be the network's outputs, ",
@@ -157,20 +162,21 @@ class Pass {
     return value;
   }
 
-  /// The dy by the outputs of some of n samples; adds their losses to the value.
+  /// Returns the gradient with respect to the outputs of a batch out of n samples. Adds the losses of the batch to
+  /// value.
   template <class Objective, class Target>
   detail::Gradient<S> output_gradient(const Objective& objective, const detail::ConstRows<S>& outputs,
                                       const Target& targets, Index n, bool differentiated, double& value,
                                       const detail::Session& session) {
     const detail::ConstRows<S> target(targets.data(), targets.rows(), targets.cols());
-    const double share = n > 0 ? static_cast<double>(outputs.rows()) / static_cast<double>(n) : 1;
+    const double fraction = n > 0 ? static_cast<double>(outputs.rows()) / static_cast<double>(n) : 1;
     detail::Gradient<S> dy;
     if (differentiated) {
-      dy.dense = output_gradient_.get<S>((std::max)(outputs.size(), Index{1}));  // null would mean values alone
+      dy.dense = output_gradient_.get<S>((std::max)(outputs.size(), Index{1}));  // null would mean no gradient
       if constexpr (!detail::sets_gradient<Objective>) std::fill_n(dy.dense, outputs.size(), S(0));
     }
     bool first = true;
-    detail::each_term(objective, share, [&](const auto& term, double factor) {
+    detail::each_term(objective, fraction, [&](const auto& term, double factor) {
       if constexpr (TermOf<decltype(term), Loss>) {
         if constexpr (detail::sets_gradient<decltype(term)>) {
           value += first && detail::sets_gradient<Objective> ? term.set(outputs, target, factor, dy.dense, session)
@@ -181,9 +187,9 @@ class Pass {
       }
       first = false;
       static_assert(!TermOf<decltype(term), Penalty>,
-                    "filigree: a penalty of activations stands in the network, not in the objective: penalize(l1())");
+                    "filigree: a penalty of activations belongs in the network, not in the objective: penalize(l1())");
       static_assert(has_codes || !TermOf<decltype(term), ResidualLoss>,
-                    "filigree: this loss is one of residuals, and needs an autoencoder(...)");
+                    "filigree: this loss is computed from residuals and needs an autoencoder(...)");
     });
     return dy;
   }

@@ -8,13 +8,13 @@
 
 namespace filigree {
 
-/// What penalize(penalty) returns.
+/// A layer that adds a penalty of its input to the loss.
 template <Term P>
 struct Penalize {
   using Category = Layer;
   P penalty;
 
-  /// Adds the penalty's gradient to that of what comes after.
+  /// Returns the value of the penalty, and adds its gradient to `gradient` unless that is null.
   template <Real S>
   double add(const detail::ConstRows<S>& a, S* gradient, const detail::Session& session) const {
     double value = 0;
@@ -24,7 +24,7 @@ struct Penalize {
   }
 };
 
-/// Passes its input on and adds a penalty of it to the loss: penalize(3.0 * kl(0.01) + 0.1 * l1()).
+/// Returns its input and adds a penalty of it to the loss: penalize(3.0 * kl(0.01) + 0.1 * l1()).
 template <Term P>
 Penalize<std::remove_cvref_t<P>> penalize(P&& penalty) {
   static_assert(TermOf<P, Penalty>,

@@ -6,7 +6,7 @@
 
 namespace filigree {
 
-/// What pre_bias() returns. It has no parameters: the bias is that of the last layer.
+/// A layer that subtracts the bias of the last layer. It has no parameters of its own.
 struct PreBias {
   using Category = Layer;
 
@@ -17,11 +17,11 @@ struct PreBias {
   void initialize(S*, Generator&) const {}
 };
 
-/// Subtracts the bias of the last layer from the samples. It is the first stage of an autoencoder, before a linear
-/// layer; the last stage is a linear layer too.
+/// Subtracts the bias of the last layer from the samples.
 ///
-/// Formula    z = (x − b_pre) W + b before a decoder a W' + b_pre
-/// Cost       N in subtractions, and in * out multiplications for what the bias gains in gradient
+/// It must be the first stage of an autoencoder, followed by a linear layer or gated(). The last stage must be linear.
+/// Formula    z = (x − b_pre) W + b, with the decoder a W' + b_pre
+/// Cost       N in subtractions, and in * out multiplications for the gradient of the bias
 /// Reference  Gao et al., arXiv:2406.04093, equations 1 and 2; Bricken et al. 2023, "Towards Monosemanticity"
 inline PreBias pre_bias() { return {}; }
 

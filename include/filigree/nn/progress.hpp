@@ -9,18 +9,18 @@
 
 namespace filigree::detail {
 
-/// One line on the terminal that says how far training is; nothing where standard error is no terminal.
+/// A progress line on standard error, shown only if it is a terminal. The destructor clears the line.
 class Progress {
  public:
-  explicit Progress(bool wanted) : shown_(wanted && errors_go_to_a_terminal()) {}
+  explicit Progress(bool enabled) : shown_(enabled && errors_go_to_a_terminal()) {}
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
   ~Progress() {
     if (shown_) std::fputs("\r\033[K", stderr);
   }
-  void show(const char* what, Index number, Index of, double loss) const {
+  void show(const char* unit, Index number, Index total, double loss) const {
     if (!shown_) return;
-    std::fprintf(stderr, "\r%s %td of %td, loss %s\033[K", what, number, of, significant_digits(loss, 6).c_str());
+    std::fprintf(stderr, "\r%s %td of %td, loss %s\033[K", unit, number, total, significant_digits(loss, 6).c_str());
     std::fflush(stderr);
   }
 

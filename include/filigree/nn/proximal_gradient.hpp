@@ -7,13 +7,14 @@
 
 namespace filigree {
 
-/// Gradient descent with an L1 penalty of the weights, not the biases, that reaches exact zeros.
+/// The optimizer proximal gradient descent, for an L1 penalty of the weights without the biases. It sets small weights
+/// to exactly 0.
 ///
 /// Formula    θ = soft(θ − rate · g, rate · l1), soft(x, t) = sign(x) · max(|x| − t, 0)
 /// Reference  Daubechies et al., arXiv:math/0307152; Beck and Teboulle, SIAM J. Imaging Sci. 2, 2009, equation 1.4
 struct proximal_gradient {
   double rate = 0.01;  ///< step size
-  double l1 = 0.0;     ///< weight of the sum of magnitudes
+  double l1 = 0.0;     ///< factor of the sum of the magnitudes
 
   static constexpr Index moments = 0;
   template <Real S>

@@ -7,7 +7,7 @@
 
 namespace filigree::detail {
 
-/// Memory of losses of residuals.
+/// Buffers for losses of residuals.
 template <Real S>
 struct ResidualMemory {
   std::vector<Column> dead;
@@ -16,19 +16,20 @@ struct ResidualMemory {
   Buffer weights, biases, numbers, residuals, sums;
 };
 
-/// How long each latent has not been used.
+/// For how many samples each latent has been inactive.
 struct LatentUse {
-  const std::vector<Index>& samples_since_active;  // since it was not 0
-  Index dead_after;  // for how many it may be 0 where a loss does not say it: a tenth of those seen
+  const std::vector<Index>& samples_since_active;  // for each latent, since it was last not 0
+  Index dead_after;                                // default number of inactive samples after which a latent is dead
 };
 
-/// What a loss of residuals sees of a pass through an autoencoder of two linear layers, when both ways are done.
+/// The data that a loss of residuals reads after a forward and backward pass through an autoencoder of two linear
+/// layers.
 template <Real S>
 struct ResidualPass {
-  ConstRows<S> inputs, outputs, target;  // what the encoder takes, what the decoder puts out, what it should
-  const S *encoder, *encoder_biases;     // in x latents, latents
-  const S* decoder;                      // latents x out
-  S *encoder_gradient, *encoder_bias_gradient, *decoder_gradient;  // to add to; null: the value alone
+  ConstRows<S> inputs, outputs, target;                            // of the encoder; of the decoder; of the network
+  const S *encoder, *encoder_biases;                               // in x latents, latents
+  const S* decoder;                                                // latents x out
+  S *encoder_gradient, *encoder_bias_gradient, *decoder_gradient;  // the loss adds to them; null: only the value
   Index latents;
   LatentUse use;
   ResidualMemory<S>& memory;

@@ -10,37 +10,36 @@
 
 namespace filigree {
 
-// A schedule says by what the rate of an optimizer is multiplied in each step, counted from 0 as in PyTorch's LambdaLR:
-// any f(step).
+// A schedule is any function f(step). It returns the factor of the optimizer's rate in each step, counted from 0 as in
+// PyTorch's LambdaLR.
 
-/// Rises in a straight line from 0 to 1 in `steps` steps, and stays there: min(step / steps, 1).
+/// A schedule that rises linearly from 0 to 1.
 struct WarmUp {
   Index steps;
   double operator()(Index step) const {
     return step >= steps ? 1 : static_cast<double>(step) / static_cast<double>(steps);
   }
 };
-/// Rises in a straight line from 0 to 1 in `steps` steps and stays there.
+/// Rises linearly from 0 to 1 in `steps` steps, then stays at 1.
 ///
 /// Formula  min(step / steps, 1)
-/// Throws  Error if steps < 1
+/// Throws   Error if steps < 1
 inline WarmUp warm_up(Index steps) {
   detail::require(steps >= 1, "warm_up(steps): steps must be at least 1, got ", steps);
   return {.steps = steps};
 }
 
-/// Falls from 1 to 0 in `steps` steps along half a cosine, after `warm` of them in which it rises from 0:
-/// step / warm, then (1 + cos(pi (step - warm) / (steps - warm))) / 2. The first step without a warm-up has 1.
+/// A schedule that falls from 1 to 0 along half a cosine, after a linear warm-up.
 struct Cosine {
   Index steps, warm;
   double operator()(Index step) const {
     if (step < warm) return static_cast<double>(step) / static_cast<double>(warm);
-    const double share = static_cast<double>(step - warm) / static_cast<double>((std::max)(steps - warm, Index{1}));
-    return (1 + std::cos(std::numbers::pi * (std::min)(share, 1.0))) / 2;
+    const double fraction = static_cast<double>(step - warm) / static_cast<double>((std::max)(steps - warm, Index{1}));
+    return (1 + std::cos(std::numbers::pi * (std::min)(fraction, 1.0))) / 2;
   }
 };
-/// Falls from 1 to 0 in `steps` steps along half a cosine, after `warm` steps in which it rises from 0. The first step
-/// without a warm-up has 1.
+/// Rises linearly from 0 to 1 in `warm` steps, then falls to 0 along half a cosine until step `steps`. Without a
+/// warm-up it starts at 1.
 ///
 /// Formula    step / warm, then (1 + cos(π (step − warm) / (steps − warm))) / 2
 /// Throws     Error unless 0 <= warm < steps

@@ -5,20 +5,20 @@
 
 namespace filigree {
 
-/// Stochastic gradient descent, with momentum.
+/// The optimizer stochastic gradient descent, with optional momentum.
 ///
 /// Formula    v = momentum · v + g, θ −= rate · v; Nesterov: θ −= rate · (g + momentum · v)
-/// Reference  Sutskever et al., ICML 2013, section 2; the form is that of torch.optim.SGD
+/// Reference  Sutskever et al., ICML 2013, section 2; in the form of torch.optim.SGD
 struct sgd {
   double rate = 0.01;     ///< step size
-  double momentum = 0.0;  ///< share of the last step that is kept, below 1
-  bool nesterov = false;  ///< whether the gradient counts once more; needs momentum
+  double momentum = 0.0;  ///< decay rate of v, below 1
+  bool nesterov = false;  ///< Nesterov's form; needs momentum
 
   static constexpr Index moments = 1;
   template <Real S>
   void check() const {
     detail::require_not_negative<S>(rate, "sgd{.rate}: rate");
-    detail::require_memory(momentum, "sgd{.momentum}: momentum");
+    detail::require_decay_rate(momentum, "sgd{.momentum}: momentum");
     detail::require(!nesterov || momentum > 0, "sgd{.nesterov}: needs a momentum above 0, got ", momentum);
   }
   template <Real S>

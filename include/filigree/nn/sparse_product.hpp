@@ -5,47 +5,49 @@
 
 #include "filigree/nn/by_column.hpp"
 
-// Products of lists and dense matrices, which touch what is kept alone. A sum runs over ascending columns, or samples,
-// whoever computes it.
+// Products of lists and dense matrices, which read only the kept entries. Sums run over ascending columns or samples,
+// so results do not depend on the number of threads.
 
 namespace filigree::detail {
 
-/// out = sum over the list of weights[e] * v.row(columns[e]); v has rows of `cols` numbers.
+/// Computes out = sum over the list of weights[e] * v.row(columns[e]). v has `cols` columns.
 template <Real S>
 void gather_rows(S* out, const S* weights, const Column* columns, Index count, const S* v, Index cols) {
   const auto& kernels = kernel::kernels<S>();
-  const Index whole = cols / kernels.lanes * kernels.lanes;
-  kernels.gather(out, weights, columns, count, v, cols, whole);
-  for (Index f = whole; f < cols; ++f) {
+  const Index vectorized = cols / kernels.lanes * kernels.lanes;
+  kernels.gather(out, weights, columns, count, v, cols, vectorized);
+  for (Index f = vectorized; f < cols; ++f) {
     S sum = 0;
     for (Index e = 0; e < count; ++e) sum += weights[e] * v[columns[e] * cols + f];
     out[f] = sum;
   }
 }
 
-/// y = lists * weights + biases, or y += lists * weights if biases is null; then finish(first, last) for complete rows.
+/// Computes y = lists * weights + biases, or y += lists * weights if biases is null. Calls finish(first, last) for
+/// complete rows.
 ///
 /// Shapes  lists: n x in, weights: in x out, biases: out, y: n x out
 template <Real S, class F>
 void multiply_lists(const Lists<S>& lists, const S* weights, const S* biases, Index out, S* y, const Session& session,
                     F&& finish) {
-  for (Index worker = 0; worker < session.concurrency(); ++worker)  // whichever will be called
-    session.scratch(worker).out.template get<S>(out);
+  for (Index worker = 0; worker < session.concurrency(); ++worker)  // any worker may run a task
+    session.scratch(worker).out.get<S>(out);
   session.run((lists.n + rows_per_task - 1) / rows_per_task, [&](Index task, Index worker) {
     const Index first = task * rows_per_task, last = (std::min)(first + rows_per_task, lists.n);
-    S* sums = session.scratch(worker).out.template get<S>(out);
+    S* sums = session.scratch(worker).out.get<S>(out);
     for (Index i = first; i < last; ++i) {
       S* row = y + i * out;
       gather_rows(biases != nullptr ? row : sums, lists.values + i * lists.stride, lists.columns + i * lists.stride,
                   lists.counts[i], weights, out);
-      const S* rest = biases != nullptr ? biases : sums;
-      for (Index f = 0; f < out; ++f) row[f] += rest[f];
+      const S* summand = biases != nullptr ? biases : sums;
+      for (Index f = 0; f < out; ++f) row[f] += summand[f];
     }
     finish(first, last);
   });
 }
 
-/// The gradients of a list's values: the products of each row of dy with the rows of the weights that it has kept.
+/// Computes the gradients of the values of lists: the product of each row of dy with the rows of the weights at the
+/// columns of its list.
 ///
 /// Shapes  lists: n x in, dy: n x out, weights: in x out
 template <Real S>
@@ -58,7 +60,7 @@ void dot_lists(const Lists<S>& lists, const ConstRows<S>& dy, const S* weights, 
   });
 }
 
-/// to = lists' x, from lists that were sorted by column.
+/// Computes to = lists' x, from lists that are sorted by column.
 ///
 /// Shapes  by_column: n x cols, x: n x d, to: cols x d
 template <Real S>
@@ -70,7 +72,7 @@ void multiply_columns(const ByColumn<S>& by_column, Index cols, const ConstRows<
   });
 }
 
-/// to = x' lists: the same, transposed.
+/// Computes to = x' lists, from lists that are sorted by column.
 ///
 /// Shapes  x: n x d, by_column: n x cols, to: d x cols
 template <Real S>
@@ -78,10 +80,10 @@ void multiply_transposed(const ConstRows<S>& x, const ByColumn<S>& by_column, In
                          const Session& session) {
   const auto& kernels = kernel::kernels<S>();
   const Index d = x.cols(), width = kernels.width;
-  constexpr Index batch = 4;  // panels that are written together: each row lies in a page of its own
-  for (Index worker = 0; worker < session.concurrency(); ++worker) {  // whichever will be called
-    session.scratch(worker).tile.template get<S>(width * d);
-    session.scratch(worker).queries.template get<S>(batch * width * d);
+  constexpr Index batch = 4;  // panels written together, because each row of `to` is in a different memory page
+  for (Index worker = 0; worker < session.concurrency(); ++worker) {  // any worker may run a task
+    session.scratch(worker).tile.get<S>(width * d);
+    session.scratch(worker).queries.get<S>(batch * width * d);
   }
   session.run((cols + batch * width - 1) / (batch * width), [&](Index task, Index worker) {
     WorkerScratch& scratch = session.scratch(worker);

@@ -17,14 +17,14 @@
 #include "filigree/normalize/dropout.hpp"
 #include "filigree/pipe/evaluator.hpp"
 
-// How stages take part in a network. A stage of the language that has a derivative is a layer as it is: maps with a
-// dy, and whatever makes entries absent, whose choice counts as constant. A layer (its Category is Layer) has
-// Scalar, inputs(), outputs(width), weights() of parameters(), and start(parameters, generator). What a stage remembers
-// of the way there for the way back is its Step, with
-//   void forward(stage, parameters, in, out, context), which sets out, and
-//   Gradient backward(stage, parameters, in, out, dy, gradient, needs_input_gradient, context), which gets the dy by
-//   what it put out,
-//     writes the gradient of its parameters and, if it has to go needs_input_gradient, returns the dy by what it took.
+// How stages take part in a network. Any stage with a derivative can be a layer: maps with a derivative(), and stages
+// that mask entries, whose selection is treated as constant. A stage with Category = Layer has Scalar, inputs(),
+// outputs(width), weight_count(), parameter_count() and initialize(parameters, generator). State<Stage, Scalar> stores
+// the data of the forward pass that the backward pass needs, and has two functions:
+//   void forward(stage, parameters, in, out, context) sets out.
+//   Gradient backward(stage, parameters, in, out, dy, gradient, needs_input_gradient, context) takes dy, the gradient
+//     with respect to the output. It writes the gradient of the parameters and, if needs_input_gradient, returns the
+//     gradient with respect to the input.
 
 namespace filigree::detail {
 
@@ -37,15 +37,15 @@ template <class T, class S>
 concept DifferentiableMap = MapStage<T> && requires(const T& stage, S x) {
   stage.derivative(x, x);
 };
-/// What may take the place of its input.
+/// A map whose output may overwrite its input, because its derivative depends only on the output.
 template <class T, class S>
 concept MapInPlace = DifferentiableMap<T, S> && requires {
   requires T::derivative_from_output;
 };
-/// What leaves entries as they are or makes them absent; dropout scales them too.
+/// A stage that keeps or masks entries. Dropout also scales them.
 template <class T>
 concept SelectingStage = SelectorStage<T> || WholeMatrixStage<T> || std::same_as<T, Dropout>;
-/// A layer with parameters of its own.
+/// A layer that may have parameters.
 template <class T>
 concept ParameterLayer = LayerStage<T> && !is_penalize<T>;
 
@@ -54,7 +54,7 @@ class State {
   static_assert(!sizeof(T), "filigree: network(stages): this stage has no derivative and cannot be a layer");
 };
 
-/// Layers that need no memory of the way there.
+/// The state of layers that store nothing for the backward pass.
 template <class T, Real S>
   requires(is_penalize<T> || std::same_as<T, PreBias>)
 class State<T, S> {};
@@ -73,7 +73,7 @@ class State<T, S> {
       map(stage, y, first, last, grid);
     });
   }
-  /// Maps rows [first, last) where they lie.
+  /// Maps rows [first, last) in place.
   static void map(const T& stage, S* all, Index first, Index last, const Grid& grid) {
     if constexpr (requires { stage.map_all(all, Index{}); }) {
       stage.map_all(all + first * grid.m, (last - first) * grid.m);
@@ -83,7 +83,7 @@ class State<T, S> {
     }
   }
 
-  /// Turns the dy into that by x, where it lies.
+  /// Computes the gradient with respect to the input, in place of dy.
   Gradient<S> backward(const T& stage, const S*, Activations<S>& in, Activations<S>& out, const Gradient<S>& dy, S*,
                        bool, const Context& context) {
     const ConstRows<S> x = in.rows(context.session), y = out.rows(context.session);
@@ -107,25 +107,25 @@ class State<T, S> {
     grid_ = {.n = in.n, .m = in.cols};
     check_for<S>(drawn, grid_);
     if constexpr (WholeMatrixStage<T>)
-      choose_of_all(drawn, in, context.session);
+      select_in_batch(drawn, in, context.session);
     else
-      choose(drawn, in, context.session);
+      select(drawn, in, context.session);
     out.set_lists(in.cols, memory_.lists());
   }
 
-  /// The same for what x W + b would be, x W + b being computed where it is chosen from. Only if fuses().
+  /// Computes the same for the input x W + b, without storing it. May be called only if fuses().
   void forward_from(const T& stage, const S* weights, const S* biases, Activations<S>& in, Index cols,
                     Activations<S>& out, const Context& context) {
     grid_ = {.n = in.n, .m = cols};
     check_for<S>(stage, grid_);
-    memory_.hold(in.n, widest(stage, cols));
+    memory_.allocate(in.n, max_kept(stage, cols));
     const Affine<S> source(in.rows(context.session), weights, biases, cols);
     const std::tuple<T> stages(stage);
     const SelectionEngine<Affine<S>, std::tuple<T>> engine(source, stages, context.session, in.n);
-    for_each_row(engine, 0, in.n, context.session, [&](const Row<S>& row, WorkerScratch&) { memory_.take(row); });
+    for_each_row(engine, 0, in.n, context.session, [&](const Row<S>& row, WorkerScratch&) { memory_.store(row); });
     out.set_lists(cols, memory_.lists());
   }
-  /// Whether forward_from() may be called, and is worth it.
+  /// Returns true if forward_from() is supported and faster.
   static bool fuses(const T& stage, Index cols) {
     if constexpr (std::same_as<T, TopK>)
       return stage.k <= cols / 16;
@@ -133,12 +133,12 @@ class State<T, S> {
       return false;
   }
 
-  /// A dy of lists is that of entries which are kept here too.
+  /// If dy has lists, their entries are a subset of the kept entries.
   Gradient<S> backward(const T& stage, const S*, Activations<S>&, Activations<S>& out, const Gradient<S>& dy, S*, bool,
                        const Context& context) {
     S scale = 1;
     if constexpr (std::same_as<T, Dropout>) scale = static_cast<S>(1 / (1 - stage.p));
-    if (dy.dense != nullptr) memory_.receive(dy, out.cols, context.session);
+    if (dy.dense != nullptr) memory_.set_gradients(dy, out.cols, context.session);
     const Lists<S>& kept = dy.dense != nullptr ? memory_.lists() : *dy.lists;
     if (scale != 1)
       for_each_rows(kept.n, context.session, [&](Index first, Index last) {
@@ -154,28 +154,28 @@ class State<T, S> {
     if constexpr (std::same_as<T, Dropout>) drawn.seed = Generator(stage.seed, draw).bits64();
     return drawn;
   }
-  static Index widest(const T& stage, Index cols) {
+  static Index max_kept(const T& stage, Index cols) {
     if constexpr (std::same_as<T, TopK>) return (std::min)(stage.k, cols);
     return cols;
   }
 
-  void choose(const T& stage, Activations<S>& in, const Session& session) {
-    const Index cols = in.cols, room = cols + Row<S>::padding;
-    memory_.hold(in.n, widest(stage, cols));
-    for (Index worker = 0; worker < session.concurrency(); ++worker) {  // whichever will be called
-      session.scratch(worker).values.template get<S>(room);
-      session.scratch(worker).columns.template get<Column>(room);
+  void select(const T& stage, Activations<S>& in, const Session& session) {
+    const Index cols = in.cols, capacity = cols + Row<S>::padding;
+    memory_.allocate(in.n, max_kept(stage, cols));
+    for (Index worker = 0; worker < session.concurrency(); ++worker) {  // any worker may run a task
+      session.scratch(worker).values.get<S>(capacity);
+      session.scratch(worker).columns.get<Column>(capacity);
     }
     session.run((in.n + rows_per_task - 1) / rows_per_task, [&](Index task, Index worker) {
       WorkerScratch& scratch = session.scratch(worker);
       for (Index i = task * rows_per_task; i < (std::min)((task + 1) * rows_per_task, in.n); ++i) {
         Row<S> row = row_of(in, i, scratch);
         apply(stage, row);
-        memory_.take(row);
+        memory_.store(row);
       }
     });
   }
-  /// Row i of what comes in, in memory that stages may write.
+  /// Returns row i of the input, in memory that stages may overwrite.
   Row<S> row_of(const Activations<S>& in, Index i, WorkerScratch& scratch) const {
     S* values = scratch.values.get<S>(in.cols + Row<S>::padding);
     if (!in.has_lists()) {
@@ -190,21 +190,21 @@ class State<T, S> {
     return row;
   }
 
-  void choose_of_all(const T& stage, Activations<S>& in, const Session& session) {
+  void select_in_batch(const T& stage, Activations<S>& in, const Session& session) {
     WorkerScratch& scratch = session.scratch(0);
     const RowList<S>& list =
-        of_all_.choose(stage, in, grid_, [&](Index i) -> Row<S> { return row_of(in, i, scratch); });
+        batch_choice_.choose(stage, in, grid_, [&](Index i) -> Row<S> { return row_of(in, i, scratch); });
     const auto begin = [&](Index i) { return list.start[i]; };
-    Index most = 0;
-    for (Index i = 0; i < in.n; ++i) most = (std::max)(most, begin(i + 1) - begin(i));
-    memory_.hold(in.n, most);
+    Index max_count = 0;
+    for (Index i = 0; i < in.n; ++i) max_count = (std::max)(max_count, begin(i + 1) - begin(i));
+    memory_.allocate(in.n, max_count);
     for (Index i = 0; i < in.n; ++i)
-      memory_.take(i, list.values.data() + begin(i), list.columns.data() + begin(i), begin(i + 1) - begin(i));
+      memory_.store(i, list.values.data() + begin(i), list.columns.data() + begin(i), begin(i + 1) - begin(i));
   }
 
   Grid grid_;
   ListMemory<S> memory_;
-  BatchChoice<S> of_all_;
+  BatchChoice<S> batch_choice_;
 };
 
 }  // namespace filigree::detail

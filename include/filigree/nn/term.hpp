@@ -11,28 +11,31 @@
 
 namespace filigree {
 
-// What is added up to a loss. A term is a small value type with a member type `Kind`, one of the following tags, and
-// the function that its tag asks for. It returns its value times the factor and, where there is a gradient, adds the
-// derivative of that. Reductions: the sum over latents or outputs, the mean over samples, where a term
-// says no other.
+// Terms of a loss. A term is a small value type with a member type `Kind`, which is one of the following tags, and with
+// the function that its tag names. The function returns the value times the factor. If the gradient is not null, it
+// adds the derivative of this product to it. Unless a term documents another reduction, it sums over latents or outputs
+// and averages over samples.
 
-/// Of activations: `double add(ConstRows<S> a, double factor, S* gradient, const Session&) const`.
+/// A term of activations: `double add(ConstRows<S> a, double factor, S* gradient, const Session&) const`.
 struct Penalty {};
-/// Of outputs and targets: `double add(ConstRows<S> y, ConstRows<S> target, double factor, S* gradient, const Session&)
-/// const`, whose gradient is that of y. A member `by_sample` that is true says that it is the mean over samples of what
-/// each comes to by itself, and `set`, if there is one, does what add does to a gradient of 0.
+/// A term of outputs and targets: `double add(ConstRows<S> y, ConstRows<S> target, double factor, S* gradient, const
+/// Session&) const`. The gradient is with respect to y.
+///
+/// Optional members: `by_sample` is true if the value is the mean over samples of independent values. `set` has the
+/// parameters of `add`, but overwrites the gradient.
 struct Loss {};
-/// Of an autoencoder's codes and its decoder, a linear layer: `double add(detail::CodePass<S>&, double factor) const`,
-/// which adds to the gradients of the codes and to the gradient of the decoder where there is one.
+/// A term of the codes of an autoencoder and of its linear decoder: `double add(detail::CodePass<S>&, double factor)
+/// const`. It adds to the gradients of the codes and of the decoder, unless they are null.
 struct CodeLoss {};
-/// Of what an autoencoder has left of the targets: `double add(detail::ResidualPass<S>&, double factor) const`, which
-/// adds to the gradients of the encoder and the decoder where there are some.
+/// A term of the residuals of an autoencoder: `double add(detail::ResidualPass<S>&, double factor) const`. It adds to
+/// the gradients of the encoder and of the decoder, unless they are null.
 struct ResidualLoss {};
-/// Of weights, biases excluded: `double add(const S* weights, Index count, double factor, S* gradient) const`.
+/// A term of the weights, without the biases: `double add(const S* weights, Index count, double factor, S* gradient)
+/// const`.
 struct Decay {};
 
 namespace detail {
-struct Mixed {};  // the kind of a sum of different ones
+struct Mixed {};  // the kind of a sum of terms of different kinds
 }  // namespace detail
 
 template <class T>
@@ -42,7 +45,7 @@ concept Term = requires {
 template <class T, class Tag>
 concept TermOf = Term<T> && std::same_as<typename std::remove_cvref_t<T>::Kind, Tag>;
 
-/// What factor * term returns.
+/// A term times a factor.
 template <Term T>
 struct Scaled {
   using Kind = typename T::Kind;
@@ -50,7 +53,7 @@ struct Scaled {
   T term;
 };
 
-/// What a + b returns.
+/// The sum of two terms.
 template <Term A, Term B>
 struct Plus {
   using Kind = std::conditional_t<TermOf<A, typename B::Kind>, typename B::Kind, detail::Mixed>;
@@ -59,6 +62,7 @@ struct Plus {
 };
 
 /// Scales a loss or a penalty.
+///
 /// Throws  Error if the factor is not finite
 template <Term T>
 Scaled<std::remove_cvref_t<T>> operator*(double factor, T&& term) {
@@ -78,7 +82,7 @@ Plus<std::remove_cvref_t<A>, std::remove_cvref_t<B>> operator+(A&& a, B&& b) {
 
 namespace detail {
 
-/// Whether the first term of an expression has set(), which does what add() does to a gradient of 0.
+/// True if the first term of an expression has set(), which overwrites the gradient instead of adding to it.
 template <class T>
 inline constexpr bool sets_gradient = requires {
   &std::remove_cvref_t<T>::template set<double>;
@@ -88,7 +92,7 @@ inline constexpr bool sets_gradient<Plus<A, B>> = sets_gradient<A>;
 template <class T>
 inline constexpr bool sets_gradient<Scaled<T>> = sets_gradient<T>;
 
-/// Whether the losses of an expression may be computed some samples at a time.
+/// Returns true if the losses of an expression may be computed in batches of samples.
 template <class T>
 bool is_by_sample(const T& term) {
   if constexpr (TermOf<T, Decay>)

@@ -17,6 +17,7 @@
 
 namespace filigree::detail {
 
+/// Throws an Error if a sample is not finite.
 template <class M>
 void require_finite(const M& x, const char* name) {
   const auto check = [&](Index i, Index j, auto value) {
@@ -31,7 +32,7 @@ void require_finite(const M& x, const char* name) {
   }
 }
 
-/// Samples of the network's scalar, in rows.
+/// Returns samples as a row-major matrix of the network's scalar.
 template <class Net, class X>
 auto samples_of(const X& x) {
   using S = typename Net::Scalar;
@@ -43,7 +44,7 @@ auto samples_of(const X& x) {
     return typename Net::Matrix(x.template cast<S>());
 }
 
-/// Samples and targets of fit.
+/// Throws an Error if the samples and targets of fit do not match the network or are not finite.
 template <class Net, class X, class Y>
 void require_samples(const Net& net, const X& x, const Y& y) {
   require(x.cols() == net.inputs(), "fit: X.cols() = ", x.cols(), " must be the network's inputs, ", net.inputs());
@@ -54,7 +55,7 @@ void require_samples(const Net& net, const X& x, const Y& y) {
   require_finite(y, "Y");
 }
 
-/// What a step would be taken by.
+/// Throws an Error if the loss or the gradient of a step is not finite.
 template <class Net, class Vector>
 void require_finite_step(const Net& net, double loss, const Vector& gradient, Index step) {
   net.each_layer([&](const auto& layer, std::size_t l) {
@@ -65,19 +66,25 @@ void require_finite_step(const Net& net, double loss, const Vector& gradient, In
           "; the parameters are as they were before it");
 }
 
-/// The Euclidean norm, which overflows nowhere before the numbers do.
+/// Returns the Euclidean norm. It is scaled by the largest entry, so that no square overflows.
 template <class V>
 double norm_of(const V& x) {
-  double most = 0, sum = 0;
-  for (Index i = 0; i < x.size(); ++i) most = (std::max)(most, std::abs(static_cast<double>(x[i])));
-  for (Index i = 0; i < x.size() && most > 0; ++i) {
-    const double share = static_cast<double>(x[i]) / most;
-    sum += share * share;
+  double largest = 0, sum = 0;
+  for (Index i = 0; i < x.size(); ++i) largest = (std::max)(largest, std::abs(static_cast<double>(x[i])));
+  for (Index i = 0; i < x.size() && largest > 0; ++i) {
+    const double ratio = static_cast<double>(x[i]) / largest;
+    sum += ratio * ratio;
   }
-  return most * std::sqrt(sum);
+  return largest * std::sqrt(sum);
 }
 
-/// Training of a network, one step after the other.
+/// A layer whose parameters can be initialized from its inputs.
+template <class T, class S, class Matrix>
+concept InitializedFromSamples = requires(const T& layer, S* parameters, const Matrix& z) {
+  layer.initialize_from_samples(parameters, z);
+};
+
+/// The training loop of fit.
 template <class Net, class Opt, class X, class Y>
 class Training {
   using S = typename Net::Scalar;
@@ -93,50 +100,49 @@ class Training {
         batch_(options.batch == 0 ? x_.rows() : options.batch),
         pass_(net, options.executor),
         order_(static_cast<std::size_t>(x_.rows())) {
-    at_.moments.setZero(moments_of(optimizer) * net.parameters().size());
-    if constexpr (has_codes) at_.active.setZero(net.latents());
-    at_.seed = options.seed;
-    at_.batch = batch_;
-    at_.samples = x_.rows();
-    at_.stages = network_text(net);
-    at_.optimizer = type_name<Opt>();
-    at_.data = samples_text(x, y);
+    state_.moments.setZero(moments_of(optimizer) * net.parameters().size());
+    if constexpr (has_codes) state_.active.setZero(net.latents());
+    state_.seed = options.seed;
+    state_.batch = batch_;
+    state_.samples = x_.rows();
+    state_.stages = network_text(net);
+    state_.optimizer = type_name<Opt>();
+    state_.data = samples_text(x, y);
   }
 
   template <class Objective>
   FitReport run(const Objective& objective) {
-    at_.objective = objective_text(objective);
-    if (options_.resume && !is_missing(options_.checkpoint))
-      resume();  // whatever is wrong with the file, reading it says so
+    state_.objective = objective_text(objective);
+    if (options_.resume && !is_missing(options_.checkpoint)) resume();  // throws if the file is unreadable
     FitReport report;
     const Progress progress(options_.progress);
     net_.constrain();
-    while (at_.epoch <= options_.epochs && report.note.empty()) {
+    while (state_.epoch <= options_.epochs && report.note.empty()) {
       if (stalls()) {
         report.note = "stopped by patience";
         break;
       }
       shuffle();
-      if (at_.steps == 0) initialize_from_samples();
-      while (at_.first < each_epoch()) {
+      if (state_.steps == 0) initialize_from_samples();
+      while (state_.first < samples_per_epoch()) {
         step(objective);
-        if (options_.checkpoint_every > 0 && at_.steps % options_.checkpoint_every == 0) save();
+        if (options_.checkpoint_every > 0 && state_.steps % options_.checkpoint_every == 0) save();
       }
-      at_.losses.push_back(at_.sum / static_cast<double>(at_.first));
-      progress.show("epoch", at_.epoch, options_.epochs, at_.losses.back());
+      state_.losses.push_back(state_.sum / static_cast<double>(state_.first));
+      progress.show("epoch", state_.epoch, options_.epochs, state_.losses.back());
       const EpochReport epoch = end_epoch();
       if (!options_.checkpoint.empty() && options_.checkpoint_every == 0) save();
       if (options_.after_epoch && !options_.after_epoch(epoch)) report.note = "stopped by after_epoch";
     }
     if (!options_.checkpoint.empty() && options_.checkpoint_every > 0) save();
-    report.losses = at_.losses;
-    report.steps = at_.steps;
+    report.losses = state_.losses;
+    report.steps = state_.steps;
     return report;
   }
 
  private:
-  /// The number of samples that an epoch takes.
-  [[nodiscard]] Index each_epoch() const { return x_.rows() - (options_.drop_rest ? x_.rows() % batch_ : 0); }
+  /// Returns the number of samples per epoch.
+  [[nodiscard]] Index samples_per_epoch() const { return x_.rows() - (options_.drop_rest ? x_.rows() % batch_ : 0); }
 
   /// Initializes the layers whose parameters depend on the data, from their inputs for the first batch.
   void initialize_from_samples() {
@@ -146,44 +152,43 @@ class Training {
   template <std::size_t L>
   void initialize_from_samples() {
     const auto& layer = net_.template stage<L>();
-    if constexpr (requires(S * parameters, const typename Net::Matrix& z) {
-                    layer.initialize_from_samples(parameters, z);
-                  }) {
+    using Layer = std::remove_cvref_t<decltype(layer)>;
+    if constexpr (InitializedFromSamples<Layer, S, typename Net::Matrix>) {
       S* const parameters = net_.parameters().data() + net_.offset(L);
       if (!layer.needs_samples(parameters)) return;
-      constexpr Index most = 1024;
-      const SomeRows<X> first = {x_, order_.data(), (std::min)({batch_, x_.rows(), most})};
+      constexpr Index max_rows = 1024;
+      const SelectedRows<X> first = {x_, order_.data(), (std::min)({batch_, x_.rows(), max_rows})};
       typename Net::Matrix rows(first.rows(), first.cols());
       to_dense_samples(first, rows.data(), Session(Execution{}));
       layer.initialize_from_samples(parameters, net_.template before<L>(rows));
     }
   }
 
-  /// The order of the samples in this epoch, which depends on the seed and the epoch's number alone.
+  /// Computes the order of the samples in this epoch. It depends only on the seed and the number of the epoch.
   void shuffle() {
     for (std::size_t i = 0; i < order_.size(); ++i) order_[i] = static_cast<Index>(i);
-    if (batch_ < x_.rows()) Generator(options_.seed, static_cast<std::uint64_t>(at_.epoch)).shuffle(order_);
+    if (batch_ < x_.rows()) Generator(options_.seed, static_cast<std::uint64_t>(state_.epoch)).shuffle(order_);
   }
 
   template <class Objective>
   void step(const Objective& objective) {
-    // A sample that is left over joins the last batch: one alone has no variation.
-    const Index left = x_.rows() - at_.first, most = batch_ + (left == batch_ + 1 && batch_ > 1 ? 1 : 0);
-    const Index count = (std::min)(left, most);
-    const Index* order = order_.data() + at_.first;
-    const SomeRows<X> x = {x_, order, count};
-    const SomeRows<Y> y = {y_, order, count};
-    const std::uint64_t draw = Generator(options_.seed, static_cast<std::uint64_t>(at_.steps)).bits64();
+    // A single remaining sample joins the last batch, because a batch of one sample has no variation.
+    const Index left = x_.rows() - state_.first, max_count = batch_ + (left == batch_ + 1 && batch_ > 1 ? 1 : 0);
+    const Index count = (std::min)(left, max_count);
+    const Index* order = order_.data() + state_.first;
+    const SelectedRows<X> x = {x_, order, count};
+    const SelectedRows<Y> y = {y_, order, count};
+    const std::uint64_t draw = Generator(options_.seed, static_cast<std::uint64_t>(state_.steps)).bits64();
     const double loss = pass_.gradient_of_constrained(net_, x, y, objective, gradient_, draw);
-    require_finite_step(net_, loss, gradient_, at_.steps + 1);
-    const double factor = options_.schedule ? options_.schedule(at_.steps) : 1;
-    ++at_.steps;
+    require_finite_step(net_, loss, gradient_, state_.steps + 1);
+    const double factor = options_.schedule ? options_.schedule(state_.steps) : 1;
+    ++state_.steps;
     require(std::isfinite(factor) && factor >= 0, "fit: the schedule must be finite and at least 0; schedule(",
-            at_.steps - 1, ") is ", factor);
+            state_.steps - 1, ") is ", factor);
     before_ = net_.parameters();
     net_.each_layer([&](const auto& layer, std::size_t l) {
-      S *const parameters = net_.parameters().data() + net_.offset(l), *const gradient =
-                                                                           gradient_.data() + net_.offset(l);
+      S* const parameters = net_.parameters().data() + net_.offset(l);
+      S* const gradient = gradient_.data() + net_.offset(l);
       if constexpr (requires { layer.project_gradient(parameters, gradient); })
         layer.project_gradient(parameters, gradient);
       if constexpr (requires { layer.begin_step(parameters, gradient); }) layer.begin_step(parameters, gradient);
@@ -192,57 +197,57 @@ class Training {
     if (norm > options_.clip) gradient_ *= static_cast<S>(options_.clip / norm);
     net_.each_layer([&](const auto& layer, std::size_t l) {
       S* const parameters = net_.parameters().data() + net_.offset(l);
-      move(net_.offset(l), layer.weight_count(), true, factor);
-      move(net_.offset(l) + layer.weight_count(), layer.parameter_count() - layer.weight_count(), false, factor);
+      update(net_.offset(l), layer.weight_count(), true, factor);
+      update(net_.offset(l) + layer.weight_count(), layer.parameter_count() - layer.weight_count(), false, factor);
       if constexpr (requires { layer.end_step(parameters); }) layer.end_step(parameters);
       if constexpr (requires { layer.project_weights(parameters); }) layer.project_weights(parameters);
     });
     if (!net_.parameters().allFinite()) {
       net_.parameters() = before_;
-      fail("fit: the parameters would not be finite after step ", at_.steps,
+      fail("fit: the parameters would not be finite after step ", state_.steps,
            "; the rate may be too large. They are as they were before it");
     }
-    at_.sum += loss * static_cast<double>(count);
-    at_.first += count;
+    state_.sum += loss * static_cast<double>(count);
+    state_.first += count;
     if constexpr (has_codes)
       pass_.each_code([&](Index, Index j) {
-        ++at_.entries;
-        at_.active[j] = 1;
+        ++state_.entries;
+        state_.active[j] = 1;
       });
   }
-  void move(Index from, Index count, bool weights, double factor) {
+  void update(Index from, Index count, bool weights, double factor) {
     const Parameters<S> parameters = {.values = net_.parameters().data() + from,
                                       .gradient = gradient_.data() + from,
-                                      .moments = at_.moments.data() + moments_of(optimizer_) * from,
+                                      .moments = state_.moments.data() + moments_of(optimizer_) * from,
                                       .count = count,
                                       .weights = weights};
-    optimizer_.step(parameters, at_.steps, factor);
+    optimizer_.step(parameters, state_.steps, factor);
   }
 
-  /// What the epoch has come to; the next one begins.
+  /// Returns the report of the epoch and begins the next one.
   EpochReport end_epoch() {
-    EpochReport report = {.epoch = at_.epoch, .loss = at_.losses.back()};
+    EpochReport report = {.epoch = state_.epoch, .loss = state_.losses.back()};
     if constexpr (has_codes) {
-      report.l0 = static_cast<double>(at_.entries) / static_cast<double>(at_.first);
-      report.dead_latents = (at_.active.array() == 0).count();
-      at_.active.setZero();
+      report.l0 = static_cast<double>(state_.entries) / static_cast<double>(state_.first);
+      report.dead_latents = (state_.active.array() == 0).count();
+      state_.active.setZero();
     }
-    ++at_.epoch;
-    at_.first = at_.entries = 0;
-    at_.sum = 0;
+    ++state_.epoch;
+    state_.first = state_.entries = 0;
+    state_.sum = 0;
     return report;
   }
 
-  /// Whether the best epoch is `patience` epochs ago.
+  /// Returns true if the best epoch is `patience` or more epochs ago.
   [[nodiscard]] bool stalls() const {
-    const auto best = std::min_element(at_.losses.begin(), at_.losses.end());
-    return options_.patience > 0 && at_.losses.end() - best > options_.patience;
+    const auto best = std::min_element(state_.losses.begin(), state_.losses.end());
+    return options_.patience > 0 && state_.losses.end() - best > options_.patience;
   }
 
   void save() {
-    at_.parameters = net_.parameters();
-    at_.samples_since_active = pass_.samples_since_active();
-    at_.save(options_.checkpoint);
+    state_.parameters = net_.parameters();
+    state_.samples_since_active = pass_.samples_since_active();
+    state_.save(options_.checkpoint);
   }
   void resume() {
     auto from = Checkpoint<S>::load(options_.checkpoint);
@@ -250,30 +255,30 @@ class Training {
       require(was == is, options_.checkpoint, ": was made with ", what, " ", was, ", and cannot go on with ", is);
     };
     agrees("a number of parameters of", from.parameters.size(), net_.parameters().size());
-    agrees("a number of moments of", from.moments.size(), at_.moments.size());
-    agrees("a number of latents of", from.active.size(), at_.active.size());
+    agrees("a number of moments of", from.moments.size(), state_.moments.size());
+    agrees("a number of latents of", from.active.size(), state_.active.size());
     agrees("a number of latents of", from.samples_since_active.size(), pass_.samples_since_active().size());
-    agrees("a number of samples of", from.samples, at_.samples);
-    agrees("batch", from.batch, at_.batch);
-    agrees("seed", from.seed, at_.seed);
-    agrees("stages", from.stages, at_.stages);
-    agrees("the objective", from.objective, at_.objective);
-    agrees("the optimizer", from.optimizer, at_.optimizer);
-    agrees("samples and targets of", from.data, at_.data);
-    const Index latents = at_.active.size();
+    agrees("a number of samples of", from.samples, state_.samples);
+    agrees("batch", from.batch, state_.batch);
+    agrees("seed", from.seed, state_.seed);
+    agrees("stages", from.stages, state_.stages);
+    agrees("the objective", from.objective, state_.objective);
+    agrees("the optimizer", from.optimizer, state_.optimizer);
+    agrees("samples and targets of", from.data, state_.data);
+    const Index latents = state_.active.size();
     const auto is_count = [](Index number) { return number >= 0 && number < Index{1} << 60; };
-    const bool possible = from.epoch >= 1 && from.first >= 0 && from.first <= at_.samples && is_count(from.steps) &&
+    const bool possible = from.epoch >= 1 && from.first >= 0 && from.first <= state_.samples && is_count(from.steps) &&
                           is_count(from.entries) && from.entries <= (latents > 0 ? from.first * latents : 0) &&
                           std::all_of(from.samples_since_active.begin(), from.samples_since_active.end(), is_count) &&
                           static_cast<Index>(from.losses.size()) == from.epoch - 1;
     const bool finite = from.parameters.allFinite() && from.moments.allFinite() && std::isfinite(from.sum);
     require(finite, options_.checkpoint, ": holds numbers that are not finite");
-    require(possible, options_.checkpoint, ": is at an impossible place: step ", from.steps, ", epoch ", from.epoch,
+    require(possible, options_.checkpoint, ": holds an impossible position: step ", from.steps, ", epoch ", from.epoch,
             ", sample ", from.first);
-    at_ = std::move(from);
-    pass_.samples_since_active() = at_.samples_since_active;
-    pass_.seen() = (at_.epoch - 1) * each_epoch() + at_.first;
-    net_.parameters() = at_.parameters;
+    state_ = std::move(from);
+    pass_.samples_since_active() = state_.samples_since_active;
+    pass_.seen() = (state_.epoch - 1) * samples_per_epoch() + state_.first;
+    net_.parameters() = state_.parameters;
   }
 
   Net& net_;
@@ -285,7 +290,7 @@ class Training {
   Pass<Net> pass_;
   typename Net::Vector gradient_, before_;
   std::vector<Index> order_;
-  Checkpoint<S> at_;
+  Checkpoint<S> state_;
 };
 
 }  // namespace filigree::detail

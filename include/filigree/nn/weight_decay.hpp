@@ -5,7 +5,7 @@
 
 namespace filigree {
 
-/// What weight_decay() returns.
+/// A penalty of the weights: half the sum of their squares.
 struct WeightDecay {
   using Kind = Decay;
 
@@ -20,7 +20,7 @@ struct WeightDecay {
   }
 };
 
-/// Penalizes the sum of squared weights, biases excluded.
+/// Penalizes the sum of squared weights, without the biases.
 ///
 /// Formula    ½ Σ W²
 inline WeightDecay weight_decay() { return {}; }

@@ -9,7 +9,7 @@
 
 namespace filigree {
 
-/// What dropout(p, seed) returns.
+/// Normalizer that drops weights at random.
 struct Dropout {
   using Category = Normalizer;
   double p;
@@ -17,17 +17,18 @@ struct Dropout {
 
   template <Real S>
   void apply(Row<S>& row) const {
-    const Index at = row.position();
+    const Index position = row.position();
     row.filter(
-        [&](Index i) { return row.values[i] != row.values[i] || uniform_at(seed, at, row.position_of(i)) >= p; });
+        [&](Index i) { return row.values[i] != row.values[i] || uniform_at(seed, position, row.position_of(i)) >= p; });
     const S scale = static_cast<S>(1 / (1 - p));
     for (Index i = 0; i < row.count; ++i) row.values[i] *= scale;
   }
 };
 
-/// Makes each weight absent with probability p and multiplies the others by 1 / (1 - p). Leave it out to evaluate.
+/// Drops each weight with probability p and multiplies the remaining weights by 1 / (1 - p). Omit it for evaluation.
 ///
-/// Which ones depends on (seed, query position, key position) alone: the same on every platform, for any threads.
+/// The choice depends only on (seed, query position, key position). It is the same on every platform and for any
+/// number of threads.
 /// Formula    w / (1 − p), or absent with probability p
 /// Edge case  NaN is never dropped
 /// Throws     Error unless 0 <= p < 1

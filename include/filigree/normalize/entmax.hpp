@@ -10,7 +10,7 @@
 
 namespace filigree {
 
-/// What entmax() returns.
+/// Normalizer for the alpha-entmax.
 struct Entmax {
   using Category = Normalizer;
   double alpha;
@@ -30,14 +30,14 @@ struct Entmax {
 
  private:
   struct Sums {
-    double power, below;  // of r^power and of r^(power - 1), for r = (z - tau) / -tau
+    double power, below;  // sums of r^power and of r^(power - 1), with r = (z - tau) / -tau
   };
 
-  // tau, which lies in [-1, 0), is kept as delta = 1 + tau, and powers are exponentials of log1p: with alpha close to 1
-  // the power is large and delta small.
+  // tau is in [-1, 0) and stored as delta = 1 + tau. Powers are computed as exp(power * log1p(x)). With alpha close to
+  // 1 the power is large and delta small, and these forms keep their accuracy.
 
-  /// The solution of (sum of (z - tau)^power)^(1 / power) = 1. The left-hand side is convex and falls, so Newton's
-  /// steps from tau = -1, where it is at least 1, do not pass the solution.
+  /// Returns delta for the solution tau of (sum of (z - tau)^power)^(1 / power) = 1. The left-hand side is convex and
+  /// decreasing, and at least 1 at tau = -1. Newton's method from there never passes the solution.
   static double threshold(const detail::Nearby& z, double power) {
     double delta = 0;
     for (int step = 0; step < 100; ++step) {
@@ -53,28 +53,28 @@ struct Entmax {
   static Sums weights(const detail::Nearby& z, double power, double delta) {
     Sums sums = {0, 0};
     for (Index k = 0; k < z.count; ++k) {
-      const double part = z.values[k] / (1 - delta);
-      if (part <= -1) continue;
-      const double r = std::exp(power * std::log1p(part));
-      sums.power += r;
-      sums.below += r / (1 + part);
+      const double x = z.values[k] / (1 - delta);  // r - 1
+      if (x <= -1) continue;
+      const double r_power = std::exp(power * std::log1p(x));
+      sums.power += r_power;
+      sums.below += r_power / (1 + x);
     }
     return sums;
   }
   static double weight(double distance, double power, double delta) {
-    const double part = distance / (1 - delta);
-    return part > -1 ? std::exp(power * std::log1p(part)) : 0;
+    const double x = distance / (1 - delta);
+    return x > -1 ? std::exp(power * std::log1p(x)) : 0;
   }
 };
 
-/// Turns scores into probabilities between softmax (alpha towards 1) and sparsemax (alpha = 2). Weights of 0 are
+/// Turns scores into probabilities, between softmax (alpha close to 1) and sparsemax (alpha = 2). Weights of 0 are
 /// absent.
 ///
 /// Formula    max((α − 1) s − τ, 0)^(1 / (α − 1)), τ such that the sum is 1
-/// Cost       O(entries) and some 5 to 10 times O(c) for c scores within 1 / (alpha - 1) of the row's maximum, one
-///            exponential and one logarithm each; sums in double. entmax15() and sparsemax() are faster
+/// Cost       O(entries), plus 5 to 10 Newton steps of O(c) for c scores within 1 / (alpha - 1) of the row's maximum,
+///            with one exponential and one logarithm each; sums in double. entmax15() and sparsemax() are faster
 /// Edge case  NaN or +inf anywhere makes the row NaN
-/// Throws     Error if alpha is not above 1 and at most 2
+/// Throws     Error unless 1 < alpha <= 2
 /// Reference  Peters, Niculae and Martins, arXiv:1905.05702, equation 10; entmax_bisect of deep-spin/entmax
 inline Entmax entmax(double alpha) {
   detail::require(alpha > 1 && alpha <= 2,

@@ -8,7 +8,7 @@
 
 namespace filigree {
 
-/// What entmax15() returns.
+/// Normalizer for the 1.5-entmax.
 struct Entmax15 {
   using Category = Normalizer;
 
@@ -16,14 +16,15 @@ struct Entmax15 {
   void apply(Row<S>& row) const {
     const detail::Nearby z = detail::falling(row, 0.5, 1.0);
     if (z.count == 0) return;
-    // Of the k largest: their mean and their squared distance from it, updated as Welford does, without cancellation.
-    double mean = 0, spread = 0, tau = -1;
+    // The mean of the k largest scores and the sum of their squared deviations, by Welford's update, which avoids
+    // cancellation.
+    double mean = 0, squares = 0, tau = -1;
     for (Index k = 1; k <= z.count; ++k) {
-      const double x = z.values[k - 1], size = static_cast<double>(k), step = x - mean;
-      mean += step / size;
-      spread += step * (x - mean);
-      if (spread >= 1) break;
-      const double candidate = mean - std::sqrt((1 - spread) / size);
+      const double x = z.values[k - 1], size = static_cast<double>(k), deviation = x - mean;
+      mean += deviation / size;
+      squares += deviation * (x - mean);
+      if (squares >= 1) break;
+      const double candidate = mean - std::sqrt((1 - squares) / size);
       if (candidate >= x) break;
       tau = candidate;
     }

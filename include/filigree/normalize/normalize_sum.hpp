@@ -7,7 +7,7 @@
 
 namespace filigree {
 
-/// What normalize_sum() returns.
+/// Normalizer that divides by the sum of the row.
 struct NormalizeSum {
   using Category = Normalizer;
 
@@ -25,11 +25,12 @@ struct NormalizeSum {
   }
 };
 
-/// Divides the scores of a row by their sum, as plain recipes do with raw scores.
+/// Divides the scores of a row by their sum, without an exponential.
 ///
-/// The sum runs in double over ascending columns; the error is bounded relative to the sum of magnitudes.
+/// The sum is computed in double, in ascending order of columns. Its error is bounded relative to the sum of
+/// magnitudes.
 /// Formula    s / Σ s
-/// Edge case  a sum of 0 leaves the row empty; NaN or an infinite sum makes the row NaN
+/// Edge case  a sum of 0 makes the row empty; NaN or an infinite sum makes the row NaN
 inline NormalizeSum normalize_sum() { return {}; }
 
 }  // namespace filigree

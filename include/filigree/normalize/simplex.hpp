@@ -7,29 +7,30 @@
 
 #include "filigree/pipe/row.hpp"
 
-// What sparsemax and entmax share: only scores close to the row's maximum can get a weight.
+// Helpers of sparsemax and entmax, where only scores close to the row's maximum can have a nonzero weight.
 
 namespace filigree::detail {
 
+/// The scaled scores of a row that are close to its maximum.
 struct Nearby {
   double* values;  // [count] scale * (score - highest), at most 0
   Index count;
   double highest;
 };
 
-/// The scores of a row that lie less than reach below its maximum, after scaling. A row with NaN or +inf becomes NaN,
-/// and the list is empty.
+/// Returns the scores of a row that are less than `reach` below its maximum, after scaling. If the row holds NaN or
+/// +inf, fills it with NaN and returns an empty list.
 ///
-/// Differences from the maximum keep sums finite, and lose nothing where they are small.
+/// Differences from the maximum keep the sums finite and are exact for scores close to it.
 template <Real S>
 Nearby nearby(Row<S>& row, double scale, double reach) {
   S highest = -std::numeric_limits<S>::infinity();
-  bool broken = false;
+  bool invalid = false;
   for (Index i = 0; i < row.count; ++i) {
     highest = row.values[i] > highest ? row.values[i] : highest;
-    broken |= !(row.values[i] <= (std::numeric_limits<S>::max)());
+    invalid |= !(row.values[i] <= (std::numeric_limits<S>::max)());
   }
-  if (broken) {
+  if (invalid) {
     row.fill(std::numeric_limits<S>::quiet_NaN());
     return {nullptr, 0, 0};
   }
@@ -42,7 +43,7 @@ Nearby nearby(Row<S>& row, double scale, double reach) {
   return {values, count, static_cast<double>(highest)};
 }
 
-/// The same in falling order.
+/// Returns the scores that nearby() returns, in descending order.
 template <Real S>
 Nearby falling(Row<S>& row, double scale, double reach) {
   const Nearby z = nearby(row, scale, reach);

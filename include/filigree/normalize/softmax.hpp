@@ -11,11 +11,11 @@ namespace filigree {
 
 /// Options of softmax(options).
 struct softmax_options {
-  /// Adds exp(sink) to the denominator alone; -inf is none.
+  /// Attention sink: exp(sink) is added to the denominator only; -inf for none.
   double sink = -std::numeric_limits<double>::infinity();
 };
 
-/// What softmax() returns.
+/// Normalizer for the softmax with an optional attention sink.
 struct Softmax {
   using Category = Normalizer;
   double sink;
@@ -36,8 +36,8 @@ struct Softmax {
 ///
 /// Formula    exp(s) / (Σ exp(s) + exp(sink))
 /// Cost       O(entries), one exponential each
-/// Edge case  an empty row stays empty; its logsumexp is the sink. NaN or +inf anywhere makes the row NaN; what
-///            underflows stays present, with a weight of 0
+/// Edge case  an empty row stays empty; its logsumexp is the sink. NaN or +inf anywhere makes the row NaN; a weight
+///            that underflows is 0 and stays present
 /// Throws     Error if the sink is NaN or +inf
 /// Reference  Vaswani et al., arXiv:1706.03762, equation 1; the sink: Xiao et al., arXiv:2309.17453, section 3.3
 inline Softmax softmax(const softmax_options& options = {}) {

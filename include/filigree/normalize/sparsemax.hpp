@@ -6,7 +6,7 @@
 
 namespace filigree {
 
-/// What sparsemax() returns.
+/// Normalizer that projects onto the probability simplex.
 struct Sparsemax {
   using Category = Normalizer;
 

@@ -13,7 +13,7 @@ namespace filigree {
 template <Stage... Stages>
 struct Pipeline;
 
-/// Keeps what both patterns keep.
+/// The intersection of two patterns.
 template <PatternStage A, PatternStage B>
 struct And {
   using Category = Pattern;
@@ -52,7 +52,7 @@ struct And {
   bool reads(const AddressRange& target) const { return detail::reads(a, target) || detail::reads(b, target); }
 };
 
-/// Keeps what either pattern keeps.
+/// The union of two patterns.
 template <PatternStage A, PatternStage B>
 struct Or {
   using Category = Pattern;
@@ -91,7 +91,7 @@ struct Or {
   bool reads(const AddressRange& target) const { return detail::reads(a, target) || detail::reads(b, target); }
 };
 
-/// Keeps what the pattern does not keep.
+/// The complement of a pattern.
 template <PatternStage A>
 struct Not {
   using Category = Pattern;
@@ -118,24 +118,24 @@ struct Not {
 namespace detail {
 
 template <class T>
-inline constexpr bool is_word = Stage<T>;
+inline constexpr bool is_stage_or_pipeline = Stage<T>;
 template <class... S>
-inline constexpr bool is_word<Pipeline<S...>> = true;
-/// A stage of ours or a pipeline.
+inline constexpr bool is_stage_or_pipeline<Pipeline<S...>> = true;
 template <class T>
-concept Word = is_word<std::remove_cvref_t<T>>;
+concept StageOrPipeline = is_stage_or_pipeline<std::remove_cvref_t<T>>;
 
 template <class T>
-concept NoPattern = Word<T> && !PatternStage<T>;
+concept NonPattern = StageOrPipeline<T> && !PatternStage<T>;
+/// A and B are stages or pipelines, and at least one of them is not a pattern.
 template <class B, class A>
-concept NoPatternBeside = (NoPattern<A> && Word<B>) || (Word<A> && NoPattern<B>);
+concept NotBothPatterns = (NonPattern<A> && StageOrPipeline<B>) || (StageOrPipeline<A> && NonPattern<B>);
 
 template <class...>
 inline constexpr bool only_patterns = false;
 
 }  // namespace detail
 
-/// Keeps what both patterns keep.
+/// Keeps the pairs that both patterns keep.
 ///
 /// Formula    a(p, j) and b(p, j)
 template <PatternStage A, PatternStage B>
@@ -143,7 +143,7 @@ And<std::remove_cvref_t<A>, std::remove_cvref_t<B>> operator&&(A&& a, B&& b) {
   return {std::forward<A>(a), std::forward<B>(b)};
 }
 
-/// Keeps what either pattern keeps.
+/// Keeps the pairs that at least one of the patterns keeps.
 ///
 /// Formula    a(p, j) or b(p, j)
 template <PatternStage A, PatternStage B>
@@ -151,7 +151,7 @@ Or<std::remove_cvref_t<A>, std::remove_cvref_t<B>> operator||(A&& a, B&& b) {
   return {std::forward<A>(a), std::forward<B>(b)};
 }
 
-/// Keeps what the pattern does not keep.
+/// Keeps the pairs that the pattern does not keep.
 ///
 /// Formula    not a(p, j)
 template <PatternStage A>
@@ -159,10 +159,10 @@ Not<std::remove_cvref_t<A>> operator!(A&& a) {
   return {std::forward<A>(a)};
 }
 
-// Operands that are no patterns: an error in one line instead of a list of candidates.
+// The following overloads give a one-line error for operands that are not patterns, instead of a list of candidates.
 
 /// Does not compile: both operands must be patterns.
-template <class A, detail::NoPatternBeside<A> B>
+template <class A, detail::NotBothPatterns<A> B>
 std::remove_cvref_t<A> operator&&(A&& a, B&&) {
   static_assert(detail::only_patterns<A, B>,
                 "filigree: && and || combine patterns; put every other stage, and pipelines, after |");
@@ -170,7 +170,7 @@ std::remove_cvref_t<A> operator&&(A&& a, B&&) {
 }
 
 /// Does not compile: both operands must be patterns.
-template <class A, detail::NoPatternBeside<A> B>
+template <class A, detail::NotBothPatterns<A> B>
 std::remove_cvref_t<A> operator||(A&& a, B&&) {
   static_assert(detail::only_patterns<A, B>,
                 "filigree: && and || combine patterns; put every other stage, and pipelines, after |");
@@ -178,9 +178,9 @@ std::remove_cvref_t<A> operator||(A&& a, B&&) {
 }
 
 /// Does not compile: the operand must be a pattern.
-template <detail::NoPattern A>
+template <detail::NonPattern A>
 std::remove_cvref_t<A> operator!(A&& a) {
-  static_assert(detail::only_patterns<A>, "filigree: ! negates a pattern, and this is none");
+  static_assert(detail::only_patterns<A>, "filigree: !P: P must be a pattern");
   return std::forward<A>(a);
 }
 

@@ -10,7 +10,7 @@
 
 namespace filigree::detail {
 
-/// Keeps what all of some patterns keep, which it refers to; everything, without patterns.
+/// The intersection of several patterns, held by reference. Without patterns it keeps all pairs.
 template <PatternStage... P>
 class AllOf {
  public:
@@ -25,28 +25,29 @@ class AllOf {
   }
   Index same_keys_until(Index p, const Grid& grid) const {
     Index until = (std::numeric_limits<Index>::max)();
-    each([&](const auto& pattern) { until = (std::min)(until, detail::same_keys_until(pattern, p, grid)); });
+    for_each_pattern(
+        [&](const auto& pattern) { until = (std::min)(until, detail::same_keys_until(pattern, p, grid)); });
     return until;
   }
   void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
-    meet(grid, out, [&](const auto& pattern) { detail::covers(pattern, p0, p1, grid, out); });
+    intersect(grid, out, [&](const auto& pattern) { detail::covers(pattern, p0, p1, grid, out); });
   }
   void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const {
-    meet(grid, out, [&](const auto& pattern) { detail::contains(pattern, p0, p1, grid, out); });
+    intersect(grid, out, [&](const auto& pattern) { detail::contains(pattern, p0, p1, grid, out); });
   }
 
  private:
   template <class F>
-  void each(F&& f) const {
+  void for_each_pattern(F&& f) const {
     std::apply([&](const auto&... pattern) { (f(pattern), ...); }, patterns_);
   }
 
-  /// What all lists that add() adds have in common.
+  /// Adds the intersection of the lists that add(pattern) adds.
   template <class Add>
-  void meet(const Grid& grid, Ranges& out, Add&& add) const {
+  void intersect(const Grid& grid, Ranges& out, Add&& add) const {
     const Index mark = out.size();
     out.add(grid.key_at, grid.key_end());
-    each([&](const auto& pattern) {
+    for_each_pattern([&](const auto& pattern) {
       const Index middle = out.size();
       add(pattern);
       out.intersect(mark, middle);
@@ -68,7 +69,7 @@ AllOf<std::remove_cvref_t<P>...> all_of(const std::tuple<P...>& patterns) {
   return AllOf<std::remove_cvref_t<P>...>(patterns);
 }
 
-/// All patterns among some stages.
+/// Returns the intersection of all patterns in a tuple of stages.
 template <class Stages>
 auto patterns_of(const Stages& stages) {
   return all_of(std::apply([](const auto&... stage) { return std::tuple_cat(pattern_of(stage)...); }, stages));

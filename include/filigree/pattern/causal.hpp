@@ -5,7 +5,7 @@
 
 namespace filigree {
 
-/// What causal() returns.
+/// The causal pattern.
 struct Causal {
   using Category = Pattern;
   static constexpr bool ranges_are_exact = true;
@@ -15,7 +15,7 @@ struct Causal {
   void contains(Index p0, Index, const Grid& grid, Ranges& out) const { out.add(grid.key_at, p0 + 1); }
 };
 
-/// Keeps the keys up to the query's own position.
+/// Keeps the keys up to and including the position of the query.
 ///
 /// Formula    j ≤ p
 /// Reference  Vaswani et al., arXiv:1706.03762, section 3.2.3

@@ -8,7 +8,7 @@
 
 namespace filigree {
 
-/// What columns(l, c) returns.
+/// A pattern: the last keys of each block, for every query.
 struct Columns {
   using Category = Pattern;
   static constexpr bool ranges_are_exact = true;
@@ -18,7 +18,7 @@ struct Columns {
   Index same_keys_until(Index, const Grid&) const { return (std::numeric_limits<Index>::max)(); }
   void covers(Index, Index, const Grid& grid, Ranges& out) const {
     if (c == l) return out.add(grid.key_at, grid.key_end());
-    // From the last block that begins before the keys on; a block ends beyond the keys, or the next one begins there.
+    // Starts at the block that contains the first key. The loop compares `left` with l, since block + l could overflow.
     for (Index block = grid.key_at - detail::modulo(grid.key_at, l); block < grid.key_end();) {
       const Index left = grid.key_end() - block;
       out.add(block + (l - c), left < l ? grid.key_end() : block + l);
@@ -30,10 +30,10 @@ struct Columns {
   bool is_scattered(const Grid&) const { return c < 4 && c <= l / 4; }
 };
 
-/// Keeps the last c keys of each block of l, the summaries of the blocks, for every query.
+/// Keeps the last c keys of each block of l keys, which summarize the block, for every query.
 ///
 /// Formula    j mod l ≥ l − c
-/// Throws     Error if l < 1 or c is not within 0 and l
+/// Throws     Error if l < 1, c < 0 or c > l
 /// Reference  Child et al., arXiv:1904.10509, section 4.2
 inline Columns columns(Index l, Index c) {
   detail::require(l >= 1, "columns(l, c): l must be at least 1, got ", l);

@@ -7,7 +7,7 @@
 
 namespace filigree::detail {
 
-/// What the queries p0 <= p < p1 see.
+/// Computes the coverage of the queries p0 <= p < p1.
 template <PatternStage P>
 void plan_rows(const P& pattern, Index p0, Index p1, const Grid& grid, Coverage& coverage) {
   coverage.clear();
@@ -15,30 +15,30 @@ void plan_rows(const P& pattern, Index p0, Index p1, const Grid& grid, Coverage&
   contains(pattern, p0, p1, grid, coverage.sure);
 }
 
-/// The first row after `row` whose query may see other keys.
+/// Returns the first row after `row` whose query may attend to other keys.
 template <PatternStage P>
 Index same_keys_until_row(const P& pattern, Index row, const Grid& grid) {
   const Index until = same_keys_until(pattern, grid.query_at + row, grid);
   return until >= grid.query_at + grid.n ? grid.n : grid.row(until);
 }
 
-/// Calls f(range, sure) for the covered keys in ascending order, in parts that are contained (sure) or must be asked
-/// for.
+/// Calls f(range, sure) for consecutive ranges of the covered keys, in ascending order. `sure` is true if all keys of
+/// the range are kept; otherwise keeps() must be evaluated for each.
 template <class F>
 void for_each_range(const Coverage& coverage, F&& f) {
   const Range* sure = coverage.sure.begin();
   const Range* const end = coverage.sure.end();
-  for (const Range& may : coverage.maybe)
-    for (Index j = may.begin; j < may.end;) {
+  for (const Range& maybe : coverage.maybe)
+    for (Index j = maybe.begin; j < maybe.end;) {
       while (sure != end && sure->end <= j) ++sure;
       const bool inside = sure != end && sure->begin <= j;
-      const Index next = sure == end ? may.end : (std::min)(may.end, inside ? sure->end : sure->begin);
+      const Index next = sure == end ? maybe.end : (std::min)(maybe.end, inside ? sure->end : sure->begin);
       f(Range{j, next}, inside);
       j = next;
     }
 }
 
-/// How many of these keys a query keeps.
+/// Returns the number of keys in a range that a query keeps.
 template <PatternStage P>
 Index count_kept(const P& pattern, Index p, const Range& keys, const Grid& grid) {
   Index kept = 0;

@@ -10,18 +10,18 @@
 
 namespace filigree::detail {
 
-/// How many pairs a pattern keeps in each cell of height x width pairs; cells at the border are smaller.
+/// The number of pairs that a pattern keeps in each cell of height x width pairs. Cells at the border are smaller.
 ///
-/// Exact, unless that would take more than some 10^8 steps: then 16 queries of each row of cells are looked at, and 16
-/// of the keys of a cell that would have to be asked for, drawn from as many strata.
+/// The counts are exact if they take less than about 10^8 steps. Otherwise they are estimated by stratified sampling:
+/// 16 queries of each row of cells and, where keeps() must be evaluated, 16 keys of each cell.
 class DensityMap {
  public:
-  /// At most `most` cells in each direction; n and m are at least 1.
+  /// Computes at most max_cells x max_cells cells. n and m must be at least 1.
   template <PatternStage P>
-  DensityMap(const P& pattern, const Grid& grid, Index most)
+  DensityMap(const P& pattern, const Grid& grid, Index max_cells)
       : grid_(grid),
-        height_((grid.n + most - 1) / most),
-        width_((grid.m + most - 1) / most),
+        height_((grid.n + max_cells - 1) / max_cells),
+        width_((grid.m + max_cells - 1) / max_cells),
         rows_((grid.n + height_ - 1) / height_),
         cols_((grid.m + width_ - 1) / width_),
         kept_(static_cast<std::size_t>(rows_ * cols_)) {
@@ -31,18 +31,19 @@ class DensityMap {
 
   [[nodiscard]] Index rows() const { return rows_; }
   [[nodiscard]] Index cols() const { return cols_; }
-  /// Queries and keys of a cell.
+  /// Returns the number of queries per cell.
   [[nodiscard]] Index height() const { return height_; }
+  /// Returns the number of keys per cell.
   [[nodiscard]] Index width() const { return width_; }
   [[nodiscard]] bool exact() const { return exact_; }
-  /// How many pairs are kept in all.
+  /// Returns the total number of kept pairs.
   [[nodiscard]] double pairs() const {
     double sum = 0;
     for (const double kept : kept_) sum += kept;
     return sum;
   }
-  /// The share of the pairs of a cell that is kept: 0 for none, 1 for all.
-  [[nodiscard]] double share(Index a, Index b) const {
+  /// Returns the fraction of the pairs of a cell that the pattern keeps.
+  [[nodiscard]] double fraction(Index a, Index b) const {
     const auto size = [](Index i, Index step, Index end) { return (std::min)((i + 1) * step, end) - i * step; };
     return kept_[at(a, b)] / static_cast<double>(size(a, height_, grid_.n) * size(b, width_, grid_.m));
   }
@@ -52,7 +53,7 @@ class DensityMap {
 
   [[nodiscard]] std::size_t at(Index a, Index b) const { return static_cast<std::size_t>(a * cols_ + b); }
 
-  /// How long count() would take, judged by one query in each row of cells.
+  /// Estimates the number of steps of count(), from one query in each row of cells.
   template <PatternStage P>
   [[nodiscard]] double steps(const P& pattern) const {
     double sum = 0;
@@ -71,7 +72,8 @@ class DensityMap {
     return sum;
   }
 
-  /// Adds what so many queries like p keep of these keys, cell by cell; f(range, cell) is how many of them one keeps.
+  /// Adds the pairs kept by `queries` equal queries in a range of keys, cell by cell. f(range) returns the number of
+  /// keys that one query keeps.
   template <class F>
   void add(Index a, double queries, const Range& keys, F&& f) {
     for (Index j = keys.begin; j < keys.end;) {
@@ -90,8 +92,8 @@ class DensityMap {
       end = (std::min)(same_keys_until_row(pattern, row, grid_), last);
       const Index p = grid_.query_at + row;
       plan_rows(pattern, p, p + 1, grid_, coverage);
-      for_each_range(coverage, [&](const Range& part, bool sure) {
-        add(a, static_cast<double>(end - row), part, [&](const Range& keys) {
+      for_each_range(coverage, [&](const Range& range, bool sure) {
+        add(a, static_cast<double>(end - row), range, [&](const Range& keys) {
           return static_cast<double>(sure ? keys.end - keys.begin : count_kept(pattern, p, keys, grid_));
         });
       });
@@ -102,26 +104,27 @@ class DensityMap {
   void estimate(const P& pattern, Index a) {
     Coverage coverage;
     Generator random(1, static_cast<std::uint64_t>(a));
-    // One of each stratum; all of them where there are no more.
+    // Calls f for one random index of each stratum, and returns the number of indices per stratum.
     const auto draw = [&](Index begin, Index end, auto&& f) {
-      const Index count = end - begin, parts = (std::min)(strata, count);
-      for (Index s = 0; s < parts; ++s) {
-        const Index low = begin + s * count / parts, high = begin + (s + 1) * count / parts;
+      const Index count = end - begin, samples = (std::min)(strata, count);
+      for (Index s = 0; s < samples; ++s) {
+        const Index low = begin + s * count / samples, high = begin + (s + 1) * count / samples;
         f(high - low == 1 ? low : low + random.below(high - low));
       }
-      return static_cast<double>(count) / static_cast<double>(parts);
+      return static_cast<double>(count) / static_cast<double>(samples);
     };
     const Index first = a * height_, last = (std::min)(first + height_, grid_.n);
     const double queries = static_cast<double>(last - first) / static_cast<double>((std::min)(strata, last - first));
     draw(first, last, [&](Index row) {
       const Index p = grid_.query_at + row;
       plan_rows(pattern, p, p + 1, grid_, coverage);
-      for_each_range(coverage, [&](const Range& part, bool sure) {
-        add(a, queries, part, [&](const Range& keys) {
+      for_each_range(coverage, [&](const Range& range, bool sure) {
+        add(a, queries, range, [&](const Range& keys) {
           if (sure) return static_cast<double>(keys.end - keys.begin);
           double kept = 0;
-          const double each = draw(keys.begin, keys.end, [&](Index j) { kept += keeps(pattern, p, j, grid_) ? 1 : 0; });
-          return kept * each;
+          const auto evaluate = [&](Index j) { kept += keeps(pattern, p, j, grid_) ? 1 : 0; };
+          const double keys_per_stratum = draw(keys.begin, keys.end, evaluate);
+          return kept * keys_per_stratum;
         });
       });
     });

@@ -9,14 +9,14 @@
 
 namespace filigree {
 
-/// Returns a pattern as text: a line with its shape and density, then a row for each query and a column for each key,
-/// `█` for a pair that is kept and `·` for the others. Queries stand where those of scores(Q, K) do.
+/// Returns a pattern as text: a line with its shape and density, then one row per query and one column per key, `█` for
+/// a kept pair and `·` for others. The queries have the positions of scores(Q, K).
 ///
-/// More than 64 queries or keys share the characters: `█` all pairs are kept, `▓` half of them or more, `▒` a quarter,
-/// `░` fewer, `·` none.
-/// Cost       the ranges of each query by itself; keys in neither covers nor contains are asked for. Where that is more
-///            than some 10^8 steps, a sample of 16 queries and 16 keys stands for those of a character, and the first
-///            line says "about"
+/// With more than 64 queries or keys, a character stands for a cell of pairs: `█` all pairs are kept, `▓` at least
+/// half, `▒` at least a quarter, `░` fewer, `·` none. Cost       plans each query, and calls keeps() for each key in
+/// covers() but not in contains(). If that takes more
+///            than about 10^8 steps, each cell is estimated from a sample of 16 queries and 16 keys, and the first line
+///            says "about"
 /// Throws     Error if n < 1 or m < 1, or the pattern does not fit
 template <PatternStage P>
 std::string describe(const P& pattern, Index n, Index m) {
@@ -35,8 +35,8 @@ std::string describe(const P& pattern, Index n, Index m) {
   text += '\n';
   for (Index a = 0; a < map.rows(); ++a) {
     for (Index b = 0; b < map.cols(); ++b) {
-      const double share = map.share(a, b);
-      text += share <= 0 ? "·" : share < 0.25 ? "░" : share < 0.5 ? "▒" : share < 1 ? "▓" : "█";
+      const double fraction = map.fraction(a, b);
+      text += fraction <= 0 ? "·" : fraction < 0.25 ? "░" : fraction < 0.5 ? "▒" : fraction < 1 ? "▓" : "█";
     }
     text += '\n';
   }

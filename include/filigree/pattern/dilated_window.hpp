@@ -8,7 +8,7 @@
 
 namespace filigree {
 
-/// What dilated_window(r, step) returns.
+/// A pattern: every step-th key within a window.
 struct DilatedWindow {
   using Category = Pattern;
   static constexpr bool ranges_are_exact = true;
@@ -29,17 +29,17 @@ struct DilatedWindow {
   bool is_scattered(const Grid&) const { return step >= 4; }
 };
 
-/// Keeps every step-th key up to r steps away.
+/// Keeps every step-th key, up to r steps on each side of the query.
 ///
 /// Formula    |p − j| ≤ r · step and step divides p − j
-/// Throws     Error if r is negative, step < 1 or r * step does not fit
+/// Throws     Error if r is negative, step < 1 or r * step overflows an Index
 /// Reference  Beltagy et al., arXiv:2004.05150, section 3.1
 inline DilatedWindow dilated_window(Index r, Index step) {
   detail::require(r >= 0, "dilated_window(r, step): r must be at least 0, got ", r);
   detail::require(step >= 1, "dilated_window(r, step): step must be at least 1, got ", step);
-  constexpr Index most = (std::numeric_limits<Index>::max)();
-  detail::require(r <= most / step, "dilated_window(r, step): r * step must be at most ", most, ", got r = ", r,
-                  " and step = ", step);
+  constexpr Index max_index = (std::numeric_limits<Index>::max)();
+  detail::require(r <= max_index / step, "dilated_window(r, step): r * step must be at most ", max_index,
+                  ", got r = ", r, " and step = ", step);
   return {.reach = r * step, .step = step};
 }
 

@@ -11,24 +11,24 @@
 
 namespace filigree {
 
-/// What documents(ids) returns.
+/// A pattern: the keys of the same document, by an id for each position.
 template <class Held>
 struct Documents {
   using Category = Pattern;
   Held ids;
-  bool sorted;  // found when it was made
+  bool sorted;  // true if the ids ascended on construction
 
-  bool keeps(Index p, Index j) const { return inside(p) && inside(j) && id(p) == id(j); }
-  Index same_keys_until(Index p, const Grid&) const { return sorted && inside(p) ? first_beyond(id(p)) : p + 1; }
+  bool keeps(Index p, Index j) const { return has_id(p) && has_id(j) && id(p) == id(j); }
+  Index same_keys_until(Index p, const Grid&) const { return sorted && has_id(p) ? end_of(id(p)) : p + 1; }
   void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
     if (!sorted) return out.add(grid.key_at, grid.key_end());
     p0 = std::max<Index>(p0, 0);
     p1 = (std::min)(p1, size());
-    if (p0 < p1) out.add(first_of(id(p0)), first_beyond(id(p1 - 1)));
+    if (p0 < p1) out.add(begin_of(id(p0)), end_of(id(p1 - 1)));
   }
   void contains(Index p0, Index p1, const Grid&, Ranges& out) const {
-    if (sorted && p0 < p1 && inside(p0) && inside(p1 - 1) && id(p0) == id(p1 - 1))
-      out.add(first_of(id(p0)), first_beyond(id(p0)));
+    if (sorted && p0 < p1 && has_id(p0) && has_id(p1 - 1) && id(p0) == id(p1 - 1))
+      out.add(begin_of(id(p0)), end_of(id(p0)));
   }
   void check(const Grid&) const {
     detail::require(!sorted || is_sorted(), "documents(ids): ids ascended when the pattern was made and no longer do");
@@ -43,10 +43,11 @@ struct Documents {
  private:
   Index size() const { return static_cast<Index>(ids.size()); }
   auto id(Index i) const { return ids[static_cast<decltype(ids.size())>(i)]; }
-  bool inside(Index at) const { return at >= 0 && at < size(); }
+  bool has_id(Index position) const { return position >= 0 && position < size(); }
 
+  /// Returns the first position for which before(id) is false, by binary search.
   template <class Before>
-  Index first_not(Before&& before) const {
+  Index partition_point(Before&& before) const {
     Index begin = 0, end = size();
     while (begin < end) {
       const Index middle = begin + (end - begin) / 2;
@@ -55,12 +56,12 @@ struct Documents {
     return begin;
   }
   template <class Id>
-  Index first_of(Id x) const {
-    return first_not([x](Id y) { return y < x; });
+  Index begin_of(Id x) const {
+    return partition_point([x](Id y) { return y < x; });
   }
   template <class Id>
-  Index first_beyond(Id x) const {
-    return first_not([x](Id y) { return !(x < y); });
+  Index end_of(Id x) const {
+    return partition_point([x](Id y) { return !(x < y); });
   }
 };
 
@@ -70,28 +71,31 @@ template <class Ids>
 struct HeldIds {
   using type = Operand<Ids>;
 };
-template <class Ids>
-  requires DenseExpression<Ids> &&(!(std::remove_cvref_t<Ids>::Flags & Eigen::DirectAccessBit)) struct HeldIds<Ids> {
-    using type = typename std::remove_cvref_t<Ids>::PlainObject;
-  };
-  template <class T, std::size_t extent>
-  struct HeldIds<std::span<T, extent>&> {
-    using type = std::span<T, extent>;
-  };
-  template <class T, std::size_t extent>
-  struct HeldIds<const std::span<T, extent>&> {
-    using type = std::span<T, extent>;
-  };
+/// An Eigen expression that must be evaluated, since its coefficients are not stored in memory.
+template <class T>
+concept ComputedExpression = DenseExpression<T> && !(std::remove_cvref_t<T>::Flags & Eigen::DirectAccessBit);
+template <ComputedExpression Ids>
+struct HeldIds<Ids> {
+  using type = typename std::remove_cvref_t<Ids>::PlainObject;
+};
+template <class T, std::size_t extent>
+struct HeldIds<std::span<T, extent>&> {
+  using type = std::span<T, extent>;
+};
+template <class T, std::size_t extent>
+struct HeldIds<const std::span<T, extent>&> {
+  using type = std::span<T, extent>;
+};
 
 }  // namespace detail
 
-/// Keeps the keys of the query's own sequence, where several sequences are packed into one.
+/// Keeps the keys of the query's own document, for several documents packed into one sequence.
 ///
 /// Formula    ids[p] = ids[j]
-/// Shapes     ids: one integer for each position from 0 on; a vector, a span, an Eigen vector
-/// Cost       ids that ascend are planned by binary search; with others every pair is looked at
-/// Edge case  a position that ids does not reach sees nothing and is seen by nothing
-/// Aliasing   an lvalue is held by reference, and a span by what it views: its values must stay as they are
+/// Shapes     ids: one integer for each position, starting at 0, in a vector, a span or an Eigen vector
+/// Cost       ascending ids are planned by binary search; for other ids every pair is evaluated
+/// Edge case  a position without an id attends to no key and is visible to no query
+/// Aliasing   an lvalue and the memory of a span are held by reference: the ids must not change
 template <detail::IntegerList Ids>
 auto documents(Ids&& ids) {
   using Held = typename detail::HeldIds<Ids>::type;

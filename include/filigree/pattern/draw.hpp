@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Needs stb_image_write.h, as io/png.hpp says, so filigree.hpp does not include this header.
+// Needs stb_image_write.h (see io/png.hpp), so filigree.hpp does not include this header.
 
 #include <algorithm>
 #include <string>
@@ -13,13 +13,13 @@
 
 namespace filigree {
 
-/// Draws a pattern into a PNG in shades of gray: a row of pixels for each query, a column for each key, dark where the
-/// pair is kept. Queries stand where those of scores(Q, K) do.
+/// Draws a pattern as a grayscale PNG: one row of pixels per query and one column per key, dark for a kept pair. The
+/// queries have the positions of scores(Q, K).
 ///
-/// More than 512 queries or keys share pixels, which are the darker the more of their pairs are kept, and never white
-/// if one is.
-/// Cost       the ranges of each query by itself; keys in neither covers nor contains are asked for. Where that is more
-///            than some 10^8 steps, a sample of 16 queries and 16 keys stands for those of a pixel
+/// With more than 512 queries or keys, a pixel stands for a cell of pairs. It is darker the more pairs are kept, and
+/// white only if no pair is kept.
+/// Cost       plans each query, and calls keeps() for each key in covers() but not in contains(). If that takes more
+///            than about 10^8 steps, each cell is estimated from a sample of 16 queries and 16 keys
 /// Throws     Error if n < 1 or m < 1, the pattern does not fit, or the file cannot be written
 template <PatternStage P>
 void draw(const P& pattern, Index n, Index m, const std::string& path) {
@@ -29,13 +29,14 @@ void draw(const P& pattern, Index n, Index m, const std::string& path) {
   detail::check(pattern, grid);
   const detail::DensityMap map(pattern, grid, 512);
 
-  constexpr double paper = 255, faint = 225, ink = 25;
+  constexpr double white = 255, lightest = 225, darkest = 25;  // lightest and darkest: cells with kept pairs
   std::vector<unsigned char> pixels;
   pixels.reserve(static_cast<std::size_t>(map.rows() * map.cols()));
   for (Index a = 0; a < map.rows(); ++a)
     for (Index b = 0; b < map.cols(); ++b) {
-      const double share = map.share(a, b);
-      pixels.push_back(static_cast<unsigned char>(share <= 0 ? paper : faint + (ink - faint) * (std::min)(share, 1.0)));
+      const double fraction = map.fraction(a, b);
+      const double gray = fraction <= 0 ? white : lightest + (darkest - lightest) * (std::min)(fraction, 1.0);
+      pixels.push_back(static_cast<unsigned char>(gray));
     }
   detail::write_png(path, map.rows(), map.cols(), pixels, "draw(pattern, n, m, path)");
 }

@@ -6,7 +6,7 @@
 
 namespace filigree {
 
-/// What first(c) returns.
+/// A pattern: the first keys, for every query.
 struct First {
   using Category = Pattern;
   static constexpr bool ranges_are_exact = true;
@@ -17,10 +17,10 @@ struct First {
   void contains(Index, Index, const Grid& grid, Ranges& out) const { out.add(grid.key_at, c); }
 };
 
-/// Keeps the first keys for every query, as attention sinks.
+/// Keeps the first c keys for every query, as attention sinks.
 ///
 /// Formula    j < c
-/// Edge case  counts from position 0, wherever the first column stands
+/// Edge case  counts from position 0, even if the first column has another position
 /// Throws     Error if c is negative
 /// Reference  Xiao et al., arXiv:2309.17453, section 3.2
 inline First first(Index c) {

@@ -14,7 +14,7 @@
 
 namespace filigree {
 
-/// What given(S) returns.
+/// A pattern: the stored entries of a sparse matrix.
 template <class Held>
 struct Given {
   using Category = Pattern;
@@ -25,15 +25,15 @@ struct Given {
   bool keeps(Index p, Index j, const Grid& grid) const {
     const Index row = grid.row(p), column = grid.column(j);
     const auto [begin, end] = inner(by_row ? row : column);
-    const Index sought = by_row ? column : row;  // which a short StorageIndex may not hold
-    const auto* const at = std::lower_bound(begin, end, sought, [](StorageIndex a, Index b) { return Index{a} < b; });
-    return at != end && Index{*at} == sought;
+    const Index key = by_row ? column : row;  // may not fit into StorageIndex, so the comparison uses Index
+    const auto* const at = std::lower_bound(begin, end, key, [](StorageIndex a, Index b) { return Index{a} < b; });
+    return at != end && Index{*at} == key;
   }
 
   void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
     if constexpr (by_row) {
       const Index end = (std::min)(p1, grid.query_at + grid.n);
-      // Entries of one row that share a tile are not worth a range each, unless the row is asked for alone.
+      // For several rows, nearby entries are merged into one range, since a tile of 64 keys is computed as a whole.
       for (Index p = (std::max)(p0, grid.query_at); p < end; ++p) add_runs(p, p1 - p0 == 1 ? 1 : 64, grid, out);
     } else {
       out.add(grid.key_at, grid.key_end());
@@ -64,19 +64,19 @@ struct Given {
  private:
   using StorageIndex = typename Sparse::StorageIndex;
 
-  /// The inner indices of row (or column) `outer`.
+  /// Returns the inner indices of row (or column) `outer`.
   std::pair<const StorageIndex*, const StorageIndex*> inner(Index outer) const {
     const StorageIndex* const all = s.innerIndexPtr();
     const auto [begin, end] = detail::entries_of(s, outer);
     return {all + begin, all + end};
   }
 
-  /// Adds what row p stores, joined where it is less than `reach` + 1 columns from one entry to the next.
-  void add_runs(Index p, Index reach, const Grid& grid, Ranges& out) const {
+  /// Adds the entries of row p. Entries at most `max_distance` columns apart are merged into one range.
+  void add_runs(Index p, Index max_distance, const Grid& grid, Ranges& out) const {
     const auto [begin, end] = inner(grid.row(p));
     for (const StorageIndex* at = begin; at != end;) {
       const StorageIndex* last = at;
-      while (last + 1 != end && static_cast<Index>(last[1]) - static_cast<Index>(last[0]) <= reach) ++last;
+      while (last + 1 != end && static_cast<Index>(last[1]) - static_cast<Index>(last[0]) <= max_distance) ++last;
       out.add(grid.key_at + static_cast<Index>(*at), grid.key_at + static_cast<Index>(*last) + 1);
       at = last + 1;
     }
@@ -100,14 +100,14 @@ struct HeldSparse<T> {
 
 }  // namespace detail
 
-/// Keeps the stored entries of a sparse matrix, explicit zeros included; their values do not matter.
+/// Keeps the stored entries of a sparse matrix, including explicit zeros. The values are ignored.
 ///
 /// Formula    S(i, c) is stored
-/// Shapes     S: n x m, row i for query i and column c for key c, whatever their positions
-/// Cost       a row-major S is planned in O(entries); a column-major one is searched for every pair
-/// Aliasing   an lvalue is held by reference: its entries must stay where they are
-/// Throws     Error, now and at each evaluation, if the index arrays of S are no matrix: outer pointers that descend,
-///            inner indices outside of it or not ascending; later, if S does not have the shape of the scores
+/// Shapes     S: n x m, row i for query i and column c for key c, independent of their positions
+/// Cost       O(entries) to plan a row-major S; a column-major S is searched for every pair
+/// Aliasing   an lvalue is held by reference: its structure must not change
+/// Throws     Error, now and at each evaluation, if the index arrays of S are invalid: descending outer pointers, or
+///            inner indices that are out of bounds or do not ascend; at evaluation, if the shape of S is not n x m
 template <detail::SparseExpression Sparse>
 auto given(Sparse&& s) {
   using Held = typename detail::HeldSparse<Sparse>::type;

@@ -12,7 +12,7 @@
 
 namespace filigree {
 
-/// What given(M) returns.
+/// A pattern: the true entries of a dense mask.
 template <class Held>
 struct GivenMask {
   using Category = Pattern;
@@ -26,7 +26,7 @@ struct GivenMask {
 
   void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
     const Index end = (std::min)(p1, grid.query_at + grid.n);
-    // Gaps that share a tile are not worth a range each, unless a row is asked for alone.
+    // For several rows, ranges with small gaps are merged, since a tile of 64 keys is computed as a whole.
     for (Index p = (std::max)(p0, grid.query_at); p < end; ++p) add_runs(p, p1 - p0 == 1 ? 0 : 63, grid, out);
   }
 
@@ -47,7 +47,7 @@ struct GivenMask {
   }
 
  private:
-  /// Adds what is true in the row of query p, joined over gaps of up to `gap` columns.
+  /// Adds the true entries in the row of query p. Ranges with gaps of up to `gap` columns are merged.
   void add_runs(Index p, Index gap, const Grid& grid, Ranges& out) const {
     const Index row = grid.row(p), cols = m.cols();
     for (Index c = 0; c < cols;) {
@@ -64,13 +64,13 @@ struct GivenMask {
   }
 };
 
-/// Keeps the entries that are true in a dense mask: given(M), given(X.array() > 0).
+/// Keeps the true entries of a dense mask, for example given(M) or given(X.array() > 0).
 ///
 /// Formula    M(i, c) is true
-/// Shapes     M: n x m of bool, row i for query i and column c for key c, whatever their positions
-/// Cost       a row is read once for each block that plans it, and once more for each pair that a tile has to ask for
-/// Aliasing   an lvalue is held by reference; an expression that does not lie in memory is evaluated here, once
-/// Throws     Error later, if M does not have the shape of the scores
+/// Shapes     M: n x m of bool, row i for query i and column c for key c, independent of their positions
+/// Cost       each block of queries reads its rows once to plan, and again each pair of partial tiles
+/// Aliasing   an lvalue is held by reference; an expression that is not stored in memory is evaluated here, once
+/// Throws     Error at evaluation, if M does not have the shape of the scores
 template <DenseExpression M>
 GivenMask<detail::HeldDense<M>> given(M&& m) {
   static_assert(std::same_as<typename std::remove_cvref_t<M>::Scalar, bool>,

@@ -13,11 +13,11 @@
 
 namespace filigree {
 
-/// What global(ids) returns.
+/// A pattern of global tokens.
 struct Global {
   using Category = Pattern;
   static constexpr bool ranges_are_exact = true;
-  std::vector<Index> ids;  // ascending, distinct; negative ones count from the end of the keys
+  std::vector<Index> ids;  // ascending, distinct; negative ids count from the end of the keys
 
   bool keeps(Index p, Index j, const Grid& grid) const { return is_global(p, grid) || is_global(j, grid); }
   Index same_keys_until(Index p, const Grid& grid) const {
@@ -43,7 +43,7 @@ struct Global {
 
  private:
   bool is_global(Index at, const Grid& grid) const {
-    // The scores of a tile ask often, and mostly of what is beyond all ids.
+    // Called for every pair of a partial tile. Most positions are outside the range of ids, so that is tested first.
     const auto has = [&](Index id) {
       return !ids.empty() && ids.front() <= id && id <= ids.back() && std::binary_search(ids.begin(), ids.end(), id);
     };
@@ -67,8 +67,8 @@ concept IntegerList = requires(const std::remove_cvref_t<T>& list) {
 };
 
 inline Global global_of(std::vector<Index> ids) {
-  constexpr Index far_away = Index{1} << 62;  // where no position is, so that sums with positions do not overflow
-  for (Index& id : ids) id = std::clamp(id, -far_away, far_away);
+  constexpr Index limit = Index{1} << 62;  // beyond every position, and small enough that sums do not overflow
+  for (Index& id : ids) id = std::clamp(id, -limit, limit);
   std::sort(ids.data(), ids.data() + ids.size());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
   return {.ids = std::move(ids)};
@@ -76,15 +76,15 @@ inline Global global_of(std::vector<Index> ids) {
 
 }  // namespace detail
 
-/// Keeps all keys of some queries and, for every query, some keys: global tokens.
+/// Makes the given positions global tokens: they attend to every key and are visible to every query.
 ///
 /// Formula    p ∈ ids or j ∈ ids
 /// Cost       O(log(ids)) for each pair outside the planned ranges
-/// Edge case  a negative id counts from the end of the keys, -1 is the last one; an id outside the keys is no error
+/// Edge case  a negative id counts from the end of the keys, where -1 is the last key; ids outside the keys are ignored
 /// Reference  Beltagy et al., arXiv:2004.05150, section 3.1
 inline Global global(std::initializer_list<Index> ids) { return detail::global_of(ids); }
 
-/// The same for any list of integers: a vector, a span, an Eigen vector.
+/// Makes global tokens of any list of integers, such as a std::vector, a std::span or an Eigen vector.
 template <detail::IntegerList Ids>
 Global global(const Ids& ids) {
   std::vector<Index> list;

@@ -13,11 +13,11 @@
 #include "filigree/pattern/strided.hpp"
 #include "filigree/pattern/window.hpp"
 
-// The patterns of the literature: each is a formula over the others.
+// Patterns from the literature, each a combination of the basic patterns.
 
 namespace filigree {
 
-/// Keeps a window of w keys, half of them on each side, and global tokens: Longformer.
+/// Keeps a window of w keys, half on each side, and global tokens (Longformer).
 ///
 /// Formula    window(w / 2) || global(ids)
 /// Throws     Error if w is negative
@@ -26,15 +26,15 @@ inline auto longformer(Index w, std::initializer_list<Index> ids) {
   detail::require(w >= 0, "longformer(w, ids): w must be at least 0, got ", w);
   return window(w / 2) || global(ids);
 }
-/// The same for any list of integers.
+/// Longformer for any list of integer ids.
 template <detail::IntegerList Ids>
 auto longformer(Index w, const Ids& ids) {
   detail::require(w >= 0, "longformer(w, ids): w must be at least 0, got ", w);
   return window(w / 2) || global(ids);
 }
 
-/// Keeps blocks of b: for each the two next to it, the first, the last and r random ones; the first and the last keep
-/// all: BigBird. A key counts once.
+/// Keeps blocks of b keys (BigBird). Each block attends to itself, its two neighbors, the first block, the last block
+/// and r other random blocks. The first and the last block attend to all keys.
 ///
 /// Formula    blocks(b, P || random(r, seed).excluding(P)), P = window(1) || global({0, -1})
 /// Throws     Error if b < 1 or r is negative
@@ -46,7 +46,7 @@ inline auto bigbird(Index b, Index r, std::uint64_t seed) {
   return blocks(b, local || random(r, seed).excluding(local));
 }
 
-/// Keeps the last l keys and every l-th key before them: Sparse Transformer, strided.
+/// Keeps the last l keys and every l-th key before them (Sparse Transformer, strided).
 ///
 /// Formula    causal() && (window(l − 1, 0) || strided(l))
 /// Throws     Error if l < 1
@@ -56,10 +56,10 @@ inline auto sparse_transformer_strided(Index l) {
   return causal() && (window(l - 1, 0) || strided(l));
 }
 
-/// Keeps the own block of l and the last c keys of the blocks before: Sparse Transformer, fixed.
+/// Keeps the query's own block of l keys and the last c keys of each preceding block (Sparse Transformer, fixed).
 ///
 /// Formula    causal() && (same_block(l) || columns(l, c))
-/// Throws     Error if l < 1 or c is not within 0 and l
+/// Throws     Error if l < 1, c < 0 or c > l
 /// Reference  Child et al., arXiv:1904.10509, section 4.2
 inline auto sparse_transformer_fixed(Index l, Index c) {
   detail::require(l >= 1, "sparse_transformer_fixed(l, c): l must be at least 1, got ", l);
@@ -68,7 +68,7 @@ inline auto sparse_transformer_fixed(Index l, Index c) {
   return causal() && (same_block(l) || columns(l, c));
 }
 
-/// Keeps the first keys, as sinks, and the most recent ones: attention over a stream.
+/// Keeps the first keys, as attention sinks, and the most recent keys (StreamingLLM).
 ///
 /// Formula    causal() && (first(sinks) || window(recent − 1, 0))
 /// Throws     Error if sinks is negative or recent < 1

@@ -8,7 +8,7 @@
 
 namespace filigree {
 
-/// What neighborhood(w) returns.
+/// A pattern: a window of constant width that is shifted at the borders.
 struct Neighborhood {
   using Category = Pattern;
   static constexpr bool ranges_are_exact = true;
@@ -33,9 +33,9 @@ struct Neighborhood {
   Index end_at(Index p, const Grid& grid) const { return w >= grid.m ? grid.key_end() : begin_at(p, grid) + w; }
 };
 
-/// Keeps the w nearest keys; at a border the window shifts and keeps its width.
+/// Keeps the w nearest keys. At a border the window is shifted and keeps its width.
 ///
-/// The window begins w / 2 keys before the query, rounded down, so an even one reaches one key further to the left.
+/// The window begins ⌊w / 2⌋ keys before the query, so a window of even width has one key more on the left.
 /// Formula    p − ⌊w / 2⌋ ≤ j < p − ⌊w / 2⌋ + w, shifted into the keys
 /// Edge case  w above the number of keys keeps them all
 /// Throws     Error if w < 1

@@ -16,21 +16,21 @@
 
 namespace filigree {
 
-/// Tiles of 64 queries and 64 keys, counted from the first of each; those at the border may be smaller.
+/// The numbers of tiles of 64 x 64 pairs, starting at the first query and key. Tiles at the border may be smaller.
 struct TileCount {
-  Index full = 0;     ///< every pair is kept
-  Index partial = 0;  ///< all others that the plan does not exclude
-  Index all = 0;      ///< full, partial and empty ones
+  Index full = 0;     ///< tiles of which every pair is kept
+  Index partial = 0;  ///< other tiles that the plan does not exclude
+  Index all = 0;      ///< full, partial and empty tiles
 };
 
-/// What plan(pattern, n, m) returns: a pattern that keeps what the pattern keeps. A copy shares what was planned.
+/// A pattern with precomputed key ranges. It keeps the same pairs as the original pattern. Copies share the ranges.
 template <PatternStage P>
 class Plan {
  public:
   using Category = Pattern;
   static constexpr bool keeps_is_expensive = detail::keeps_is_expensive<P>;
   static constexpr bool ranges_are_exact =
-      keeps_is_expensive && detail::ranges_are_exact<P>;  // then queries are planned one by one
+      keeps_is_expensive && detail::ranges_are_exact<P>;  // in this case, each query is planned separately
 
   Plan(P pattern, const Grid& grid) {
     auto planned = std::make_shared<Planned>(Planned{.pattern = std::move(pattern), .grid = grid, .lists = {}});
@@ -39,11 +39,11 @@ class Plan {
   }
 
   bool keeps(Index p, Index j, const Grid& grid) const {
-    using Seen = detail::PlannedRanges::Seen;
+    using Kept = detail::PlannedRanges::Kept;
     if constexpr (keeps_is_expensive) {
       if (is_planned(p, p + 1, grid) && j >= grid.key_at && j < grid.key_end()) {
-        const Seen seen = planned_->lists.sees(grid.row(p), grid.column(j), grid);
-        if (seen != Seen::maybe) return seen == Seen::yes;
+        const Kept kept = planned_->lists.lookup(grid.row(p), grid.column(j), grid);
+        if (kept != Kept::maybe) return kept == Kept::yes;
       }
     }
     return detail::keeps(planned_->pattern, p, j, grid);
@@ -67,63 +67,63 @@ class Plan {
     detail::require(own.query_at == grid.query_at && own.key_at == grid.key_at,
                     "plan(pattern, n, m): the plan is for query_at = ", own.query_at, " and key_at = ", own.key_at,
                     " and must have the positions of the scores, ", grid.query_at, " and ", grid.key_at,
-                    "; plan(pattern, grid) takes them");
+                    "; use plan(pattern, grid) to plan for other positions");
     detail::check(planned_->pattern, grid);
   }
   bool reads(const AddressRange& target) const { return detail::reads(planned_->pattern, target); }
 
-  /// Returns the shape and the positions that were planned.
+  /// Returns the planned shape and positions.
   [[nodiscard]] const Grid& grid() const { return planned_->grid; }
 
-  /// Returns the number of pairs that the pattern keeps, exactly.
+  /// Returns the exact number of pairs that the pattern keeps.
   ///
-  /// Cost  the ranges of each query by itself, once for queries that are alike; keys in neither covers nor contains are
-  ///       asked for, so where(f) is asked for every pair
-  [[nodiscard]] Index pairs() const { return count(std::numeric_limits<double>::infinity()).least; }
+  /// Cost  plans each query, or once for consecutive queries with the same keys; calls keeps() for each key in covers()
+  ///       but not in contains(), so where(f) is evaluated for every pair
+  [[nodiscard]] Index pairs() const { return count(std::numeric_limits<double>::infinity()).lower; }
 
   /// Returns the fraction of all pairs that the pattern keeps.
   ///
   /// Formula    pairs() / (n · m)
-  [[nodiscard]] double density() const { return share_of(pairs()); }
+  [[nodiscard]] double density() const { return fraction_of(pairs()); }
 
-  /// Returns how many tiles are full and how many are partial, as far as the plan knows; no pair is evaluated.
+  /// Returns the numbers of full and partial tiles according to the plan. It does not evaluate any pair.
   [[nodiscard]] TileCount tiles() const {
     constexpr Index size = 64;
     const Grid& grid = planned_->grid;
-    const Index across = (grid.m + size - 1) / size;
-    TileCount result{.all = (grid.n + size - 1) / size * across};
+    const Index tiles_per_row = (grid.m + size - 1) / size;
+    TileCount result{.all = (grid.n + size - 1) / size * tiles_per_row};
     detail::Coverage coverage;
     for (Index r = 0; r < grid.n; r += size) {
       const Index p0 = grid.query_at + r, p1 = (std::min)(p0 + size, grid.query_at + grid.n);
       detail::plan_rows(*this, p0, p1, grid, coverage);
-      // A group that reaches beyond the tile makes it look looser than it is.
+      // The ranges of a planned group that extends beyond the tile may be too loose, so the pattern is planned again.
       const Index mark = coverage.maybe.size();
       detail::covers(planned_->pattern, p0, p1, grid, coverage.maybe);
       coverage.maybe.intersect(0, mark);
       detail::contains(planned_->pattern, p0, p1, grid, coverage.sure);
       coverage.sure.normalize(0, grid);
-      Index full = 0, touched = 0, next = 0;  // tiles before `next` are counted
+      Index full = 0, covered = 0, next = 0;  // tiles before `next` are counted
       for (const Range& range : coverage.maybe) {
         const Index end = (grid.column(range.end) + size - 1) / size;
-        touched += end - (std::max)(grid.column(range.begin) / size, next);
+        covered += end - (std::max)(grid.column(range.begin) / size, next);
         next = end;
       }
       for (const Range& range : coverage.sure) {
         const Index begin = (grid.column(range.begin) + size - 1) / size;
-        const Index end = range.end == grid.key_end() ? across : grid.column(range.end) / size;
+        const Index end = range.end == grid.key_end() ? tiles_per_row : grid.column(range.end) / size;
         full += std::max<Index>(end - begin, 0);
       }
       result.full += full;
-      result.partial += touched - full;
+      result.partial += covered - full;
     }
     return result;
   }
 
-  /// Returns the memory that the plan holds, without that of the pattern itself.
+  /// Returns the memory of the plan in bytes, without the memory of the pattern.
   [[nodiscard]] std::size_t bytes() const { return sizeof(Planned) + planned_->lists.bytes(); }
 
-  /// Writes one line: the shape, pairs, density, tiles and memory. Where pairs() would take more than a second or so,
-  /// it says between which bounds they are.
+  /// Writes one line: shape, pairs, density, tiles and memory. If pairs() would take more than about a second, the line
+  /// contains bounds instead of the exact number of pairs.
   friend std::ostream& operator<<(std::ostream& out, const Plan& plan) { return out << plan.line(); }
 
  private:
@@ -133,53 +133,54 @@ class Plan {
     detail::PlannedRanges lists;
   };
   struct Bounds {
-    Index least = 0, most = 0;
+    Index lower = 0, upper = 0;
   };
 
-  /// Kernels take 6 queries at a time, or 4. A query that is dear to ask gets lists of its own.
-  static constexpr Index step = keeps_is_expensive ? 1 : 6;
-  /// Longer lists are made anew each time, unless that is dear. So a plan has at most some 90 bytes for each query.
-  static constexpr Index longest = 64;
+  /// Queries per group. Kernels process 6 or 4 queries at a time. If keeps() is expensive, a group is a single query.
+  static constexpr Index group_size = keeps_is_expensive ? 1 : 6;
+  /// Longer lists of ranges are not stored unless keeps() is expensive. They are computed again when needed. This
+  /// limits a plan to about 90 bytes per query.
+  static constexpr Index max_ranges = 64;
 
   static void fill(const P& pattern, const Grid& grid, detail::PlannedRanges& lists) {
     detail::Coverage coverage;
     for (Index row = 0, end = 0, skip = 0; row < grid.n; row = end) {
-      end = (std::min)((row / step + 1) * step, grid.n);
+      end = (std::min)((row / group_size + 1) * group_size, grid.n);
       const Index until = detail::same_keys_until_row(pattern, row, grid);
-      const bool alike = until >= end;
-      if (alike) end = until;
-      const Index p0 = grid.query_at + row, p1 = alike ? p0 + 1 : grid.query_at + end;
+      const bool same_keys = until >= end;
+      if (same_keys) end = until;
+      const Index p0 = grid.query_at + row, p1 = same_keys ? p0 + 1 : grid.query_at + end;
       detail::plan_rows(pattern, p0, p1, grid, coverage);
-      if (keeps_is_expensive || coverage.maybe.size() + coverage.sure.size() <= longest) {
-        lists.append(row, alike, coverage, grid);
+      if (keeps_is_expensive || coverage.maybe.size() + coverage.sure.size() <= max_ranges) {
+        lists.append(row, same_keys, coverage, grid);
         skip = 0;
       } else {
-        // What is next is as long, most likely, and to find out would take the time that it takes to ask for it later.
-        lists.append_open(row);
-        skip = (std::max)(2 * skip, step);
+        // The next groups are probably as long, and testing them would cost as much as planning them later.
+        lists.append_unplanned(row);
+        skip = (std::max)(2 * skip, group_size);
         end = (std::min)(end + skip, grid.n);
       }
     }
     lists.shrink();
   }
 
-  /// Whether these are queries that were planned.
+  /// Returns true if the grid is the planned one and contains the queries p0 <= p < p1.
   [[nodiscard]] bool is_planned(Index p0, Index p1, const Grid& grid) const {
     const Grid& own = planned_->grid;
     return own.n == grid.n && own.m == grid.m && own.query_at == grid.query_at && own.key_at == grid.key_at &&
            p0 < p1 && p0 >= grid.query_at && p1 <= grid.query_at + grid.n;
   }
 
-  /// At least and at most so many pairs; the same number after no more than so many steps.
+  /// Returns bounds on the number of pairs. They are equal if the count needs at most `steps` steps.
   [[nodiscard]] Bounds count(double steps) const {
     const Grid& grid = planned_->grid;
     Bounds sum;
     detail::Coverage coverage;
-    planned_->lists.each_group(grid, [&](Index first, Index last, Index least, Index most) {
+    planned_->lists.for_each_group(grid, [&](Index first, Index last, Index lower, Index upper) {
       for (Index row = first, end = 0; row < last; row = end) {
-        if (least == most || steps < 0) {
-          sum.least += least * (last - row);
-          sum.most += most * (last - row);
+        if (lower == upper || steps < 0) {
+          sum.lower += lower * (last - row);
+          sum.upper += upper * (last - row);
           return;
         }
         end = (std::min)(detail::same_keys_until_row(*this, row, grid), last);
@@ -190,19 +191,19 @@ class Plan {
         detail::for_each_range(coverage, [&](const Range& keys, bool sure) {
           const Index size = keys.end - keys.begin;
           if (!sure) steps -= static_cast<double>(size);
-          const bool asks = !sure && steps >= 0;
-          const Index found = asks ? detail::count_kept(*this, p, keys, grid) : size;
-          kept.least += sure || asks ? found : 0;
-          kept.most += found;
+          const bool evaluate = !sure && steps >= 0;
+          const Index found = evaluate ? detail::count_kept(*this, p, keys, grid) : size;
+          kept.lower += sure || evaluate ? found : 0;
+          kept.upper += found;
         });
-        sum.least += kept.least * (end - row);
-        sum.most += kept.most * (end - row);
+        sum.lower += kept.lower * (end - row);
+        sum.upper += kept.upper * (end - row);
       }
     });
     return sum;
   }
 
-  [[nodiscard]] double share_of(Index pairs) const {
+  [[nodiscard]] double fraction_of(Index pairs) const {
     const double all = static_cast<double>(planned_->grid.n) * static_cast<double>(planned_->grid.m);
     return all > 0 ? static_cast<double>(pairs) / all : 0;
   }
@@ -212,11 +213,11 @@ class Plan {
     const TileCount tile = tiles();
     const auto number = [](Index i) { return std::to_string(i); };
     std::string text = number(grid().n) + " x " + number(grid().m) + ": ";
-    if (kept.least == kept.most)
-      text += number(kept.least) + " pairs, " + detail::percent(share_of(kept.least));
+    if (kept.lower == kept.upper)
+      text += number(kept.lower) + " pairs, " + detail::percent(fraction_of(kept.lower));
     else
-      text += number(kept.least) + " to " + number(kept.most) + " pairs, " + detail::percent(share_of(kept.least)) +
-              " to " + detail::percent(share_of(kept.most));
+      text += number(kept.lower) + " to " + number(kept.upper) + " pairs, " + detail::percent(fraction_of(kept.lower)) +
+              " to " + detail::percent(fraction_of(kept.upper));
     text +=
         "; of " + number(tile.all) + " tiles " + number(tile.full) + " full, " + number(tile.partial) + " partial; ";
     const auto size = static_cast<double>(bytes());
@@ -226,27 +227,27 @@ class Plan {
   std::shared_ptr<const Planned> planned_;
 };
 
-/// Plans a pattern once for all heads, layers and calls with scores of one shape. The plan is a pattern itself:
-/// `scores(Q, K) | plan | softmax()`.
+/// Plans a pattern once, for reuse with all heads, layers and calls on scores of one shape. The plan is itself a
+/// pattern: `scores(Q, K) | plan | softmax()`.
 ///
-/// Queries stand where those of scores(Q, K) do, the last one at the last key; with other positions, give the grid.
-/// Cost       the ranges of every six queries, or of each where keys are drawn; once for those that are alike. Lists of
-///            more than 64 ranges are not stored, so memory is at most some 90 bytes for each query, unless keys are
-///            drawn
-/// Aliasing   what the pattern refers to must stay as it is, as long as the plan lives
-/// Throws     Error if n or m is negative or too large, or the pattern does not fit; later, if the scores have another
-///            shape or other positions
+/// Queries have the positions of scores(Q, K): the last query is at the last key. For other positions, pass a grid.
+/// Cost       plans every six queries, or each query for random keys; plans consecutive queries with equal keys once.
+///            Lists of more than 64 ranges are not stored, which limits the memory to about 90 bytes per query,
+///            except for random keys
+/// Aliasing   objects that the pattern refers to must not change during the lifetime of the plan
+/// Throws     Error if n or m is negative or too large, or if the pattern does not fit; at evaluation, if the scores
+///            have another shape or other positions
 template <PatternStage P>
 Plan<std::remove_cvref_t<P>> plan(P&& pattern, const Grid& grid) {
-  constexpr Index most = (std::numeric_limits<Column>::max)() - 1024;
-  detail::require(grid.n >= 0 && grid.n <= most, "plan(pattern, n, m): n must be within 0 and ", most, ", got ",
-                  grid.n);
-  detail::require(grid.m >= 0 && grid.m <= most, "plan(pattern, n, m): m must be within 0 and ", most, ", got ",
-                  grid.m);
+  constexpr Index max_size = (std::numeric_limits<Column>::max)() - 1024;
+  detail::require(grid.n >= 0 && grid.n <= max_size, "plan(pattern, n, m): n must be between 0 and ", max_size,
+                  ", got ", grid.n);
+  detail::require(grid.m >= 0 && grid.m <= max_size, "plan(pattern, n, m): m must be between 0 and ", max_size,
+                  ", got ", grid.m);
   detail::check(pattern, grid);
   return {std::forward<P>(pattern), grid};
 }
-/// Plans a pattern once, for the positions that scores(Q, K) has.
+/// Plans a pattern once, for the positions of scores(Q, K).
 template <PatternStage P>
 Plan<std::remove_cvref_t<P>> plan(P&& pattern, Index n, Index m) {
   return plan(std::forward<P>(pattern), Grid{.n = n, .m = m, .query_at = m - n, .key_at = 0});

@@ -11,8 +11,8 @@
 
 namespace filigree::detail {
 
-/// What groups of consecutive queries see, one list of column ranges after another. Groups that see the same are one;
-/// of some, nothing is stored.
+/// The planned column ranges of groups of consecutive queries, in one list. Adjacent groups with equal ranges are
+/// merged. A group may also be unplanned: nothing is stored for it.
 class PlannedRanges {
  public:
   struct Columns {
@@ -20,14 +20,14 @@ class PlannedRanges {
     friend bool operator==(const Columns&, const Columns&) = default;
   };
 
-  /// Adds queries from `row` on of which nothing is stored.
-  void append_open(Index row) {
-    if (groups_.empty() || !groups_.back().open)
-      groups_.push_back({.at = columns_.size(), .row = static_cast<Column>(row), .open = true});
+  /// Appends an unplanned group that starts at `row`.
+  void append_unplanned(Index row) {
+    if (groups_.empty() || !groups_.back().unplanned)
+      groups_.push_back({.at = columns_.size(), .row = static_cast<Column>(row), .unplanned = true});
   }
 
-  /// Adds the queries from `row` on; `alike` says that all of them keep the same keys.
-  void append(Index row, bool alike, const Coverage& coverage, const Grid& grid) {
+  /// Appends a group that starts at `row`. `same_keys` must be true only if all of its queries keep the same keys.
+  void append(Index row, bool same_keys, const Coverage& coverage, const Grid& grid) {
     const Index at = columns_.size();
     push(coverage.maybe, grid);
     const Index middle = columns_.size();
@@ -36,9 +36,9 @@ class PlannedRanges {
                 .covers = static_cast<std::uint32_t>(middle - at),
                 .contains = static_cast<std::uint32_t>(columns_.size() - middle),
                 .row = static_cast<Column>(row),
-                .tight = alike};
+                .tight = same_keys};
     if (equal(list(at, group.covers), list(middle, group.contains))) {
-      group.exact = group.tight = true;  // so every query keeps exactly these
+      group.exact = group.tight = true;  // every query keeps exactly these keys
       columns_.resize(middle);
     }
     if (groups_.empty() || !same(groups_.back(), group)) return groups_.push_back(group);
@@ -55,33 +55,33 @@ class PlannedRanges {
            static_cast<std::size_t>(columns_.capacity()) * sizeof(Columns);
   }
 
-  /// Adds the keys outside of which the queries of rows [first, last) keep nothing. Returns false and adds nothing if
-  /// some of them are not stored, or a single one not as tightly as its pattern knows it.
+  /// Adds key ranges outside which the queries of rows [first, last) keep nothing. Adds nothing and returns false if
+  /// one of the rows is unplanned, or if a single row is requested and its group is not tight.
   bool covers(Index first, Index last, const Grid& grid, Ranges& out) const {
     const auto [begin, end] = overlapping(first, last, grid);
     if (begin == end) return false;
-    // Range k of one group mostly overlaps range k of the next: these are joined on the way.
-    bool more = true;
-    for (Index k = 0; more; ++k) {
-      more = false;
-      Columns joined{0, 0};
+    // Range k of a group usually overlaps range k of the next group, so the loop merges these.
+    bool has_range = true;
+    for (Index k = 0; has_range; ++k) {
+      has_range = false;
+      Columns merged{0, 0};
       for (auto group = begin; group != end; ++group) {
         if (k >= group->covers) continue;
-        more = true;
+        has_range = true;
         const Columns next = columns_[group->at + k];
-        if (next.begin <= joined.end && joined.begin <= next.end) {
-          joined = {(std::min)(joined.begin, next.begin), (std::max)(joined.end, next.end)};
+        if (next.begin <= merged.end && merged.begin <= next.end) {
+          merged = {(std::min)(merged.begin, next.begin), (std::max)(merged.end, next.end)};
         } else {
-          out.add(grid.key_at + joined.begin, grid.key_at + joined.end);
-          joined = next;
+          out.add(grid.key_at + merged.begin, grid.key_at + merged.end);
+          merged = next;
         }
       }
-      out.add(grid.key_at + joined.begin, grid.key_at + joined.end);
+      out.add(grid.key_at + merged.begin, grid.key_at + merged.end);
     }
     return true;
   }
 
-  /// Adds the keys inside which every one of them keeps everything, likewise.
+  /// Adds key ranges inside which each of the queries keeps everything. Returns false in the same cases as covers().
   bool contains(Index first, Index last, const Grid& grid, Ranges& out) const {
     const auto [begin, end] = overlapping(first, last, grid);
     if (begin == end) return false;
@@ -95,21 +95,22 @@ class PlannedRanges {
     return true;
   }
 
-  enum class Seen { no, maybe, yes };
-  /// Whether a query keeps a key, as far as is known.
-  [[nodiscard]] Seen sees(Index row, Index column, const Grid& grid) const {
+  enum class Kept { no, maybe, yes };
+  /// Returns whether a query keeps a key, or `maybe` if the ranges do not decide it.
+  [[nodiscard]] Kept lookup(Index row, Index column, const Grid& grid) const {
     const auto has = [&](Slice<Columns> sorted) {
       const auto next =
           std::partition_point(sorted.begin(), sorted.end(), [&](const Columns& c) { return c.end <= column; });
       return next != sorted.end() && next->begin <= column;
     };
     const auto group = at(row, grid);
-    return !has(covers(*group)) ? Seen::no : has(contains(*group)) ? Seen::yes : Seen::maybe;
+    return !has(covers(*group)) ? Kept::no : has(contains(*group)) ? Kept::yes : Kept::maybe;
   }
 
-  /// Calls f(first, last, least, most) for each group: at least and at most so many keys for each query.
+  /// Calls f(first, last, lower, upper) for each group: the rows of the group, and bounds on the number of keys that
+  /// each of its queries keeps.
   template <class F>
-  void each_group(const Grid& grid, F&& f) const {
+  void for_each_group(const Grid& grid, F&& f) const {
     const auto count = [](Slice<Columns> list) {
       Index sum = 0;
       for (const Columns& c : list) sum += c.end - c.begin;
@@ -117,19 +118,19 @@ class PlannedRanges {
     };
     for (Index g = 0; g < groups_.size(); ++g) {
       const Index first = groups_[g].row, last = g + 1 < groups_.size() ? Index(groups_[g + 1].row) : grid.n;
-      f(first, last, count(contains(groups_[g])), groups_[g].open ? grid.m : count(covers(groups_[g])));
+      f(first, last, count(contains(groups_[g])), groups_[g].unplanned ? grid.m : count(covers(groups_[g])));
     }
   }
 
  private:
   struct Group {
-    Index at;                    // its first range
-    std::uint32_t covers = 0;    // so many, and then
-    std::uint32_t contains = 0;  // so many, unless exact
+    Index at;                    // index of its first range
+    std::uint32_t covers = 0;    // number of `covers` ranges, which are stored first
+    std::uint32_t contains = 0;  // number of `contains` ranges, which follow unless `exact`
     Column row;                  // its first query
-    bool tight = false;          // the lists are those of each query
-    bool exact = false;          // contains is covers, and stored once
-    bool open = false;           // nothing is stored
+    bool tight = false;          // planning a query of the group alone gives the same ranges
+    bool exact = false;          // `contains` equals `covers` and is stored once
+    bool unplanned = false;      // nothing is stored
   };
   using Iterator = const Group*;
 
@@ -147,10 +148,10 @@ class PlannedRanges {
 
   static bool equal(Slice<Columns> a, Slice<Columns> b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
   [[nodiscard]] bool same(const Group& a, const Group& b) const {
-    return a.open == b.open && equal(covers(a), covers(b)) && equal(contains(a), contains(b));
+    return a.unplanned == b.unplanned && equal(covers(a), covers(b)) && equal(contains(a), contains(b));
   }
 
-  /// The group of a row. It lies near its share of the rows, where most groups are of one size.
+  /// Returns the group of a row. Searches around row * groups / n, which is close if most groups have the same size.
   [[nodiscard]] Iterator at(Index row, const Grid& grid) const {
     const Index count = groups_.size();
     Index low = row * count / grid.n, high = low + 1;
@@ -165,13 +166,13 @@ class PlannedRanges {
     const auto begin = groups_.begin();
     return std::partition_point(begin + low, begin + high, [&](const Group& g) { return g.row <= row; }) - 1;
   }
-  /// The groups of rows [first, last); none unless they can answer for them.
+  /// Returns the groups of rows [first, last), or an empty range in the cases in which covers() returns false.
   [[nodiscard]] std::pair<Iterator, Iterator> overlapping(Index first, Index last, const Grid& grid) const {
     const Iterator begin = at(first, grid);
     Iterator end = begin;
     if (last - first == 1 && !begin->tight) return {begin, begin};
     for (; end != groups_.end() && end->row < last; ++end)
-      if (end->open) return {begin, begin};
+      if (end->unplanned) return {begin, begin};
     return {begin, end};
   }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
 #include <cstdint>
 #include <type_traits>
 #include <utility>
@@ -16,7 +17,7 @@ namespace filigree {
 
 namespace detail {
 
-/// Adds exactly what the pattern keeps for one query.
+/// Adds exactly the keys that a pattern keeps for one query.
 template <PatternStage P>
 void kept_ranges(const P& pattern, Index p, const Grid& grid, Ranges& out) {
   Ranges all;
@@ -25,18 +26,18 @@ void kept_ranges(const P& pattern, Index p, const Grid& grid, Ranges& out) {
   covers(pattern, p, p + 1, grid, out);
   const Index end = out.size();
   for (Index i = mark; i < end; ++i) {
-    const Range may = out.begin()[i];
-    Index j = may.begin;
-    const auto ask = [&](Index last) {
+    const Range maybe = out.begin()[i];
+    Index j = maybe.begin;
+    const auto evaluate_until = [&](Index last) {
       for (; j < last; ++j)
         if (keeps(pattern, p, j, grid)) out.add(j, j + 1);
     };
-    for (const Range& sure : all.overlapping(may.begin, may.end)) {
-      ask(sure.begin);
-      out.add((std::max)(j, sure.begin), (std::min)(sure.end, may.end));
+    for (const Range& sure : all.overlapping(maybe.begin, maybe.end)) {
+      evaluate_until(sure.begin);
+      out.add((std::max)(j, sure.begin), (std::min)(sure.end, maybe.end));
       j = (std::max)(j, sure.end);
     }
-    ask(may.end);
+    evaluate_until(maybe.end);
   }
   out.drop(mark, end);
   out.normalize(mark, grid);
@@ -44,7 +45,7 @@ void kept_ranges(const P& pattern, Index p, const Grid& grid, Ranges& out) {
 
 }  // namespace detail
 
-/// What random(r, seed) returns.
+/// A pattern: random keys of each query, drawn from the keys that `excluded` does not keep.
 template <PatternStage Excluded = detail::KeepNone>
 struct Random {
   using Category = Pattern;
@@ -70,7 +71,7 @@ struct Random {
   void check(const Grid& grid) const { detail::check(excluded, grid); }
   bool reads(const AddressRange& target) const { return detail::reads(excluded, target); }
 
-  /// Draws from the keys that a pattern does not keep.
+  /// Returns a pattern that draws only from the keys that P does not keep.
   template <PatternStage P>
   [[nodiscard]] Random<std::remove_cvref_t<P>> excluding(P&& pattern) const {
     static_assert(std::is_same_v<Excluded, detail::KeepNone>,
@@ -79,18 +80,18 @@ struct Random {
   }
 
  private:
-  /// The members of the population are the keys that are not excluded, in ascending order.
+  /// Adds the keys drawn for one query. The population is the list of keys that are not excluded, in ascending order.
   void draw(Index p, const Grid& grid, Ranges& out) const {
-    Ranges left;
-    detail::kept_ranges(excluded, p, grid, left);
-    left.complement(0, grid);
+    Ranges allowed;
+    detail::kept_ranges(excluded, p, grid, allowed);
+    allowed.complement(0, grid);
     Index population = 0;
-    for (const Range& range : left) population += range.end - range.begin;
+    for (const Range& range : allowed) population += range.end - range.begin;
     std::vector<Index> drawn(static_cast<std::size_t>((std::min)(r, population)));
     Generator(seed, static_cast<std::uint64_t>(p)).sample_without_replacement(population, drawn);
     Index before = 0;
     auto next = drawn.begin();
-    for (const Range& range : left) {
+    for (const Range& range : allowed) {
       for (; next != drawn.end() && *next - before < range.end - range.begin; ++next)
         out.add(range.begin + (*next - before), range.begin + (*next - before) + 1);
       before += range.end - range.begin;
@@ -98,7 +99,7 @@ struct Random {
   }
 };
 
-/// What random(indices) returns.
+/// A pattern: given key indices for each query.
 struct RandomIndices {
   using Category = Pattern;
   static constexpr bool ranges_are_exact = true;
@@ -122,18 +123,18 @@ struct RandomIndices {
   bool is_scattered(const Grid& grid) const { return indices.cols() <= grid.m / 4; }
   void check(const Grid& grid) const {
     detail::require(indices.rows() == grid.n, "random(indices): indices has ", indices.rows(),
-                    " rows and must have one for each query (within blocks: block of queries), ", grid.n);
+                    " rows and must have one for each query (inside blocks(b, P): each block of queries), ", grid.n);
     const Index largest = indices.size() > 0 ? indices.maxCoeff() : -1;
     detail::require(largest < grid.m, "random(indices): an index must be below ", grid.m, ", the number of keys, got ",
                     largest);
   }
 };
 
-/// Keeps r random keys for each query, drawn without repetition, or all keys if there are fewer.
+/// Keeps r random keys for each query, drawn without replacement, or all keys if there are fewer.
 ///
-/// The draw is a function of the seed, the position of the query and the number of keys: the same on every platform.
-/// `.excluding(P)` draws from the keys that P does not keep. Within blocks(b, P), queries and keys are blocks.
-/// Cost       O(r log r) for each query, besides what P costs
+/// The draw depends only on the seed, the position of the query and the number of keys. It is the same on every
+/// platform. `.excluding(P)` draws from the keys that P does not keep. Inside blocks(b, P), it draws blocks.
+/// Cost       O(r log r) for each query, plus the cost of the excluded pattern
 /// Throws     Error if r is negative
 /// Reference  Zaheer et al., arXiv:2007.14062, section 2
 inline Random<> random(Index r, std::uint64_t seed) {
@@ -141,13 +142,12 @@ inline Random<> random(Index r, std::uint64_t seed) {
   return {.r = r, .seed = seed};
 }
 
-/// Keeps given keys: row i lists the columns that query i attends to; -1 stands for none.
+/// Keeps given keys: row i contains the key indices that query i attends to. -1 means no key.
 ///
 /// Shapes     indices: n x r integers
-/// Throws     Error if an index is below -1; later, if there are not n rows or an index is m or more
-template <class Indices>
-  requires(std::derived_from<std::remove_cvref_t<Indices>, Eigen::DenseBase<std::remove_cvref_t<Indices>>>&&
-               std::integral<typename std::remove_cvref_t<Indices>::Scalar>)
+/// Throws     Error if an index is below -1; at evaluation, if indices.rows() != n or an index is >= m
+template <DenseExpression Indices>
+  requires(std::integral<typename Indices::Scalar>)
 RandomIndices random(const Indices& indices) {
   RandomIndices result{.indices = indices.template cast<Index>()};
   const Index least = result.indices.size() > 0 ? result.indices.minCoeff() : 0;

@@ -8,7 +8,7 @@
 
 namespace filigree {
 
-/// What same_block(b) returns.
+/// A pattern: the keys of the query's own block.
 struct SameBlock {
   using Category = Pattern;
   static constexpr bool ranges_are_exact = true;
@@ -27,7 +27,7 @@ struct SameBlock {
   }
 
  private:
-  Index block(Index at) const { return at >= 0 ? at / b : -1 - (-1 - at) / b; }  // rounds down
+  Index block(Index position) const { return position >= 0 ? position / b : -1 - (-1 - position) / b; }  // rounds down
 };
 
 /// Keeps the keys of the query's own block of b positions.

@@ -8,22 +8,25 @@ namespace filigree {
 
 namespace detail {
 
-/// a mod b, which lies in [0, b) for negative a too.
+/// Returns a mod b, in [0, b) also for negative a.
 inline Index modulo(Index a, Index b) {
   const Index rest = a % b;
   return rest < 0 ? rest + b : rest;
 }
 
-/// Adds the keys of [begin, end) that lie a multiple of step from p.
+/// Adds the keys of [begin, end) whose distance from p is a multiple of step.
 inline void add_every(Index step, Index p, Index begin, Index end, Ranges& out) {
   if (step == 1) return out.add(begin, end);
   Index j = begin + modulo(p - begin, step);
-  for (; j<end; j = end - j> step ? j + step : end) out.add(j, j + 1);
+  while (j < end) {
+    out.add(j, j + 1);
+    j = end - j > step ? j + step : end;  // j + step could overflow
+  }
 }
 
 }  // namespace detail
 
-/// What strided(l) returns.
+/// A pattern: every l-th key, counted from the query.
 struct Strided {
   using Category = Pattern;
   static constexpr bool ranges_are_exact = true;

@@ -8,7 +8,7 @@
 
 namespace filigree {
 
-/// What where(f) returns.
+/// A pattern defined by a function of the positions.
 template <class F>
 struct Where {
   using Category = Pattern;
@@ -17,10 +17,10 @@ struct Where {
   bool keeps(Index p, Index j) const { return static_cast<bool>(f(p, j)); }
 };
 
-/// Keeps the pairs for which a function returns true. It is called from several threads at once.
+/// Keeps the pairs for which f returns true. f must be safe to call from several threads at once.
 ///
-/// Formula  f(p, j)
-/// Cost  every pair is asked for: nothing is known of f
+/// Formula    f(p, j)
+/// Cost       calls f for every pair, since no pair can be excluded in advance
 template <class F>
 Where<std::remove_cvref_t<F>> where(F&& f) {
   static_assert(std::is_invocable_r_v<bool, const std::remove_cvref_t<F>&, Index, Index>,

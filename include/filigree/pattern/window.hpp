@@ -6,13 +6,13 @@
 
 namespace filigree {
 
-/// What window(left, right) returns.
+/// A pattern: the keys within a window around each query.
 struct Window {
   using Category = Pattern;
   static constexpr bool ranges_are_exact = true;
   Index left, right;
 
-  // Distances are compared, since p - left may lie beyond what an Index holds.
+  // Compares distances, since p - left may overflow an Index.
   bool keeps(Index p, Index j) const { return j - p >= -left && j - p <= right; }
   void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
     out.add(begin_at(p0, grid), end_at(p1 - 1, grid));

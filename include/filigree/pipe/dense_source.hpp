@@ -9,7 +9,7 @@
 
 namespace filigree::detail {
 
-/// The rows of a dense expression, as an evaluation reads them.
+/// A dense source bound for one evaluation: reads the rows of the expression.
 template <class R>
 class BoundDense {
  public:
@@ -33,7 +33,7 @@ class BoundDense {
   Grid grid_;
 };
 
-/// Any dense Eigen expression as the source of a pipeline. A compile-time vector is one row, whichever way it stands.
+/// A dense Eigen expression as the source of a pipeline. A compile-time row or column vector is treated as one row.
 template <class X>
 class DenseSource {
  public:
@@ -41,7 +41,7 @@ class DenseSource {
   using Scalar = typename Xpr::Scalar;
   static_assert(Real<Scalar>, "filigree: X | stage: X must have scalars of type float or double");
   static constexpr bool is_scores = false;
-  static constexpr bool is_column = Xpr::ColsAtCompileTime == 1;  // a column that is read as one row
+  static constexpr bool is_column = Xpr::ColsAtCompileTime == 1;  // a column vector, read as one row
   static constexpr const char* name() { return "X | stages"; }
 
   explicit DenseSource(Operand<X> x) : x_(std::forward<Operand<X>>(x)) { check(); }

@@ -12,14 +12,15 @@
 #include "filigree/pipe/stage.hpp"
 #include "filigree/pipe/workspace.hpp"
 
-// The general evaluator: what every pipeline means. It holds a few whole rows, O(m) memory, and applies the stages in
-// the order in which they were written. The engines are tested against it.
+// The general evaluator, which defines the meaning of every pipeline. It holds a few complete rows, O(m) memory, and
+// applies the stages in the order in which they are written. The fused engines are tested against it.
 //
-// A bound source has grid(), height() (rows it likes to produce at once) and fill(first, count, scratch), which returns
-// the values of these rows, stride() apart, with Row::padding to spare. An engine has height() and
-// run(first, last, scratch, sink), which calls sink(row, scratch) for each row in order. It may have reserve(scratch),
-// and prepare(first, count, session, sink), which is called once before rows [first, first + count) are run, in blocks
-// of height() rows.
+// A bound source has grid(), height() and fill(first, count, scratch). height() is its preferred number of rows per
+// call. fill() returns the values of the rows, stride() apart, with Row::padding extra entries after each row.
+//
+// An engine has height() and run(first, last, scratch, sink), which calls sink(row, scratch) for each row in order. It
+// may have reserve(scratch) and prepare(first, count, session, sink). prepare() is called once before rows
+// [first, first + count) are computed, in blocks of height() rows.
 
 namespace filigree::detail {
 
@@ -28,7 +29,7 @@ Row<S> make_row(const Grid& grid, Index index, S* values, Column* columns, Index
   return {.grid = grid, .index = index, .values = values, .columns = columns, .count = count, .scratch = scratch.row};
 }
 
-/// The entries of a row of values that are present, in place.
+/// Makes a row of the present entries of `values` (those above -inf, and NaN), in place.
 template <Real S>
 Row<S> present(const Grid& grid, Index index, S* values, WorkerScratch& scratch) {
   Column* columns = scratch.columns.get<Column>(grid.m + Row<S>::padding);
@@ -36,8 +37,8 @@ Row<S> present(const Grid& grid, Index index, S* values, WorkerScratch& scratch)
   return make_row(grid, index, values, columns, count, scratch);
 }
 
-/// Tells a source that an engine will read its keys, as panels, for `count` rows. panels() says, if asked, how many of
-/// them rows beside each other look at.
+/// Lets a source pack its keys as panels for an engine that computes `count` rows. panels() returns how many panels
+/// neighboring rows read; it is called only if needed.
 template <class Bound, class Panels>
 void pack_keys(const Bound& source, const Session& session, Index count, Panels&& panels) {
   if constexpr (requires { source.pack(session, count, panels); }) source.pack(session, count, panels);
@@ -47,15 +48,19 @@ void pack_keys(const Bound& source, const Session& session, Index count) {
   pack_keys(source, session, count, [] { return (std::numeric_limits<Index>::max)(); });
 }
 
-/// Refers to what takes rows, a callable sink(row, scratch) that must outlive it. Engines take this type, so that each
-/// is compiled once for all sinks.
+template <Real S>
+class RowSink;
+template <class F, class S>
+concept RowCallable =
+    !std::is_same_v<std::remove_cvref_t<F>, RowSink<S>> && std::is_invocable_v<F&, Row<S>&, WorkerScratch&>;
+
+/// A reference to a sink, which is a callable sink(row, scratch). The sink must outlive the reference. Engines take
+/// this type, so that each engine is compiled once for all sinks.
 template <Real S>
 class RowSink {
  public:
-  template <class F>
-    requires(!std::is_same_v<std::remove_cvref_t<F>, RowSink> && std::is_invocable_v<F&, Row<S>&, WorkerScratch&>)
-  RowSink(F&& sink)
-  noexcept
+  template <RowCallable<S> F>
+  RowSink(F&& sink) noexcept
       : sink_(const_cast<void*>(static_cast<const void*>(std::addressof(sink)))),
         call_([](void* f, Row<S>& row, WorkerScratch& scratch) {
           (*static_cast<std::remove_reference_t<F>*>(f))(row, scratch);
@@ -97,7 +102,7 @@ class RowEngine {
   const Stages& stages_;
 };
 
-/// For pipelines with a stage that works on the whole matrix: holds all rows between stages.
+/// The engine for pipelines with a matrix stage. It stores all rows between stages.
 template <class Bound, class Stages, Real S>
 class ListEngine {
  public:
@@ -163,10 +168,10 @@ struct GeneralChoice {
 template <class Bound, class Stages, Real S>
 using GeneralEngine = RoutedOr<Bound, Stages, GeneralChoice<Bound, Stages, S>::template Of>;
 
-/// Lets an engine and a sink take their memory for every worker, whichever rows it will get, and prepare.
+/// Allocates the buffers of an engine and a sink for every worker, and calls engine.prepare().
 template <class Engine, class Sink>
 void prepare(const Engine& engine, Index first, Index count, const Session& session, Sink&& sink) {
-  // Which worker takes which block is chance; memory must not depend on it.
+  // The assignment of blocks to workers is not deterministic, so every worker allocates for any block.
   for (Index worker = 0; worker < session.concurrency(); ++worker) {
     if constexpr (requires { engine.reserve(session.scratch(worker)); }) engine.reserve(session.scratch(worker));
     if constexpr (requires { sink.reserve(session.scratch(worker)); }) sink.reserve(session.scratch(worker));

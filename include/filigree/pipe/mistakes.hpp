@@ -8,8 +8,7 @@
 
 #include "filigree/pipe/weights.hpp"
 
-// What is likely to be written and does not mean anything: overloads that do not compile, with one line that says what
-// to write.
+// Overloads for likely mistakes. None of them compiles; each message says what to write instead.
 
 namespace filigree {
 
@@ -18,7 +17,7 @@ namespace detail {
 template <class T>
 concept SparseOperand = std::derived_from<std::remove_cvref_t<T>, Eigen::SparseMatrixBase<std::remove_cvref_t<T>>>;
 
-/// A list of numbers that is no Eigen expression: a std::vector, a std::array, a span.
+/// A range of numbers that is not an Eigen expression, such as a std::vector, a std::array or a std::span.
 template <class T>
 concept ListOfNumbers = !DenseExpression<T> && !SparseOperand<T> && requires(std::remove_reference_t<T> & list) {
   { *list.data() } -> std::convertible_to<double>;
@@ -30,25 +29,25 @@ concept StageFunction = std::is_function_v<std::remove_pointer_t<std::remove_ref
 
 }  // namespace detail
 
-/// Does not compile: weights have no order in which a dense matrix could be multiplied with them.
+/// Does not compile: a product with weights on the right is not supported.
 template <DenseExpression B, detail::WeightsExpression A>
 void operator*(const B&, const A&) {
   static_assert(!sizeof(A),
-                "filigree: B * A: weights stand on the left of what they are multiplied with: A * V. For "
-                "B * A assign A to a matrix first");
+                "filigree: B * A: weights must be the left operand of a product: A * V. For B * A assign A to a "
+                "matrix first");
 }
-/// Does not compile.
+/// Does not compile: V must be dense.
 template <detail::WeightsExpression A, detail::SparseOperand V>
 void operator*(const A&, const V&) {
   static_assert(!sizeof(A),
                 "filigree: A * V: V must be dense; assign A to a SparseMatrix to multiply it with a sparse V");
 }
-/// Does not compile: rows of weights are normalized one by one, and a sum is not.
+/// Does not compile: each row of weights is normalized on its own, and a sum of weights would not be.
 template <detail::WeightsExpression A, class B>
 void operator+(const A&, const B&) {
   static_assert(!sizeof(A), "filigree: A + B: weights are lazy rows and are not added; assign them to matrices first");
 }
-/// Does not compile, for the same reason, whichever of the two comes first.
+/// Does not compile, for the same reason.
 template <DenseExpression B, detail::WeightsExpression A>
 void operator+(const B&, const A&) {
   static_assert(!sizeof(A), "filigree: B + A: weights are lazy rows and are not added; assign them to matrices first");
@@ -66,23 +65,23 @@ void operator-(const A&, const B&) {
                 "filigree: A - B: weights are lazy rows and are not subtracted; assign them to matrices first");
 }
 
-/// Does not compile.
+/// Does not compile: x must be an Eigen expression.
 template <detail::ListOfNumbers X, detail::Piped Next>
 void operator|(X&&, Next&&) {
   static_assert(!sizeof(X),
                 "filigree: x | stage: x must be an Eigen matrix or vector; for a std::vector<float> write "
                 "Eigen::Map<const Eigen::VectorXf>(x.data(), x.size())");
 }
-/// Does not compile: a stage is what its function returns.
+/// Does not compile: the function itself is not a stage, its result is.
 template <class X, detail::StageFunction F>
   requires(DenseExpression<X> || detail::WeightsExpression<X> || detail::Piped<X>)
 void operator|(X&&, F&&) {
-  static_assert(!sizeof(X), "filigree: x | stage: a stage is called with parentheses, such as softmax()");
+  static_assert(!sizeof(X), "filigree: x | stage: call the function of the stage with parentheses, such as softmax()");
 }
-/// Does not compile.
+/// Does not compile: X must be dense.
 template <detail::SparseOperand X, detail::Piped Next>
 void operator|(X&&, Next&&) {
-  static_assert(!sizeof(X), "filigree: X | stage: X must be dense; of a sparse matrix given(X) makes a pattern");
+  static_assert(!sizeof(X), "filigree: X | stage: X must be dense; for a pattern from a sparse matrix write given(X)");
 }
 
 }  // namespace filigree

@@ -9,7 +9,7 @@
 
 namespace filigree {
 
-/// Stages without a source: a value that can be applied to any source later, any number of times.
+/// A sequence of stages without a source. It can be applied to any number of sources.
 template <Stage... Stages>
 struct Pipeline {
   std::tuple<Stages...> stages;
@@ -22,7 +22,7 @@ inline constexpr bool is_pipeline = false;
 template <class... S>
 inline constexpr bool is_pipeline<Pipeline<S...>> = true;
 
-/// A stage or a pipeline: what may stand on the right of `|`.
+/// A stage or a pipeline: a valid right operand of `|`.
 template <class T>
 concept Piped = Stage<T> || is_pipeline<std::remove_cvref_t<T>>;
 
@@ -37,9 +37,10 @@ auto stages_of(T&& x) {
 template <class Tuple>
 inline constexpr std::size_t size_of = std::tuple_size_v<Tuple>;
 
-/// Whether two patterns would stand next to each other: a reader could take `|` between them for "and" or for "or".
+/// Returns true if the first sequence ends and the second begins with a pattern. This is an error: a reader could take
+/// `|` between two patterns for "and" or for "or".
 template <class... A, class... B>
-constexpr bool patterns_meet(const std::tuple<A...>*, const std::tuple<B...>*) {
+constexpr bool joins_two_patterns(const std::tuple<A...>*, const std::tuple<B...>*) {
   if constexpr (sizeof...(A) > 0 && sizeof...(B) > 0)
     return PatternStage<std::tuple_element_t<sizeof...(A) - 1, std::tuple<A...>>> &&
            PatternStage<std::tuple_element_t<0, std::tuple<B...>>>;
@@ -50,7 +51,7 @@ constexpr bool patterns_meet(const std::tuple<A...>*, const std::tuple<B...>*) {
 template <class A, class B>
 auto join(A&& a, B&& b) {
   static_assert(
-      !patterns_meet(static_cast<std::remove_cvref_t<A>*>(nullptr), static_cast<std::remove_cvref_t<B>*>(nullptr)),
+      !joins_two_patterns(static_cast<std::remove_cvref_t<A>*>(nullptr), static_cast<std::remove_cvref_t<B>*>(nullptr)),
       "filigree: two patterns in a row: combine patterns with && or ||, not with |");
   return std::tuple_cat(std::forward<A>(a), std::forward<B>(b));
 }

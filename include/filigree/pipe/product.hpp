@@ -10,7 +10,7 @@ namespace filigree {
 
 namespace detail {
 
-/// A * V.
+/// The lazy product A * V.
 template <class A, class V>
 class Product {
  public:
@@ -25,7 +25,7 @@ class Product {
     check_values();
   }
 
-  /// Whether the operands fit together, as they are now.
+  /// Checks the current shapes of the operands. Throws an Error if they do not fit.
   void check() const {
     a_.check();
     check_values();
@@ -49,8 +49,8 @@ class Product {
  private:
   void check_values() const {
     require(v_.rows() == a_.cols(), "A * V: V.rows() = ", v_.rows(), " must equal A.cols() = ", a_.cols());
-    constexpr Index most = Index{1} << 40;
-    require(v_.cols() <= most, "A * V: V.cols() must be at most 2^40, got ", v_.cols());
+    constexpr Index max_cols = Index{1} << 40;
+    require(v_.cols() <= max_cols, "A * V: V.cols() must be at most 2^40, got ", v_.cols());
   }
 
   Operand<A> a_;
@@ -59,15 +59,15 @@ class Product {
 
 }  // namespace detail
 
-/// Multiplies weights by values. Absent entries do not count.
+/// Multiplies weights by values. Absent entries do not contribute.
 ///
-/// The result is lazy, an Eigen expression with its own =, += and -=.
+/// The result is a lazy Eigen expression that supports =, += and -=.
 /// Formula    Σ A(i, c) · V.row(c)
 /// Shapes     A: n x m, V: m x dv, of the scalar of A or of half or bfloat16; result: n x dv
-/// Cost       n*k*dv for k entries per row, besides what A costs
-/// Edge case  a row without entries gives a row of +0, whatever V holds
+/// Cost       n*k*dv for k entries per row, plus the cost of A
+/// Edge case  a row without entries gives a row of +0, even if V contains NaN or Inf
 /// Aliasing   safe: `K = A * K` takes a temporary
-/// Throws     Error if V.rows() != A.cols(), now or when the product is evaluated, which asks for the shapes again
+/// Throws     Error if V.rows() != A.cols(); the shapes are checked now and again on evaluation
 template <detail::WeightsExpression A, DenseExpression V>
 auto operator*(A&& a, V&& v) {
   static_assert(!std::remove_cvref_t<A>::is_column, "filigree: A * V: A is a column vector");

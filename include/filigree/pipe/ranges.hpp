@@ -9,15 +9,15 @@
 
 namespace filigree {
 
-/// Half-open range of key positions.
+/// A half-open range of key positions.
 struct Range {
   Index begin, end;
   friend bool operator==(const Range&, const Range&) = default;
 };
 
-/// Lists of key ranges, held on a stack so that planning a block after the first allocates nothing.
+/// A stack of lists of key ranges. Its memory is reused, so that only planning the first block allocates.
 ///
-/// A pattern adds ranges in any order, overlapping or beyond the keys; whoever asked sorts, joins and clips them.
+/// A pattern may add ranges in any order. They may overlap or exceed the keys: the caller sorts, merges and clips them.
 class Ranges {
  public:
   void add(Index begin, Index end) {
@@ -28,18 +28,18 @@ class Ranges {
   [[nodiscard]] const Range* begin() const { return list_.begin(); }
   [[nodiscard]] const Range* end() const { return list_.end(); }
   void clear() { list_.clear(); }
-  /// Adds the ranges of another list from number `first` on.
+  /// Appends the ranges of another list, starting at index `first`.
   void append(const Ranges& other, Index first) { list_.append(other.begin() + first, other.end()); }
   void reserve(Index count) { list_.reserve(count); }
 
-  /// The ranges of a normalized list that have a key in [begin, end).
+  /// Returns the ranges of a normalized list that overlap [begin, end).
   [[nodiscard]] detail::Slice<Range> overlapping(Index begin, Index end) const {
     const auto first = std::partition_point(list_.begin(), list_.end(), [&](const Range& r) { return r.end <= begin; });
     const auto last = std::partition_point(first, list_.end(), [&](const Range& r) { return r.begin < end; });
     return {first, last};
   }
 
-  /// Sorts, joins and clips what was added since `mark` (a size()) to the keys of the grid.
+  /// Sorts and merges the ranges added since `mark` (a former size()), and clips them to the keys of the grid.
   void normalize(Index mark, const Grid& grid) {
     bool normal = true, sorted = true;
     Index before = grid.key_at - 1;
@@ -64,7 +64,7 @@ class Ranges {
     list_.resize(out);
   }
 
-  /// Replaces the normalized lists [mark, middle) and [middle, size()) by what is in both.
+  /// Replaces the normalized lists [mark, middle) and [middle, size()) by their intersection.
   void intersect(Index mark, Index middle) {
     const Index end = list_.size();
     for (Index a = mark, b = middle; a < middle && b < end;) {
@@ -76,7 +76,7 @@ class Ranges {
     drop(mark, end);
   }
 
-  /// Replaces the normalized lists [mark, middle) and [middle, size()) by what is in either.
+  /// Replaces the normalized lists [mark, middle) and [middle, size()) by their union.
   void unite(Index mark, Index middle) {
     const Index end = list_.size();
     if (middle == end || middle == mark) return;
@@ -91,7 +91,7 @@ class Ranges {
     drop(mark, end);
   }
 
-  /// Replaces the normalized list since `mark` by the keys of the grid that are not in it.
+  /// Replaces the normalized list since `mark` by its complement in the keys of the grid.
   void complement(Index mark, const Grid& grid) {
     const Index end = list_.size();
     Index from = grid.key_at;
@@ -104,14 +104,14 @@ class Ranges {
     drop(mark, end);
   }
 
-  /// Replaces normalized ranges of blocks since `mark` by those of the keys of the grid, b to a block.
+  /// Replaces the normalized ranges of block indices since `mark` by ranges of keys, b keys per block.
   void scale(Index mark, Index b, const Grid& grid) {
-    // Only a block that begins within the keys can begin at more than an Index holds divided by b.
-    const auto at = [&](Index block) {
+    // block * b could overflow, so blocks that begin after the last key are clamped first.
+    const auto first_key = [&](Index block) {
       if (block > (grid.key_end() - 1) / b) return grid.key_end();
       return block * b;
     };
-    for (Index i = mark; i < list_.size(); ++i) list_[i] = {at(list_[i].begin), at(list_[i].end)};
+    for (Index i = mark; i < list_.size(); ++i) list_[i] = {first_key(list_[i].begin), first_key(list_[i].end)};
     normalize(mark, grid);
   }
 
@@ -121,7 +121,7 @@ class Ranges {
     for (Index i = mark; i < list_.size(); ++i) list_[i] = f(list_[i]);
   }
 
-  /// Takes out the ranges [first, last) of the list.
+  /// Removes the ranges with indices [first, last).
   void drop(Index first, Index last) {
     std::copy(list_.begin() + last, list_.end(), list_.begin() + first);
     list_.resize(list_.size() - (last - first));
@@ -133,7 +133,7 @@ class Ranges {
 
 namespace detail {
 
-/// What some queries see: nothing outside `covers`, everything inside `contains`.
+/// The key ranges of some queries: they attend to no key outside `maybe` and to every key inside `sure`.
 struct Coverage {
   Ranges maybe, sure;
 
@@ -147,37 +147,38 @@ struct Coverage {
   }
 };
 
-/// Columns [begin, end) that queries see: every one of them all of it, or each what the patterns keep of it.
+/// Columns [begin, end) of keys. If `all`, every query of a block attends to all of them; otherwise the patterns decide
+/// for each query and key.
 struct KeySpan {
   Index begin, end;
   bool all;
 };
-/// Ascending, apart; columns in no span are seen by nobody.
+/// Disjoint spans in ascending order. No query attends to a column outside the spans.
 using KeySpans = List<KeySpan>;
 
-/// The spans of a coverage, whose lists are normalized.
+/// Computes the spans of a coverage, whose lists must be normalized.
 inline void split_into_spans(const Coverage& coverage, const Grid& grid, KeySpans& out) {
   out.clear();
   const auto add = [&](Index begin, Index end, bool all) {
     if (begin < end) out.push_back({grid.column(begin), grid.column(end), all});
   };
   const Range* sure = coverage.sure.begin();
-  for (const Range& may : coverage.maybe) {
-    Index j = may.begin;
-    for (; sure != coverage.sure.end() && sure->begin < may.end; ++sure) {
-      const Range both{(std::max)(j, sure->begin), (std::min)(may.end, sure->end)};
+  for (const Range& maybe : coverage.maybe) {
+    Index j = maybe.begin;
+    for (; sure != coverage.sure.end() && sure->begin < maybe.end; ++sure) {
+      const Range both{(std::max)(j, sure->begin), (std::min)(maybe.end, sure->end)};
       if (both.begin < both.end) {
         add(j, both.begin, false);
         add(both.begin, both.end, true);
         j = both.end;
       }
-      if (sure->end > may.end) break;
+      if (sure->end > maybe.end) break;
     }
-    add(j, may.end, false);
+    add(j, maybe.end, false);
   }
 }
 
-/// The spans that have a column in [c0, c1).
+/// Returns the spans that overlap the columns [c0, c1).
 inline Slice<KeySpan> overlapping(const KeySpans& spans, Index c0, Index c1) {
   const auto first = std::partition_point(spans.begin(), spans.end(), [&](const KeySpan& p) { return p.end <= c0; });
   auto last = first;
@@ -185,7 +186,7 @@ inline Slice<KeySpan> overlapping(const KeySpans& spans, Index c0, Index c1) {
   return {first, last};
 }
 
-/// Adds the keys outside of which queries p0 <= p < p1 keep nothing; everything for a pattern that does not say.
+/// Adds key ranges outside which queries p0 <= p < p1 keep nothing. Adds all keys if the pattern has no covers().
 template <class P>
 void covers(const P& pattern, Index p0, Index p1, const Grid& grid, Ranges& out) {
   const Index mark = out.size();
@@ -196,7 +197,7 @@ void covers(const P& pattern, Index p0, Index p1, const Grid& grid, Ranges& out)
   out.normalize(mark, grid);
 }
 
-/// Adds the keys inside which every query p0 <= p < p1 keeps everything; nothing for a pattern that does not say.
+/// Adds key ranges inside which every query p0 <= p < p1 keeps all keys. Adds none if the pattern has no contains().
 template <class P>
 void contains(const P& pattern, Index p0, Index p1, const Grid& grid, Ranges& out) {
   const Index mark = out.size();

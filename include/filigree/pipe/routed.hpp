@@ -8,22 +8,22 @@
 #include "filigree/pipe/stage.hpp"
 #include "filigree/pipe/workspace.hpp"
 
-// Routers: once per evaluation each is replaced by the stages that it chooses, from left to right; an engine runs what
-// results. Both the fused engines and the general evaluator do so.
+// Routers. Each evaluation first replaces every router, from left to right, by the stages that it chooses. An engine
+// then runs the resulting pipeline. This holds for the fused engines and for the general evaluator.
 
 namespace filigree::detail {
 
-/// What a router may return: stages that stand in its place, and others that stand behind the stage after it.
-template <class Here, class Behind>
+/// A possible result of a router: stages that replace it, and stages to insert after the next stage.
+template <class Replacement, class AfterNext>
 struct Around {
-  Here here;      // a tuple
-  Behind behind;  // a tuple
+  Replacement replacement;  // a tuple
+  AfterNext after_next;     // a tuple
 };
 
 template <class T>
 inline constexpr bool is_around = false;
-template <class Here, class Behind>
-inline constexpr bool is_around<Around<Here, Behind>> = true;
+template <class Replacement, class AfterNext>
+inline constexpr bool is_around<Around<Replacement, AfterNext>> = true;
 
 template <class Stages>
 inline constexpr bool has_router = false;
@@ -31,19 +31,19 @@ template <class... T>
 inline constexpr bool has_router<std::tuple<T...>> = (RouterStage<T> || ...);
 
 template <Stage T>
-std::tuple<T> here_of(const T& stage) {
+std::tuple<T> replacement_of(const T& stage) {
   return std::tuple<T>(stage);
 }
 template <class... T>
-std::tuple<T...> here_of(const std::tuple<T...>& stages) {
+std::tuple<T...> replacement_of(const std::tuple<T...>& stages) {
   return stages;
 }
-template <class Here, class Behind>
-Here here_of(const Around<Here, Behind>& around) {
-  return around.here;
+template <class Replacement, class AfterNext>
+Replacement replacement_of(const Around<Replacement, AfterNext>& around) {
+  return around.replacement;
 }
 
-/// The stages of a pipeline after binding, and for each router a tuple of what stands in its place.
+/// The stages of a pipeline after binding, and for each router the tuple of stages that replaces it.
 template <class Stages_, class Chosen>
 struct Bindings {
   using Stages = Stages_;
@@ -59,12 +59,13 @@ auto choice_of(const T& router, const Source& source, const Session& session, co
     return router.bind(source, session);
 }
 
-/// How a bound pipeline holds a stage that was there before: what may be large by reference.
+/// How a bound pipeline holds a stage of the original pipeline: patterns and maps, which may be large, by reference.
 template <class T>
 using HeldStage = std::conditional_t<PatternStage<T> || MapStage<T>, const T&, T>;
 
+/// Returns true if the stage after stage `at` exists and is not a router.
 template <std::size_t at, class Stages>
-constexpr bool goes_around() {
+constexpr bool precedes_a_row_stage() {
   if constexpr (at + 1 < std::tuple_size_v<Stages>)
     return !RouterStage<std::tuple_element_t<at + 1, Stages>>;
   else
@@ -82,13 +83,13 @@ auto bind_from(const Source& source, const Stages& stages, const Session& sessio
                              std::move(chosen));
   } else {
     const auto choice = choice_of(std::get<at>(stages), source, session, done);
-    auto here = here_of(choice);
-    auto more = std::tuple_cat(std::move(chosen), std::tuple<decltype(here)>(here));
-    auto next = std::tuple_cat(std::move(done), std::move(here));
-    if constexpr (is_around<std::remove_const_t<decltype(choice)>> && goes_around<at, Stages>()) {
+    auto replacement = replacement_of(choice);
+    auto more = std::tuple_cat(std::move(chosen), std::tuple<decltype(replacement)>(replacement));
+    auto next = std::tuple_cat(std::move(done), std::move(replacement));
+    if constexpr (is_around<std::remove_const_t<decltype(choice)>> && precedes_a_row_stage<at, Stages>()) {
       using Held = std::tuple<HeldStage<std::tuple_element_t<at + 1, Stages>>>;
       return bind_from<at + 2>(source, stages, session,
-                               std::tuple_cat(std::move(next), Held(std::get<at + 1>(stages)), choice.behind),
+                               std::tuple_cat(std::move(next), Held(std::get<at + 1>(stages)), choice.after_next),
                                std::move(more));
     } else {
       return bind_from<at + 1>(source, stages, session, std::move(next), std::move(more));
@@ -102,7 +103,7 @@ auto bind_routers(const Source& source, const Stages& stages, const Session& ses
   return bind_from<0>(source, stages, session, std::tuple<>(), std::tuple<>());
 }
 
-/// Lets every router refuse the stage that follows it.
+/// Calls check_next() of every router, which may reject the next stage.
 template <class Stages>
 constexpr bool check_after_routers() {
   const auto check_one = []<std::size_t at>() {
@@ -114,12 +115,14 @@ constexpr bool check_after_routers() {
         T::template check_next<void>();
     }
   };
-  [&]<std::size_t... At>(std::index_sequence<At...>) { (check_one.template operator()<At>(), ...); }
-  (std::make_index_sequence<std::tuple_size_v<Stages>>{});
+  const auto check_all = [&]<std::size_t... At>(std::index_sequence<At...>) {
+    (check_one.template operator()<At>(), ...);
+  };
+  check_all(std::make_index_sequence<std::tuple_size_v<Stages>>{});
   return true;
 }
 
-/// Binds routers, once, and lets an engine run what they leave.
+/// The engine of a pipeline with routers: binds them once and runs the resulting pipeline with another engine.
 template <class Source, class Stages, class Engine>
 class RoutedEngine {
   using Routed = typename decltype(bind_routers(std::declval<const Source&>(), std::declval<const Stages&>(),
@@ -153,7 +156,8 @@ class RoutedEngine {
   Engine engine_;
 };
 
-/// The engine that `Choice` has for a pipeline, or for what its routers leave of it.
+/// Selects the engine: Choice<Stages> if there is no router, otherwise a RoutedEngine around the Choice for the bound
+/// stages.
 template <class Source, class Stages, template <class> class Choice>
 struct RoutedChoice {
   using Engine = Choice<Stages>;

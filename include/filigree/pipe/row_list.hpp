@@ -6,14 +6,14 @@
 
 namespace filigree {
 
-/// All rows between two stages: row i holds entries start[i] <= e < start[i + 1], columns ascending.
+/// All rows between two stages: row i has the entries start[i] <= e < start[i + 1], in ascending columns.
 template <Real S>
 struct RowList {
   Grid grid;
   detail::List<Index> start = {0};
   detail::List<Column> columns{};
   detail::List<S> values{};
-  detail::List<Index> memory{};  // that stages may use
+  detail::List<Index> memory{};  // scratch memory for stages
 
   [[nodiscard]] Index count() const { return values.size(); }
 
@@ -29,7 +29,7 @@ struct RowList {
     start.push_back(count());
   }
 
-  /// Drops the entries for which keep(e) is false.
+  /// Removes the entries for which keep(e) is false.
   template <class Keep>
   void filter(Keep&& keep) {
     Index kept = 0, row = 0;

@@ -11,15 +11,15 @@
 #include "filigree/pipe/evaluator.hpp"
 #include "filigree/pipe/widen.hpp"
 
-// Where rows go after their last stage. A sink is called for different rows at the same time.
+// Sinks receive each row after its last stage. A sink may be called concurrently for different rows.
 
 namespace filigree::detail {
 
-/// Into a dense target: absent entries are 0.
+/// Writes rows to a dense target. Absent entries are 0.
 template <Real S>
 struct DenseSink {
   Target<S> to;
-  Index first;  // row of the matrix that is row 0 of the target
+  Index first;  // the row of the matrix that is written to row 0 of the target
 
   void operator()(const Row<S>& row, WorkerScratch&) const {
     const Index i = row.index - first;
@@ -31,7 +31,7 @@ struct DenseSink {
   }
 };
 
-/// Into lists, one for each block of rows, from which a sparse matrix is put together.
+/// Collects rows in one list per block of rows, and builds a sparse matrix from the lists.
 template <Real S>
 class SparseSink {
  public:
@@ -49,26 +49,27 @@ class SparseSink {
     block.values.insert(block.values.end(), row.values, row.values + row.count);
   }
 
-  /// `is_column`: the one row becomes a column.
+  /// Builds the sparse matrix. If `is_column`, the single row becomes a column.
   template <class Sparse>
   Sparse matrix(Index cols, bool is_column) const {
     using StorageIndex = typename Sparse::StorageIndex;
     const auto rows = static_cast<Index>(counts_.size());
     Index stored = 0;
     for (const Index count : counts_) stored += count;
-    const auto most = static_cast<Index>(
+    const auto max_index = static_cast<Index>(
         std::min<unsigned long long>((std::numeric_limits<StorageIndex>::max)(), (std::numeric_limits<Index>::max)()));
-    require(stored <= most && rows <= most && cols <= most, "Sparse = A: the StorageIndex of the target must hold ",
-            (std::max)({stored, rows, cols}), ", its largest value is ", most);
+    require(stored <= max_index && rows <= max_index && cols <= max_index,
+            "Sparse = A: the StorageIndex of the target must hold ", (std::max)({stored, rows, cols}),
+            ", its largest value is ", max_index);
     Sparse result(is_column ? cols : rows, is_column ? rows : cols);
     result.resizeNonZeros(stored);
     StorageIndex* outer = result.outerIndexPtr();
     std::fill_n(outer, result.outerSize() + 1, StorageIndex(0));
-    const bool by_column = bool(Sparse::IsRowMajor) == is_column;  // outer vectors run along our columns
+    const bool by_column = bool(Sparse::IsRowMajor) == is_column;  // an outer vector is a column of our matrix
     for_each([&](Index i, Column c, S) { ++outer[(by_column ? Index(c) : i) + 1]; });
     for (Index o = 0; o < result.outerSize(); ++o) outer[o + 1] = static_cast<StorageIndex>(outer[o + 1] + outer[o]);
     std::vector<StorageIndex> next(outer, outer + result.outerSize());
-    for_each([&](Index i, Column c, S value) {  // ascending rows and columns: inner indices come out sorted
+    for_each([&](Index i, Column c, S value) {  // rows and columns ascend, so inner indices are sorted
       const auto at = next[static_cast<std::size_t>(by_column ? Index(c) : i)]++;
       result.innerIndexPtr()[at] = static_cast<StorageIndex>(by_column ? i : Index(c));
       result.valuePtr()[at] = value;
@@ -97,31 +98,32 @@ class SparseSink {
   std::vector<Block> blocks_;
 };
 
-/// Whether an engine copies rows of V to where it wants them.
+/// True if an engine copies rows of V into its own aligned memory.
 template <class Engine>
 inline constexpr bool aligns_values = false;
 template <class Engine>
   requires(Engine::aligns_values)
 inline constexpr bool aligns_values<Engine> = true;
 
-/// The rows of V, as the gather kernel reads them: `stride` apart and padded to whole vectors.
+/// The rows of V in the layout of the gather kernel: `stride` apart and padded to whole vectors.
 template <Real S>
 struct ValueRows {
   const S* data;
   Index stride, dv, padded;
 
-  /// V for `n` rows of a product by this engine.
+  /// Returns the rows of V for a product of `n` rows by this engine.
   template <class Engine, class R>
   static ValueRows bind(const R& v, Index n, const Session& session) {
     return bind(v, aligns_values<Engine> ? 0 : n, session, [&](Index count) { return session.values().get<S>(count); });
   }
 
-  /// V where it lies if its rows can be read as they are, else packed, as S, into memory from room(count). `n` rows of
-  /// the product will read them: for many, rows that start on whole vectors are worth a copy.
-  template <class R, class Room>
-  static ValueRows bind(const R& v, Index n, const Session& session, Room&& room) {
+  /// Returns V in place if the kernel can read its rows there. Otherwise packs the rows, as S, into memory from
+  /// allocate(count). If many rows of the product (`n`) read V, aligned copies of its rows are faster.
+  template <class R, class Allocate>
+  static ValueRows bind(const R& v, Index n, const Session& session, Allocate&& allocate) {
     const Index lanes = kernel::kernels<S>().lanes, padded = (v.cols() + lanes - 1) / lanes * lanes;
-    S* memory = room(size_product(v.rows(), padded));  // in any case, so that a smaller problem later needs no more
+    // Allocates even without a copy, so that a later, smaller problem that needs one allocates nothing.
+    S* memory = allocate(size_product(v.rows(), padded));
     if constexpr (R::direct && std::is_same_v<typename R::Scalar, S>) {
       const ValueRows rows = {v.data(), v.row_stride(), v.cols(), padded};
       if (v.contiguous_rows() && padded == v.cols() && !rows.worth_a_copy(n, v.rows())) return rows;
@@ -129,14 +131,15 @@ struct ValueRows {
     return packed(v.rows(), v.cols(), padded, memory, session, [&](Index i, S* to) { read_row(v, i, to); });
   }
 
-  /// Whether `n` rows of a product with these m gain from a copy in which none of their vectors crosses a cache line.
+  /// Returns true if a product of `n` rows with these m rows is faster with a copy in which no vector crosses a cache
+  /// line.
   [[nodiscard]] bool worth_a_copy(Index n, Index m) const {
     const Index lanes = kernel::kernels<S>().lanes;
     const bool aligned = reinterpret_cast<std::uintptr_t>(data) % (static_cast<std::size_t>(lanes) * sizeof(S)) == 0 &&
                          stride % lanes == 0;
     return padded > 0 && !aligned && n >= (std::max)(m / 4, Index{1});
   }
-  /// A copy of these m rows.
+  /// Returns a copy of these m rows.
   [[nodiscard]] ValueRows copied(Index m, const Session& session) const {
     return packed(m, dv, padded, session.values().get<S>(m * padded), session,
                   [&](Index i, S* to) { std::copy_n(data + i * stride, dv, to); });
@@ -156,25 +159,25 @@ struct ValueRows {
   }
 };
 
-/// Into a product with V: row i of the target is the sum of values[e] * V.row(columns[e]), in ascending columns; and
-/// the logsumexp of each row, if asked for.
+/// Multiplies rows by V: row i of the target is the sum of values[e] * V.row(columns[e]), in ascending columns. Also
+/// writes the logsumexp of each row unless `lse` is null.
 template <Real S>
 struct ProductSink {
   Target<S> to;
   Index first;
   ValueRows<S> v;
-  S* lse = nullptr;  // of row `first` and those after it
+  S* lse = nullptr;  // lse[0] belongs to row `first`
 
   void reserve(WorkerScratch& scratch) const { scratch.out.get<S>(v.padded); }
 
   [[nodiscard]] const ValueRows<S>& values() const { return v; }
 
-  /// Rows that will be taken.
+  /// Prefetches target rows that take() will write.
   void request(Index index, Index rows, Prefetcher& prefetcher) const {
     if (to.col_stride == 1 && to.cols > 0)
       prefetcher.request(to.data + (index - first) * to.row_stride, rows, to.cols, to.row_stride);
   }
-  /// Row `index` from an engine that has done the product.
+  /// Writes the output of row `index`, from an engine that computes the product itself.
   void take(Index index, const S* out, const kernel::LogSumExp<S>& sums) const {
     to.put_row(index - first, out);
     if (lse != nullptr) put_lse(index, sums);

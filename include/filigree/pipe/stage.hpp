@@ -11,41 +11,53 @@
 
 namespace filigree {
 
-// A stage is a small value type with a member type `Category`, one of the following tags, which says what it does to a
-// row, and the function that its tag asks for. All of them may have `void check(const Grid&) const`, which throws an
-// Error before anything is computed when the stage does not fit the matrix, and `bool reads(const AddressRange&
-// target) const`, which says whether it reads any of that memory (so that a target there gets a temporary). A stage
-// with numbers that a scalar may not hold has `template <class S> void check_scalar() const`.
+// A stage is a small value type with a member type `Category`, which is one of the following tags. The tag says what
+// the stage does to a row and which function it must have. Every stage may also have these members:
+//
+//   void check(const Grid&) const                  throws an Error, before any computation, if the stage does not fit
+//                                                  the matrix
+//   bool reads(const AddressRange& target) const   returns true if the stage reads that memory; the result is then
+//                                                  computed in a temporary
+//   template <class S> void check_scalar() const   throws an Error if S cannot represent the numbers of the stage
 
-/// Makes entries absent by position: `bool keeps(Index p, Index j) const` or `keeps(p, j, grid)`.
-/// May also have `void covers(Index p0, Index p1, const Grid&, Ranges&) const` (outside these keys, queries p0 <= p <
-/// p1 keep nothing) and `contains` (inside these keys, every one of them keeps everything). Further, `Index
-/// same_keys_until(Index p, const Grid&) const` (the queries from p up to there, exclusive, keep the same keys) and
-/// `static constexpr bool keeps_is_expensive = true` (asking keeps() costs more than planning a query by itself),
-/// `static constexpr bool ranges_are_exact = true` (what it covers and what it contains for one query is exactly what
-/// that keeps) and `bool is_scattered(const Grid&) const` (the keys of a query stand mostly apart, and not where those
-/// of the queries beside it do).
+/// Masks entries by position: `bool keeps(Index p, Index j) const` or `keeps(p, j, grid)`. Optional members:
+///
+/// - `void covers(Index p0, Index p1, const Grid&, Ranges&) const`: adds key ranges. Queries p0 <= p < p1 keep no key
+///   outside them.
+/// - `contains`, same parameters: adds key ranges. Each of these queries keeps every key inside them.
+/// - `Index same_keys_until(Index p, const Grid&) const`: all queries from p to the result (exclusive) keep the same
+///   keys.
+/// - `static constexpr bool keeps_is_expensive = true`: keeps() costs more than planning each query separately.
+/// - `static constexpr bool ranges_are_exact = true`: for a single query, covers() and contains() both give exactly the
+///   keys that the query keeps.
+/// - `bool is_scattered(const Grid&) const`: returns true if most keys of a query are not adjacent to each other and
+///   neighboring queries keep other keys.
 struct Pattern {};
-/// Changes the value of each present entry: `S map(S value, Index p, Index j, const Grid&) const`. May also have `void
-/// map_all(S* values, Index count) const`, the same for many, and `S derivative(S x, S y) const`, the derivative at x,
-/// where y is what x becomes: then it is a layer of networks too. `static constexpr bool derivative_from_output = true`
-/// says that the slope looks at y alone, so that x need not be kept, and neither it nor map at p or the number of rows,
-/// so that a network may take some at a time.
+/// Maps the value of each present entry: `S map(S value, Index p, Index j, const Grid&) const`. Optional members:
+///
+/// - `void map_all(S* values, Index count) const`: maps an array in place.
+/// - `S derivative(S x, S y) const`: the derivative at x, where y = map(x). The stage is then also a layer of networks.
+/// - `static constexpr bool derivative_from_output = true`: the derivative depends on y only, and neither function
+///   depends on p or on the number of rows. A network then need not keep x, and may process the rows in batches.
 struct ScoreMap {};
-/// Makes entries absent by value: `void apply(Row<S>&) const`, which keeps NaN.
+/// Masks entries by value: `void apply(Row<S>&) const`. NaN must be kept.
 struct Selector {};
-/// Changes the values of a row together: `void apply(Row<S>&) const`.
+/// Changes the values of a row jointly: `void apply(Row<S>&) const`.
 struct Normalizer {};
-/// Works on all rows at once: `void apply(RowList<S>&) const`. Only on a dense source.
+/// Transforms all rows at once: `void apply(RowList<S>&) const`. Allowed only on a dense source.
 struct MatrixStage {};
-/// Looks at all queries and keys before anything is scored, and says which stages stand in its place: `auto bind(const
-/// Source&, const Session&) const`, where the source has grid(), d(), copy_query(i, to), copy_key(j, to) and
-/// gather_panel(columns, count, to), and the session has run(tasks, f) and scratch(worker). It returns a stage or a
-/// tuple of stages, which are what route(A) returns; or stages for here and for behind the next one (detail::Around). A
-/// third parameter, if there is one, is the tuple of the stages that stand before it. `template <class Next> static
-/// constexpr void check_next()` may refuse what follows (void: nothing). Only on scores.
+/// Reads all queries and keys before any score is computed, and returns the stages that replace it: `auto bind(const
+/// Source&, const Session&) const`. Allowed only on scores.
+///
+/// - The source has grid(), d(), copy_query(i, to), copy_key(j, to) and gather_panel(columns, count, to). The session
+///   has run(tasks, f) and scratch(worker).
+/// - bind() returns a stage or a tuple of stages, which route(A) returns too. It may also return a detail::Around, to
+///   add stages after the next stage.
+/// - An optional third parameter of bind() is the tuple of the preceding stages.
+/// - `template <class Next> static constexpr void check_next()`, if present, may reject the next stage. Next is void
+///   if there is none.
 struct Router {};
-/// Has parameters, or another output than a row of the same width: a layer of a network, as filigree/nn/state.hpp says.
+/// Has parameters, or an output of another width: a layer of a network, as described in filigree/nn/state.hpp.
 struct Layer {};
 
 template <class T>
@@ -68,7 +80,7 @@ template <class T>
 concept RouterStage = StageOf<T, Router>;
 template <class T>
 concept LayerStage = StageOf<T, Layer>;
-/// Everything that works on one row at a time.
+/// A stage that processes one row at a time.
 template <class T>
 concept RowStage = Stage<T> && !WholeMatrixStage<T> && !RouterStage<T> && !LayerStage<T>;
 
@@ -85,7 +97,7 @@ bool keeps(const P& pattern, Index p, Index j, const Grid& grid) {
 template <PatternStage P>
 Index same_keys_until(const P& pattern, Index p, const Grid& grid) {
   if constexpr (requires { pattern.same_keys_until(p, grid); })
-    return (std::max)(pattern.same_keys_until(p, grid), p + 1);  // a pattern of a user may not advance
+    return (std::max)(pattern.same_keys_until(p, grid), p + 1);  // a user's pattern may fail to advance
   else
     return p + 1;
 }
@@ -102,7 +114,7 @@ template <class P>
   requires requires { std::remove_cvref_t<P>::ranges_are_exact; }
 inline constexpr bool ranges_are_exact<P> = std::remove_cvref_t<P>::ranges_are_exact;
 
-/// Whether a stage is a pattern that may scatter.
+/// True if P is a pattern that has is_scattered().
 template <class P>
 inline constexpr bool may_be_scattered = requires(const std::remove_cvref_t<P>& pattern, const Grid& grid) {
   pattern.is_scattered(grid);
@@ -119,7 +131,7 @@ template <Stage T>
 void check(const T& stage, const Grid& grid) {
   if constexpr (requires { stage.check(grid); }) stage.check(grid);
 }
-/// The same for numbers of type S.
+/// Checks the stage against the grid and against the scalar S.
 template <class S, Stage T>
 void check_for(const T& stage, const Grid& grid) {
   check(stage, grid);
@@ -134,7 +146,7 @@ bool reads(const T& stage, const AddressRange& target) {
     return false;
 }
 
-/// Applies one stage to one row: what the stage means, whoever evaluates it.
+/// Applies one stage to one row. This function defines the meaning of a stage for all evaluators.
 template <RowStage T, Real S>
 void apply(const T& stage, Row<S>& row) {
   const Index p = row.position();

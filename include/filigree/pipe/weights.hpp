@@ -24,7 +24,7 @@ inline constexpr bool is_weights<Weights<Source, S...>> = true;
 template <class T>
 concept WeightsExpression = is_weights<std::remove_cvref_t<T>>;
 
-/// Makes Stages... deducible from a tuple.
+/// The Weights type with the stages of a tuple.
 template <class Source, class Tuple>
 struct WeightsOf;
 template <class Source, class... S>
@@ -32,43 +32,44 @@ struct WeightsOf<Source, std::tuple<S...>> {
   using type = Weights<Source, S...>;
 };
 
-/// Some of the rows of a source; a negative count stands for all, however many there are.
+/// A range of rows of a source. A negative count means all rows, also after the source is resized.
 struct RowSlice {
   Index first = 0, count = -1;
 };
 
 }  // namespace detail
 
-/// A lazy matrix: a source and the stages that its rows go through. Nothing is computed until it is assigned to a dense
-/// or sparse matrix or multiplied by values.
+/// A lazy matrix: a source and the stages applied to its rows. Nothing is computed until it is assigned to a dense or
+/// sparse matrix or multiplied by values.
 ///
-/// It is no Eigen expression: what would silently compute n x m numbers, or mean something else, does not compile.
-/// Aliasing  safe: a target that shares memory with an operand gets a temporary
-/// Throws    Error when a stage does not fit the shape, or the target has another one, before anything is written.
-///           std::bad_alloc, or what a function of yours throws, may leave a dense target partly written; a sparse one
-///           is then as it was, and a workspace is free again
+/// It is not an Eigen expression. Operations that would silently compute all n x m numbers, or that are ambiguous, do
+/// not compile.
+/// Aliasing  safe: if the target shares memory with an operand, the result is computed in a temporary
+/// Throws    Error before anything is written, if a stage does not fit the shape or the target has another shape.
+///           After std::bad_alloc or an exception of a user's function, a dense target may be partly written, a sparse
+///           target is unchanged, and the workspace can be used again
 template <class Source, Stage... Stages>
 class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::Scalar> {
  public:
   using Scalar = typename Source::Scalar;
   using StageTuple = std::tuple<Stages...>;
   using Engine = typename Source::template Engine<StageTuple>;
-  using ProductEngine = typename Source::template ProductEngine<StageTuple>;  // what computes A * V
+  using ProductEngine = typename Source::template ProductEngine<StageTuple>;  // the engine of A * V
   using Bound = typename Source::Bound;
-  static constexpr bool is_column = Source::is_column;  // a column vector that is read as one row
+  static constexpr bool is_column = Source::is_column;  // the source is a column vector, read as one row
 
   Weights(Source source, StageTuple stages, const detail::RowSlice& slice = {}, detail::Execution execution = {})
       : source_(std::move(source)), stages_(std::move(stages)), slice_(slice), execution_(execution) {
     check();
   }
 
-  /// Shapes are those that the operands have now: an expression that is kept follows them.
+  /// Returns the number of rows. Shapes are those of the operands at the time of the call.
   [[nodiscard]] Index rows() const { return is_column ? source_.grid().m : row_count(); }
   [[nodiscard]] Index cols() const { return is_column ? row_count() : source_.grid().m; }
 
-  // Whether the operands fit together, which every evaluation asks before it writes anything.
+  // Checks that the operands fit together. Every evaluation calls it before it writes anything.
   //
-  // Throws  Error if they do not
+  // Throws  Error if they do not fit
   void check() const {
     source_.check();
     const Grid grid = source_.grid();
@@ -94,20 +95,20 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
     return std::move(*this);
   }
 
-  /// Returns rows first, ..., first + count - 1; only they are computed.
+  /// Returns rows first, ..., first + count - 1. Only these rows are computed.
   [[nodiscard]] Weights middleRows(Index first, Index count) const {
     static_assert(!is_column, "filigree: A.middleRows(first, count): a column vector is one row");
     const Index rows = row_count();
     detail::require(first >= 0 && count >= 0 && count <= rows && first <= rows - count,
-                    "A.middleRows(first, count): rows ", first, " to ", end_of(first, count), " must lie within the ",
+                    "A.middleRows(first, count): rows ", first, " to ", end_of(first, count), " must be within the ",
                     rows, " rows of A");
     Weights copy = *this;
     copy.slice_ = {.first = slice_.first + first, .count = count};
     return copy;
   }
 
-  /// A matrix that takes any shape is made by Eigen's constructor from EigenBase, which would only assert that others
-  /// fit.
+  /// Converts to a matrix with a fixed or bounded shape. Matrices of any shape use Eigen's constructor from EigenBase,
+  /// which only asserts that the shape fits.
   template <class S, int R, int C, int O, int MaxR, int MaxC>
     requires(R != Eigen::Dynamic || MaxR != Eigen::Dynamic || (is_column ? C != 1 : MaxC != Eigen::Dynamic))
   operator Eigen::Matrix<S, R, C, O, MaxR, MaxC>() const {
@@ -145,7 +146,7 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
   [[nodiscard]] Index first_row() const { return slice_.first; }
   [[nodiscard]] Index row_count() const { return slice_.count < 0 ? source_.grid().n : slice_.count; }
 
-  // The same source with more stages after these: what `A | stages` is.
+  // Returns the same source with more stages appended. This is the implementation of `A | stages`.
   template <class... More>
   [[nodiscard]] auto then(std::tuple<More...> more) const& {
     return Weights(*this).then(std::move(more));
@@ -157,7 +158,7 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
                                                                       execution_);
   }
 
-  /// Calls sink(row, scratch) for each row after its last stage, for different rows at the same time.
+  /// Calls sink(row, scratch) for each row after its last stage, concurrently for different rows.
   void for_each_row(const detail::Session& session, const detail::RowSink<Scalar>& sink) const {
     const Index count = row_count();
     const Bound bound(source_, session, count);
@@ -165,7 +166,7 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
     detail::for_each_row(engine, slice_.first, count, session, sink);
   }
 
-  /// The same for a sink of products, which an engine may hand outputs instead of rows.
+  /// Computes A * V into the sink. A fused engine passes output rows to it instead of rows of weights.
   void for_each_output(const detail::Session& session, const detail::ProductSink<Scalar>& sink) const {
     const Index count = row_count();
     const Bound bound(source_, session, count);
@@ -205,20 +206,20 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
       "dense source, not on scores");
   static_assert(
       Source::is_scores || !detail::has_router<StageTuple>,
-      "filigree: this stage is a router (prob_sparse, block_top_k, lsh), which looks at queries and keys: use it "
-      "on scores(Q, K), not on a dense source");
+      "filigree: this stage is a router (prob_sparse, block_top_k, lsh), which reads queries and keys: use it on "
+      "scores(Q, K), not on a dense source");
   static_assert(!detail::has_layer<StageTuple>,
                 "filigree: this stage is a layer (linear, penalize): use it in network(...) or autoencoder(...)");
 
   static Index end_of(Index first, Index count) {
-    constexpr Index most = (std::numeric_limits<Index>::max)();
-    return count > 0 && first > most - count ? most : first + count;
+    constexpr Index max_index = (std::numeric_limits<Index>::max)();
+    return count > 0 && first > max_index - count ? max_index : first + count;
   }
   void check_slice() const {
     const auto [first, count] = slice_;
     const Index n = source_.grid().n;
     detail::require(count < 0 || (count <= n && first <= n - count), "A.middleRows(first, count): rows ", first, " to ",
-                    end_of(first, count), " must lie within the ", n, " rows that A has now");
+                    end_of(first, count), " must be within the ", n, " rows that A has now");
   }
 
   Source source_;
@@ -242,7 +243,7 @@ inline constexpr bool is_fused = detail::runs_fused<std::remove_cvref_t<T>>;
 
 /// Applies a stage or a pipeline to each row of a dense expression.
 ///
-/// Cost  nothing now; O(m) memory per row when it is evaluated
+/// Cost  none until evaluation, which needs O(m) memory per row
 template <DenseExpression X, detail::Piped Next>
 auto operator|(X&& x, Next&& next) {
   using Source = detail::DenseSource<X>;
@@ -267,7 +268,7 @@ std::remove_cvref_t<A> operator||(A&& a, B&&) {
   return std::forward<A>(a);
 }
 
-/// Does not compile: softmax(2 * s) and 2 * softmax(s) are too easily mistaken for each other.
+/// Does not compile: softmax(2 * s) and 2 * softmax(s) are easily confused.
 template <class Number, class Source, class... S>
   requires std::is_arithmetic_v<Number>
 void operator*(const Number&, const Weights<Source, S...>&) {
@@ -282,11 +283,11 @@ void operator*(const Weights<Source, S...>&, const Number&) {
                 "filigree: A * 2: weights are not scaled; use map(f) before the normalizer, or 2 * (A * V)");
 }
 
-/// Does not compile: a source stands on the left of its stages.
+/// Does not compile: the source must be on the left of its stages.
 template <detail::Piped A, class B>
   requires(detail::WeightsExpression<B> || DenseExpression<B>)
 void operator|(A&&, B&&) {
-  static_assert(!sizeof(B), "filigree: stages | source: the source stands on the left: scores(Q, K) | stages");
+  static_assert(!sizeof(B), "filigree: stages | source: the source must be on the left: scores(Q, K) | stages");
 }
 
 }  // namespace filigree

@@ -6,15 +6,15 @@
 #include "filigree/core/lazy.hpp"
 #include "filigree/kernel/kernels.hpp"
 
-// Matrices that are stored in 16 bits and computed with in float or double.
+// Matrices stored as half or bfloat16 and converted to float or double for computation.
 
 namespace filigree::detail {
 
-/// Whether rows that lie in memory are to be widened by a kernel to become numbers of type S.
+/// True if a kernel must convert the rows of R, which are stored in memory, to the scalar S.
 template <class R, class S>
 inline constexpr bool is_widened = R::direct && !std::is_same_v<typename R::Scalar, S>;
 
-/// Entries [first, first + count) of row i of a matrix whose rows are contiguous.
+/// Converts entries [first, first + count) of row i of a matrix whose rows are contiguous.
 template <class R, Real S>
 void widen_row(const R& x, Index i, Index first, Index count, S* to) {
   static_assert(is_widened<R, S>);
@@ -23,7 +23,7 @@ void widen_row(const R& x, Index i, Index first, Index count, S* to) {
   (half ? kernels.widen_half : kernels.widen_bfloat)(x.data() + i * x.row_stride() + first, count, to);
 }
 
-/// Row i, wherever it comes from.
+/// Copies row i of any reader, converted to S.
 template <class R, Real S>
 void read_row(const R& x, Index i, S* to) {
   if constexpr (is_widened<R, S>) {

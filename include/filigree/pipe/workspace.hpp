@@ -19,11 +19,11 @@ namespace filigree {
 
 namespace detail {
 
-/// A direct-mapped cache of equally large items, such as packed panels of keys: item i is in slot i modulo the number
-/// of slots, a power of two.
+/// A direct-mapped cache of items of equal size, such as packed panels of keys. Item i is stored in slot i modulo the
+/// number of slots, which is a power of two.
 class PanelCache {
  public:
-  /// The number of slots for items of this many bytes that fit into this cache's part of the second-level cache.
+  /// Returns the number of slots, for items of `bytes` bytes, that fit into this cache's fraction of the L2 cache.
   static Index slots(std::size_t bytes) {
     const auto capacity = static_cast<std::size_t>(cache_shares().panel_cache);
     return static_cast<Index>(std::bit_floor((std::max)(capacity / (std::max)(bytes, std::size_t{1}), std::size_t{1})));
@@ -48,35 +48,35 @@ class PanelCache {
   List<Index> items_;
 };
 
-/// What one worker needs while it evaluates a block of rows.
+/// The buffers of one worker for the evaluation of a block of rows.
 struct WorkerScratch {
-  PanelCache keys, value_panels;  // by panels of keys
+  PanelCache keys, value_panels;  // indexed by panel of keys
   Buffer queries, tile, values, columns, counts, bounds, out, sums;
-  Buffer gathered, gathered_columns;       // keys that were gathered, as panels
-  Buffer gathered_rows, gathered_queries;  // rows of V and queries that were
+  Buffer gathered, gathered_columns;       // gathered keys, packed as panels
+  Buffer gathered_rows, gathered_queries;  // gathered rows of V and gathered queries
   Index gathered_count = 0;
   const void* gathered_by = nullptr;
   Buffer kept_values, kept_columns, kept_counts;
   RowScratch row;
   Coverage coverage;       // of the queries that are being planned
-  KeySpans block, before;  // of a block of queries, and of the one that was computed before it
+  KeySpans block, before;  // of the current and the previous block of queries
   Prefetcher prefetcher;
-  List<KeySpans> groups;  // of a few of them each
-  List<KeySpans> rows;    // of each of them
+  List<KeySpans> groups;  // of each register group of queries
+  List<KeySpans> rows;    // of each query
   List<kernel::Segment> segments;
-  bool alike = false;  // all queries of the block see the same keys
+  bool alike = false;  // true if all queries of the block attend to the same keys
   bool groups_planned = false;
-  List<char> rows_planned;  // for each group
+  List<char> rows_planned;  // one flag per group
 };
 
 class Session;
 
 }  // namespace detail
 
-/// Memory that evaluations may reuse: after the first of a size, the hot path allocates nothing.
+/// Reusable memory for evaluations. After the first evaluation of a size, the hot path allocates no memory.
 ///
-/// Used by one evaluation at a time; grows to the largest and keeps what it has.
-/// Throws  Error when a second evaluation starts while one is running
+/// Only one evaluation at a time may use a workspace. It grows as needed and never shrinks.
+/// Throws  Error if a second evaluation starts while one is running
 class Workspace {
  public:
   Workspace() = default;
@@ -93,13 +93,13 @@ class Workspace {
 
 namespace detail {
 
-/// Who computes, and in whose memory.
+/// The executor and the workspace of an evaluation.
 struct Execution {
   ExecutorRef executor;
   Workspace* workspace = nullptr;
 };
 
-/// One evaluation: holds the caller's workspace, or one of its own, until it is done.
+/// One evaluation. It holds the caller's workspace, or its own if there is none, until it ends.
 class Session {
  public:
   explicit Session(const Execution& execution)
@@ -116,7 +116,8 @@ class Session {
 
   [[nodiscard]] Buffer& keys() const { return workspace_.keys_; }
   [[nodiscard]] Buffer& values() const { return workspace_.values_; }
-  /// Memory of an engine, which keeps it for the evaluation. Engines ask in the same order each time.
+  /// Returns a buffer that an engine owns for the rest of the evaluation. Engines must request buffers in the same
+  /// order in each evaluation, so that each gets the same buffer again.
   [[nodiscard]] Buffer& memory() const {
     if (taken_ == workspace_.more_.size()) workspace_.more_.grow();
     return workspace_.more_[taken_++];
@@ -124,7 +125,7 @@ class Session {
   [[nodiscard]] WorkerScratch& scratch(Index worker) const { return workspace_.workers_[worker]; }
 
  private:
-  /// Gives the workspace back at its end, which comes even if the session's constructor throws.
+  /// Releases the workspace on destruction, also if the constructor of the session throws.
   class Claim {
    public:
     explicit Claim(std::atomic<bool>& busy) : busy_(busy) {
@@ -143,7 +144,7 @@ class Session {
   Workspace own_;
   Workspace& workspace_;
   Claim claim_;
-  mutable Index taken_ = 0;  // of what memory() has given
+  mutable Index taken_ = 0;  // number of buffers that memory() has returned
 };
 
 }  // namespace detail

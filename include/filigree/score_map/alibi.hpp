@@ -8,7 +8,7 @@
 
 namespace filigree {
 
-/// What alibi(slope) returns.
+/// Score map that subtracts a multiple of the distance between query and key.
 struct Alibi {
   using Category = ScoreMap;
   double slope;

@@ -11,7 +11,7 @@
 
 namespace filigree {
 
-/// What bias(B) returns.
+/// Score map that adds the entries of a matrix.
 template <class Held>
 struct Bias {
   using Category = ScoreMap;
@@ -30,13 +30,13 @@ struct Bias {
   bool reads(const AddressRange& target) const { return detail::reads_memory(b, target); }
 };
 
-/// Adds a matrix of biases, indexed by row and column whatever their positions.
+/// Adds a matrix of biases, indexed by row and column, independent of positions.
 ///
 /// Formula    s + B(i, c)
 /// Shapes     B: n x m, any dense Eigen expression with the scalar of the scores
-/// Edge case  an entry of -inf makes the score absent
-/// Aliasing   an lvalue is held by reference; an expression that does not lie in memory is evaluated here, once
-/// Throws     Error later, if B does not have the shape of the scores
+/// Edge case  an entry of -inf masks the score
+/// Aliasing   an lvalue matrix is held by reference; an expression without storage is evaluated once, at this call
+/// Throws     Error when it is applied to scores whose shape is not that of B
 template <DenseExpression B>
 Bias<detail::HeldDense<B>> bias(B&& b) {
   return {.b = std::forward<B>(b)};

@@ -8,7 +8,7 @@
 
 namespace filigree {
 
-/// What gelu() returns.
+/// Activation function: the exact Gaussian error linear unit.
 struct Gelu {
   using Category = ScoreMap;
 
@@ -23,7 +23,7 @@ struct Gelu {
   }
 
  private:
-  /// The share of a standard normal variable that lies below x.
+  /// Returns the probability that a standard normal variable is below x.
   template <Real S>
   static S below(S x) {
     return std::erfc(-x / std::numbers::sqrt2_v<S>) / 2;
@@ -36,7 +36,7 @@ struct Gelu {
 /// Reference  Hendrycks and Gimpel, arXiv:1606.08415, section 2
 inline Gelu gelu() { return {}; }
 
-/// What gelu_tanh() returns.
+/// Activation function: the tanh approximation of the Gaussian error linear unit.
 struct GeluTanh {
   using Category = ScoreMap;
 
@@ -47,7 +47,7 @@ struct GeluTanh {
   template <Real S>
   S derivative(S x, S) const {
     const S u = argument(x), p = 1 / (1 + std::exp(-2 * u)), e = std::exp(-2 * std::abs(u));
-    if (e == 0) return p;  // where the powers of x may overflow
+    if (e == 0) return p;  // here x * x * x may overflow
     return p + 2 * e / ((1 + e) * (1 + e)) * factor<S> * (x + 3 * cubic<S> * x * x * x);
   }
 

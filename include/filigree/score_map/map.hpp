@@ -8,7 +8,7 @@
 
 namespace filigree {
 
-/// What map(f) returns.
+/// Score map that calls a user's function.
 template <class F>
 struct MapWith {
   using Category = ScoreMap;
@@ -22,11 +22,11 @@ struct MapWith {
   }
 };
 
-/// Replaces each score by the value of a function, cast to the scalar of the scores. It is called from several threads
-/// at once.
+/// Replaces each score by the value of a function, cast to the scalar of the scores.
 ///
+/// Several threads call f concurrently.
 /// Formula    f(s, p, j)
-/// Edge case  a result of -inf makes the score absent
+/// Edge case  a result of -inf masks the score
 template <class F>
 MapWith<std::remove_cvref_t<F>> map(F&& f) {
   return {.f = std::forward<F>(f)};

@@ -12,7 +12,7 @@
 
 namespace filigree {
 
-/// What relative_bias(table) returns.
+/// Score map that adds an entry of a table, selected by the signed distance.
 template <class Held>
 struct RelativeBias {
   using Category = ScoreMap;
@@ -33,11 +33,11 @@ struct RelativeBias {
   bool reads(const AddressRange& target) const { return detail::reads_memory(table, target); }
 };
 
-/// Adds a bias that depends on the distance, from a table.
+/// Adds a bias from a table that is indexed by the signed distance between key and query.
 ///
 /// Formula    s + table[clamp(j − p + r, 0, 2r)]
-/// Shapes     table: a vector of 2r+1 numbers, for j - p = -r, ..., r; farther keys take the last one on their side
-/// Aliasing   an lvalue is held by reference; an expression that does not lie in memory is evaluated here, once
+/// Shapes     table: a vector of 2r+1 numbers, for j - p = -r, ..., r; keys beyond r use the nearest end of the table
+/// Aliasing   an lvalue vector is held by reference; an expression without storage is evaluated once, at this call
 /// Throws     Error if the size of the table is even
 /// Reference  Shaw et al., arXiv:1803.02155, section 3.2; Raffel et al., arXiv:1910.10683, section 2.1
 template <DenseExpression Table>

@@ -6,7 +6,7 @@
 
 namespace filigree {
 
-/// What sigmoid() returns.
+/// Activation function: the logistic function.
 struct Sigmoid {
   using Category = ScoreMap;
   static constexpr bool derivative_from_output = true;

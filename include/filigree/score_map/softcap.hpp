@@ -9,7 +9,7 @@
 
 namespace filigree {
 
-/// What softcap(c) returns.
+/// Score map that bounds scores with a scaled tanh.
 struct Softcap {
   using Category = ScoreMap;
   double c;

@@ -7,7 +7,7 @@
 
 namespace filigree {
 
-/// What tanh() returns.
+/// Activation function: the hyperbolic tangent.
 struct Tanh {
   using Category = ScoreMap;
   static constexpr bool derivative_from_output = true;

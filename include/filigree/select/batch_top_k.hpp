@@ -7,7 +7,7 @@
 
 namespace filigree {
 
-/// What batch_top_k(k) returns.
+/// Matrix stage that keeps the largest values of all rows together.
 struct BatchTopK {
   using Category = MatrixStage;
   Index k;
@@ -16,9 +16,9 @@ struct BatchTopK {
   void apply(RowList<S>& list) const {
     detail::keep_best(list, kept(list.grid.n, list.count()), [](S x) { return x; });
   }
-  // How many of so many entries of n rows it keeps.
+  // Returns the number of entries kept, given the number of rows n and of entries.
   [[nodiscard]] Index kept(Index n, Index entries) const {
-    return n == 0 || k >= (entries + n - 1) / n ? entries : k * n;  // which might overflow
+    return n == 0 || k >= (entries + n - 1) / n ? entries : k * n;  // k * n is at most entries here: no overflow
   }
 };
 
@@ -26,7 +26,7 @@ struct BatchTopK {
 ///
 /// Formula    the k · N largest
 /// Cost       O(entries)
-/// Edge case  ties go to the lowest row, then the lowest column; NaN ranks highest; too few entries are all kept
+/// Edge case  ties go to the lowest row, then the lowest column; NaN ranks highest; at most k · N entries are all kept
 /// Throws     Error if k < 1
 /// Reference  Bussmann et al., arXiv:2412.06410, section 3
 inline BatchTopK batch_top_k(Index k) {

@@ -10,7 +10,7 @@
 
 namespace filigree {
 
-/// What drop_lowest(fraction) returns.
+/// Selector that drops a fraction of the lowest scores.
 struct DropLowest {
   using Category = Selector;
   double fraction;
@@ -24,13 +24,12 @@ struct DropLowest {
   }
 };
 
-/// Drops the lowest scores of each row, a fraction of the count that is present.
+/// Drops a fraction of the present scores of each row, the lowest ones.
 ///
 /// Formula    drops ⌊fraction · count⌋
 /// Cost       O(m) per row
-/// Edge case  the product is that of doubles, so 0.7 of 10 is 7 and 0.29 of 100 is 28; among equals the lowest keys
-/// stay;
-///            NaN ranks highest, and stays when everything else goes
+/// Edge case  the product is computed in double: 0.7 · 10 drops 7, and 0.29 · 100 drops 28; of equal scores, the lowest
+///            keys are kept; NaN ranks highest and is kept even for fraction = 1
 /// Throws     Error unless 0 <= fraction <= 1
 inline DropLowest drop_lowest(double fraction) {
   detail::require(fraction >= 0 && fraction <= 1, "drop_lowest(fraction): fraction must be within 0 and 1, got ",

@@ -8,7 +8,7 @@
 
 namespace filigree {
 
-/// What hard_threshold(t) returns.
+/// Selector that keeps large magnitudes.
 struct HardThreshold {
   using Category = Selector;
   double t;

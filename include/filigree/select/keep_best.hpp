@@ -7,7 +7,7 @@
 
 namespace filigree::detail {
 
-/// Keeps the `keep` best entries of all rows; value(x) is what an entry x ranks by.
+/// Keeps the `keep` best entries of all rows together, ranked by value(x) for an entry x.
 template <Real S, class Value>
 void keep_best(RowList<S>& list, Index keep, Value value) {
   if (keep >= list.count()) return;

@@ -9,7 +9,7 @@
 
 namespace filigree {
 
-/// What prune_magnitude(fraction) returns.
+/// Matrix stage that drops a fraction of the smallest magnitudes.
 struct PruneMagnitude {
   using Category = MatrixStage;
   double fraction;
@@ -23,11 +23,12 @@ struct PruneMagnitude {
   }
 };
 
-/// Drops the smallest magnitudes of a whole matrix, a fraction of the entries that are present.
+/// Drops a fraction of the present entries of a whole matrix, the entries of smallest magnitude.
 ///
 /// Formula    drops ⌊fraction · count⌋
 /// Cost       O(entries)
-/// Edge case  among equals the first in row-major order stay; NaN ranks highest, and stays when everything else goes
+/// Edge case  of equal magnitudes, the first in row-major order are kept; NaN ranks highest and is kept even for
+///            fraction = 1
 /// Throws     Error unless 0 <= fraction <= 1
 /// Reference  Han et al., arXiv:1506.02626, section 3
 inline PruneMagnitude prune_magnitude(double fraction) {

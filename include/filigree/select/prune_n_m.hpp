@@ -9,7 +9,7 @@
 
 namespace filigree {
 
-/// What prune_n_m(n, m) returns.
+/// Selector for n:m structured sparsity.
 struct PruneNM {
   using Category = Selector;
   Index n, m;
@@ -37,7 +37,7 @@ struct PruneNM {
 
 /// Keeps the n largest magnitudes of each m consecutive columns, as sparse tensor cores require.
 ///
-/// Groups start at columns 0, m, 2m, ...; what is absent already is not counted.
+/// Groups start at columns 0, m, 2m, ...; absent entries do not count.
 /// Formula    the n largest |x| of each m
 /// Cost       O(columns) per row
 /// Edge case  ties go to the lowest column; NaN ranks highest; the last group may be short

@@ -5,16 +5,17 @@
 
 #include "filigree/core/concepts.hpp"
 
-// The order that every selector ranks by: larger values first, NaN above all, the lowest index first among equals.
+// The ranking of all selectors: larger values first, NaN above all numbers, ties by ascending index.
 
 namespace filigree::detail {
 
+/// Returns true if a ranks strictly above b.
 template <Real S>
 bool ranks_above(S a, S b) {
   return a > b || (a != a && b == b);
 }
 
-/// Puts indices of values in order of rank; value(i) is what index i ranks by.
+/// Returns a comparison that orders indices by the rank of value(i).
 template <class Value>
 auto by_rank(Value value) {
   return [value](auto a, auto b) {
@@ -23,7 +24,7 @@ auto by_rank(Value value) {
   };
 }
 
-/// Moves the `keep` best of order[0, count) to the front, in ascending order of index.
+/// Moves the `keep` best indices of order[0, count) to its front, in ascending order.
 template <class Integer, class Value>
 void best_first(Integer* order, Index count, Index keep, Value value) {
   if (keep >= count) return;

@@ -8,7 +8,7 @@
 
 namespace filigree {
 
-/// What soft_threshold(t) returns.
+/// Selector that keeps large magnitudes and shrinks them.
 struct SoftThreshold {
   using Category = Selector;
   double t;
@@ -21,7 +21,7 @@ struct SoftThreshold {
   }
 };
 
-/// Keeps values larger than t in magnitude and moves them t closer to 0.
+/// Keeps values larger than t in magnitude and moves them toward 0 by t.
 ///
 /// Formula    sign(x) · (|x| − t) where |x| > t
 /// Edge case  t is rounded to the scalar of the scores; NaN is kept

@@ -6,7 +6,7 @@
 
 namespace filigree {
 
-/// What threshold(t) and relu() return.
+/// Selector that keeps values above a threshold.
 struct Threshold {
   using Category = Selector;
   double t;

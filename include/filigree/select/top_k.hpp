@@ -9,7 +9,7 @@
 
 namespace filigree {
 
-/// What top_k(k) returns.
+/// Selector that keeps the k largest scores.
 struct TopK {
   using Category = Selector;
   Index k;
@@ -23,9 +23,9 @@ struct TopK {
 
 /// Keeps the k largest scores of each row.
 ///
-/// Formula    the k largest s; ties go to the lowest column
+/// Formula    the k largest s
 /// Cost       O(m) per row, O(k) memory when fused
-/// Edge case  k above the number of allowed keys keeps them all; ties go to the lowest key; NaN ranks first
+/// Edge case  k above the number of allowed keys keeps them all; ties go to the lowest key; NaN ranks highest
 /// Throws     Error if k < 1
 /// Reference  Gupta et al., arXiv:2106.06899, section 3
 inline TopK top_k(Index k) {

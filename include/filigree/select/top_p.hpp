@@ -9,14 +9,14 @@
 
 namespace filigree {
 
-/// What top_p(p) returns.
+/// Selector that keeps the largest scores up to a total probability.
 struct TopP {
   using Category = Selector;
   double p;
 
   template <Real S>
   void apply(Row<S>& row) const {
-    if (p == 1 || row.count == 0) return;  // every probability is positive, even where it underflows
+    if (p == 1 || row.count == 0) return;  // every probability is positive, even if exp() underflows
     if (row.has_nan()) return row.filter([&](Index i) { return row.values[i] != row.values[i]; });
     auto* order = row.scratch.columns.template get<Column>(row.count);
     for (Index i = 0; i < row.count; ++i) order[i] = static_cast<Column>(i);
@@ -42,12 +42,11 @@ struct TopP {
   }
 };
 
-/// Keeps the largest scores whose softmax probabilities reach p together: the fewest, at least one. Scores do not
-/// change.
+/// Keeps the smallest set of largest scores whose softmax probabilities sum to at least p. The scores do not change.
 ///
 /// Formula    fewest with Σ softmax(s) ≥ p
 /// Cost       O(m log m) per row; probabilities and their sum in double
-/// Edge case  ties go to the lowest key; p = 1 keeps all; NaN, where there is any, is all that is kept
+/// Edge case  keeps at least one score; ties go to the lowest key; p = 1 keeps all; a row with NaN keeps only its NaN
 /// Throws     Error unless 0 < p <= 1
 /// Reference  Holtzman et al., arXiv:1904.09751, section 3.1
 inline TopP top_p(double p) {

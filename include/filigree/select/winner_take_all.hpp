@@ -11,7 +11,7 @@
 
 namespace filigree {
 
-/// What winner_take_all(fraction) returns.
+/// Matrix stage that keeps the largest values of each column.
 struct WinnerTakeAll {
   using Category = MatrixStage;
   double fraction;
@@ -20,7 +20,7 @@ struct WinnerTakeAll {
   void apply(RowList<S>& list) const {
     const auto winners =
         std::max<Index>(1, static_cast<Index>(std::floor(fraction * static_cast<double>(list.grid.n))));
-    // Entries by column, ascending rows within one.
+    // The entries sorted by column, with ascending rows in each column.
     const Index m = list.grid.m, count = list.count();
     list.memory.assign(static_cast<std::size_t>(m + 1 + 2 * count), 0);
     Index *end = list.memory.data(), *entries = end + m + 1, *wins = entries + count;
@@ -43,7 +43,7 @@ struct WinnerTakeAll {
 ///
 /// Formula    max(1, ⌊fraction · N⌋) of each column
 /// Cost       O(entries)
-/// Edge case  ties go to the lowest row; NaN ranks highest; what is absent already does not change how many are kept
+/// Edge case  ties go to the lowest row; NaN ranks highest; N counts all rows, including those without an entry
 /// Throws     Error unless 0 < fraction <= 1
 /// Reference  Makhzani and Frey, arXiv:1409.2752, section 2.1 (lifetime sparsity)
 inline WinnerTakeAll winner_take_all(double fraction) {

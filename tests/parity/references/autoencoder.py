@@ -10,8 +10,8 @@ samples, width, latents = 12, 10, 24
 
 
 def arrays(rng, bias):
-    """Returns x (samples, width), w_enc (width, latents), b_enc (latents), w_dec (latents, width) with rows of unit norm,
-    and a bias named by the argument (width)."""
+    """Returns x (samples, width), w_enc (width, latents), b_enc (latents), w_dec (latents, width) with rows of unit
+    norm, and a bias of the given name (width)."""
     w_dec = normal(rng, latents, width)
     return {
         "x": normal(rng, samples, width) + normal(rng, width, scale=0.5),

@@ -11,7 +11,7 @@ namespace filigree {
 
 namespace detail {
 
-/// In how many samples each latent is not 0.
+/// Returns the number of samples in which each latent is not 0.
 template <class D>
 Later<Eigen::VectorXd, D> active_samples(const Eigen::DenseBase<D>& codes) {
   using Plain = typename D::PlainObject;

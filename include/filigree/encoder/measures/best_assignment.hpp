@@ -10,11 +10,10 @@
 
 namespace filigree::detail {
 
-/// A column of its own for each row, such that the sum of gains is as large as can be.
+/// Returns a distinct column for each row such that the sum of gains is maximal.
 ///
-/// Rows enter one after another. Each takes the cheapest path that ends at a free column and goes from column to column
-/// by the rows that hold them; potentials keep the costs of all steps at 0 or more, so that Dijkstra's algorithm finds
-/// it.
+/// Rows are assigned one at a time. Each new row follows the shortest augmenting path to a free column, found by
+/// Dijkstra's algorithm. Potentials keep the reduced costs nonnegative.
 /// Shapes     gain: n x m with n <= m, all finite
 /// Cost       O(n^2 m)
 /// Reference  Jonker and Volgenant, Computing 38 (1987); Crouse, IEEE TAES 52 (2016), for n < m
@@ -53,7 +52,7 @@ std::vector<Index> best_assignment(const Matrix& gain) {
         at(row_potential, at(row_of, j)) += length - at(distance, j);
         at(column_potential, j) -= length - at(distance, j);
       }
-    for (Index row = none; row != start;) {
+    for (Index row = none; row != start;) {  // assigns the columns of the path to their new rows
       row = at(row_of, end) = at(before, end);
       std::swap(end, at(column_of, row));
     }

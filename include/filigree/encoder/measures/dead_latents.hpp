@@ -7,12 +7,13 @@
 
 namespace filigree {
 
-/// Returns the latents whose density is at most the threshold, in ascending order; by default those that are always 0.
+/// Returns the latents whose density is at most the threshold, in ascending order; by default the latents that are 0 in
+/// all samples.
 ///
 /// Formula    density_j ≤ threshold
 /// Shapes     codes: N x latents, dense or sparse
 /// Edge case  a stored 0 of a sparse matrix counts as 0, NaN does not
-/// Throws     Error if there is no sample, or the threshold is not in [0, 1]
+/// Throws     Error if codes has no rows, or the threshold is not in [0, 1]
 template <Codes C>
 std::vector<Index> dead_latents(const C& codes, double threshold = 0) {
   detail::require_samples("dead_latents(codes, threshold)", codes);

@@ -5,12 +5,12 @@
 
 namespace filigree {
 
-/// Returns how often each latent is active. Their sum is l0(codes).
+/// Returns the fraction of samples in which each latent is active. The sum over latents is l0(codes).
 ///
 /// Formula    mean of [a_j ≠ 0]
 /// Shapes     codes: N x latents, dense or sparse; result: latents
 /// Edge case  a stored 0 of a sparse matrix counts as 0, NaN does not
-/// Throws     Error if there is no sample
+/// Throws     Error if codes has no rows
 template <Codes C>
 detail::Later<Eigen::VectorXd, C> density(const C& codes) {
   detail::require_samples("density(codes)", codes);

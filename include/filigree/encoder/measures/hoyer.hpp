@@ -7,10 +7,10 @@
 
 namespace filigree {
 
-/// Returns Hoyer's sparseness of a vector: 0 for equal magnitudes, 1 for a single entry that is not 0.
+/// Returns Hoyer's sparseness of a vector: 0 for equal magnitudes, 1 for a single nonzero entry.
 ///
 /// Formula    (√n − ‖v‖₁ / ‖v‖₂) / (√n − 1)
-/// Edge case  zeros are equal entries: 0, as for a vector of one entry; NaN or an infinite value makes it NaN
+/// Edge case  0 for a vector of zeros and for a vector of one entry; NaN or an infinite value makes it NaN
 /// Throws     Error if v is empty
 /// Reference  Hoyer, JMLR 5 (2004); Hurley and Rickard, arXiv:0811.4706
 template <DenseExpression V>

@@ -5,12 +5,12 @@
 
 namespace filigree {
 
-/// Returns how many latents are active in a sample, the mean over samples.
+/// Returns the mean number of active latents per sample.
 ///
 /// Formula    mean of Σ [a_j ≠ 0]
 /// Shapes     codes: N x latents, dense or sparse
 /// Edge case  a stored 0 of a sparse matrix counts as 0, NaN does not
-/// Throws     Error if there is no sample
+/// Throws     Error if codes has no rows
 template <Codes C>
 double l0(const C& codes) {
   detail::require_samples("l0(codes)", codes);

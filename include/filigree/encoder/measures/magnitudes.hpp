@@ -6,9 +6,10 @@
 
 namespace filigree::detail {
 
-/// |v| over its largest entry, for measures that do not change with scale: squares can neither overflow nor vanish.
+/// Returns |v| divided by its largest entry, for scale-invariant measures: the squares can neither overflow nor all
+/// underflow.
 ///
-/// Edge case  zeros are equal entries and become ones; where an entry is NaN or infinite, an entry of the result is NaN
+/// Edge case  a vector of zeros becomes a vector of ones; if an entry is NaN or infinite, the result has a NaN
 template <DenseExpression V>
 Later<Eigen::ArrayXd, V> magnitudes(const char* call, const V& v) {
   static_assert(V::IsVectorAtCompileTime,
@@ -23,7 +24,7 @@ Later<Eigen::ArrayXd, V> magnitudes(const char* call, const V& v) {
   return size;
 }
 
-/// (sum |v|)^2 / sum v^2: 1 for a single entry that is not 0, their number for equal ones.
+/// Returns (sum |v|)^2 / sum v^2: 1 for a single nonzero entry, n for n entries of equal magnitude.
 template <DenseExpression V>
 double effective_count(const char* call, const V& v) {
   const auto size = magnitudes(call, v);
