@@ -139,9 +139,9 @@ struct AuxK {
   }
 };
 
-/// Measures what dead latents could add to the reconstruction, so that training revives them. e = x − x̂ is the error
-/// of the autoencoder, held constant, and ê = a W_dec, without a bias, is made of the k largest positive numbers among
-/// latents that have been 0 in so many samples of this training. Its weight in the paper is 1 / 32: (1.0 / 32) *
+/// Measures what dead latents could add to the reconstruction, so that training revives them. Here e = x − x̂ is the
+/// error of the autoencoder, held constant, and ê = a W_dec, without a bias, is made of the k largest positive numbers
+/// among latents that have been 0 in so many samples of this training. Its weight in the paper is 1 / 32: (1.0 / 32) *
 /// aux_k(512).
 ///
 /// Of an autoencoder whose encoder begins with a linear layer, or pre_bias() and one, and whose decoder is one.

@@ -16,19 +16,19 @@ namespace filigree {
 // derivative of that. Reductions: the sum over latents or outputs, the mean over samples, where a term
 // says no other.
 
-/// Of activations: `double add(ConstRows<S> a, double factor, S* gradient, const Session&) const`.
+/// A term of activations: `double add(ConstRows<S> a, double factor, S* gradient, const Session&) const`.
 struct Penalty {};
-/// Of outputs and targets: `double add(ConstRows<S> y, ConstRows<S> target, double factor, S* gradient, const Session&)
-/// const`, whose gradient is that of y. A member `by_sample` that is true says that it is the mean over samples of what
-/// each comes to by itself, and `set`, if there is one, does what add does to a gradient of 0.
+/// A term of outputs and targets: `double add(ConstRows<S> y, ConstRows<S> target, double factor, S* gradient, const
+/// Session&) const`, whose gradient is that of y. A member `by_sample` that is true says that it is the mean over
+/// samples of what each comes to by itself, and `set`, if there is one, does what add does to a gradient of 0.
 struct Loss {};
-/// Of an autoencoder's codes and its decoder, a linear layer: `double add(detail::CodePass<S>&, double factor) const`,
-/// which adds to the gradients of the codes and to the gradient of the decoder where there is one.
+/// A term of an autoencoder's codes and its decoder, a linear layer: `double add(detail::CodePass<S>&, double factor)
+/// const`, which adds to the gradients of the codes and to the gradient of the decoder where there is one.
 struct CodeLoss {};
-/// Of what an autoencoder has left of the targets: `double add(detail::ResidualPass<S>&, double factor) const`, which
-/// adds to the gradients of the encoder and the decoder where there are some.
+/// A term of the errors of an autoencoder: `double add(detail::ResidualPass<S>&, double factor) const`, which adds to
+/// the gradients of the encoder and the decoder where there are some.
 struct ResidualLoss {};
-/// Of weights, biases excluded: `double add(const S* weights, Index count, double factor, S* gradient) const`.
+/// A term of weights, biases excluded: `double add(const S* weights, Index count, double factor, S* gradient) const`.
 struct Decay {};
 
 namespace detail {
