@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How does a program define its own score map and its own selector?
+// How does a program add a score map, a selector, a normalizer and a layer of its own?
 #include <cmath>
 #include <filigree/filigree.hpp>
 #include <iostream>
@@ -32,10 +32,45 @@ struct Within {
   }
 };
 
+/// Gives positive scores weights in proportion to their squares, and drops the others. NaN makes its row NaN.
+struct SquareShares {
+  using Category = fg::Normalizer;
+
+  template <fg::Real S>
+  void apply(fg::Row<S>& row) const {
+    row.filter([&](Index i) { return !(row.values[i] <= 0); });
+    S sum = 0;
+    for (Index i = 0; i < row.count; ++i) sum += row.values[i] * row.values[i];
+    for (Index i = 0; i < row.count; ++i) row.values[i] *= row.values[i] / sum;
+  }
+};
+
+/// log(1 + exp(x)). A map with a derivative is a layer of networks, too.
+struct Softplus {
+  using Category = fg::ScoreMap;
+
+  template <fg::Real S>
+  S map(S x, Index, Index, const fg::Grid&) const {
+    return std::max(x, S(0)) + std::log1p(std::exp(-std::abs(x)));
+  }
+  template <fg::Real S>
+  S derivative(S x, S) const {
+    return 1 / (1 + std::exp(-x));
+  }
+};
+
 int main() {
   const Eigen::MatrixXd keys{{1, 0}, {0, 1}, {1, 1}, {1, 0}, {2, 1}}, queries = keys;
   auto A = fg::scores(queries, keys) | fg::causal() | Forgetting{.rate = 0.5} | Within{.margin = 1.0} | fg::softmax();
   const Eigen::MatrixXd weights = A;
   const Eigen::IOFormat rows(2, 0, "  ", "\n", "  ");
-  std::cout << std::fixed << weights.format(rows) << "\n";
+  std::cout << std::fixed << weights.format(rows) << "\n\n";
+
+  const Eigen::MatrixXd shares = fg::scores(queries, keys) | fg::causal() | SquareShares{};
+  std::cout << shares.format(rows) << "\n\n";
+
+  const auto network = fg::network(fg::linear<double>(2, 3) | Softplus{});
+  const Eigen::MatrixXd outputs = network(keys);
+  std::cout << outputs.rows() << "x" << outputs.cols() << " outputs, the least of them is "
+            << (outputs.minCoeff() > 0 ? "positive" : "not positive") << "\n";
 }

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""The topics of the reference. A header belongs to the first topic with a pattern that matches its path."""
+
+from collections import namedtuple
+from fnmatch import fnmatch
+
+Topic = namedtuple("Topic", "name title text headers")
+
+TOPICS = [
+    Topic(
+        "sources", "Sources",
+        "A source is an n×m matrix, one row per query and one column per key, that a pipeline starts from. Any "
+        "dense matrix or vector X is one too: `X | top_k(3)`. K and V may be stored in 16 bits, as `Eigen::half` "
+        "or `Eigen::bfloat16`.",
+        ["attention/scores.hpp", "attention/packed_keys.hpp", "pipe/pipeline.hpp"],
+    ),
+    Topic(
+        "patterns", "Patterns",
+        "A pattern says by position which pairs of a query and a key there are: it keeps key j for query p if "
+        "its formula is true. Patterns are combined by `&&`, `||` and `!`.",
+        ["pattern/causal.hpp", "pattern/window.hpp", "pattern/[!a]*.hpp", "pattern/*"],
+    ),
+    Topic(
+        "routers", "Routers",
+        "A router looks at Q and K before the scores are computed, and chooses which pairs there are.",
+        ["attention/block_top_k.hpp", "attention/block_scores.hpp", "attention/lsh.hpp", "attention/prob_sparse.hpp",
+         "attention/route.hpp", "attention/sampled_measure.hpp"],
+    ),
+    Topic(
+        "score_maps", "Score maps",
+        "A score map changes each score s of a query at position p and a key at position j by itself. Those with "
+        "a derivative are layers of networks too.",
+        ["score_map/alibi.hpp", "score_map/*bias.hpp", "score_map/softcap.hpp", "score_map/map.hpp", "score_map/*"],
+    ),
+    Topic(
+        "selectors", "Selectors",
+        "A selector says by value which entries of a row, or of a whole dense matrix, stay. NaN is never dropped.",
+        ["select/top_k.hpp", "select/top_p.hpp", "select/*"],
+    ),
+    Topic(
+        "normalizers", "Normalizers",
+        "A normalizer turns the scores s of a row into weights. A row without entries stays empty.",
+        ["normalize/softmax.hpp", "normalize/[!d]*", "normalize/*"],
+    ),
+    Topic(
+        "results", "Results",
+        "What can be computed from weights A, which are a source and its stages. Nothing is computed before that.",
+        ["pipe/weights.hpp", "pipe/product.hpp", "attention/attend.hpp", "attention/selected.hpp",
+         "attention/multi_head.hpp"],
+    ),
+    Topic(
+        "layers", "Layers",
+        "A network is a pipeline of layers and stages. Score maps with a derivative, selectors and `dropout` are "
+        "layers too.",
+        ["nn/network.hpp", "encoder/autoencoder.hpp", "nn/linear.hpp", "nn/layer_norm.hpp", "nn/jump_relu.hpp",
+         "nn/gated.hpp", "nn/pre_bias.hpp", "nn/penalize.hpp"],
+    ),
+    Topic(
+        "losses", "Losses",
+        "Losses and penalties are scaled and added: `squared_error() + 0.1 * l1()`. Here y are outputs, t "
+        "targets, a the activations of a layer and W its weights. The mean is over samples.",
+        ["nn/squared_error.hpp", "nn/normalized_squared_error.hpp", "nn/cross_entropy.hpp", "nn/weight_decay.hpp",
+         "nn/matryoshka.hpp", "nn/aux_k.hpp", "nn/l0_penalty.hpp", "nn/l1.hpp", "nn/kl.hpp", "nn/entropy.hpp",
+         "nn/flops.hpp", "nn/hoyer_square.hpp", "nn/group_lasso.hpp", "nn/term.hpp"],
+    ),
+    Topic(
+        "training", "Training",
+        "`fit` moves the parameters of a network by the steps of an optimizer. Here g is the gradient and θ a "
+        "parameter.",
+        ["nn/fit.hpp", "nn/fit_options.hpp", "nn/pass.hpp", "nn/sgd.hpp", "nn/adam.hpp", "nn/adamw.hpp",
+         "nn/proximal_gradient.hpp", "nn/lbfgs.hpp", "nn/schedule.hpp", "nn/checkpoint.hpp", "nn/optimizer.hpp",
+         "nn/samples.hpp", "encoder/start.hpp", "encoder/resample.hpp", "encoder/calibrate.hpp"],
+    ),
+    Topic(
+        "measures", "Measures",
+        "Measures of codes, dense or sparse, with a row for each sample and a column for each latent; of "
+        "reconstructions x̂ of x; of a vector v of n entries; of a dictionary.",
+        ["encoder/measures/*"],
+    ),
+    Topic(
+        "files", "Files",
+        "Readers and writers of arrays, tables, pictures and trained autoencoders. Files are not trusted: sizes "
+        "are checked before memory is taken.",
+        ["io/npy.hpp", "io/npz.hpp", "io/safetensors.hpp", "io/csv.hpp", "io/*", "encoder/gemma_scope.hpp",
+         "encoder/sae_lens.hpp", "encoder/sparsify.hpp", "encoder/sae_*", "encoder/sparsify_config.hpp"],
+    ),
+    Topic(
+        "running", "Threads, memory, errors",
+        "What serves all words: executors and their threads, memory that is used again, errors, random numbers, "
+        "instruction sets. Results are the same bits for any number of threads.",
+        ["pipe/workspace.hpp", "core/thread_pool.hpp", "core/executor.hpp", "core/check.hpp", "core/generator.hpp",
+         "core/philox.hpp", "core/cache.hpp", "kernel/instruction_set.hpp"],
+    ),
+    Topic(
+        "own", "For words of your own",
+        "What a pattern, map, selector, normalizer or layer of your own is made of.",
+        ["pipe/stage.hpp", "pipe/row.hpp", "pipe/row_list.hpp", "pipe/ranges.hpp", "core/concepts.hpp", "core/lazy.hpp",
+         "core/address_range.hpp"],
+    ),
+]
+
+
+def place(header):
+    """The topic of a header and its rank within it, or None."""
+    for topic in TOPICS:
+        for rank, pattern in enumerate(topic.headers):
+            if fnmatch(header, pattern):
+                return topic, rank
+    return None
