@@ -6,7 +6,6 @@
 #include <concepts>
 #include <cstdint>
 #include <memory>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -50,7 +49,6 @@ class ActiveRows {
   }
 
  private:
-  template <bool sums>
   friend struct ProbSparse;
 
   struct Held {
@@ -66,34 +64,16 @@ class ActiveRows {
   std::shared_ptr<const Held> held_;
 };
 
-/// What prob_sparse(c, seed) returns.
-template <bool sums = false>
+/// A router that chooses the rows with the most uneven scores.
 struct ProbSparse {
   using Category = Router;
   Index c;
   std::uint64_t seed;
   std::shared_ptr<const IndexMatrix> sample = nullptr;
 
-  /// Gives a lazy row weight 1 on each key that it may attend to, so that it is the sum of the values, as in the causal
-  /// mode of the reference. Only directly before softmax; its logsumexp is that of equal scores, as without.
-  [[nodiscard]] ProbSparse<true> lazy_sum() const { return {c, seed, sample}; }
-
   template <class Source>
-  auto bind(const Source& source, const detail::Session& session) const {
-    ActiveRows rows(choose(source, session));
-    if constexpr (sums) {
-      using Ones = detail::LazyOnes<ActiveRows>;
-      return detail::Around<std::tuple<ActiveRows>, std::tuple<Ones>>{rows, Ones{rows}};
-    } else {
-      return rows;
-    }
-  }
-  template <class Next>
-  static constexpr void check_next() {
-    static_assert(
-        !sums || std::is_same_v<Next, Softmax>,
-        "filigree: prob_sparse(c, ...).lazy_sum() sets the weights after softmax: softmax() must stand directly "
-        "behind it, and patterns before it");
+  ActiveRows bind(const Source& source, const detail::Session& session) const {
+    return ActiveRows(choose(source, session));
   }
   void check(const Grid& grid) const {
     if (sample == nullptr) return;
@@ -144,7 +124,8 @@ struct ProbSparse {
 };
 
 /// Lets only those queries attend by their scores whose scores differ most over a few sampled keys: Informer. Every
-/// other row is lazy: its scores become 0, so that softmax makes it the mean of the values that it may attend to.
+/// other row is lazy: its scores become 0, so that softmax makes it the mean of the visible values; with lazy_sum()
+/// after softmax it is their sum.
 ///
 /// M(i) = max over the sample of <q_i, k> - (sum over the sample of <q_i, k>) / m, without scale and mask.
 /// The sample of a query are U = clamp(c ceil(ln m), 1, m) keys, with replacement, a function of the seed and its
@@ -155,7 +136,7 @@ struct ProbSparse {
 /// Edge case  ties go to the lowest row; NaN ranks first; a NaN score stays in a lazy row
 /// Throws     Error if c < 1
 /// Reference  Zhou et al., arXiv:2012.07436, equation 4 and algorithm 1
-inline ProbSparse<> prob_sparse(Index c, std::uint64_t seed) {
+inline ProbSparse prob_sparse(Index c, std::uint64_t seed) {
   detail::require(c >= 1, "prob_sparse(c, seed): c must be at least 1, got ", c);
   return {.c = c, .seed = seed};
 }
@@ -167,7 +148,7 @@ inline ProbSparse<> prob_sparse(Index c, std::uint64_t seed) {
 template <class Indices>
   requires(std::derived_from<std::remove_cvref_t<Indices>, Eigen::DenseBase<std::remove_cvref_t<Indices>>>&&
                std::integral<typename std::remove_cvref_t<Indices>::Scalar>)
-ProbSparse<> prob_sparse(Index c, const Indices& sample) {
+ProbSparse prob_sparse(Index c, const Indices& sample) {
   detail::require(c >= 1, "prob_sparse(c, sample): c must be at least 1, got ", c);
   detail::require(sample.cols() >= 1, "prob_sparse(c, sample): sample must have at least 1 column, got ",
                   sample.cols());

@@ -13,34 +13,18 @@
 
 namespace filigree::detail {
 
-/// What a router may return: stages that stand in its place, and others that stand behind the stage after it.
-template <class Here, class Behind>
-struct Around {
-  Here here;      // a tuple
-  Behind behind;  // a tuple
-};
-
-template <class T>
-inline constexpr bool is_around = false;
-template <class Here, class Behind>
-inline constexpr bool is_around<Around<Here, Behind>> = true;
-
 template <class Stages>
 inline constexpr bool has_router = false;
 template <class... T>
 inline constexpr bool has_router<std::tuple<T...>> = (RouterStage<T> || ...);
 
 template <Stage T>
-std::tuple<T> here_of(const T& stage) {
+std::tuple<T> stages_chosen(const T& stage) {
   return std::tuple<T>(stage);
 }
 template <class... T>
-std::tuple<T...> here_of(const std::tuple<T...>& stages) {
+std::tuple<T...> stages_chosen(const std::tuple<T...>& stages) {
   return stages;
-}
-template <class Here, class Behind>
-Here here_of(const Around<Here, Behind>& around) {
-  return around.here;
 }
 
 /// The stages of a pipeline after binding, and for each router a tuple of what stands in its place.
@@ -63,13 +47,12 @@ auto choice_of(const T& router, const Source& source, const Session& session, co
 template <class T>
 using HeldStage = std::conditional_t<PatternStage<T> || MapStage<T>, const T&, T>;
 
-template <std::size_t at, class Stages>
-constexpr bool goes_around() {
-  if constexpr (at + 1 < std::tuple_size_v<Stages>)
-    return !RouterStage<std::tuple_element_t<at + 1, Stages>>;
-  else
-    return false;
-}
+/// True if route(A) returns the router's choice.
+template <class T>
+inline constexpr bool is_choice = true;
+template <class T>
+  requires requires { T::is_choice; }
+inline constexpr bool is_choice<T> = T::is_choice;
 
 template <std::size_t at, class Source, class Stages, class... Done, class... Chosen>
 auto bind_from(const Source& source, const Stages& stages, const Session& session, std::tuple<Done...> done,
@@ -81,18 +64,14 @@ auto bind_from(const Source& source, const Stages& stages, const Session& sessio
     return bind_from<at + 1>(source, stages, session, std::tuple_cat(std::move(done), Held(std::get<at>(stages))),
                              std::move(chosen));
   } else {
-    const auto choice = choice_of(std::get<at>(stages), source, session, done);
-    auto here = here_of(choice);
-    auto more = std::tuple_cat(std::move(chosen), std::tuple<decltype(here)>(here));
-    auto next = std::tuple_cat(std::move(done), std::move(here));
-    if constexpr (is_around<std::remove_const_t<decltype(choice)>> && goes_around<at, Stages>()) {
-      using Held = std::tuple<HeldStage<std::tuple_element_t<at + 1, Stages>>>;
-      return bind_from<at + 2>(source, stages, session,
-                               std::tuple_cat(std::move(next), Held(std::get<at + 1>(stages)), choice.behind),
-                               std::move(more));
-    } else {
-      return bind_from<at + 1>(source, stages, session, std::move(next), std::move(more));
-    }
+    using Choosing = std::tuple_element_t<at, Stages>;
+    auto choice = stages_chosen(choice_of(std::get<at>(stages), source, session, done));
+    auto next = std::tuple_cat(std::move(done), choice);
+    if constexpr (is_choice<Choosing>)
+      return bind_from<at + 1>(source, stages, session, std::move(next),
+                               std::tuple_cat(std::move(chosen), std::tuple<decltype(choice)>(choice)));
+    else
+      return bind_from<at + 1>(source, stages, session, std::move(next), std::move(chosen));
   }
 }
 
@@ -102,29 +81,11 @@ auto bind_routers(const Source& source, const Stages& stages, const Session& ses
   return bind_from<0>(source, stages, session, std::tuple<>(), std::tuple<>());
 }
 
-/// Lets every router refuse the stage that follows it.
-template <class Stages>
-constexpr bool check_after_routers() {
-  const auto check_one = []<std::size_t at>() {
-    using T = std::tuple_element_t<at, Stages>;
-    if constexpr (requires { &T::template check_next<void>; }) {
-      if constexpr (at + 1 < std::tuple_size_v<Stages>)
-        T::template check_next<std::tuple_element_t<at + 1, Stages>>();
-      else
-        T::template check_next<void>();
-    }
-  };
-  [&]<std::size_t... At>(std::index_sequence<At...>) { (check_one.template operator()<At>(), ...); }
-  (std::make_index_sequence<std::tuple_size_v<Stages>>{});
-  return true;
-}
-
 /// Binds routers, once, and lets an engine run what they leave.
 template <class Source, class Stages, class Engine>
 class RoutedEngine {
   using Routed = typename decltype(bind_routers(std::declval<const Source&>(), std::declval<const Stages&>(),
                                                 std::declval<const Session&>()))::Stages;
-  static_assert(check_after_routers<Stages>());
 
  public:
   static constexpr bool fused = Engine::fused;

@@ -41,9 +41,8 @@ struct MatrixStage {};
 /// Looks at all queries and keys before anything is scored, and says which stages stand in its place: `auto bind(const
 /// Source&, const Session&) const`, where the source has grid(), d(), copy_query(i, to), copy_key(j, to) and
 /// gather_panel(columns, count, to), and the session has run(tasks, f) and scratch(worker). It returns a stage or a
-/// tuple of stages, which are what route(A) returns; or stages for here and for behind the next one (detail::Around). A
-/// third parameter, if there is one, is the tuple of the stages that stand before it. `template <class Next> static
-/// constexpr void check_next()` may refuse what follows (void: nothing). Only on scores.
+/// tuple of stages, which are what route(A) returns, unless `static constexpr bool is_choice` is false. A
+/// third parameter, if there is one, is the tuple of the stages that stand before it. Only on scores.
 struct Router {};
 /// Has parameters, or another output than a row of the same width: a layer of a network, as filigree/nn/state.hpp says.
 struct Layer {};
@@ -134,6 +133,12 @@ bool reads(const T& stage, const AddressRange& target) {
     return false;
 }
 
+/// A map that transforms an array of values at once, whatever their positions.
+template <class T, class S>
+concept MapsVectors = MapStage<T> && requires(const T& stage, S* values) {
+  stage.map_all(values, Index{});
+};
+
 /// Applies one stage to one row: what the stage means, whoever evaluates it.
 template <RowStage T, Real S>
 void apply(const T& stage, Row<S>& row) {
@@ -141,7 +146,7 @@ void apply(const T& stage, Row<S>& row) {
   if constexpr (PatternStage<T>) {
     row.filter([&](Index i) { return keeps(stage, p, row.position_of(i), row.grid); });
   } else if constexpr (MapStage<T>) {
-    if constexpr (requires { stage.map_all(row.values, row.count); })
+    if constexpr (MapsVectors<T, S>)
       stage.map_all(row.values, row.count);
     else
       for (Index i = 0; i < row.count; ++i) row.values[i] = stage.map(row.values[i], p, row.position_of(i), row.grid);
