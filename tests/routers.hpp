@@ -94,11 +94,11 @@ struct ProbSparseTwins {
 
   auto stage() {
     const Made made = make();
-    return Twin<fg::ProbSparse<>>{made.word, made.step, made.text};
+    return Twin<fg::ProbSparse>{made.word, made.step, made.text};
   }
   auto summing() {
     const auto made = make();
-    auto word = made.word.lazy_sum() | fg::softmax();
+    auto word = made.word | fg::softmax() | fg::lazy_sum();
     return Twin<decltype(word)>{word,
                                 [made](oracle::Table& t) {
                                   made.step(t);
@@ -108,12 +108,12 @@ struct ProbSparseTwins {
                                       if (made.active[oracle::Table::size(i)] == 0)
                                         t.at(i, c) = {t.at(i, c).presence, 1, 0};
                                 },
-                                made.text + ".lazy_sum() | softmax()"};
+                                made.text + " | softmax() | lazy_sum()"};
   }
 
  private:
   struct Made {
-    fg::ProbSparse<> word;
+    fg::ProbSparse word;
     oracle::Step step;
     std::string text;
     std::vector<char> active = {};

@@ -24,7 +24,7 @@ using M = Matrix<float>;
 template <class Stages>
 inline constexpr bool fused =
     fg::is_fused<decltype(fg::scores(std::declval<const M&>(), std::declval<const M&>()) | std::declval<Stages>())>;
-using Router = fg::ProbSparse<>;
+using Router = fg::ProbSparse;
 using Chosen = fg::ActiveRows;
 
 static_assert(fused<decltype(Router() | fg::softmax())>);
@@ -32,8 +32,8 @@ static_assert(fused<decltype(Router() | fg::softmax({.sink = 1}))>);
 static_assert(fused<decltype(fg::causal() | Router() | fg::softmax())>);
 static_assert(fused<decltype(Router() | fg::causal() | fg::softmax())>);
 static_assert(fused<decltype(fg::causal() | Router() | fg::window(3) | fg::softmax())>);
-static_assert(fused<decltype(Router().lazy_sum() | fg::softmax())>);
-static_assert(fused<decltype(fg::causal() | Router().lazy_sum() | fg::softmax())>);
+static_assert(fused<decltype(Router() | fg::softmax() | fg::lazy_sum())>);
+static_assert(fused<decltype(fg::causal() | Router() | fg::softmax() | fg::lazy_sum())>);
 static_assert(fused<decltype(std::declval<Chosen>() | fg::softmax())>);
 // All rows are computed if the scores of a lazy row do not stay equal, or if the weights are not multiplied by V next.
 static_assert(!fused<decltype(Router() | fg::alibi(1) | fg::softmax())>);
@@ -122,8 +122,8 @@ TEMPLATE_TEST_CASE("a lazy row is the mean, or the sum, of the values it attends
   check(scores | fg::prob_sparse(2, 4) | fg::softmax(), all, false);
   check(scores | fg::causal() | fg::prob_sparse(2, 4) | fg::softmax(), before, false);
   check(scores | fg::prob_sparse(2, 4) | fg::causal() | fg::softmax(), before, false);
-  check(scores | fg::prob_sparse(2, 4).lazy_sum() | fg::softmax(), all, true);
-  check(scores | fg::causal() | fg::prob_sparse(2, 4).lazy_sum() | fg::softmax(), before, true);
+  check(scores | fg::prob_sparse(2, 4) | fg::softmax() | fg::lazy_sum(), all, true);
+  check(scores | fg::causal() | fg::prob_sparse(2, 4) | fg::softmax() | fg::lazy_sum(), before, true);
 }
 
 TEMPLATE_TEST_CASE("middleRows, threads, workspaces and packed keys give the same bits", "", float, double) {

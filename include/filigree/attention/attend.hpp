@@ -4,6 +4,7 @@
 #include <cmath>
 #include <concepts>
 
+#include "filigree/attention/lazy_sum.hpp"
 #include "filigree/attention/scores.hpp"
 #include "filigree/normalize/dropout.hpp"
 #include "filigree/normalize/softmax.hpp"
@@ -21,16 +22,16 @@ struct Attended {
 
 namespace detail {
 
-/// True if softmax is the last stage, or is followed by dropout only.
+/// True if softmax is the last stage, or is followed by dropout or lazy_sum() only.
 template <class Stages>
 inline constexpr bool ends_in_softmax = false;
 template <class... T>
   requires(sizeof...(T) > 0)
 inline constexpr bool ends_in_softmax<std::tuple<T...>> = [] {
   constexpr bool is_softmax[] = {std::is_same_v<T, Softmax>...};
-  constexpr bool is_dropout[] = {std::is_same_v<T, Dropout>...};
+  constexpr bool may_follow[] = {std::is_same_v<T, Dropout> || std::is_same_v<T, LazySum>...};
   std::size_t last = sizeof...(T) - 1;
-  while (last > 0 && is_dropout[last]) --last;
+  while (last > 0 && may_follow[last]) --last;
   return is_softmax[last];
 }();
 
@@ -39,7 +40,7 @@ inline constexpr bool ends_in_softmax<std::tuple<T...>> = [] {
 /// Computes A * V together with the logsumexp of each row's scores.
 ///
 /// Formula   out = A V, lse(i) = log(Σ exp(s(i, c)) + exp(sink))
-/// Shapes    A: n x m ending in softmax() (dropout may follow), V: m x dv; out: n x dv, lse: n
+/// Shapes    A: n x m ending in softmax() (dropout or lazy_sum() may follow), V: m x dv; out: n x dv, lse: n
 /// Edge case an empty row has out +0; its lse is the sink, -inf without one
 /// Throws    Error if V.rows() != A.cols()
 /// Reference Dao et al., arXiv:2205.14135, section 3.1

@@ -5,6 +5,7 @@
 #include "filigree/attention/block_scores.hpp"   // IWYU pragma: export
 #include "filigree/attention/block_top_k.hpp"    // IWYU pragma: export
 #include "filigree/attention/hashed_tokens.hpp"  // IWYU pragma: export
+#include "filigree/attention/lazy_sum.hpp"       // IWYU pragma: export
 #include "filigree/attention/lsh.hpp"            // IWYU pragma: export
 #include "filigree/attention/multi_head.hpp"     // IWYU pragma: export
 #include "filigree/attention/packed_keys.hpp"    // IWYU pragma: export

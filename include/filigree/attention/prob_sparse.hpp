@@ -6,7 +6,6 @@
 #include <concepts>
 #include <cstdint>
 #include <memory>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -51,7 +50,6 @@ class ActiveRows {
   }
 
  private:
-  template <bool sums>
   friend struct ProbSparse;
 
   struct Held {
@@ -67,34 +65,16 @@ class ActiveRows {
   std::shared_ptr<const Held> held_;
 };
 
-/// The router of prob_sparse. With `sums`, each lazy row becomes the sum of its values instead of their mean.
-template <bool sums = false>
+/// The router of prob_sparse.
 struct ProbSparse {
   using Category = Router;
   Index c;
   std::uint64_t seed;
   std::shared_ptr<const IndexMatrix> sample = nullptr;
 
-  /// Returns a router that gives a lazy row weight 1 on each key it attends to. Its output is then the sum of the
-  /// values, as in the causal mode of the reference. softmax must be the next stage. The logsumexp does not change.
-  [[nodiscard]] ProbSparse<true> lazy_sum() const { return {c, seed, sample}; }
-
   template <class Source>
-  auto bind(const Source& source, const detail::Session& session) const {
-    ActiveRows rows(choose(source, session));
-    if constexpr (sums) {
-      using Ones = detail::LazyOnes<ActiveRows>;
-      return detail::Around<std::tuple<ActiveRows>, std::tuple<Ones>>{rows, Ones{rows}};
-    } else {
-      return rows;
-    }
-  }
-  template <class Next>
-  static constexpr void check_next() {
-    static_assert(
-        !sums || std::is_same_v<Next, Softmax>,
-        "filigree: prob_sparse(c, ...).lazy_sum() sets the weights after softmax: softmax() must be the next stage; "
-        "put patterns before prob_sparse");
+  ActiveRows bind(const Source& source, const detail::Session& session) const {
+    return ActiveRows(choose(source, session));
   }
   void check(const Grid& grid) const {
     if (sample == nullptr) return;
@@ -145,7 +125,8 @@ struct ProbSparse {
 };
 
 /// Selects the active queries, whose scores over a few sampled keys are least uniform (Informer). All other queries are
-/// lazy: their scores become 0, so that softmax returns the mean of the values they attend to.
+/// lazy: their scores become 0, so that softmax returns the mean of the values they attend to. With lazy_sum() after
+/// softmax it is the sum.
 ///
 /// The sparsity measure is M(i) = max over the sample of <q_i, k> - (sum over the sample of <q_i, k>) / m. It ignores
 /// the scale and the mask. Each query samples U = clamp(c ceil(ln m), 1, m) keys with replacement. The sample depends
@@ -157,7 +138,7 @@ struct ProbSparse {
 /// Edge case  ties go to the lowest row; NaN ranks first; a NaN score stays in a lazy row
 /// Throws     Error if c < 1
 /// Reference  Zhou et al., arXiv:2012.07436, equation 4 and algorithm 1
-inline ProbSparse<> prob_sparse(Index c, std::uint64_t seed) {
+inline ProbSparse prob_sparse(Index c, std::uint64_t seed) {
   detail::require(c >= 1, "prob_sparse(c, seed): c must be at least 1, got ", c);
   return {.c = c, .seed = seed};
 }
@@ -168,7 +149,7 @@ inline ProbSparse<> prob_sparse(Index c, std::uint64_t seed) {
 /// Throws     Error if c < 1, U < 1 or an index is negative; when applied, if sample.rows() != n or an index is >= m
 template <DenseExpression Indices>
   requires(std::integral<typename Indices::Scalar>)
-ProbSparse<> prob_sparse(Index c, const Indices& sample) {
+ProbSparse prob_sparse(Index c, const Indices& sample) {
   detail::require(c >= 1, "prob_sparse(c, sample): c must be at least 1, got ", c);
   detail::require(sample.cols() >= 1, "prob_sparse(c, sample): sample must have at least 1 column, got ",
                   sample.cols());

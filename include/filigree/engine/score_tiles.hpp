@@ -29,6 +29,15 @@ class ScoreTiles {
     (std::make_index_sequence<count>{});
   }();
 
+  /// True if a map transforms arrays: stages are then applied one after another to several scores, and not score by
+  /// score.
+  static constexpr bool maps_vectors = [] {
+    return []<std::size_t... At>(std::index_sequence<At...>) {
+      return (MapsVectors<std::tuple_element_t<At, Stages>, S> || ...);
+    }
+    (std::make_index_sequence<count>{});
+  }();
+
   /// True if a pattern is expensive to evaluate; then masks are planned for each row instead of each group.
   static constexpr bool by_row = [] {
     return []<std::size_t... At>(std::index_sequence<At...>) {
@@ -312,7 +321,33 @@ class ScoreTiles {
   template <bool masked>
   void map_row(S* row, Index i, Index c0, Index c1) const {
     const Index p = source_.grid().query_at + i, key_at = source_.grid().key_at;
-    for (Index c = c0; c < c1; ++c) row[c] = apply_to_score<masked>(row[c], p, key_at + c);
+    if constexpr (maps_vectors) {
+      for (Index c = c0; c < c1; c += batch) apply_stages<masked>(row + c, p, key_at + c, (std::min)(batch, c1 - c));
+    } else {
+      for (Index c = c0; c < c1; ++c) row[c] = apply_to_score<masked>(row[c], p, key_at + c);
+    }
+  }
+
+  static constexpr Index batch = 64;
+
+  /// Applies one stage after another to at most `batch` scores, of the keys from j on. Absent scores stay absent.
+  template <bool masked>
+  void apply_stages(S* scores, Index p, Index j, Index size) const {
+    each_stage([&](const auto& stage) {
+      using T = std::remove_cvref_t<decltype(stage)>;
+      if constexpr (MapsVectors<T, S>) {
+        S before[batch];
+        std::copy_n(scores, size, before);
+        stage.map_all(scores, size);
+        for (Index e = 0; e < size; ++e) scores[e] = before[e] == absent ? absent : scores[e];
+      } else if constexpr (MapStage<T>) {
+        for (Index e = 0; e < size; ++e)
+          if (scores[e] != absent) scores[e] = stage.map(scores[e], p, j + e, source_.grid());
+      } else if constexpr (masked) {
+        for (Index e = 0; e < size; ++e)
+          if (scores[e] != absent && !keeps(stage, p, j + e, source_.grid())) scores[e] = absent;
+      }
+    });
   }
 
   /// Returns one score after the patterns and maps, or `absent` if one of them removes it.

@@ -12,6 +12,7 @@
 #endif
 #include "filigree/kernel/widen.inl"
 #include "filigree/kernel/exponential.inl"
+#include "filigree/kernel/maps.inl"
 #include "filigree/kernel/gather.inl"
 #include "filigree/kernel/dots.inl"
 #include "filigree/kernel/pack.inl"

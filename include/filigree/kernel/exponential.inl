@@ -65,22 +65,6 @@ static constexpr double double_terms[] = {1.0,
   return times_power_of_two(p, n, shifted, x, broadcast(least));
 }
 
-// Returns 1 / (1 + exp(-x)), computed from exp(-|x|) to avoid overflow and to keep small results accurate.
-[[gnu::always_inline]] static inline Vec sigmoid(const Vec& x) {
-  const Vec e = exponential(x < Vec{} ? x : -x);
-  return (x < Vec{} ? e : broadcast(1)) / (broadcast(1) + e);
-}
-static void sigmoid_all(Scalar* values, Index count) {
-  const RoundToNearest rounding;
-  Index i = 0;
-  for (; i + lanes <= count; i += lanes) store(values + i, sigmoid(load(values + i)));
-  if (i == count) return;
-  Scalar last[lanes]{};
-  for (Index l = 0; i + l < count; ++l) last[l] = values[i + l];
-  store(last, sigmoid(load(last)));
-  for (Index l = 0; i + l < count; ++l) values[i + l] = last[l];
-}
-
 // w[i] = exp(w[i] - maximum) / (sum + exp(sink - maximum)); if any w is NaN, every w becomes NaN. Each lane is summed
 // over the list, then the lanes are summed. `w` is readable and writable up to a multiple of lanes. -inf: no sink.
 static LogSumExp<Scalar> softmax(Scalar* w, Index count, Scalar sink) {

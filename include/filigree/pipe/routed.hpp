@@ -13,18 +13,6 @@
 
 namespace filigree::detail {
 
-/// A possible result of a router: stages that replace it, and stages to insert after the next stage.
-template <class Replacement, class AfterNext>
-struct Around {
-  Replacement replacement;  // a tuple
-  AfterNext after_next;     // a tuple
-};
-
-template <class T>
-inline constexpr bool is_around = false;
-template <class Replacement, class AfterNext>
-inline constexpr bool is_around<Around<Replacement, AfterNext>> = true;
-
 template <class Stages>
 inline constexpr bool has_router = false;
 template <class... T>
@@ -37,10 +25,6 @@ std::tuple<T> replacement_of(const T& stage) {
 template <class... T>
 std::tuple<T...> replacement_of(const std::tuple<T...>& stages) {
   return stages;
-}
-template <class Replacement, class AfterNext>
-Replacement replacement_of(const Around<Replacement, AfterNext>& around) {
-  return around.replacement;
 }
 
 /// The stages of a pipeline after binding, and for each router the tuple of stages that replaces it.
@@ -63,14 +47,12 @@ auto choice_of(const T& router, const Source& source, const Session& session, co
 template <class T>
 using HeldStage = std::conditional_t<PatternStage<T> || MapStage<T>, const T&, T>;
 
-/// Returns true if the stage after stage `at` exists and is not a router.
-template <std::size_t at, class Stages>
-constexpr bool precedes_a_row_stage() {
-  if constexpr (at + 1 < std::tuple_size_v<Stages>)
-    return !RouterStage<std::tuple_element_t<at + 1, Stages>>;
-  else
-    return false;
-}
+/// True if route(A) returns the router's choice.
+template <class T>
+inline constexpr bool is_choice = true;
+template <class T>
+  requires requires { T::is_choice; }
+inline constexpr bool is_choice<T> = T::is_choice;
 
 template <std::size_t at, class Source, class Stages, class... Done, class... Chosen>
 auto bind_from(const Source& source, const Stages& stages, const Session& session, std::tuple<Done...> done,
@@ -82,18 +64,14 @@ auto bind_from(const Source& source, const Stages& stages, const Session& sessio
     return bind_from<at + 1>(source, stages, session, std::tuple_cat(std::move(done), Held(std::get<at>(stages))),
                              std::move(chosen));
   } else {
-    const auto choice = choice_of(std::get<at>(stages), source, session, done);
-    auto replacement = replacement_of(choice);
-    auto more = std::tuple_cat(std::move(chosen), std::tuple<decltype(replacement)>(replacement));
-    auto next = std::tuple_cat(std::move(done), std::move(replacement));
-    if constexpr (is_around<std::remove_const_t<decltype(choice)>> && precedes_a_row_stage<at, Stages>()) {
-      using Held = std::tuple<HeldStage<std::tuple_element_t<at + 1, Stages>>>;
-      return bind_from<at + 2>(source, stages, session,
-                               std::tuple_cat(std::move(next), Held(std::get<at + 1>(stages)), choice.after_next),
-                               std::move(more));
-    } else {
-      return bind_from<at + 1>(source, stages, session, std::move(next), std::move(more));
-    }
+    using Choosing = std::tuple_element_t<at, Stages>;
+    auto replacement = replacement_of(choice_of(std::get<at>(stages), source, session, done));
+    auto next = std::tuple_cat(std::move(done), replacement);
+    if constexpr (is_choice<Choosing>)
+      return bind_from<at + 1>(source, stages, session, std::move(next),
+                               std::tuple_cat(std::move(chosen), std::tuple<decltype(replacement)>(replacement)));
+    else
+      return bind_from<at + 1>(source, stages, session, std::move(next), std::move(chosen));
   }
 }
 
@@ -103,31 +81,11 @@ auto bind_routers(const Source& source, const Stages& stages, const Session& ses
   return bind_from<0>(source, stages, session, std::tuple<>(), std::tuple<>());
 }
 
-/// Calls check_next() of every router, which may reject the next stage.
-template <class Stages>
-constexpr bool check_after_routers() {
-  const auto check_one = []<std::size_t at>() {
-    using T = std::tuple_element_t<at, Stages>;
-    if constexpr (requires { &T::template check_next<void>; }) {
-      if constexpr (at + 1 < std::tuple_size_v<Stages>)
-        T::template check_next<std::tuple_element_t<at + 1, Stages>>();
-      else
-        T::template check_next<void>();
-    }
-  };
-  const auto check_all = [&]<std::size_t... At>(std::index_sequence<At...>) {
-    (check_one.template operator()<At>(), ...);
-  };
-  check_all(std::make_index_sequence<std::tuple_size_v<Stages>>{});
-  return true;
-}
-
 /// The engine of a pipeline with routers: binds them once and runs the resulting pipeline with another engine.
 template <class Source, class Stages, class Engine>
 class RoutedEngine {
   using Routed = typename decltype(bind_routers(std::declval<const Source&>(), std::declval<const Stages&>(),
                                                 std::declval<const Session&>()))::Stages;
-  static_assert(check_after_routers<Stages>());
 
  public:
   static constexpr bool fused = Engine::fused;

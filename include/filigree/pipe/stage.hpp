@@ -51,11 +51,9 @@ struct MatrixStage {};
 ///
 /// - The source has grid(), d(), copy_query(i, to), copy_key(j, to) and gather_panel(columns, count, to). The session
 ///   has run(tasks, f) and scratch(worker).
-/// - bind() returns a stage or a tuple of stages, which route(A) returns too. It may also return a detail::Around, to
-///   add stages after the next stage.
+/// - bind() returns a stage or a tuple of stages. route(A) returns them too, unless the router has `static constexpr
+///   bool is_choice = false`.
 /// - An optional third parameter of bind() is the tuple of the preceding stages.
-/// - `template <class Next> static constexpr void check_next()`, if present, may reject the next stage. Next is void
-///   if there is none.
 struct Router {};
 /// Has parameters, or an output of another width: a layer of a network, as described in filigree/nn/state.hpp.
 struct Layer {};
@@ -146,6 +144,12 @@ bool reads(const T& stage, const AddressRange& target) {
     return false;
 }
 
+/// A map that transforms an array of values, independent of their positions.
+template <class T, class S>
+concept MapsVectors = MapStage<T> && requires(const T& stage, S* values) {
+  stage.map_all(values, Index{});
+};
+
 /// Applies one stage to one row. This function defines the meaning of a stage for all evaluators.
 template <RowStage T, Real S>
 void apply(const T& stage, Row<S>& row) {
@@ -153,7 +157,7 @@ void apply(const T& stage, Row<S>& row) {
   if constexpr (PatternStage<T>) {
     row.filter([&](Index i) { return keeps(stage, p, row.position_of(i), row.grid); });
   } else if constexpr (MapStage<T>) {
-    if constexpr (requires { stage.map_all(row.values, row.count); })
+    if constexpr (MapsVectors<T, S>)
       stage.map_all(row.values, row.count);
     else
       for (Index i = 0; i < row.count; ++i) row.values[i] = stage.map(row.values[i], p, row.position_of(i), row.grid);

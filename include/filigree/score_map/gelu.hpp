@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "filigree/kernel/kernels.hpp"
 #include "filigree/pipe/stage.hpp"
 
 namespace filigree {
@@ -14,7 +15,12 @@ struct Gelu {
 
   template <Real S>
   S map(S x, Index, Index, const Grid&) const {
-    return x * below(x);
+    map_all(&x, 1);
+    return x;
+  }
+  template <Real S>
+  void map_all(S* values, Index count) const {
+    kernel::kernels<S>().gelu(values, count);
   }
   template <Real S>
   S derivative(S x, S) const {
@@ -42,7 +48,12 @@ struct GeluTanh {
 
   template <Real S>
   S map(S x, Index, Index, const Grid&) const {
-    return x / (1 + std::exp(-2 * argument(x)));
+    map_all(&x, 1);
+    return x;
+  }
+  template <Real S>
+  void map_all(S* values, Index count) const {
+    kernel::kernels<S>().gelu_tanh(values, count);
   }
   template <Real S>
   S derivative(S x, S) const {

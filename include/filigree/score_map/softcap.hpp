@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <cmath>
 #include <limits>
 
 #include "filigree/core/check.hpp"
+#include "filigree/kernel/kernels.hpp"
 #include "filigree/pipe/stage.hpp"
 
 namespace filigree {
@@ -15,9 +15,13 @@ struct Softcap {
   double c;
 
   template <Real S>
-  S map(S s, Index, Index, const Grid&) const {
-    const S cap = static_cast<S>(c);
-    return cap * std::tanh(s / cap);
+  S map(S x, Index, Index, const Grid&) const {
+    map_all(&x, 1);
+    return x;
+  }
+  template <Real S>
+  void map_all(S* values, Index count) const {
+    kernel::kernels<S>().softcap(values, count, static_cast<S>(c));
   }
   template <Real S>
   void check_scalar() const {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <cmath>
-
+#include "filigree/kernel/kernels.hpp"
 #include "filigree/pipe/stage.hpp"
 
 namespace filigree {
@@ -14,7 +13,12 @@ struct Tanh {
 
   template <Real S>
   S map(S x, Index, Index, const Grid&) const {
-    return std::tanh(x);
+    map_all(&x, 1);
+    return x;
+  }
+  template <Real S>
+  void map_all(S* values, Index count) const {
+    kernel::kernels<S>().tanh(values, count);
   }
   template <Real S>
   S derivative(S, S y) const {
