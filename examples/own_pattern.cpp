@@ -19,7 +19,7 @@ struct UpToChunk {
   void contains(Index p0, Index, const fg::Grid& grid, fg::Ranges& out) const { out.add(grid.key_at, end(p0)); }
 
  private:
-  Index end(Index p) const { return (p >= 0 ? p / c + 1 : -(-1 - p) / c) * c; }  // p may be negative
+  Index end(Index p) const { return (fg::floor_div(p, c) + 1) * c; }  // rounds down, also if p is negative
 };
 
 int main() {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "filigree/core/buffer.hpp"
+#include "filigree/core/integers.hpp"
 #include "filigree/pattern/strided.hpp"
 #include "filigree/pipe/workspace.hpp"
 
@@ -77,9 +78,6 @@ inline MinMaxBound min_max_bound() { return {}; }
 
 namespace detail {
 
-/// Returns the block that contains position j: floor(j / b).
-inline Index block_of(Index j, Index b) { return (j - modulo(j, b)) / b; }
-
 /// The scores of queries against blocks of keys, as a source of a pipeline. Block c is at position key_at + c.
 template <class Source, class Scorer>
 class BlockScores {
@@ -90,9 +88,9 @@ class BlockScores {
       : source_(source), d_(Scorer::features(source.d())), width_(kernel::kernels<Scalar>().width) {
     const Grid& keys = source.grid();
     grid_ = keys;
-    grid_.key_at = block_of(keys.key_at, b);
-    grid_.m = keys.m > 0 ? block_of(keys.key_end() - 1, b) - grid_.key_at + 1 : 0;
-    const Index panels = (grid_.m + width_ - 1) / width_;
+    grid_.key_at = floor_div(keys.key_at, b);
+    grid_.m = keys.m > 0 ? floor_div(keys.key_end() - 1, b) - grid_.key_at + 1 : 0;
+    const Index panels = ceil_div(grid_.m, width_);
     panels_ = memory_.get<Scalar>(panels * width_ * d_);
     std::fill_n(panels_, panels * width_ * d_, Scalar(0));
     session.run(grid_.m, [&](Index c, Index worker) {

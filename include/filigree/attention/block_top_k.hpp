@@ -11,6 +11,7 @@
 #include "filigree/attention/block_scores.hpp"
 #include "filigree/attention/sampled_measure.hpp"
 #include "filigree/core/check.hpp"
+#include "filigree/core/integers.hpp"
 #include "filigree/engine/selection.hpp"
 #include "filigree/pattern/all_of.hpp"
 #include "filigree/pattern/random.hpp"
@@ -54,7 +55,7 @@ struct BlocksWithKeys {
 
  private:
   void add_blocks(const Ranges& list, Ranges& out) const {
-    for (const Range& range : list) out.add(block_of(range.begin, b), block_of(range.end - 1, b) + 1);
+    for (const Range& range : list) out.add(floor_div(range.begin, b), floor_div(range.end - 1, b) + 1);
   }
 };
 
@@ -81,7 +82,7 @@ class ChosenBlocks {
 
   bool keeps(Index p, Index j, const Grid& grid) const {
     const Index i = grid.row(p);
-    return i >= 0 && i < grid.n && std::binary_search(begin(i), end(i), detail::block_of(j, held_->b));
+    return i >= 0 && i < grid.n && std::binary_search(begin(i), end(i), floor_div(j, held_->b));
   }
   void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
     const Index mark = out.size();

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "filigree/attention/sampled_measure.hpp"
+#include "filigree/core/integers.hpp"
 #include "filigree/core/list.hpp"
 #include "filigree/engine/panels.hpp"
 #include "filigree/pipe/stage.hpp"
@@ -35,7 +36,7 @@ class HashedTokens {
   [[nodiscard]] Index rounds() const { return query_buckets.cols(); }
   [[nodiscard]] Index chunk() const { return chunk_; }
   /// Returns the number of chunks per round. Chunk c of round h has number h * chunks() + c.
-  [[nodiscard]] Index chunks() const { return (n() + chunk_ - 1) / chunk_; }
+  [[nodiscard]] Index chunks() const { return ceil_div(n(), chunk_); }
   /// Returns the tokens of chunk g in ascending order.
   [[nodiscard]] std::span<const Column> queries(Index g) const { return chunk_in(queries_, g); }
   [[nodiscard]] std::span<const Column> keys(Index g) const { return chunk_in(keys_, g); }
@@ -75,7 +76,7 @@ class HashedTokens {
   void exclude_self(const Session& session, IsVisible&& is_visible) {
     excludes_self_.assign(n(), char(0));
     constexpr Index batch = 256;
-    session.run((n() + batch - 1) / batch, [&](Index task, Index) {
+    session.run(ceil_div(n(), batch), [&](Index task, Index) {
       for (Index i = task * batch; i < (std::min)((task + 1) * batch, n()); ++i) {
         bool others = false;
         for_each_list(i, [&](std::span<const Column> keys) {
@@ -158,7 +159,7 @@ struct Hashing {
     constexpr Index groups = 8;
     const Index batch = groups * kernels.height;
     IndexMatrix result(n, rounds);
-    session.run((n + batch - 1) / batch, [&](Index task, Index worker) {
+    session.run(ceil_div(n, batch), [&](Index task, Index worker) {
       const Index first = task * batch, count = (std::min)(batch, n - first);
       Rows x = Rows::Zero(batch, d);
       for (Index i = 0; i < count; ++i) copy_row(first + i, x.data() + i * d);

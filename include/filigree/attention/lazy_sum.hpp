@@ -10,10 +10,10 @@
 
 namespace filigree {
 
-/// A stage after softmax that gives the lazy rows of prob_sparse weights of 1.
+/// The stage of lazy_sum(): sets the weights of lazy rows to 1.
 struct LazySum {
   using Category = Router;
-  static constexpr bool is_choice = false;  // route(A) returns the active rows, which say it all
+  static constexpr bool is_choice = false;  // route(A) returns only the active rows of prob_sparse
 
   template <class Source, class... Before>
   auto bind(const Source&, const detail::Session&, const std::tuple<Before...>& before) const {
@@ -37,11 +37,11 @@ struct LazySum {
   }
 };
 
-/// Replaces the weights of the lazy rows of prob_sparse, which are equal, by 1: each lazy row of A * V is then the sum
-/// of the visible values and not their mean, as in the causal mode of the reference implementation.
+/// Replaces the equal weights of the lazy rows of prob_sparse by 1. Each lazy row of A * V is then the sum of the
+/// visible values instead of their mean, as in the causal mode of the reference implementation.
 ///
 /// Formula    A(i, j) = 1 for visible keys j of a lazy row i
-/// Edge case  NaN stays; the logsumexp of attend() is that of softmax()
+/// Edge case  NaN stays NaN; the logsumexp of attend() does not change
 /// Throws     does not compile unless it follows softmax() directly, after prob_sparse
 /// Reference  Zhou et al., arXiv:2012.07436, section 3; https://github.com/zhouhaoyi/Informer2020
 inline LazySum lazy_sum() { return {}; }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "filigree/attention/scores.hpp"
+#include "filigree/core/integers.hpp"
 
 namespace filigree {
 
@@ -120,7 +121,7 @@ class MultiHead {
     const Index heads_per_key_head = h / hkv;
 
     // The keys and values of each key head are packed once and used by all of its query heads.
-    const Index lanes = kernel::kernels<Scalar>().lanes, padded = (dv + lanes - 1) / lanes * lanes;
+    const Index lanes = kernel::kernels<Scalar>().lanes, padded = round_up(dv, lanes);
     const Index panel_size = PackedPanels<Scalar>::size(m, d), row_size = m * padded;
     Scalar* keys = session.keys().get<Scalar>(hkv * panel_size);
     Scalar* rows = session.values().get<Scalar>(hkv * row_size);
@@ -150,7 +151,7 @@ class MultiHead {
     std::vector<Index> ends;  // cumulative number of blocks of queries, per head: engines may differ in block height
     for (const auto& job : jobs) {
       prepare(job->engine, 0, n, session, job->sink);
-      ends.push_back((ends.empty() ? 0 : ends.back()) + (n + job->engine.height() - 1) / job->engine.height());
+      ends.push_back((ends.empty() ? 0 : ends.back()) + ceil_div(n, job->engine.height()));
     }
     session.run(ends.back(), [&](Index task, Index worker) {
       const auto found = std::upper_bound(ends.begin(), ends.end(), task);

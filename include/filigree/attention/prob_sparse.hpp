@@ -11,6 +11,7 @@
 
 #include "filigree/attention/sampled_measure.hpp"
 #include "filigree/core/check.hpp"
+#include "filigree/core/integers.hpp"
 #include "filigree/core/list.hpp"
 #include "filigree/engine/lazy_rows.hpp"
 #include "filigree/pipe/routed.hpp"
@@ -95,12 +96,12 @@ struct ProbSparse {
   template <class Source>
   std::shared_ptr<const ActiveRows::Held> choose(const Source& source, const detail::Session& session) const {
     const Grid& grid = source.grid();
-    const Index drawn = sample != nullptr ? sample->cols() : count(grid.m);
-    auto held = std::make_shared<ActiveRows::Held>(ActiveRows::Held{grid, {drawn, seed, sample}});
+    const Index sample_size = sample != nullptr ? sample->cols() : count(grid.m);
+    auto held = std::make_shared<ActiveRows::Held>(ActiveRows::Held{grid, {sample_size, seed, sample}});
     held->measure.resize(grid.n);
     // Batches of equal size. The batch size does not affect the results.
     const Index batch = std::clamp<Index>(grid.n / (2 * session.concurrency()), 64, 16384);
-    session.run((grid.n + batch - 1) / batch, [&](Index task, Index worker) {
+    session.run(detail::ceil_div(grid.n, batch), [&](Index task, Index worker) {
       const Index first = task * batch;
       detail::measure_rows(source, held->draw, first, (std::min)(first + batch, grid.n), held->measure.data(),
                            session.scratch(worker));
@@ -125,8 +126,7 @@ struct ProbSparse {
 };
 
 /// Selects the active queries, whose scores over a few sampled keys are least uniform (Informer). All other queries are
-/// lazy: their scores become 0, so that softmax returns the mean of the values they attend to. With lazy_sum() after
-/// softmax it is the sum.
+/// lazy: their scores become 0, so that A * V is the mean of the values they attend to, or the sum with lazy_sum().
 ///
 /// The sparsity measure is M(i) = max over the sample of <q_i, k> - (sum over the sample of <q_i, k>) / m. It ignores
 /// the scale and the mask. Each query samples U = clamp(c ceil(ln m), 1, m) keys with replacement. The sample depends
@@ -146,7 +146,7 @@ inline ProbSparse prob_sparse(Index c, std::uint64_t seed) {
 /// Selects the active queries over a given sample: row i holds the key indices sampled for query i.
 ///
 /// Shapes     sample: n x U integers, any U >= 1
-/// Throws     Error if c < 1, U < 1 or an index is negative; when applied, if sample.rows() != n or an index is >= m
+/// Throws     Error if c < 1, U < 1 or an index is negative; at evaluation, if sample.rows() != n or an index is >= m
 template <DenseExpression Indices>
   requires(std::integral<typename Indices::Scalar>)
 ProbSparse prob_sparse(Index c, const Indices& sample) {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "filigree/attention/packed_keys.hpp"
+#include "filigree/core/integers.hpp"
 #include "filigree/engine/lazy_rows.hpp"
 #include "filigree/engine/online_softmax.hpp"
 #include "filigree/engine/partitioned_softmax.hpp"
@@ -157,7 +158,7 @@ class BoundScores {
   /// Computes all scores of `count` rows.
   Scalar* fill(Index first, Index count, WorkerScratch& scratch) const {
     const auto& kernels = kernel::kernels<Scalar>();
-    const Index groups = (count + height() - 1) / height();
+    const Index groups = ceil_div(count, height());
     Scalar* q = scratch.queries.get<Scalar>(groups * height() * d());
     pack_queries(first, count, q);
     reserve(scratch);

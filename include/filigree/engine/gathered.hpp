@@ -5,6 +5,7 @@
 #include <tuple>
 #include <utility>
 
+#include "filigree/core/integers.hpp"
 #include "filigree/engine/score_tiles.hpp"
 
 // The gathered engine: scores | patterns and maps | any stages. For one query at a time, it computes only the scores of
@@ -88,7 +89,7 @@ class GatheredEngine {
     for (const KeySpan& span : scratch.block) {
       const Index size = span.end - span.begin;
       for (Index e = 0; e < size; ++e) columns[count + e] = static_cast<Column>(span.begin + e);
-      const Index begin = span.begin / lanes, end = (span.end + lanes - 1) / lanes;
+      const Index begin = span.begin / lanes, end = ceil_div(span.end, lanes);
       if (source_.has_panels() && size >= min_keys_per_vector * (end - begin)) {
         S* run = scratch.tile.get<S>((end - begin) * lanes);
         kernels_.score_run(query, source_.packed(), begin, end, d, source_.scale(), run);
@@ -113,9 +114,9 @@ class GatheredEngine {
   /// the same keys.
   void score_gathered(const S* query, const Column* keys_to_gather, const Column* targets, Index count, S* values,
                       WorkerScratch& scratch) const {
-    const Index width = kernels_.width, d = source_.d(), panels = (count + width - 1) / width;
+    const Index width = kernels_.width, d = source_.d(), panels = ceil_div(count, width);
     if (std::exchange(scratch.gathered_by, this) != this) scratch.gathered_count = 0;
-    const Index reusable = (scratch.gathered_count + width - 1) / width * width;
+    const Index reusable = round_up(scratch.gathered_count, width);
     S* keys = scratch.gathered.grow<S>(panels * width * d, reusable * d);
     Column* held_columns = scratch.gathered_columns.grow<Column>(panels * width, reusable);
     S* tile = scratch.tile.get<S>(width);
@@ -127,8 +128,7 @@ class GatheredEngine {
         std::copy_n(keys_to_gather + begin, n, held_columns + begin);
         scratch.gathered_count = begin + n;
       }
-      kernels_.score_run(query, keys + begin * d, 0, (n + kernels_.lanes - 1) / kernels_.lanes, d, source_.scale(),
-                         tile);
+      kernels_.score_run(query, keys + begin * d, 0, ceil_div(n, kernels_.lanes), d, source_.scale(), tile);
       for (Index e = 0; e < n; ++e) values[targets[begin + e]] = tile[e];
     }
   }

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "filigree/core/integers.hpp"
 #include "filigree/engine/online_softmax.hpp"
 #include "filigree/engine/prefix_sums.hpp"
 #include "filigree/pattern/all_of.hpp"
@@ -166,7 +167,7 @@ class LazyRowsEngine {
         active_engine_(active_queries_, active_stages_, session, (std::min)(count, static_cast<Index>(rows_.size()))),
         sink_(std::get<Form::softmax>(stages).sink) {
     const Index tasks = session.concurrency() > 1 ? 4 * session.concurrency() : 1;
-    height_ = std::max<Index>((count + tasks - 1) / tasks, 64);
+    height_ = std::max<Index>(ceil_div(count, tasks), 64);
   }
 
   [[nodiscard]] Index height() const { return height_; }
@@ -281,7 +282,7 @@ class LazyRowsEngine {
     const Index m = source_.grid().m, d = source_.d();
     if (d == 0 || m == 0) return;
     constexpr Index batch = 1024;
-    std::vector<double> largest(static_cast<std::size_t>((m + batch - 1) / batch));
+    std::vector<double> largest(static_cast<std::size_t>(ceil_div(m, batch)));
     session.run(static_cast<Index>(largest.size()), [&](Index task, Index worker) {
       S* key = session.scratch(worker).queries.get<S>(d);
       double top = 0;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "filigree/core/integers.hpp"
 #include "filigree/pipe/workspace.hpp"
 
 // Dense matrix products with the kernels for the machine that runs the program, independent of the compiler flags. Each
@@ -46,8 +47,8 @@ class MatrixProduct {
  public:
   MatrixProduct(const MatrixView<S>& a, const MatrixView<S>& b, const ProductTarget<S>& out, const Session& session)
       : a_(a), b_(b), out_(out), session_(session), kernels_(kernel::kernels<S>()) {
-    panels_ = (b.cols + kernels_.width - 1) / kernels_.width;
-    groups_ = (a.rows + kernels_.height - 1) / kernels_.height;
+    panels_ = ceil_div(b.cols, kernels_.width);
+    groups_ = ceil_div(a.rows, kernels_.height);
     max_depth_ = cache_.panel / (kernels_.width * static_cast<Index>(sizeof(S)));
     constexpr Index step = 1024 / static_cast<Index>(sizeof(S));
     a_in_place_ = a.row_stride == 1 && a.col_stride <= step;
@@ -66,7 +67,7 @@ class MatrixProduct {
       from += depth;
     } while (from < b_.rows);
     if (out_.finish != nullptr && !finished_)
-      session_.run((groups_ + block - 1) / block, [&](Index task, Index) { finish(task * block, (task + 1) * block); });
+      session_.run(ceil_div(groups_, block), [&](Index task, Index) { finish(task * block, (task + 1) * block); });
   }
 
  private:
@@ -88,16 +89,15 @@ class MatrixProduct {
     // Packing all of a pays off only if b has more columns than a has rows, or if b would fill the cache.
     const bool b_fits = panels_ * b_bytes <= cache_.operand && a_.rows >= b_.cols;
     const bool b_first = panels_ <= max_panels || b_fits;
-    const Index panel_batches = b_first ? 1 : (panels_ + max_panels - 1) / max_panels;
+    const Index panel_batches = b_first ? 1 : ceil_div(panels_, max_panels);
     const Index target_tasks = session_.concurrency() > 1 ? 4 * session_.concurrency() : 1;
-    const Index row_batches =
-        std::clamp<Index>((target_tasks + panel_batches - 1) / panel_batches, 1, (groups_ + block - 1) / block);
+    const Index row_batches = std::clamp<Index>(ceil_div(target_tasks, panel_batches), 1, ceil_div(groups_, block));
     for (Index worker = 0; worker < session_.concurrency(); ++worker) {  // any worker may run a task
       session_.scratch(worker).queries.get<S>(b_first ? block * a_size : max_panels * b_size);
       session_.scratch(worker).tile.get<S>(kernels_.height * kernels_.width);
     }
     S* first = session_.keys().get<S>(b_first ? panels_ * b_size : groups_ * a_size);
-    const Index packing_tasks = b_first ? panels_ : (groups_ + block - 1) / block;
+    const Index packing_tasks = b_first ? panels_ : ceil_div(groups_, block);
     session_.run(packing_tasks, [&](Index p, Index) {
       if (b_first)
         pack_panels({p, p + 1}, inner, first + p * b_size);

@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "filigree/core/integers.hpp"
 #include "filigree/core/list.hpp"
 #include "filigree/engine/score_tiles.hpp"
 #include "filigree/engine/softmax_state.hpp"
@@ -82,7 +83,7 @@ class OnlineSoftmaxEngine {
     align_values(count, session);
     const ValueRows<S>& v = values_;
     visits_ = {};
-    if ((count + height_ - 1) / height_ >= session.concurrency()) return;
+    if (ceil_div(count, height_) >= session.concurrency()) return;
     const Slice<Visit> visits = visits_of(first, first + count, session);
     const Index tasks = 4 * session.concurrency();
     if (visits.size() < tasks) return;
@@ -125,7 +126,7 @@ class OnlineSoftmaxEngine {
   /// if neighboring blocks have so few panels in common that packing per block would pack all panels twice.
   [[nodiscard]] Index estimate_panels(WorkerScratch& scratch) const {
     const Grid& grid = source_.grid();
-    const Index first = grid.n / 2 / height_ * height_, blocks = (grid.n + height_ - 1) / height_;
+    const Index first = grid.n / 2 / height_ * height_, blocks = ceil_div(grid.n, height_);
     const auto count_panels = [&](Index rows) {
       Index number = 0;
       tiles_.plan(first, (std::min)(first + rows, grid.n), scratch.coverage, scratch.block);
@@ -175,7 +176,7 @@ class OnlineSoftmaxEngine {
 
   /// Returns the visits of the blocks of rows [first, last), in ascending order.
   Slice<Visit> visits_of(Index first, Index last, const Session& session) const {
-    const Index chunks = (source_.grid().m + chunk - 1) / chunk, blocks = (last - first + height_ - 1) / height_;
+    const Index chunks = ceil_div(source_.grid().m, chunk), blocks = (last - first + height_ - 1) / height_;
     Visit* visits = session.memory().get<Visit>(chunks * blocks);
     Index number = 0;
     WorkerScratch& scratch = session.scratch(0);
@@ -320,7 +321,7 @@ class OnlineSoftmaxEngine {
     const Index lanes = kernels_.lanes, n = std::min<Index>(kernels_.height, block.rows - r);
     const Index c0 = number * chunk, c1 = (std::min)(c0 + chunk, source_.grid().m);
     const auto round_down = [&](Index c) { return c / lanes * lanes; };
-    const auto round_up = [&](Index c) { return (c + lanes - 1) / lanes * lanes; };
+    const auto round_up = [&](Index c) { return detail::round_up(c, lanes); };
     auto& segments = scratch.segments;
     segments.clear();
     if (c1 == round_up(c1) && tiles_.is_all_visible(c0, c1, scratch)) {

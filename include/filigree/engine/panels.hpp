@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "filigree/core/integers.hpp"
 #include "filigree/pipe/widen.hpp"
 #include "filigree/pipe/workspace.hpp"
 
@@ -12,14 +13,14 @@ struct PackedPanels {
   const S* data;  // [panels][d][width]; the padding of the last panel is 0
   Index m, d, width;
 
-  [[nodiscard]] Index panels() const { return (m + width - 1) / width; }
+  [[nodiscard]] Index panels() const { return ceil_div(m, width); }
   [[nodiscard]] const S* panel(Index p) const { return data + p * d * width; }
   /// Returns the shape of panels without data.
   static PackedPanels none(Index m, Index d) { return {nullptr, m, d, kernel::kernels<S>().width}; }
   /// Returns how many numbers the panels of m keys with d features hold.
   static Index size(Index m, Index d) {
     const Index width = kernel::kernels<S>().width;
-    return (m + width - 1) / width * width * d;
+    return round_up(m, width) * d;
   }
 };
 
@@ -79,7 +80,7 @@ PackedPanels<S> pack_panels_to(const R& k, S* data, Run&& run) {
   const PackedPanels<S> packed{data, k.rows(), k.cols(), kernel::kernels<S>().width};
   if (packed.d == 0) return packed;  // nothing to copy, and data may be null
   constexpr Index batch = 16;
-  run((packed.panels() + batch - 1) / batch, [&](Index task, Index) {
+  run(ceil_div(packed.panels(), batch), [&](Index task, Index) {
     const Index end = (std::min)((task + 1) * batch, packed.panels());
     for (Index p = task * batch; p < end; ++p) pack_panel(k, packed, p, data + p * packed.d * packed.width);
   });

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "filigree/core/integers.hpp"
 #include "filigree/core/list.hpp"
 #include "filigree/pipe/sinks.hpp"
 
@@ -26,7 +27,7 @@ class PrefixSums {
     high_ = memory_.get<double>(2 * (chunks + 1) * dv);
     low_ = high_ + (chunks + 1) * dv;
     constexpr Index batch = 256;
-    const Index tasks = (chunks + batch - 1) / batch;
+    const Index tasks = ceil_div(chunks, batch);
     List<List<Index>> excluded(tasks);
     session.run(tasks, [&](Index task, Index) {
       const Index end = (std::min)((task + 1) * batch, chunks);
@@ -48,7 +49,7 @@ class PrefixSums {
   /// order.
   template <class Separate>
   void add(Index begin, Index end, double* sum, Separate&& separate) const {
-    const Index first = (begin + chunk - 1) / chunk, last = end / chunk;
+    const Index first = ceil_div(begin, chunk), last = end / chunk;
     if (first >= last) {
       for (Index c = begin; c < end; ++c) separate(c);
       return;

@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include "filigree/core/integers.hpp"
 #include "filigree/engine/online_softmax.hpp"
 
 // Attention of a subset of the queries to a subset of the keys, in an order in which the keys that a query keeps are
@@ -73,7 +74,7 @@ class ReorderedSource {
         grid_{.n = static_cast<Index>(order.queries.size()), .m = static_cast<Index>(order.keys.size())},
         width_(kernel::kernels<Scalar>().width) {
     if (d() == 0) return;  // nothing to copy, and memory may be null
-    const Index panels = (grid_.m + width_ - 1) / width_;
+    const Index panels = ceil_div(grid_.m, width_);
     Scalar* keys = scratch.gathered.get<Scalar>(panels * width_ * d());
     for (Index p = 0; p < panels; ++p)
       source_.gather_panel(order_.keys.data() + p * width_, (std::min)(width_, grid_.m - p * width_),

@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include "filigree/core/integers.hpp"
 #include "filigree/core/list.hpp"
 #include "filigree/pattern/coverage.hpp"
 #include "filigree/pipe/evaluator.hpp"
@@ -49,9 +50,7 @@ class ScoreTiles {
   ScoreTiles(const Bound& source, const Stages& stages)
       : source_(source), stages_(stages), kernels_(kernel::kernels<S>()) {}
 
-  [[nodiscard]] Index round_up(Index rows) const {
-    return (rows + kernels_.height - 1) / kernels_.height * kernels_.height;
-  }
+  [[nodiscard]] Index round_up(Index rows) const { return detail::round_up(rows, kernels_.height); }
 
   /// Allocates the buffers for a block of rows whose size is known in advance.
   void reserve(Index rows, WorkerScratch& scratch) const {
@@ -106,7 +105,7 @@ class ScoreTiles {
                       Range range = {0, (std::numeric_limits<Index>::max)()}) const {
     Index next = range.begin;  // all panels below `next` are done
     for (const KeySpan& span : scratch.block) {
-      const Index end = (std::min)((span.end + kernels_.width - 1) / kernels_.width, range.end);
+      const Index end = (std::min)(ceil_div(span.end, kernels_.width), range.end);
       for (Index panel = (std::max)(span.begin / kernels_.width, next); panel < end; ++panel) f(panel);
       next = (std::max)(next, end);
     }

@@ -8,6 +8,7 @@
 #include <tuple>
 #include <utility>
 
+#include "filigree/core/integers.hpp"
 #include "filigree/engine/panels.hpp"
 #include "filigree/engine/score_tiles.hpp"
 #include "filigree/select/threshold.hpp"
@@ -54,7 +55,7 @@ class SelectionEngine {
   SelectionEngine(const Bound& source, const Stages& stages, const Session& session, Index count)
       : source_(source), stages_(stages), tiles_(source, stages), kernels_(kernel::kernels<S>()) {
     const Index tasks = session.concurrency() > 1 ? 4 * session.concurrency() : 1;
-    const Index rows_per_task = tiles_.round_up(std::max<Index>((count + tasks - 1) / tasks, 1));
+    const Index rows_per_task = tiles_.round_up(std::max<Index>(ceil_div(count, tasks), 1));
     // A block of queries and a panel of keys share the L1 cache, and a panel is read once per block. If a panel alone
     // would fill the L1 cache, both are in the L2 cache, and larger blocks read fewer panels from memory.
     const CacheShares cache = cache_shares();

@@ -6,6 +6,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "filigree/core/integers.hpp"
 #include "filigree/engine/reordered.hpp"
 #include "filigree/pattern/algebra.hpp"
 #include "filigree/pattern/dilated_window.hpp"
@@ -213,9 +214,9 @@ class StridedEngine {
   void attend_residue(Index first, Index last, Index part, Index parts, const ValueRows<S>& v,
                       WorkerScratch& scratch) const {
     const Grid& grid = source_.grid();
-    const Index step = stride_.step, rows = (last - first - 1) / step + 1, rows_per_part = (rows + parts - 1) / parts;
+    const Index step = stride_.step, rows = (last - first - 1) / step + 1, rows_per_part = ceil_div(rows, parts);
     const Index begin = (std::min)(part * rows_per_part, rows), end = (std::min)(begin + rows_per_part, rows);
-    const Index c0 = modulo(grid.query_at + first - grid.key_at, step);
+    const Index c0 = floor_mod(grid.query_at + first - grid.key_at, step);
     if (begin == end || c0 >= grid.m) return;
     const Residue residue{.step = step,
                           .p0 = grid.query_at + first + begin * step,

@@ -6,6 +6,7 @@
 
 #include "filigree/core/check.hpp"
 #include "filigree/core/concepts.hpp"
+#include "filigree/core/integers.hpp"
 
 namespace filigree {
 
@@ -35,7 +36,7 @@ detail::Later<Eigen::MatrixXd, E> tiles(const E& X, Index height, Index width, t
 
   const Index square = static_cast<Index>(std::ceil(std::sqrt(static_cast<double>(n))));
   const Index across = (std::min)(options.columns > 0 ? options.columns : square, n);
-  const Index down = (n + across - 1) / across;
+  const Index down = detail::ceil_div(n, across);
   using Matrix = detail::Later<Eigen::MatrixXd, E>;
   Matrix grid = Matrix::Zero(down * (height + border) + border, across * (width + border) + border);
   for (Index p = 0; p < n; ++p) {

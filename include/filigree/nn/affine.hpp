@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "filigree/core/integers.hpp"
 #include "filigree/engine/selection.hpp"
 #include "filigree/nn/rows.hpp"
 
@@ -32,7 +33,7 @@ class Affine {
     S* data = session.keys().get<S>(PackedPanels<S>::size(out_, d()));
     // Writes several panels together, because each row of the weights is in a different memory page.
     constexpr Index batch = 4;
-    session.run((keys_.panels() + batch - 1) / batch, [&](Index task, Index) {
+    session.run(ceil_div(keys_.panels(), batch), [&](Index task, Index) {
       const Index width = keys_.width, end = (std::min)((task + 1) * batch, keys_.panels());
       for (Index f = 0; f < d(); ++f) {
         const S* from = f == 0 ? biases_ : weights_ + (f - 1) * out_;

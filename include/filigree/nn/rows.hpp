@@ -4,6 +4,7 @@
 #include <Eigen/Core>
 #include <algorithm>
 
+#include "filigree/core/integers.hpp"
 #include "filigree/pipe/workspace.hpp"
 
 namespace filigree::detail {
@@ -22,7 +23,7 @@ inline constexpr Index rows_per_task = 64;
 /// Calls f(first, last) in parallel for chunks of n rows.
 template <class F>
 void for_each_rows(Index n, const Session& session, F&& f) {
-  session.run((n + rows_per_task - 1) / rows_per_task,
+  session.run(ceil_div(n, rows_per_task),
               [&](Index task, Index) { f(task * rows_per_task, (std::min)((task + 1) * rows_per_task, n)); });
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "filigree/core/integers.hpp"
 #include "filigree/nn/by_column.hpp"
 
 // Products of lists and dense matrices, which read only the kept entries. Sums run over ascending columns or samples,
@@ -32,7 +33,7 @@ void multiply_lists(const Lists<S>& lists, const S* weights, const S* biases, In
                     F&& finish) {
   for (Index worker = 0; worker < session.concurrency(); ++worker)  // any worker may run a task
     session.scratch(worker).out.get<S>(out);
-  session.run((lists.n + rows_per_task - 1) / rows_per_task, [&](Index task, Index worker) {
+  session.run(ceil_div(lists.n, rows_per_task), [&](Index task, Index worker) {
     const Index first = task * rows_per_task, last = (std::min)(first + rows_per_task, lists.n);
     S* sums = session.scratch(worker).out.get<S>(out);
     for (Index i = first; i < last; ++i) {

@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "filigree/core/generator.hpp"
+#include "filigree/core/integers.hpp"
 #include "filigree/nn/activations.hpp"
 #include "filigree/nn/affine.hpp"
 #include "filigree/nn/batch_choice.hpp"
@@ -166,7 +167,7 @@ class State<T, S> {
       session.scratch(worker).values.get<S>(capacity);
       session.scratch(worker).columns.get<Column>(capacity);
     }
-    session.run((in.n + rows_per_task - 1) / rows_per_task, [&](Index task, Index worker) {
+    session.run(ceil_div(in.n, rows_per_task), [&](Index task, Index worker) {
       WorkerScratch& scratch = session.scratch(worker);
       for (Index i = task * rows_per_task; i < (std::min)((task + 1) * rows_per_task, in.n); ++i) {
         Row<S> row = row_of(in, i, scratch);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "filigree/core/check.hpp"
+#include "filigree/core/integers.hpp"
 #include "filigree/pattern/strided.hpp"
 
 namespace filigree {
@@ -50,7 +51,7 @@ struct Blocks {
   }
 
  private:
-  Index block(Index at) const { return (at - detail::modulo(at, b)) / b; }
+  Index block(Index at) const { return floor_div(at, b); }
 
   /// Calls add(b0, b1, grid) for the blocks of the queries p0 <= p < p1, and scales the added ranges to keys.
   template <class Add>

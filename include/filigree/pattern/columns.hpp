@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "filigree/core/check.hpp"
+#include "filigree/core/integers.hpp"
 #include "filigree/pattern/strided.hpp"
 
 namespace filigree {
@@ -14,12 +15,12 @@ struct Columns {
   static constexpr bool ranges_are_exact = true;
   Index l, c;
 
-  bool keeps(Index, Index j) const { return detail::modulo(j, l) >= l - c; }
+  bool keeps(Index, Index j) const { return floor_mod(j, l) >= l - c; }
   Index same_keys_until(Index, const Grid&) const { return (std::numeric_limits<Index>::max)(); }
   void covers(Index, Index, const Grid& grid, Ranges& out) const {
     if (c == l) return out.add(grid.key_at, grid.key_end());
     // Starts at the block that contains the first key. The loop compares `left` with l, since block + l could overflow.
-    for (Index block = grid.key_at - detail::modulo(grid.key_at, l); block < grid.key_end();) {
+    for (Index block = grid.key_at - floor_mod(grid.key_at, l); block < grid.key_end();) {
       const Index left = grid.key_end() - block;
       out.add(block + (l - c), left < l ? grid.key_end() : block + l);
       if (left <= l) return;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "filigree/core/generator.hpp"
+#include "filigree/core/integers.hpp"
 #include "filigree/pattern/coverage.hpp"
 
 namespace filigree::detail {
@@ -20,10 +21,10 @@ class DensityMap {
   template <PatternStage P>
   DensityMap(const P& pattern, const Grid& grid, Index max_cells)
       : grid_(grid),
-        height_((grid.n + max_cells - 1) / max_cells),
-        width_((grid.m + max_cells - 1) / max_cells),
-        rows_((grid.n + height_ - 1) / height_),
-        cols_((grid.m + width_ - 1) / width_),
+        height_(ceil_div(grid.n, max_cells)),
+        width_(ceil_div(grid.m, max_cells)),
+        rows_(ceil_div(grid.n, height_)),
+        cols_(ceil_div(grid.m, width_)),
         kept_(static_cast<std::size_t>(rows_ * cols_)) {
     exact_ = steps(pattern) < 1e8;
     for (Index a = 0; a < rows_; ++a) exact_ ? count(pattern, a) : estimate(pattern, a);

@@ -11,6 +11,7 @@
 
 #include "filigree/core/check.hpp"
 #include "filigree/core/digits.hpp"
+#include "filigree/core/integers.hpp"
 #include "filigree/pattern/coverage.hpp"
 #include "filigree/pattern/planned_ranges.hpp"
 
@@ -90,8 +91,8 @@ class Plan {
   [[nodiscard]] TileCount tiles() const {
     constexpr Index size = 64;
     const Grid& grid = planned_->grid;
-    const Index tiles_per_row = (grid.m + size - 1) / size;
-    TileCount result{.all = (grid.n + size - 1) / size * tiles_per_row};
+    const Index tiles_per_row = detail::ceil_div(grid.m, size);
+    TileCount result{.all = detail::ceil_div(grid.n, size) * tiles_per_row};
     detail::Coverage coverage;
     for (Index r = 0; r < grid.n; r += size) {
       const Index p0 = grid.query_at + r, p1 = (std::min)(p0 + size, grid.query_at + grid.n);
@@ -104,12 +105,12 @@ class Plan {
       coverage.sure.normalize(0, grid);
       Index full = 0, covered = 0, next = 0;  // tiles before `next` are counted
       for (const Range& range : coverage.maybe) {
-        const Index end = (grid.column(range.end) + size - 1) / size;
+        const Index end = detail::ceil_div(grid.column(range.end), size);
         covered += end - (std::max)(grid.column(range.begin) / size, next);
         next = end;
       }
       for (const Range& range : coverage.sure) {
-        const Index begin = (grid.column(range.begin) + size - 1) / size;
+        const Index begin = detail::ceil_div(grid.column(range.begin), size);
         const Index end = range.end == grid.key_end() ? tiles_per_row : grid.column(range.end) / size;
         full += std::max<Index>(end - begin, 0);
       }

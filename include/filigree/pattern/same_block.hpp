@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "filigree/core/check.hpp"
+#include "filigree/core/integers.hpp"
 #include "filigree/pattern/algebra.hpp"
 
 namespace filigree {
@@ -27,7 +28,7 @@ struct SameBlock {
   }
 
  private:
-  Index block(Index position) const { return position >= 0 ? position / b : -1 - (-1 - position) / b; }  // rounds down
+  Index block(Index position) const { return floor_div(position, b); }
 };
 
 /// Keeps the keys of the query's own block of b positions.

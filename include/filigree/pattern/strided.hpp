@@ -2,22 +2,17 @@
 #pragma once
 
 #include "filigree/core/check.hpp"
+#include "filigree/core/integers.hpp"
 #include "filigree/pattern/algebra.hpp"
 
 namespace filigree {
 
 namespace detail {
 
-/// Returns a mod b, in [0, b) also for negative a.
-inline Index modulo(Index a, Index b) {
-  const Index rest = a % b;
-  return rest < 0 ? rest + b : rest;
-}
-
 /// Adds the keys of [begin, end) whose distance from p is a multiple of step.
 inline void add_every(Index step, Index p, Index begin, Index end, Ranges& out) {
   if (step == 1) return out.add(begin, end);
-  Index j = begin + modulo(p - begin, step);
+  Index j = begin + floor_mod(p - begin, step);
   while (j < end) {
     out.add(j, j + 1);
     j = end - j > step ? j + step : end;  // j + step could overflow

@@ -7,6 +7,7 @@
 #include <tuple>
 #include <type_traits>
 
+#include "filigree/core/integers.hpp"
 #include "filigree/pipe/routed.hpp"
 #include "filigree/pipe/row_list.hpp"
 #include "filigree/pipe/stage.hpp"
@@ -184,7 +185,7 @@ template <class Engine, class Sink>
 void for_each_row(const Engine& engine, Index first, Index count, const Session& session, Sink&& sink) {
   const Index height = engine.height(), end = first + count;
   prepare(engine, first, count, session, sink);
-  session.run((count + height - 1) / height, [&](Index task, Index worker) {
+  session.run(ceil_div(count, height), [&](Index task, Index worker) {
     const Index begin = first + task * height;
     engine.run(begin, (std::min)(begin + height, end), session.scratch(worker), sink);
   });

@@ -47,7 +47,7 @@ auto choice_of(const T& router, const Source& source, const Session& session, co
 template <class T>
 using HeldStage = std::conditional_t<PatternStage<T> || MapStage<T>, const T&, T>;
 
-/// True if route(A) returns the router's choice.
+/// True if route(A) returns the stages that the router chooses.
 template <class T>
 inline constexpr bool is_choice = true;
 template <class T>
@@ -64,10 +64,10 @@ auto bind_from(const Source& source, const Stages& stages, const Session& sessio
     return bind_from<at + 1>(source, stages, session, std::tuple_cat(std::move(done), Held(std::get<at>(stages))),
                              std::move(chosen));
   } else {
-    using Choosing = std::tuple_element_t<at, Stages>;
+    using RouterType = std::tuple_element_t<at, Stages>;
     auto replacement = replacement_of(choice_of(std::get<at>(stages), source, session, done));
     auto next = std::tuple_cat(std::move(done), replacement);
-    if constexpr (is_choice<Choosing>)
+    if constexpr (is_choice<RouterType>)
       return bind_from<at + 1>(source, stages, session, std::move(next),
                                std::tuple_cat(std::move(chosen), std::tuple<decltype(replacement)>(replacement)));
     else

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "filigree/core/integers.hpp"
 #include "filigree/core/lazy.hpp"
 #include "filigree/pipe/evaluator.hpp"
 #include "filigree/pipe/widen.hpp"
@@ -39,7 +40,7 @@ class SparseSink {
       : first_(first),
         height_(height),
         counts_(static_cast<std::size_t>(count)),
-        blocks_(static_cast<std::size_t>((count + height - 1) / height)) {}
+        blocks_(static_cast<std::size_t>(ceil_div(count, height))) {}
 
   void operator()(const Row<S>& row, WorkerScratch&) {
     const Index i = row.index - first_;
@@ -121,7 +122,7 @@ struct ValueRows {
   /// allocate(count). If many rows of the product (`n`) read V, aligned copies of its rows are faster.
   template <class R, class Allocate>
   static ValueRows bind(const R& v, Index n, const Session& session, Allocate&& allocate) {
-    const Index lanes = kernel::kernels<S>().lanes, padded = (v.cols() + lanes - 1) / lanes * lanes;
+    const Index lanes = kernel::kernels<S>().lanes, padded = round_up(v.cols(), lanes);
     // Allocates even without a copy, so that a later, smaller problem that needs one allocates nothing.
     S* memory = allocate(size_product(v.rows(), padded));
     if constexpr (R::direct && std::is_same_v<typename R::Scalar, S>) {
@@ -149,7 +150,7 @@ struct ValueRows {
   template <class Read>
   static ValueRows packed(Index m, Index dv, Index padded, S* to, const Session& session, Read&& read) {
     constexpr Index batch = 512;
-    session.run((m + batch - 1) / batch, [&](Index task, Index) {
+    session.run(ceil_div(m, batch), [&](Index task, Index) {
       for (Index i = task * batch; i < (std::min)((task + 1) * batch, m); ++i) {
         read(i, to + i * padded);
         std::fill(to + i * padded + dv, to + (i + 1) * padded, S(0));

@@ -35,7 +35,7 @@ namespace filigree {
 struct Pattern {};
 /// Maps the value of each present entry: `S map(S value, Index p, Index j, const Grid&) const`. Optional members:
 ///
-/// - `void map_all(S* values, Index count) const`: maps an array in place.
+/// - `void map_all(S* values, Index count) const`: maps an array in place, independent of the positions.
 /// - `S derivative(S x, S y) const`: the derivative at x, where y = map(x). The stage is then also a layer of networks.
 /// - `static constexpr bool derivative_from_output = true`: the derivative depends on y only, and neither function
 ///   depends on p or on the number of rows. A network then need not keep x, and may process the rows in batches.

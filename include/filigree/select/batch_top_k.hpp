@@ -2,6 +2,7 @@
 #pragma once
 
 #include "filigree/core/check.hpp"
+#include "filigree/core/integers.hpp"
 #include "filigree/pipe/stage.hpp"
 #include "filigree/select/keep_best.hpp"
 
@@ -18,7 +19,7 @@ struct BatchTopK {
   }
   // Returns the number of entries kept, given the number of rows n and of entries.
   [[nodiscard]] Index kept(Index n, Index entries) const {
-    return n == 0 || k >= (entries + n - 1) / n ? entries : k * n;  // k * n is at most entries here: no overflow
+    return n == 0 || k >= detail::ceil_div(entries, n) ? entries : k * n;  // k * n is at most entries here: no overflow
   }
 };
 
