@@ -24,7 +24,7 @@ TOPICS = [
         "routers", "Routers",
         "A router looks at Q and K before the scores are computed, and chooses which pairs there are.",
         ["attention/block_top_k.hpp", "attention/block_scores.hpp", "attention/lsh.hpp", "attention/prob_sparse.hpp",
-         "attention/route.hpp", "attention/sampled_measure.hpp"],
+         "attention/lazy_sum.hpp", "attention/route.hpp", "attention/sampled_measure.hpp"],
     ),
     Topic(
         "score_maps", "Score maps",
@@ -94,8 +94,8 @@ TOPICS = [
     Topic(
         "own", "For words of your own",
         "What a pattern, map, selector, normalizer or layer of your own is made of.",
-        ["pipe/stage.hpp", "pipe/row.hpp", "pipe/row_list.hpp", "pipe/ranges.hpp", "core/concepts.hpp", "core/lazy.hpp",
-         "core/address_range.hpp"],
+        ["pipe/stage.hpp", "pipe/row.hpp", "pipe/row_list.hpp", "pipe/ranges.hpp", "core/integers.hpp",
+         "core/concepts.hpp", "core/lazy.hpp", "core/address_range.hpp"],
     ),
 ]
 

@@ -1,4 +1,5 @@
 // expect: filigree: this loss is computed from codes: it needs an autoencoder whose decoder is one linear layer
+// SPDX-License-Identifier: MIT
 #include <filigree/filigree.hpp>
 
 int main() {

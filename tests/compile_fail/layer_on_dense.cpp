@@ -1,4 +1,5 @@
 // expect: filigree: this stage is a layer \(linear, penalize\): use it in network\(...\) or autoencoder\(...\)
+// SPDX-License-Identifier: MIT
 #include <filigree/filigree.hpp>
 
 int main() {

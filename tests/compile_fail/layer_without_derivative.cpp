@@ -1,4 +1,5 @@
 // expect: filigree: network\(stages\): this stage has no derivative and cannot be a layer
+// SPDX-License-Identifier: MIT
 #include <filigree/filigree.hpp>
 
 int main() {

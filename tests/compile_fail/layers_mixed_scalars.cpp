@@ -1,4 +1,5 @@
 // expect: filigree: network\(stages\): all layers must have the same scalar
+// SPDX-License-Identifier: MIT
 #include <filigree/filigree.hpp>
 
 int main() {

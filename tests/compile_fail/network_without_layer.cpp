@@ -1,4 +1,5 @@
 // expect: filigree: network\(stages\): needs a layer with a scalar, such as linear\(in, out\)
+// SPDX-License-Identifier: MIT
 #include <filigree/filigree.hpp>
 
 int main() {

@@ -1,4 +1,5 @@
 // expect: filigree: pass: X and Y must have the scalar of the network; cast them with .cast<>\(\)
+// SPDX-License-Identifier: MIT
 #include <filigree/filigree.hpp>
 
 int main() {

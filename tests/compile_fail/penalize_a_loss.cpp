@@ -1,4 +1,5 @@
 // expect: filigree: penalize\(penalty\): takes penalties of activations
+// SPDX-License-Identifier: MIT
 #include <filigree/filigree.hpp>
 
 int main() {

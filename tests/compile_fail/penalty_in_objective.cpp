@@ -1,4 +1,5 @@
 // expect: filigree: a penalty of activations belongs in the network, not in the objective: penalize\(l1\(\)\)
+// SPDX-License-Identifier: MIT
 #include <filigree/filigree.hpp>
 
 int main() {

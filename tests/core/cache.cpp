@@ -8,8 +8,8 @@
 
 namespace fg = filigree;
 using fg::CacheSizes;
+using fg::detail::CacheBudget;
 using fg::detail::CacheRegisters;
-using fg::detail::CacheShares;
 
 namespace {
 
@@ -66,7 +66,7 @@ TEST_CASE("cache_sizes() is plausible and returns the same object each time") {
 }
 
 TEST_CASE("cache shares are derived from the cache sizes") {
-  constexpr CacheShares large = CacheShares::of({48 * kib, 2 * mib, 105 * mib});
+  constexpr CacheBudget large = CacheBudget::of({48 * kib, 2 * mib, 105 * mib});
   CHECK(large.queries == 24 * kib);
   CHECK(large.panel_cache == 512 * kib);
   CHECK(large.panel == 256 * kib);
@@ -74,7 +74,7 @@ TEST_CASE("cache shares are derived from the cache sizes") {
   CHECK(large.operand == 1536 * kib);
   CHECK(large.packed == 4 * mib);
   CHECK(large.kept == 8 * mib);
-  constexpr CacheShares small = CacheShares::of({32 * kib, mib, 16 * mib});
+  constexpr CacheBudget small = CacheBudget::of({32 * kib, mib, 16 * mib});
   CHECK(small.queries == 16 * kib);
   CHECK(small.panel_cache == 256 * kib);
   CHECK(small.panel == 256 * kib);

@@ -313,8 +313,8 @@ TEST_CASE("measures throw errors for empty or mismatched inputs") {
                     "filigree: normalized_mse(x, x_hat): x must have at least one sample and one feature, got 0x3");
   CHECK_THROWS_WITH(fg::explained_variance(narrow, narrow), contains("got 4x0"));
   CHECK_THROWS_WITH(fg::explained_variance(flat, x),
-                    "filigree: explained_variance(x, x_hat): the samples of x must differ, and these 4 are all alike");
-  CHECK_THROWS_WITH(fg::normalized_mse(x.topRows(1), x.topRows(1)), contains("and these 1 are all alike"));
+                    "filigree: explained_variance(x, x_hat): the samples of x must differ, and these 4 are all equal");
+  CHECK_THROWS_WITH(fg::normalized_mse(x.topRows(1), x.topRows(1)), contains("and these 1 are all equal"));
 
   CHECK_THROWS_WITH(fg::hoyer(Vector()), "filigree: hoyer(v): v must have at least one entry");
   CHECK_THROWS_WITH(fg::gini(Vector()), "filigree: gini(v): v must have at least one entry");

@@ -133,7 +133,7 @@ TEST_CASE("pruning stages refuse invalid counts and fractions") {
   CHECK_THROWS_WITH(fg::winner_take_all(0),
                     "filigree: winner_take_all(fraction): fraction must be above 0 and at most 1, got 0");
   CHECK_THROWS_WITH(fg::prune_magnitude(1.5),
-                    "filigree: prune_magnitude(fraction): fraction must be within 0 and 1, got 1.5");
+                    "filigree: prune_magnitude(fraction): fraction must be between 0 and 1, got 1.5");
   const double nan = nan_of<double>;
   CHECK_THROWS_AS(fg::winner_take_all(1.5), fg::Error);
   CHECK_THROWS_AS(fg::winner_take_all(nan), fg::Error);

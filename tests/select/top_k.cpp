@@ -69,7 +69,7 @@ TEMPLATE_TEST_CASE("drop_lowest computes its count in double from the number of 
 TEST_CASE("top_k and drop_lowest refuse invalid arguments") {
   CHECK_THROWS_WITH(fg::top_k(0), "filigree: top_k(k): k must be at least 1, got 0");
   CHECK_THROWS_AS(fg::top_k(-5), fg::Error);
-  CHECK_THROWS_WITH(fg::drop_lowest(1.5), "filigree: drop_lowest(fraction): fraction must be within 0 and 1, got 1.5");
+  CHECK_THROWS_WITH(fg::drop_lowest(1.5), "filigree: drop_lowest(fraction): fraction must be between 0 and 1, got 1.5");
   CHECK_THROWS_AS(fg::drop_lowest(-0.1), fg::Error);
   CHECK_THROWS_AS(fg::drop_lowest(nan_of<double>), fg::Error);
 }

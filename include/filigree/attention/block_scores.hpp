@@ -34,7 +34,7 @@ struct MeanPool {
   }
   /// Transforms a query. query: [d], to: [features(d)]
   template <Real S>
-  static void turn(const S* query, Index d, S* to) {
+  static void transform_query(const S* query, Index d, S* to) {
     std::copy_n(query, d, to);
   }
 };
@@ -65,7 +65,7 @@ struct MinMaxBound {
     }
   }
   template <Real S>
-  static void turn(const S* query, Index d, S* to) {
+  static void transform_query(const S* query, Index d, S* to) {
     for (Index f = 0; f < d; ++f) {
       const S q = query[f];
       to[f] = q < S(0) ? S(0) : q;  // NaN is copied to both
@@ -119,7 +119,7 @@ class BlockScores {
       for (Index r = 0; r < height; ++r) {
         if (g + r < count) {
           source_.copy_query(first + g + r, query);
-          Scorer::turn(query, d, transformed);
+          Scorer::transform_query(query, d, transformed);
         }
         for (Index f = 0; f < d_; ++f) out[f * height + r] = g + r < count ? transformed[f] : Scalar(0);
       }

@@ -30,7 +30,7 @@ struct LazySum {
                   "softmax() directly: prob_sparse(c, seed) | softmax() | lazy_sum()");
     if constexpr (is_softmax[size] && rows < size) {
       using Rows = std::remove_cvref_t<std::tuple_element_t<rows, std::tuple<Before...>>>;
-      return detail::LazyOnes<Rows>{std::get<rows>(before)};
+      return detail::LazyRowWeights<Rows>{std::get<rows>(before)};
     } else {
       return std::tuple<>();
     }

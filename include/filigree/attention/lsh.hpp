@@ -41,7 +41,7 @@ class HashedCounts {
 class HashedKeys {
  public:
   using Category = Pattern;
-  using Repeated = HashedCounts;
+  using CountRepeats = HashedCounts;
   static constexpr bool keeps_is_expensive = true, ranges_are_exact = true;
 
   explicit HashedKeys(std::shared_ptr<const detail::HashedTokens> tokens) : tokens_(std::move(tokens)) {}
@@ -94,8 +94,8 @@ class HashedKeys {
     return {{begin, memory}, {memory, end}};
   }
   /// Returns the pattern of one round over the queries and keys of a part.
-  [[nodiscard]] detail::RoundPattern met(Index round, std::span<const Column> queries, std::span<const Column> keys,
-                                         bool repeats) const {
+  [[nodiscard]] detail::RoundPattern round_pattern(Index round, std::span<const Column> queries,
+                                                   std::span<const Column> keys, bool repeats) const {
     return {tokens_.get(), round, queries, keys, repeats};
   }
 
@@ -107,7 +107,7 @@ class HashedKeys {
 template <bool counts = true, bool one_list = false>
 struct Lsh {
   using Category = Router;
-  using Rotations = detail::Later<Eigen::MatrixXd, std::bool_constant<counts>>;
+  using Rotations = detail::Dependent<Eigen::MatrixXd, std::bool_constant<counts>>;
   Index rounds, buckets, chunk;
   std::uint64_t seed;
   std::shared_ptr<const Rotations> rotations = nullptr;

@@ -110,7 +110,7 @@ class MultiHead {
     const auto [h, hkv] = heads_;
     if (rows() == 0 || k_.rows() == 0) {  // avoids offsets from a null pointer for the columns of a head
       for (Index i = 0; i < rows(); ++i)
-        for (Index f = 0; f < cols(); ++f) to.put(i, f, Scalar(0));
+        for (Index f = 0; f < cols(); ++f) to.store(i, f, Scalar(0));
       return;
     }
     const Session session(execution_);

@@ -59,9 +59,9 @@ class BoundScores {
   }
   /// Returns how many times all panels can be packed in less time than writing them to memory and reading them again
   /// takes: 0 if they are packed or small, 1 if the keys are an expression or are stored by features.
-  [[nodiscard]] Index passes() const {
+  [[nodiscard]] Index max_repacks() const {
     if constexpr (!packed_before) {
-      if (grid_.m * d() * static_cast<Index>(sizeof(Scalar)) <= cache_shares().packed) return 0;
+      if (grid_.m * d() * static_cast<Index>(sizeof(Scalar)) <= cache_budget().packed) return 0;
       return reader_.contiguous_rows() ? 3 : 1;
     }
     return 0;

@@ -90,7 +90,7 @@ namespace detail {
 ///
 /// Block sizes that determine the order of a sum must not depend on these. They are constants, so that results are the
 /// same on every machine.
-struct CacheShares {
+struct CacheBudget {
   Eigen::Index queries;      // first level: a block of queries, while a panel of keys streams through the cache
   Eigen::Index panel_cache;  // second level: the panels of keys, or rows of V, that a worker caches
   Eigen::Index panel;        // second level: one panel of a matrix product
@@ -99,7 +99,7 @@ struct CacheShares {
   Eigen::Index packed;       // larger than the second level: keys that are packed once, even for few queries
   Eigen::Index kept;         // third level: kept entries, until their rows are finished
 
-  static constexpr CacheShares of(const CacheSizes& sizes) {
+  static constexpr CacheBudget of(const CacheSizes& sizes) {
     constexpr Eigen::Index kib = 1024;
     const auto smaller = [](Eigen::Index a, Eigen::Index b) { return a < b ? a : b; };
     return {.queries = sizes.l1 / 2,
@@ -112,7 +112,7 @@ struct CacheShares {
   }
 };
 
-inline CacheShares cache_shares() { return CacheShares::of(cache_sizes()); }
+inline CacheBudget cache_budget() { return CacheBudget::of(cache_sizes()); }
 
 }  // namespace detail
 }  // namespace filigree

@@ -161,7 +161,7 @@ void require_finite(double value, const char* name) {
 /// Rounds a bound to S such that the same numbers of S exceed it. In float, 1e300 becomes the largest finite number,
 /// which only infinity exceeds.
 template <class S>
-constexpr S rounded_bound(double value) {
+constexpr S round_bound(double value) {
   constexpr S largest = (std::numeric_limits<S>::max)();
   if (value > static_cast<double>(largest) && value <= (std::numeric_limits<double>::max)()) return largest;
   return static_cast<S>(value);

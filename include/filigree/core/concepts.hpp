@@ -51,7 +51,7 @@ struct LaterOf {
 /// T itself, as a type that depends on the parameters `Used`. Expressions of it in a template are compiled only when
 /// the template is instantiated, and not in every program that includes the header.
 template <class T, class... Used>
-using Later = typename LaterOf<T, Used...>::type;
+using Dependent = typename LaterOf<T, Used...>::type;
 
 template <class T>
 concept Lvalue = std::is_lvalue_reference_v<T>;

@@ -29,7 +29,7 @@ struct Target {
   Index rows, cols, row_stride, col_stride;
   Assign op;
 
-  void put(Index i, Index j, S value) const {
+  void store(Index i, Index j, S value) const {
     S& to = data[i * row_stride + j * col_stride];
     if (op == Assign::set)
       to = value;
@@ -38,11 +38,11 @@ struct Target {
     else
       to -= value;
   }
-  void put_row(Index i, const S* values) const {
+  void store_row(Index i, const S* values) const {
     if (op == Assign::set && col_stride == 1)
       std::copy_n(values, cols, data + i * row_stride);
     else
-      for (Index j = 0; j < cols; ++j) put(i, j, values[j]);
+      for (Index j = 0; j < cols; ++j) store(i, j, values[j]);
   }
 };
 

@@ -10,7 +10,7 @@
 namespace filigree::detail {
 
 /// Returns true if standard error is a terminal.
-inline bool errors_go_to_a_terminal() {
+inline bool stderr_is_terminal() {
 #if defined(_WIN32)
   return ::_isatty(2) != 0;
 #else

@@ -40,10 +40,11 @@ void resample(Autoencoder<std::tuple<E...>, std::tuple<D>>& sae, std::span<const
   }
   if (dead.empty()) return;
 
-  using Row = detail::Later<Eigen::RowVectorXd, X>;
-  using Wide = detail::Later<Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>, X>;
+  using Row = detail::Dependent<Eigen::RowVectorXd, X>;
+  using Wide = detail::Dependent<Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>, X>;
   const Wide x = samples.template cast<double>();
-  const detail::Later<Eigen::VectorXd, X> errors = (sae(samples).template cast<double>() - x).rowwise().squaredNorm();
+  const detail::Dependent<Eigen::VectorXd, X> errors =
+      (sae(samples).template cast<double>() - x).rowwise().squaredNorm();
   std::vector<double> cumulative;  // prefix sums of the unnormalized probabilities
   double sum = 0;
   for (Index i = 0; i < x.rows(); ++i) cumulative.push_back(sum += errors[i] * errors[i]);

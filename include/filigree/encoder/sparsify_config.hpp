@@ -32,7 +32,7 @@ struct SparsifyConfig {
   /// Throws     Error if it does not fit an Index
   [[nodiscard]] Index latents() const {
     Index product = num_latents;
-    const bool fits = num_latents > 0 || detail::multiplied(d_in, expansion_factor, product);
+    const bool fits = num_latents > 0 || detail::checked_multiply(d_in, expansion_factor, product);
     detail::require(fits, json.name(), ": \"d_in\" * \"expansion_factor\" must fit 63 bits, is ", d_in, " * ",
                     expansion_factor);
     return product;

@@ -19,9 +19,9 @@ template <DenseExpression X>
 auto geometric_median(const X& samples) {
   using S = typename X::Scalar;
   detail::require(samples.rows() >= 1, "geometric_median(X): X must have at least 1 row");
-  using Row = detail::Later<Eigen::RowVectorXd, X>;
-  using Vector = detail::Later<Eigen::VectorXd, X>;
-  using Wide = detail::Later<Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>, X>;
+  using Row = detail::Dependent<Eigen::RowVectorXd, X>;
+  using Vector = detail::Dependent<Eigen::VectorXd, X>;
+  using Wide = detail::Dependent<Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>, X>;
   const Wide x = samples.template cast<double>();
   detail::require(x.allFinite(), "geometric_median(X): X must be finite");
   Row median = x.colwise().mean();

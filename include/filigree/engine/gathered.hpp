@@ -53,14 +53,14 @@ class GatheredEngine {
 
   void reserve(WorkerScratch& scratch) const {
     source_.reserve(scratch);
-    scratch.gathered_by = nullptr;
+    scratch.gathered_owner = nullptr;
   }
 
   void run(Index first, Index last, WorkerScratch& scratch, const RowSink<S>& sink) const {
     Index same_until = first;
     for (Index i = first; i < last; ++i) {
       if (i >= same_until) {
-        tiles_.plan(i, i + 1, scratch.coverage, scratch.block);
+        tiles_.plan(i, i + 1, scratch.coverage, scratch.block_spans);
         same_until = tiles_.same_keys_until(i);
       }
       Row<S> row = kept_scores(i, scratch);
@@ -76,7 +76,7 @@ class GatheredEngine {
 
   Row<S> kept_scores(Index i, WorkerScratch& scratch) const {
     Index max_count = 0;
-    for (const KeySpan& span : scratch.block) max_count += span.end - span.begin;
+    for (const KeySpan& span : scratch.block_spans) max_count += span.end - span.begin;
     const Index lanes = kernels_.lanes, d = source_.d();
     S* values = scratch.values.get<S>(max_count + Row<S>::padding);
     Column* columns = scratch.columns.get<Column>(max_count + Row<S>::padding);
@@ -86,7 +86,7 @@ class GatheredEngine {
     Column* keys_to_gather = scratch.counts.get<Column>(2 * max_count);
     Column* targets = keys_to_gather + max_count;  // their positions in the list
     Index count = 0, gather_count = 0;
-    for (const KeySpan& span : scratch.block) {
+    for (const KeySpan& span : scratch.block_spans) {
       const Index size = span.end - span.begin;
       for (Index e = 0; e < size; ++e) columns[count + e] = static_cast<Column>(span.begin + e);
       const Index begin = span.begin / lanes, end = ceil_div(span.end, lanes);
@@ -105,7 +105,7 @@ class GatheredEngine {
     score_gathered(query, keys_to_gather, targets, gather_count, values, scratch);
 
     Index at = 0;
-    for (const KeySpan& span : scratch.block) at = tiles_.apply_to_span(values, at, span, i);
+    for (const KeySpan& span : scratch.block_spans) at = tiles_.apply_to_span(values, at, span, i);
     count = kernels_.keep_above(values, columns, count, absent);
     return make_row(source_.grid(), i, values, columns, count, scratch);
   }
@@ -115,7 +115,7 @@ class GatheredEngine {
   void score_gathered(const S* query, const Column* keys_to_gather, const Column* targets, Index count, S* values,
                       WorkerScratch& scratch) const {
     const Index width = kernels_.width, d = source_.d(), panels = ceil_div(count, width);
-    if (std::exchange(scratch.gathered_by, this) != this) scratch.gathered_count = 0;
+    if (std::exchange(scratch.gathered_owner, this) != this) scratch.gathered_count = 0;
     const Index reusable = round_up(scratch.gathered_count, width);
     S* keys = scratch.gathered.grow<S>(panels * width * d, reusable * d);
     Column* held_columns = scratch.gathered_columns.grow<Column>(panels * width, reusable);

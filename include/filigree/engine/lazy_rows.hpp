@@ -29,7 +29,7 @@ inline constexpr bool makes_rows_lazy = requires(const std::remove_cvref_t<T>& s
 
 /// A map after softmax that sets the weights of a lazy row to 1 for each key that it attends to. It keeps NaN.
 template <class Rows>
-struct LazyOnes {
+struct LazyRowWeights {
   using Category = ScoreMap;
   Rows rows;
 
@@ -40,12 +40,12 @@ struct LazyOnes {
 };
 
 template <class T>
-inline constexpr bool is_lazy_ones = false;
+inline constexpr bool is_lazy_row_weights = false;
 template <class Rows>
-inline constexpr bool is_lazy_ones<LazyOnes<Rows>> = true;
+inline constexpr bool is_lazy_row_weights<LazyRowWeights<Rows>> = true;
 
 /// Describes a pipeline on scores for this engine. `rows` and `softmax` are the indices of the map of lazy rows and of
-/// softmax, and `sums` is true if LazyOnes follows. `matches` is true if the engine supports the pipeline.
+/// softmax, and `sums` is true if LazyRowWeights follows. `matches` is true if the engine supports the pipeline.
 template <class Stages>
 struct LazyForm;
 template <class... T>
@@ -65,7 +65,7 @@ struct LazyForm<std::tuple<T...>> {
     return at;
   }();
   static constexpr bool sums = [] {
-    constexpr bool ones[] = {false, is_lazy_ones<std::remove_cvref_t<T>>...};
+    constexpr bool ones[] = {false, is_lazy_row_weights<std::remove_cvref_t<T>>...};
     return ones[size];
   }();
   static constexpr bool matches = [] {
@@ -204,7 +204,7 @@ class LazyRowsEngine {
         continue;
       }
       if (i >= same_until) {
-        tiles_.plan(i, i + 1, scratch.coverage, scratch.block);
+        tiles_.plan(i, i + 1, scratch.coverage, scratch.block_spans);
         same_until = tiles_.same_keys_until(i);
         sums = mean(i, sink.values(), scratch);
       }
@@ -229,17 +229,17 @@ class LazyRowsEngine {
   kernel::LogSumExp<S> mean(Index i, const ValueRows<S>& v, WorkerScratch& scratch) const {
     const Grid& grid = source_.grid();
     Index count = 0, maybe_count = 0;
-    for (const KeySpan& span : scratch.block)
+    for (const KeySpan& span : scratch.block_spans)
       if (span.all)
         count += span.end - span.begin;
       else
         maybe_count += span.end - span.begin;
     Column* separate = scratch.kept_columns.get<Column>(
-        maybe_count + static_cast<Index>(scratch.block.size()) * sums_.max_separate() + Row<S>::padding);
+        maybe_count + static_cast<Index>(scratch.block_spans.size()) * sums_.max_separate() + Row<S>::padding);
     Index separate_count = 0;
     double* total = scratch.values.get<double>(v.dv);
     std::fill_n(total, v.dv, 0.0);
-    for (const KeySpan& span : scratch.block) {
+    for (const KeySpan& span : scratch.block_spans) {
       if (span.all) {
         sums_.add(span.begin, span.end, total, [&](Index c) { separate[separate_count++] = static_cast<Column>(c); });
         continue;
@@ -320,13 +320,13 @@ class LazyRowsEngine {
 
 /// An engine without the shortcut for lazy rows. Its results are correct, but is_fused must not promise its cost.
 template <class Engine>
-struct NotLazy : Engine {
+struct WithoutLazyRows : Engine {
   static constexpr bool fused = false;
   using Engine::Engine;
 };
 
 template <class Bound, class Stages, class Other>
 using LazyRowsOr = std::conditional_t<LazyForm<Stages>::matches, LazyRowsEngine<Bound, Stages>,
-                                      std::conditional_t<LazyForm<Stages>::any, NotLazy<Other>, Other>>;
+                                      std::conditional_t<LazyForm<Stages>::any, WithoutLazyRows<Other>, Other>>;
 
 }  // namespace filigree::detail

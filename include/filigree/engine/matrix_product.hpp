@@ -220,7 +220,7 @@ class MatrixProduct {
   ProductTarget<S> out_;
   const Session& session_;
   const kernel::Kernels<S>& kernels_;
-  const CacheShares cache_ = cache_shares();
+  const CacheBudget cache_ = cache_budget();
   Index panels_, groups_, max_depth_;  // max_depth_: number of features of a panel that fit in the cache
   bool a_in_place_, b_in_place_;
   bool finished_ = false;

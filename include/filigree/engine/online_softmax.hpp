@@ -49,7 +49,7 @@ class OnlineSoftmaxEngine {
   /// `rows_per_task` is the number of rows per task that keeps all workers busy.
   OnlineSoftmaxEngine(const Bound& source, const Stages& stages, Index rows_per_task)
       : source_(source), stages_(stages), tiles_(source, stages), kernels_(kernel::kernels<S>()) {
-    const Index cached = cache_shares().queries / (static_cast<Index>(sizeof(S)) * std::max<Index>(source.d(), 1));
+    const Index cached = cache_budget().queries / (static_cast<Index>(sizeof(S)) * std::max<Index>(source.d(), 1));
     const Index max_height = tiles_.round_up(std::clamp<Index>(cached, 4 * kernels_.height, 96));
     // A block of rows that attend to the same keys needs no plan for its groups.
     const Index same_rows = tiles_.same_keys_until(0);
@@ -63,7 +63,7 @@ class OnlineSoftmaxEngine {
   void reserve(WorkerScratch& scratch) const {
     tiles_.reserve(height_, scratch);
     source_.reserve(scratch);
-    scratch.before.clear();  // K and V may differ from those of the last evaluation
+    scratch.previous_spans.clear();  // K and V may differ from those of the last evaluation
     scratch.prefetcher.clear();
     scratch.tile.get<S>(tiles_.round_up(height_) * stride);
     scratch.segments.reserve(32);
@@ -87,7 +87,7 @@ class OnlineSoftmaxEngine {
     const Slice<Visit> visits = visits_of(first, first + count, session);
     const Index tasks = 4 * session.concurrency();
     if (visits.size() < tasks) return;
-    sums_ = allocate_state<S>(session.memory(), visits.size() * tiles_.round_up(height_), v.padded);
+    sums_ = allocate_state<S>(session.next_buffer(), visits.size() * tiles_.round_up(height_), v.padded);
     session.run(tasks, [&](Index task, Index worker) {
       const Index begin = task * visits.size() / tasks, end = (task + 1) * visits.size() / tasks;
       attend_visits(visits, begin, end, first + count, v, session.scratch(worker));
@@ -129,13 +129,13 @@ class OnlineSoftmaxEngine {
     const Index first = grid.n / 2 / height_ * height_, blocks = ceil_div(grid.n, height_);
     const auto count_panels = [&](Index rows) {
       Index number = 0;
-      tiles_.plan(first, (std::min)(first + rows, grid.n), scratch.coverage, scratch.block);
+      tiles_.plan(first, (std::min)(first + rows, grid.n), scratch.coverage, scratch.block_spans);
       tiles_.for_each_panel(scratch, [&](Index) { ++number; });
       return number;
     };
     if (grid.n == 0) return 0;
     const Index one = count_panels(height_), two = count_panels(2 * height_);
-    scratch.block.clear();  // no block has been computed
+    scratch.block_spans.clear();  // no block has been computed
     return (two - one) * blocks <= 2 * (grid.m / kernels_.width + 1) ? one : (std::numeric_limits<Index>::max)();
   }
 
@@ -144,14 +144,14 @@ class OnlineSoftmaxEngine {
   /// heads, must get rows that need no copy, because a PanelCache identifies panels only by their numbers.
   void align_values(Index count, const Session& session) const {
     const Index m = source_.grid().m, width = kernels_.width;
-    if (!values_.worth_a_copy(count, m)) return;
+    if (!values_.benefits_from_copy(count, m)) return;
     const Index slots = PanelCache::slots(static_cast<std::size_t>(width * values_.padded) * sizeof(S));
     if (slots % (chunk / width) == 0 && estimate_panels(session.scratch(0)) <= slots) {
       value_slots_ = slots;
       for (Index worker = 0; worker < session.concurrency(); ++worker)
         session.scratch(worker).value_panels.reset<S>(slots, width * values_.padded);
     } else {
-      values_ = values_.copied(m, session);
+      values_ = values_.copy(m, session);
     }
   }
   /// Returns the rows of V from the first key of a panel on, and their stride.
@@ -177,18 +177,18 @@ class OnlineSoftmaxEngine {
   /// Returns the visits of the blocks of rows [first, last), in ascending order.
   Slice<Visit> visits_of(Index first, Index last, const Session& session) const {
     const Index chunks = ceil_div(source_.grid().m, chunk), blocks = (last - first + height_ - 1) / height_;
-    Visit* visits = session.memory().get<Visit>(chunks * blocks);
+    Visit* visits = session.next_buffer().get<Visit>(chunks * blocks);
     Index number = 0;
     WorkerScratch& scratch = session.scratch(0);
     for (; first < last; first += height_) {
-      tiles_.plan(first, (std::min)(first + height_, last), scratch.coverage, scratch.block);
+      tiles_.plan(first, (std::min)(first + height_, last), scratch.coverage, scratch.block_spans);
       const Index start = number;
       tiles_.for_each_panel(scratch, [&](Index panel) {
         const Index c = panel * kernels_.width / chunk;
         if (number == start || visits[number - 1].chunk != c) visits[number++] = {first, c};
       });
     }
-    scratch.block.clear();
+    scratch.block_spans.clear();
     return {visits, visits + number};
   }
   /// Computes the sums of the visits [begin, end), each in its slot.

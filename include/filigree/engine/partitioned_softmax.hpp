@@ -12,16 +12,16 @@
 
 namespace filigree::detail {
 
-/// A pattern that is partitioned into dense parts. In each round a query is in one part. `Repeated` is a map that may
-/// follow the pattern; with it, a key counts once for each round in which the query attends to it.
+/// A pattern that is partitioned into dense parts. In each round a query is in one part. `CountRepeats` is a map that
+/// may follow the pattern; with it, a key counts once for each round in which the query attends to it.
 template <class P>
 concept PartitionedPattern = PatternStage<P> && requires {
-  typename std::remove_cvref_t<P>::Repeated;
+  typename std::remove_cvref_t<P>::CountRepeats;
 };
 
 /// Describes a pipeline for this engine. `at` is the index of the partitioned pattern, `repeats` is true if its
-/// Repeated map follows. `matches` is true if the engine supports the pipeline: one for the online softmax engine, with
-/// no other pattern that is expensive to evaluate, since the other patterns are evaluated for each pair.
+/// CountRepeats map follows. `matches` is true if the engine supports the pipeline: one for the online softmax engine,
+/// with no other pattern that is expensive to evaluate, since the other patterns are evaluated for each pair.
 template <class Stages>
 struct PartitionedForm;
 template <class... T>
@@ -36,7 +36,7 @@ struct PartitionedForm<std::tuple<T...>> {
   static constexpr bool repeats = [] {
     if constexpr (at + 1 < sizeof...(T))
       return std::is_same_v<std::remove_cvref_t<std::tuple_element_t<at + 1, Stages>>,
-                            typename std::remove_cvref_t<std::tuple_element_t<at, Stages>>::Repeated>;
+                            typename std::remove_cvref_t<std::tuple_element_t<at, Stages>>::CountRepeats>;
     else
       return false;
   }();
@@ -71,7 +71,7 @@ class PartitionedEngine {
   void prepare(Index first, Index count, const Session& session, const Sink& sink) const {
     const ValueRows<S>& v = sink.values();
     first_ = first;
-    sums_ = allocate_state<S>(session.memory(), count, v.padded);
+    sums_ = allocate_state<S>(session.next_buffer(), count, v.padded);
     clear(sums_, count);
     const auto& pattern = std::get<Form::at>(stages_);
     for (Index round = 0; round < pattern.rounds(); ++round)
@@ -108,7 +108,7 @@ class PartitionedEngine {
   auto part_stage(Index round, const Order& order) const {
     const auto& stage = std::get<At>(stages_);
     if constexpr (At == Form::at)
-      return std::tuple(stage.met(round, order.queries, order.keys, Form::repeats));
+      return std::tuple(stage.round_pattern(round, order.queries, order.keys, Form::repeats));
     else if constexpr (Form::repeats && At == Form::at + 1)
       return std::tuple();
     else

@@ -75,7 +75,7 @@ class PrefixSums {
       if (dv_ > 0 && !(static_cast<double>(row.abs().template maxCoeff<Eigen::PropagateNaN>()) <= max_summand))
         excluded.push_back(r);
       else
-        Eigen::Map<Later<Eigen::ArrayXd, S>>(sum, dv_) += row.template cast<double>();
+        Eigen::Map<Dependent<Eigen::ArrayXd, S>>(sum, dv_) += row.template cast<double>();
     }
   }
 

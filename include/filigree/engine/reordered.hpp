@@ -121,7 +121,7 @@ ValueRows<S> reordered(const ValueRows<S>& v, const Order& order, WorkerScratch&
 template <class Bound, class Stages, Real S, class Take>
 void attend_reordered(const Bound& source, const Order& order, const Stages& stages, const ValueRows<S>& v,
                       WorkerScratch& scratch, Take&& take) {
-  scratch.gathered_by = nullptr;
+  scratch.gathered_owner = nullptr;
   const ReorderedSource<Bound> subset(source, order, scratch);
   const OnlineSoftmaxEngine<ReorderedSource<Bound>, Stages> engine(subset, stages, subset.grid().n);
   const ValueRows<S> values = reordered(v, order, scratch);

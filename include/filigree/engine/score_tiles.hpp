@@ -57,13 +57,13 @@ class ScoreTiles {
     scratch.queries.get<S>(round_up(rows) * source_.d());
     scratch.tile.get<S>(round_up(rows) * kernels_.width);
     const Index groups = round_up(rows) / kernels_.height;
-    if (scratch.groups.size() < groups) scratch.groups.resize(groups);
+    if (scratch.group_spans.size() < groups) scratch.group_spans.resize(groups);
     scratch.coverage.reserve(16);
-    scratch.block.reserve(32);
-    scratch.before.reserve(32);
-    for (KeySpans& group : scratch.groups) group.reserve(32);
+    scratch.block_spans.reserve(32);
+    scratch.previous_spans.reserve(32);
+    for (KeySpans& group : scratch.group_spans) group.reserve(32);
     if constexpr (by_row) {
-      if (scratch.rows.size() < rows) scratch.rows.resize(rows);
+      if (scratch.row_spans.size() < rows) scratch.row_spans.resize(rows);
       if (scratch.rows_planned.size() < groups) scratch.rows_planned.resize(groups);
     }
   }
@@ -79,10 +79,10 @@ class ScoreTiles {
     reserve(rows, scratch);
     S* queries = scratch.queries.get<S>(round_up(rows) * source_.d());
     source_.pack_queries(first, rows, queries);
-    std::swap(scratch.block, scratch.before);
-    plan(first, first + rows, scratch.coverage, scratch.block);
-    scratch.before.reserve(scratch.block.capacity());  // the next block is planned in it
-    scratch.alike = same_keys_until(first) >= first + rows;
+    std::swap(scratch.block_spans, scratch.previous_spans);
+    plan(first, first + rows, scratch.coverage, scratch.block_spans);
+    scratch.previous_spans.reserve(scratch.block_spans.capacity());  // the next block is planned in it
+    scratch.same_keys = same_keys_until(first) >= first + rows;
     scratch.groups_planned = false;
     return {first, rows, queries};
   }
@@ -90,13 +90,13 @@ class ScoreTiles {
   /// Returns the number of keys that at least one query of the block may attend to.
   [[nodiscard]] Index keys(const WorkerScratch& scratch) const {
     Index keys = 0;
-    for (const KeySpan& span : scratch.block) keys += span.end - span.begin;
+    for (const KeySpan& span : scratch.block_spans) keys += span.end - span.begin;
     return keys;
   }
 
   /// Returns true if a query of the previous block may attend to the panel.
   [[nodiscard]] bool is_visible_to_previous(Index panel, const WorkerScratch& scratch) const {
-    return !overlapping(scratch.before, panel * kernels_.width, (panel + 1) * kernels_.width).empty();
+    return !overlapping(scratch.previous_spans, panel * kernels_.width, (panel + 1) * kernels_.width).empty();
   }
 
   /// Calls f(panel) in ascending order for each panel in a range that a query of the block may attend to.
@@ -104,7 +104,7 @@ class ScoreTiles {
   void for_each_panel(const WorkerScratch& scratch, F&& f,
                       Range range = {0, (std::numeric_limits<Index>::max)()}) const {
     Index next = range.begin;  // all panels below `next` are done
-    for (const KeySpan& span : scratch.block) {
+    for (const KeySpan& span : scratch.block_spans) {
       const Index end = (std::min)(ceil_div(span.end, kernels_.width), range.end);
       for (Index panel = (std::max)(span.begin / kernels_.width, next); panel < end; ++panel) f(panel);
       next = (std::max)(next, end);
@@ -116,7 +116,7 @@ class ScoreTiles {
   template <class Full, class Partial>
   void visit(Index panel, const Block& block, WorkerScratch& scratch, Full&& full, Partial&& partial) const {
     const Index c0 = panel * kernels_.width, c1 = (std::min)(c0 + kernels_.width, source_.grid().m);
-    if (overlap(scratch.block, c0, c1) == Overlap::all) return full(0, block.rows);
+    if (overlap(scratch.block_spans, c0, c1) == Overlap::all) return full(0, block.rows);
     plan_groups(block, scratch);
     Index begin = 0, end = 0;  // consecutive groups that attend to all keys
     const auto flush = [&] {
@@ -146,7 +146,7 @@ class ScoreTiles {
 
   /// Returns the keys that the group of row r may attend to.
   [[nodiscard]] const KeySpans& group(Index r, const WorkerScratch& scratch) const {
-    return scratch.alike ? scratch.block : scratch.groups[r / kernels_.height];
+    return scratch.same_keys ? scratch.block_spans : scratch.group_spans[r / kernels_.height];
   }
 
   /// Returns true if rows that attend to all keys of the panel need only the product: no map, no padded key.
@@ -186,9 +186,9 @@ class ScoreTiles {
             WorkerScratch& scratch) const {
     if constexpr (by_row) {
       char& planned = scratch.rows_planned[r / kernels_.height];
-      if (!std::exchange(planned, char(1))) plan_each(block.first, r, r + n, 1, scratch, scratch.rows);
+      if (!std::exchange(planned, char(1))) plan_each(block.first, r, r + n, 1, scratch, scratch.row_spans);
       for (Index i = r; i < r + n; ++i, tile += stride)
-        mask_rows(tile - c0, stride, block.first + i, 1, c0, c1, scratch.rows[i]);
+        mask_rows(tile - c0, stride, block.first + i, 1, c0, c1, scratch.row_spans[i]);
     } else {
       mask_rows(tile - c0, stride, block.first + r, n, c0, c1, group(r, scratch));
     }
@@ -203,13 +203,13 @@ class ScoreTiles {
   /// Plans the groups of a block once; later calls do nothing.
   void plan_groups(const Block& block, WorkerScratch& scratch) const {
     if (std::exchange(scratch.groups_planned, true)) return;
-    if (!scratch.alike) plan_each(block.first, 0, block.rows, kernels_.height, scratch, scratch.groups);
+    if (!scratch.same_keys) plan_each(block.first, 0, block.rows, kernels_.height, scratch, scratch.group_spans);
     if constexpr (by_row) std::fill(scratch.rows_planned.begin(), scratch.rows_planned.end(), char(0));
   }
 
   /// Returns true if all queries of the block attend to all columns [c0, c1).
   [[nodiscard]] bool is_all_visible(Index c0, Index c1, const WorkerScratch& scratch) const {
-    return overlap(scratch.block, c0, c1) == Overlap::all;
+    return overlap(scratch.block_spans, c0, c1) == Overlap::all;
   }
 
   /// Computes the keys that any query in [first, last) may keep, and the keys that all of them keep.

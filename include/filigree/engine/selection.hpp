@@ -58,14 +58,14 @@ class SelectionEngine {
     const Index rows_per_task = tiles_.round_up(std::max<Index>(ceil_div(count, tasks), 1));
     // A block of queries and a panel of keys share the L1 cache, and a panel is read once per block. If a panel alone
     // would fill the L1 cache, both are in the L2 cache, and larger blocks read fewer panels from memory.
-    const CacheShares cache = cache_shares();
+    const CacheBudget cache = cache_budget();
     const Index cached = cache.queries / (static_cast<Index>(sizeof(S)) * std::max<Index>(source.d(), 1));
     const Index rows = cached >= 96 ? 96 : 4 * cached >= 96 ? 192 : 384;
     block_ = (std::min)(tiles_.round_up(rows), rows_per_task);
-    if constexpr (requires { source.passes(); }) {
+    if constexpr (requires { source.max_repacks(); }) {
       // With few blocks, each block packs a panel when it reads the panel.
       const Index max_rows = (std::min)(tiles_.round_up(std::max<Index>(rows, 192)), rows_per_task);
-      packs_on_read_ = count <= source.passes() * max_rows;
+      packs_on_read_ = count <= source.max_repacks() * max_rows;
       if (packs_on_read_) block_ = max_rows;
     }
     pack_keys(source, session, packs_on_read_ ? 1 : count);
@@ -209,7 +209,7 @@ class SelectionEngine {
                                      .count = scratch.counts.get<Column>(padded),
                                      .bound = scratch.bounds.get<S>(padded)};
     S bound = absent;
-    if constexpr (!ranked) bound = rounded_bound<S>(std::get<Form::selector>(stages_).t);
+    if constexpr (!ranked) bound = round_bound<S>(std::get<Form::selector>(stages_).t);
     std::fill_n(candidates.count, padded, Column(0));
     std::fill_n(candidates.bound, padded, bound);
     return candidates;

@@ -184,7 +184,7 @@ class StridedEngine {
     const ValueRows<S>& v = sink.values();
     dense_.take_values(v, session);
     first_ = first;
-    sums_ = allocate_state<S>(session.memory(), count, v.padded);
+    sums_ = allocate_state<S>(session.next_buffer(), count, v.padded);
     clear(sums_, count);
     const Index residues = (std::min)(stride_.step, count);
     const Index blocks = (std::max<Index>)(session.concurrency() * 2 / std::max<Index>(residues, 1), 1);

@@ -26,7 +26,7 @@ inline std::string shape_text(const std::vector<Index>& shape) {
 /// Computes the number of bytes of an array. Returns false if a size is negative or the result exceeds an Index.
 inline bool bytes_of(Type type, const std::vector<Index>& shape, Index& bytes) {
   bytes = static_cast<Index>(bytes_each(type));
-  return std::all_of(shape.begin(), shape.end(), [&](Index n) { return n >= 0 && multiplied(bytes, n, bytes); });
+  return std::all_of(shape.begin(), shape.end(), [&](Index n) { return n >= 0 && checked_multiply(bytes, n, bytes); });
 }
 
 template <class M>

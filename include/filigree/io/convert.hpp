@@ -34,7 +34,7 @@ constexpr bool is_negative(T value) {
 ///
 /// An inexact result has 1 as its last bit (round to odd). It is therefore no half or bfloat16 number, and not in the
 /// middle between two of them.
-inline float rounded_to_odd(double x) {
+inline float round_to_odd(double x) {
   const auto nearest = static_cast<float>(x);
   if (static_cast<double>(nearest) == x || x != x) return nearest;
   auto bits = std::bit_cast<std::uint32_t>(nearest);
@@ -65,7 +65,7 @@ bool convert(From from, To& to) {
   } else if constexpr (std::same_as<To, float> || std::same_as<To, double>) {
     to = static_cast<To>(from);
   } else if constexpr (Floating<To> && (std::same_as<From, double> || !Floating<From>)) {
-    to = static_cast<To>(rounded_to_odd(static_cast<double>(from)));
+    to = static_cast<To>(round_to_odd(static_cast<double>(from)));
   } else if constexpr (Floating<To>) {
     to = static_cast<To>(static_cast<float>(from));
   } else {

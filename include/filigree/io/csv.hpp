@@ -41,7 +41,7 @@ inline void check(const csv& options) {
 }
 
 /// Returns the text without leading and trailing whitespace.
-inline std::string_view trimmed(std::string_view text) {
+inline std::string_view trim(std::string_view text) {
   const std::size_t begin = (std::min)(text.find_first_not_of(" \t\r"), text.size());
   return text.substr(begin, text.find_last_not_of(" \t\r") + 1 - begin);
 }
@@ -58,7 +58,7 @@ template <detail::TableMatrix M>
 M parse_csv(const Bytes& bytes, const std::string& name, csv options = {}) {
   using S = typename M::Scalar;
   detail::check(options);
-  if (bytes.size() > 0 && options.skip_rows == 0) detail::refuse_other_kind(bytes, name, "a text file of numbers");
+  if (bytes.size() > 0 && options.skip_rows == 0) detail::require_format(bytes, name, "a text file of numbers");
   std::string_view text = bytes.text();
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
   // Blank lines at the end are ignored. If the separator is whitespace, a line of one separator is a row of empty
@@ -76,7 +76,7 @@ M parse_csv(const Bytes& bytes, const std::string& name, csv options = {}) {
     Index col = 0;
     for (bool more = true; more; ++col) {
       const std::size_t size = (std::min)(row.find(options.separator), row.size());
-      const std::string_view cell = detail::trimmed(row.substr(0, size));
+      const std::string_view cell = detail::trim(row.substr(0, size));
       more = size < row.size();
       row.remove_prefix(more ? size + 1 : size);
 

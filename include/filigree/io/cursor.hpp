@@ -29,7 +29,7 @@ inline std::string in_quotes(std::string_view text) {
 
 /// Computes a product of sizes. Returns false if it overflows T.
 template <std::integral T>
-bool multiplied(T a, T b, T& product) {
+bool checked_multiply(T a, T b, T& product) {
   return !__builtin_mul_overflow(a, b, &product);
 }
 

@@ -151,7 +151,7 @@ inline Bytes map_file(const std::string& path) {
 /// Throws     Error if the file cannot be written or is not a regular file; the old content is then unchanged
 inline void write_file(const std::string& path, std::span<const Bytes> pieces) {
   detail::require_path(path);
-  const std::string target = detail::followed(path);
+  const std::string target = detail::resolve_links(path);
   const detail::FileStatus old = detail::status_of(target);
   detail::require_errno(old.exists || old.missing, path, "cannot be written");
   detail::require(!old.exists || old.regular, path, ": must be a regular file");

@@ -65,7 +65,7 @@ inline std::string_view kind_of(const Bytes& file) {
 }
 
 /// Throws an Error that names the actual and the expected format, if the actual format is known.
-inline void refuse_other_kind(const Bytes& file, std::string_view name, std::string_view expected) {
+inline void require_format(const Bytes& file, std::string_view name, std::string_view expected) {
   const std::string_view kind = kind_of(file);
   require(kind.empty(), name, ": must be ", expected, ", is ", kind);
 }

@@ -81,7 +81,7 @@ inline std::string folder_of(const std::string& path) {
 /// Returns the path with its symbolic links resolved. The file need not exist.
 ///
 /// Throws     Error if the links form a cycle or lead to an open file of a process, as /dev/stdout does
-inline std::string followed(std::string path) {
+inline std::string resolve_links(std::string path) {
   for (int links = 0; links < 40; ++links) {
     char text[PATH_MAX];
     const ssize_t size = ::readlink(path.c_str(), text, sizeof text);

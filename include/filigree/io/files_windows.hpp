@@ -35,7 +35,7 @@ namespace filigree::detail {
 
 inline bool Descriptor::close() { return number_ < 0 || ::_close(std::exchange(number_, -1)) == 0; }
 
-inline std::filesystem::path wide(const std::string& path) { return std::u8string(path.begin(), path.end()); }
+inline std::filesystem::path wide_path(const std::string& path) { return std::u8string(path.begin(), path.end()); }
 
 template <class Stat>
 FileStatus file_status(const Stat& status) {
@@ -46,7 +46,7 @@ FileStatus file_status(const Stat& status) {
 }
 inline FileStatus status_of(const std::string& path) {
   struct _stat64 status {};
-  if (::_wstat64(wide(path).c_str(), &status) != 0) return {.missing = errno == ENOENT || errno == ENOTDIR};
+  if (::_wstat64(wide_path(path).c_str(), &status) != 0) return {.missing = errno == ENOENT || errno == ENOTDIR};
   return file_status(status);
 }
 inline FileStatus status_of(const Descriptor& file) {
@@ -58,7 +58,7 @@ inline FileStatus status_of(const Descriptor& file) {
 inline Descriptor open_file_as(const std::string& path, int flags, int share) {
   int file = -1;
   const int error =
-      ::_wsopen_s(&file, wide(path).c_str(), flags | _O_BINARY | _O_NOINHERIT, share, _S_IREAD | _S_IWRITE);
+      ::_wsopen_s(&file, wide_path(path).c_str(), flags | _O_BINARY | _O_NOINHERIT, share, _S_IREAD | _S_IWRITE);
   if (error != 0) errno = error;
   return Descriptor(error == 0 ? file : -1);
 }
@@ -85,9 +85,9 @@ inline std::shared_ptr<const void> map(const Descriptor& file, std::size_t) {
 inline std::size_t name_begin(const std::string& path) { return path.find_last_of("/\\:") + 1; }
 
 /// Returns the path with its symbolic links resolved. The file need not exist.
-inline std::string followed(const std::string& path) {
+inline std::string resolve_links(const std::string& path) {
   std::error_code error;
-  std::filesystem::path target = wide(path);
+  std::filesystem::path target = wide_path(path);
   for (int links = 0; links < 40 && std::filesystem::is_symlink(target, error); ++links) {
     const std::filesystem::path next = std::filesystem::read_symlink(target, error);
     if (error) break;
@@ -105,7 +105,7 @@ enum class LockState { locked, stale, taken };
 /// Returns `locked`, since Windows does not let other processes open a file that is open for its writer.
 inline LockState lock_file(const Descriptor&, const std::string&, bool) { return LockState::locked; }
 
-inline bool remove_file(const std::string& name) { return ::_wunlink(wide(name).c_str()) == 0; }
+inline bool remove_file(const std::string& name) { return ::_wunlink(wide_path(name).c_str()) == 0; }
 
 /// Removes a temporary file whose writer has ended. Returns true if the file was removed.
 ///
@@ -128,7 +128,7 @@ inline bool synchronize(const Descriptor& file) { return ::_commit(file) == 0; }
 inline bool rename_and_close(Descriptor& file, const std::string& from, const std::string& to) {
   if (!file.close()) return false;
   std::error_code error;
-  std::filesystem::rename(wide(from), wide(to), error);
+  std::filesystem::rename(wide_path(from), wide_path(to), error);
   if (error) errno = error.default_error_condition().value();
   return !error;
 }

@@ -165,7 +165,7 @@ inline constexpr std::size_t max_json_size = std::size_t{1} << 20;
 /// Throws     Error if the file is longer than 1 MiB, is not JSON or not UTF-8, or is not an object; if it has a
 ///            duplicate key, a number beyond the range of double, or more than 32 levels
 inline JsonObject parse_json(const Bytes& bytes, const std::string& name) {
-  if (bytes.size() > 0 && bytes.text()[0] != '{') detail::refuse_other_kind(bytes, name, "a JSON file");
+  if (bytes.size() > 0 && bytes.text()[0] != '{') detail::require_format(bytes, name, "a JSON file");
   detail::require(bytes.size() <= detail::max_json_size, name, ": must have at most ", detail::max_json_size,
                   " bytes, has ", bytes.size());
   return {name, detail::JsonObjectReader(bytes.text(), name).entries};

@@ -27,7 +27,7 @@ inline bool order_matters(const std::vector<Index>& shape) {
 
 /// Returns the bytes of an array with its dimensions reversed, as the transpose of a matrix. This converts between C
 /// order and Fortran order.
-inline Bytes with_dimensions_reversed(const Bytes& bytes, const std::vector<Index>& shape, std::size_t width) {
+inline Bytes reverse_dimensions(const Bytes& bytes, const std::vector<Index>& shape, std::size_t width) {
   if (!order_matters(shape)) return bytes;
   std::vector<std::size_t> strides(shape.size());  // the stride of each dimension in the result
   std::size_t stride = width;
@@ -55,7 +55,7 @@ inline List<Bytes> npy_pieces(const NdArray& array, bool columns_first) {
   array.check();
   columns_first = columns_first && order_matters(array.shape);
   const Bytes numbers =
-      columns_first ? with_dimensions_reversed(array.bytes, array.shape, bytes_each(array.type)) : array.bytes;
+      columns_first ? reverse_dimensions(array.bytes, array.shape, bytes_each(array.type)) : array.bytes;
   return {Bytes::copy(npy_header(array.type, array.shape, columns_first)), numbers};
 }
 
@@ -68,15 +68,14 @@ inline List<Bytes> npy_pieces(const NdArray& array, bool columns_first) {
 ///            Records and objects are not supported
 /// Reference  NumPy enhancement proposal 1; numpy.lib.format
 inline NdArray parse_npy(const Bytes& bytes, const std::string& name) {
-  if (bytes.size() > 0 && !bytes.text().starts_with("\x93NUMPY"))
-    detail::refuse_other_kind(bytes, name, "an .npy file");
+  if (bytes.size() > 0 && !bytes.text().starts_with("\x93NUMPY")) detail::require_format(bytes, name, "an .npy file");
   const detail::NpyHeader header = detail::read_npy_header(detail::Cursor(bytes, name), bytes.size());
   const Bytes numbers = bytes.slice(static_cast<std::size_t>(header.begin), static_cast<std::size_t>(header.size));
   NdArray array{.type = header.type, .shape = header.shape, .bytes = numbers, .name = name};
   if (header.columns_first) {
     std::vector<Index> reversed = header.shape;
     std::reverse(reversed.begin(), reversed.end());
-    array.bytes = detail::with_dimensions_reversed(numbers, reversed, bytes_each(header.type));
+    array.bytes = detail::reverse_dimensions(numbers, reversed, bytes_each(header.type));
   }
   return array;
 }

@@ -33,7 +33,7 @@ concept Codec = requires(const T& codec, std::span<const std::byte> from, std::s
 /// Returns the decompressed bytes of an entry. Before memory for all of them is allocated, the first bytes are checked:
 /// they must be the header of an .npy file of the size that the archive states.
 template <Codec C>
-Bytes inflated(const ZipEntry& entry, const std::string& name, const C& codec) {
+Bytes inflate_entry(const ZipEntry& entry, const std::string& name, const C& codec) {
   constexpr std::uint64_t max_ratio = 1032;  // the largest compression ratio of deflate
   require(entry.size / max_ratio <= entry.packed, name, ": ", entry.packed, " bytes cannot inflate to ", entry.size,
           " bytes");
@@ -62,7 +62,7 @@ Bytes inflated(const ZipEntry& entry, const std::string& name, const C& codec) {
 template <class C = stored>
 Arrays parse_npz(const Bytes& bytes, const std::string& name, const C& codec = {}) {
   if (!bytes.text().starts_with("PK") || detail::kind_of(bytes) == detail::torch_checkpoint)
-    detail::refuse_other_kind(bytes, name, "an .npz file");
+    detail::require_format(bytes, name, "an .npz file");
   Arrays arrays(name);
   for (const detail::ZipEntry& entry : detail::read_zip(bytes, name)) {
     const std::string inner = name + ": " + detail::in_quotes(entry.name);
@@ -71,7 +71,7 @@ Arrays parse_npz(const Bytes& bytes, const std::string& name, const C& codec = {
     Bytes content = entry.bytes;
     if (entry.method == detail::ZipEntry::deflated) {
       if constexpr (detail::Codec<C>)
-        content = detail::inflated(entry, inner, codec);
+        content = detail::inflate_entry(entry, inner, codec);
       else
         detail::fail(inner, ": is compressed: pass zlib{} of filigree/io/zlib.hpp too");
     }

@@ -74,7 +74,7 @@ M parse_pgm(const Bytes& bytes, const std::string& name) {
   using S = typename M::Scalar;
   const std::string_view text = bytes.text();
   const bool plain = text.starts_with("P2");
-  if (bytes.size() > 0 && !text.starts_with('P')) detail::refuse_other_kind(bytes, name, "a PGM picture");
+  if (bytes.size() > 0 && !text.starts_with('P')) detail::require_format(bytes, name, "a PGM picture");
   detail::require(plain || text.starts_with("P5"), name, ": byte 0: must begin with P5 or P2");
   constexpr int max_side = 1 << 24, max_level = 65535;
   detail::PgmCursor cursor(text, 2, name);

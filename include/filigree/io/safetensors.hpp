@@ -50,7 +50,7 @@ inline constexpr std::uint64_t max_safetensors_header = 100'000'000;
 ///            the end of the file
 /// Reference  https://github.com/huggingface/safetensors, "Format"
 inline Safetensors parse_safetensors(const Bytes& bytes, const std::string& name) {
-  if (bytes.size() < 9 || bytes.text()[8] != '{') detail::refuse_other_kind(bytes, name, "a safetensors file");
+  if (bytes.size() < 9 || bytes.text()[8] != '{') detail::require_format(bytes, name, "a safetensors file");
   detail::Cursor cursor(bytes, name);
   const auto length = cursor.number<std::uint64_t>("the length of the header");
   cursor.require(length <= detail::max_safetensors_header, "the header must have at most ",

@@ -23,7 +23,7 @@ struct tiling {
 /// Edge case  a picture of zeros becomes 1/2; cells of the grid without a picture are 0
 /// Throws     Error if X has no rows or another width, if a number is not finite, or if an option is negative
 template <DenseExpression E>
-detail::Later<Eigen::MatrixXd, E> tiles(const E& X, Index height, Index width, tiling options = {}) {
+detail::Dependent<Eigen::MatrixXd, E> tiles(const E& X, Index height, Index width, tiling options = {}) {
   const auto& pictures = X.eval();
   const Index n = pictures.rows(), border = options.border;
   detail::require(height >= 1 && width >= 1, "tiles(X, height, width): a picture must have pixels, got ", height, " x ",
@@ -37,7 +37,7 @@ detail::Later<Eigen::MatrixXd, E> tiles(const E& X, Index height, Index width, t
   const Index square = static_cast<Index>(std::ceil(std::sqrt(static_cast<double>(n))));
   const Index across = (std::min)(options.columns > 0 ? options.columns : square, n);
   const Index down = detail::ceil_div(n, across);
-  using Matrix = detail::Later<Eigen::MatrixXd, E>;
+  using Matrix = detail::Dependent<Eigen::MatrixXd, E>;
   Matrix grid = Matrix::Zero(down * (height + border) + border, across * (width + border) + border);
   for (Index p = 0; p < n; ++p) {
     double largest = 0;

@@ -16,7 +16,7 @@ struct Lists {
   Column* columns = nullptr;  // [n][stride]
   Index* counts = nullptr;    // [n]
   S* gradients = nullptr;     // [n][stride] of the loss with respect to each value; backward pass
-  bool with_absent = false;   // zeros are absent entries, stored because a gradient of them is needed
+  bool stores_absent = false;   // zeros are absent entries, stored because a gradient of them is needed
 
   [[nodiscard]] Index count() const {
     Index sum = 0;

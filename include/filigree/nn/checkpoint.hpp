@@ -14,7 +14,7 @@ namespace filigree {
 template <Real S>
 struct Checkpoint {
   using Vector = Eigen::Matrix<S, Eigen::Dynamic, 1>;
-  using Flags = detail::Later<Eigen::Matrix<std::uint8_t, Eigen::Dynamic, 1>, S>;
+  using Flags = detail::Dependent<Eigen::Matrix<std::uint8_t, Eigen::Dynamic, 1>, S>;
 
   Vector parameters = {}, moments = {};  // of the network and of the optimizer
   Index steps = 0;
@@ -34,8 +34,8 @@ struct Checkpoint {
   ///
   /// Throws  Error if the file cannot be written; an existing file is then unchanged
   void save(const std::string& path) const {
-    using Integers = detail::Later<Eigen::Matrix<std::int64_t, Eigen::Dynamic, 1>, S>;
-    using Sums = detail::Later<Eigen::VectorXd, S>;
+    using Integers = detail::Dependent<Eigen::Matrix<std::int64_t, Eigen::Dynamic, 1>, S>;
+    using Sums = detail::Dependent<Eigen::VectorXd, S>;
     Integers counters(8);
     counters << version, steps, epoch, first, entries, std::bit_cast<std::int64_t>(seed), batch, samples;
     Sums sums(1 + static_cast<Index>(losses.size()));
@@ -65,10 +65,10 @@ struct Checkpoint {
       return array;
     };
     const auto counters =
-        field("counters", Type::int64).template as<detail::Later<Eigen::Matrix<std::int64_t, 8, 1>, S>>();
+        field("counters", Type::int64).template as<detail::Dependent<Eigen::Matrix<std::int64_t, 8, 1>, S>>();
     detail::require(counters[0] == version, path, ": is a checkpoint of version ", counters[0], ", must be of version ",
                     version);
-    const auto sums = field("losses", Type::float64).template as<detail::Later<Eigen::VectorXd, S>>();
+    const auto sums = field("losses", Type::float64).template as<detail::Dependent<Eigen::VectorXd, S>>();
     detail::require(sums.size() >= 1, path, ": \"losses\" must hold at least one number");
     Checkpoint checkpoint;
     checkpoint.parameters = field("parameters", detail::type_of<S>()).template as<Vector>();
@@ -94,7 +94,7 @@ struct Checkpoint {
   }
 
  private:
-  using Indices = detail::Later<Eigen::Matrix<Index, Eigen::Dynamic, 1>, S>;
+  using Indices = detail::Dependent<Eigen::Matrix<Index, Eigen::Dynamic, 1>, S>;
   static constexpr std::int64_t version = 2;
 
   static auto bytes_of(const std::string& text) {

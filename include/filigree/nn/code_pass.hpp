@@ -22,7 +22,7 @@ struct CodePass {
   const Session& session;
 
   [[nodiscard]] Index out() const { return target.cols(); }
-  [[nodiscard]] bool differentiated() const { return weight_gradient != nullptr; }
+  [[nodiscard]] bool needs_gradient() const { return weight_gradient != nullptr; }
 };
 
 }  // namespace filigree::detail

@@ -60,7 +60,7 @@ struct GateL1 {
              double sum = 0;
              for (Index e = i * gates.stride; e < i * gates.stride + gates.counts[i]; ++e) {
                sum += static_cast<double>(gates.values[e]);
-               if (codes.differentiated()) gates.gradients[e] += static_cast<S>(scale);
+               if (codes.needs_gradient()) gates.gradients[e] += static_cast<S>(scale);
              }
              return sum;
            });
@@ -96,7 +96,7 @@ struct GateReconstruction {
                residual[f] += codes.biases[f] - codes.target(i, f);
                sum += static_cast<double>(residual[f]) * static_cast<double>(residual[f]);
              }
-             if (!codes.differentiated()) return sum;
+             if (!codes.needs_gradient()) return sum;
              kernel::kernels<S>().dots(products + at, residual, gates.columns + at, count, codes.weights, out, out);
              for (Index e = at; e < at + count; ++e) gates.gradients[e] += static_cast<S>(2 * scale) * products[e];
              return sum;

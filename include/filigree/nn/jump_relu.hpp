@@ -110,7 +110,7 @@ class State<JumpRelu<S>, S> {
     const S half_width = static_cast<S>(layer.bandwidth / 2), scale = layer.bandwidth > 0 ? S(0) : S(0.5);
     memory_.allocate(in.n, in.cols);
     Lists<S> lists = memory_.lists();
-    lists.with_absent = true;
+    lists.stores_absent = true;
     for_each_rows(in.n, context.session, [&](Index first, Index last) {
       for (Index i = first; i < last; ++i) {
         Index count = i * lists.stride;

@@ -40,7 +40,7 @@ struct Matryoshka {
                              }
                            return sum;
                          });
-    if (!codes.differentiated()) return value;
+    if (!codes.needs_gradient()) return value;
     detail::for_each_rows(n, codes.session, [&](Index first, Index last) {
       for (Index l = levels; l-- > 0;)
         for (Index e = first * out; e < last * out; ++e) {

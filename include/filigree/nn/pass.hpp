@@ -62,7 +62,7 @@ class Pass {
   [[nodiscard]] const std::vector<Index>& samples_since_active() const { return samples_since_active_; }
 
   /// Returns the number of samples in passes with a gradient.
-  [[nodiscard]] Index& seen() { return seen_; }
+  [[nodiscard]] Index& sample_count() { return sample_count_; }
 
   // Calls f(i, j) for each nonzero latent j of an autoencoder in sample i of the last pass. Returns the number of
   // samples.
@@ -88,11 +88,11 @@ class Pass {
   /// Returns the default number of inactive samples after which a latent is dead. The paper of aux_k uses 10^7, with
   /// billions of samples.
   [[nodiscard]] Index default_dead_after(Index batch) const {
-    return (std::min)(Index{10'000'000}, (std::max)(10 * batch, seen_ / 10));
+    return (std::min)(Index{10'000'000}, (std::max)(10 * batch, sample_count_ / 10));
   }
   void count_samples_since_active() {
     const Index n = network_pass_.at(Net::code).n;
-    seen_ += n;
+    sample_count_ += n;
     for (Index& samples : samples_since_active_) samples += n;
     each_code([&](Index, Index j) { samples_since_active_[static_cast<std::size_t>(j)] = 0; });
   }
@@ -199,7 +199,7 @@ class Pass {
   detail::NetworkPass<S, typename Net::StageTuple> network_pass_;
   detail::Buffer target_, output_gradient_;
   std::vector<Index> samples_since_active_;
-  Index seen_ = 0;
+  Index sample_count_ = 0;
 };
 
 }  // namespace filigree

@@ -12,7 +12,7 @@ namespace filigree::detail {
 /// A progress line on standard error, shown only if it is a terminal. The destructor clears the line.
 class Progress {
  public:
-  explicit Progress(bool enabled) : shown_(enabled && errors_go_to_a_terminal()) {}
+  explicit Progress(bool enabled) : shown_(enabled && stderr_is_terminal()) {}
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
   ~Progress() {

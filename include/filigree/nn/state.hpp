@@ -187,7 +187,7 @@ class State<T, S> {
     std::copy_n(in.lists.values + i * in.lists.stride, in.lists.counts[i], values);
     std::copy_n(in.lists.columns + i * in.lists.stride, in.lists.counts[i], columns);
     Row<S> row = make_row(grid_, i, values, columns, in.lists.counts[i], scratch);
-    if (in.lists.with_absent) row.filter([&](Index e) { return values[e] != S(0); });
+    if (in.lists.stores_absent) row.filter([&](Index e) { return values[e] != S(0); });
     return row;
   }
 

@@ -277,7 +277,7 @@ class Training {
             ", sample ", from.first);
     state_ = std::move(from);
     pass_.samples_since_active() = state_.samples_since_active;
-    pass_.seen() = (state_.epoch - 1) * samples_per_epoch() + state_.first;
+    pass_.sample_count() = (state_.epoch - 1) * samples_per_epoch() + state_.first;
     net_.parameters() = state_.parameters;
   }
 

@@ -27,8 +27,8 @@ struct DenseSink {
     if (to.op == Assign::set && to.col_stride == 1)
       std::fill_n(to.data + i * to.row_stride, row.grid.m, S(0));
     else if (to.op == Assign::set)
-      for (Index c = 0; c < row.grid.m; ++c) to.put(i, c, S(0));
-    for (Index e = 0; e < row.count; ++e) to.put(i, row.columns[e], row.values[e]);
+      for (Index c = 0; c < row.grid.m; ++c) to.store(i, c, S(0));
+    for (Index e = 0; e < row.count; ++e) to.store(i, row.columns[e], row.values[e]);
   }
 };
 
@@ -127,21 +127,21 @@ struct ValueRows {
     S* memory = allocate(size_product(v.rows(), padded));
     if constexpr (R::direct && std::is_same_v<typename R::Scalar, S>) {
       const ValueRows rows = {v.data(), v.row_stride(), v.cols(), padded};
-      if (v.contiguous_rows() && padded == v.cols() && !rows.worth_a_copy(n, v.rows())) return rows;
+      if (v.contiguous_rows() && padded == v.cols() && !rows.benefits_from_copy(n, v.rows())) return rows;
     }
     return packed(v.rows(), v.cols(), padded, memory, session, [&](Index i, S* to) { read_row(v, i, to); });
   }
 
   /// Returns true if a product of `n` rows with these m rows is faster with a copy in which no vector crosses a cache
   /// line.
-  [[nodiscard]] bool worth_a_copy(Index n, Index m) const {
+  [[nodiscard]] bool benefits_from_copy(Index n, Index m) const {
     const Index lanes = kernel::kernels<S>().lanes;
     const bool aligned = reinterpret_cast<std::uintptr_t>(data) % (static_cast<std::size_t>(lanes) * sizeof(S)) == 0 &&
                          stride % lanes == 0;
     return padded > 0 && !aligned && n >= (std::max)(m / 4, Index{1});
   }
   /// Returns a copy of these m rows.
-  [[nodiscard]] ValueRows copied(Index m, const Session& session) const {
+  [[nodiscard]] ValueRows copy(Index m, const Session& session) const {
     return packed(m, dv, padded, session.values().get<S>(m * padded), session,
                   [&](Index i, S* to) { std::copy_n(data + i * stride, dv, to); });
   }
@@ -180,7 +180,7 @@ struct ProductSink {
   }
   /// Writes the output of row `index`, from an engine that computes the product itself.
   void take(Index index, const S* out, const kernel::LogSumExp<S>& sums) const {
-    to.put_row(index - first, out);
+    to.store_row(index - first, out);
     if (lse != nullptr) put_lse(index, sums);
   }
 
@@ -194,7 +194,7 @@ struct ProductSink {
     }
     S* out = scratch.out.get<S>(v.padded);
     gather(out, row.values, row.columns, row.count, v.data, v.stride, v.padded);
-    to.put_row(i, out);
+    to.store_row(i, out);
   }
 
  private:

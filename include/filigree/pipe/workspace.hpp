@@ -25,7 +25,7 @@ class PanelCache {
  public:
   /// Returns the number of slots, for items of `bytes` bytes, that fit into this cache's fraction of the L2 cache.
   static Index slots(std::size_t bytes) {
-    const auto capacity = static_cast<std::size_t>(cache_shares().panel_cache);
+    const auto capacity = static_cast<std::size_t>(cache_budget().panel_cache);
     return static_cast<Index>(std::bit_floor((std::max)(capacity / (std::max)(bytes, std::size_t{1}), std::size_t{1})));
   }
   /// Empties the cache and allocates its slots.
@@ -55,16 +55,16 @@ struct WorkerScratch {
   Buffer gathered, gathered_columns;       // gathered keys, packed as panels
   Buffer gathered_rows, gathered_queries;  // gathered rows of V and gathered queries
   Index gathered_count = 0;
-  const void* gathered_by = nullptr;
+  const void* gathered_owner = nullptr;
   Buffer kept_values, kept_columns, kept_counts;
   RowScratch row;
-  Coverage coverage;       // of the queries that are being planned
-  KeySpans block, before;  // of the current and the previous block of queries
+  Coverage coverage;                     // of the queries that are being planned
+  KeySpans block_spans, previous_spans;  // of the current and the previous block of queries
   Prefetcher prefetcher;
-  List<KeySpans> groups;  // of each register group of queries
-  List<KeySpans> rows;    // of each query
+  List<KeySpans> group_spans;  // of each register group of queries
+  List<KeySpans> row_spans;    // of each query
   List<kernel::Segment> segments;
-  bool alike = false;  // true if all queries of the block attend to the same keys
+  bool same_keys = false;  // true if all queries of the block attend to the same keys
   bool groups_planned = false;
   List<char> rows_planned;  // one flag per group
 };
@@ -118,7 +118,7 @@ class Session {
   [[nodiscard]] Buffer& values() const { return workspace_.values_; }
   /// Returns a buffer that an engine owns for the rest of the evaluation. Engines must request buffers in the same
   /// order in each evaluation, so that each gets the same buffer again.
-  [[nodiscard]] Buffer& memory() const {
+  [[nodiscard]] Buffer& next_buffer() const {
     if (taken_ == workspace_.more_.size()) workspace_.more_.grow();
     return workspace_.more_[taken_++];
   }

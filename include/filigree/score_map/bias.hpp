@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "filigree/core/check.hpp"
-#include "filigree/core/held_dense.hpp"
+#include "filigree/core/dense_operand.hpp"
 #include "filigree/core/lazy.hpp"
 #include "filigree/pipe/stage.hpp"
 
@@ -38,7 +38,7 @@ struct Bias {
 /// Aliasing   an lvalue matrix is held by reference; an expression without storage is evaluated once, at this call
 /// Throws     Error when it is applied to scores whose shape is not that of B
 template <DenseExpression B>
-Bias<detail::HeldDense<B>> bias(B&& b) {
+Bias<detail::DenseOperand<B>> bias(B&& b) {
   return {.b = std::forward<B>(b)};
 }
 

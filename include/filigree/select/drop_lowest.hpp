@@ -32,7 +32,7 @@ struct DropLowest {
 ///            keys are kept; NaN ranks highest and is kept even for fraction = 1
 /// Throws     Error unless 0 <= fraction <= 1
 inline DropLowest drop_lowest(double fraction) {
-  detail::require(fraction >= 0 && fraction <= 1, "drop_lowest(fraction): fraction must be within 0 and 1, got ",
+  detail::require(fraction >= 0 && fraction <= 1, "drop_lowest(fraction): fraction must be between 0 and 1, got ",
                   fraction);
   return {.fraction = fraction};
 }

@@ -15,7 +15,7 @@ struct HardThreshold {
 
   template <Real S>
   void apply(Row<S>& row) const {
-    const S bound = detail::rounded_bound<S>(t);
+    const S bound = detail::round_bound<S>(t);
     row.filter([&](Index i) { return !(std::abs(row.values[i]) <= bound); });
   }
 };

@@ -32,7 +32,7 @@ struct PruneMagnitude {
 /// Throws     Error unless 0 <= fraction <= 1
 /// Reference  Han et al., arXiv:1506.02626, section 3
 inline PruneMagnitude prune_magnitude(double fraction) {
-  detail::require(fraction >= 0 && fraction <= 1, "prune_magnitude(fraction): fraction must be within 0 and 1, got ",
+  detail::require(fraction >= 0 && fraction <= 1, "prune_magnitude(fraction): fraction must be between 0 and 1, got ",
                   fraction);
   return {.fraction = fraction};
 }

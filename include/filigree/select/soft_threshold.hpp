@@ -15,7 +15,7 @@ struct SoftThreshold {
 
   template <Real S>
   void apply(Row<S>& row) const {
-    const S bound = detail::rounded_bound<S>(t);
+    const S bound = detail::round_bound<S>(t);
     row.filter([&](Index i) { return !(std::abs(row.values[i]) <= bound); });
     for (Index i = 0; i < row.count; ++i) row.values[i] -= std::copysign(bound, row.values[i]);
   }

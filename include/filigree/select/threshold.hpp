@@ -13,7 +13,7 @@ struct Threshold {
 
   template <Real S>
   void apply(Row<S>& row) const {
-    row.count = kernel::kernels<S>().keep_above(row.values, row.columns, row.count, detail::rounded_bound<S>(t));
+    row.count = kernel::kernels<S>().keep_above(row.values, row.columns, row.count, detail::round_bound<S>(t));
   }
 };
 

@@ -13,10 +13,10 @@ namespace detail {
 
 /// Returns the number of samples in which each latent is not 0.
 template <class D>
-Later<Eigen::VectorXd, D> active_samples(const Eigen::DenseBase<D>& codes) {
+Dependent<Eigen::VectorXd, D> active_samples(const Eigen::DenseBase<D>& codes) {
   using Plain = typename D::PlainObject;
   const Plain& c = codes.eval();
-  Later<Eigen::VectorXd, D> active(c.cols());
+  Dependent<Eigen::VectorXd, D> active(c.cols());
   active.setZero();
   for (Index o = 0; o < c.outerSize(); ++o)
     for (Index i = 0; i < c.innerSize(); ++i)
@@ -24,10 +24,10 @@ Later<Eigen::VectorXd, D> active_samples(const Eigen::DenseBase<D>& codes) {
   return active;
 }
 template <class D>
-Later<Eigen::VectorXd, D> active_samples(const Eigen::SparseMatrixBase<D>& codes) {
+Dependent<Eigen::VectorXd, D> active_samples(const Eigen::SparseMatrixBase<D>& codes) {
   using Plain = typename D::PlainObject;
   const Plain& c = codes.eval();
-  Later<Eigen::VectorXd, D> active(c.cols());
+  Dependent<Eigen::VectorXd, D> active(c.cols());
   active.setZero();
   for (Index o = 0; o < c.outerSize(); ++o)
     for (typename Plain::InnerIterator entry(c, o); entry; ++entry)

@@ -12,7 +12,7 @@ namespace filigree {
 /// Edge case  a stored 0 of a sparse matrix counts as 0, NaN does not
 /// Throws     Error if codes has no rows
 template <Codes C>
-detail::Later<Eigen::VectorXd, C> density(const C& codes) {
+detail::Dependent<Eigen::VectorXd, C> density(const C& codes) {
   detail::require_samples("density(codes)", codes);
   return detail::active_samples(codes) / static_cast<double>(codes.rows());
 }

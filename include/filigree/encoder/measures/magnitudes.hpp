@@ -11,11 +11,11 @@ namespace filigree::detail {
 ///
 /// Edge case  a vector of zeros becomes a vector of ones; if an entry is NaN or infinite, the result has a NaN
 template <DenseExpression V>
-Later<Eigen::ArrayXd, V> magnitudes(const char* call, const V& v) {
+Dependent<Eigen::ArrayXd, V> magnitudes(const char* call, const V& v) {
   static_assert(V::IsVectorAtCompileTime,
                 "filigree: measure(v): v must be a vector at compile time, such as X.row(i) or X.col(j)");
   require(v.size() > 0, call, ": v must have at least one entry");
-  Later<Eigen::ArrayXd, V> size = v.matrix().template cast<double>().cwiseAbs().reshaped().array();
+  Dependent<Eigen::ArrayXd, V> size = v.matrix().template cast<double>().cwiseAbs().reshaped().array();
   const double largest = size.template maxCoeff<Eigen::PropagateNaN>();
   if (largest == 0)
     size.setOnes();

@@ -16,8 +16,8 @@ namespace detail {
 
 /// Returns a matrix with its rows scaled to length 1.
 template <DenseExpression X>
-Later<Eigen::MatrixXd, X> unit_rows(const X& x) {
-  Later<Eigen::MatrixXd, X> units = x.matrix().template cast<double>();
+Dependent<Eigen::MatrixXd, X> unit_rows(const X& x) {
+  Dependent<Eigen::MatrixXd, X> units = x.matrix().template cast<double>();
   for (Index i = 0; i < units.rows(); ++i) units.row(i).stableNormalize();
   return units;
 }
@@ -44,7 +44,7 @@ double mcc(const L& learned, const T& truth) {
   const auto a = detail::unit_rows(learned), b = detail::unit_rows(truth);
   const bool fewer = a.rows() < b.rows();
   using Cosines = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-  const detail::Later<Cosines, L> cosines = ((fewer ? a : b) * (fewer ? b : a).transpose()).cwiseAbs();
+  const detail::Dependent<Cosines, L> cosines = ((fewer ? a : b) * (fewer ? b : a).transpose()).cwiseAbs();
   if (!cosines.allFinite()) return std::numeric_limits<double>::quiet_NaN();
   const std::vector<Index> match = detail::best_assignment(cosines);
   double sum = 0;

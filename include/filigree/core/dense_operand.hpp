@@ -20,6 +20,6 @@ struct HeldDenseOf<T> {
 };
 
 template <DenseExpression T>
-using HeldDense = typename HeldDenseOf<T>::type;
+using DenseOperand = typename HeldDenseOf<T>::type;
 
 }  // namespace filigree::detail
