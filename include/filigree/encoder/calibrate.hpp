@@ -8,6 +8,7 @@
 #include <tuple>
 #include <vector>
 
+#include "filigree/core/with_indices.hpp"
 #include "filigree/encoder/autoencoder.hpp"
 #include "filigree/select/batch_top_k.hpp"
 #include "filigree/select/threshold.hpp"
@@ -97,10 +98,9 @@ auto calibrated(const Autoencoder<std::tuple<E...>, std::tuple<D...>>& sae, cons
     return std::make_tuple(detail::with_threshold(sae.template stage<L>(), bound)...);
   };
   auto encoder = stages(std::make_index_sequence<sizeof...(E)>{});
-  auto decoder = [&]<std::size_t... L>(std::index_sequence<L...>) {
+  auto decoder = detail::with_indices<sizeof...(D)>([&]<std::size_t... L>(std::index_sequence<L...>) {
     return std::make_tuple(sae.template stage<sizeof...(E) + L>()...);
-  }
-  (std::make_index_sequence<sizeof...(D)>{});
+  });
   Autoencoder<decltype(encoder), decltype(decoder)> result(std::move(encoder), std::move(decoder), 0);
   result.parameters() = sae.parameters();
   return result;

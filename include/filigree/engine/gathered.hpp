@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "filigree/core/integers.hpp"
+#include "filigree/core/with_indices.hpp"
 #include "filigree/engine/score_tiles.hpp"
 
 // The gathered engine: scores | patterns and maps | any stages. For one query at a time, it computes only the scores of
@@ -135,8 +136,9 @@ class GatheredEngine {
 
   template <class F>
   void each_stage_after(F&& f) const {
-    [&]<std::size_t... At>(std::index_sequence<At...>) { (f(std::get<Form::stream + At>(stages_)), ...); }
-    (std::make_index_sequence<Form::size - Form::stream>{});
+    with_indices<Form::size - Form::stream>([&]<std::size_t... At>(std::index_sequence<At...>) {
+      (f(std::get<Form::stream + At>(stages_)), ...);
+    });
   }
 
   const Bound& source_;

@@ -5,6 +5,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "filigree/core/with_indices.hpp"
 #include "filigree/engine/reordered.hpp"
 
 // Patterns that are partitioned into dense parts, in one or state rounds. A part is a subset of the queries that
@@ -99,10 +100,9 @@ class PartitionedEngine {
   }
 
   auto part_stages(Index round, const Order& order) const {
-    return [&]<std::size_t... At>(std::index_sequence<At...>) {
+    return with_indices<std::tuple_size_v<Stages>>([&]<std::size_t... At>(std::index_sequence<At...>) {
       return std::tuple_cat(part_stage<At>(round, order)...);
-    }
-    (std::make_index_sequence<std::tuple_size_v<Stages>>{});
+    });
   }
   template <std::size_t At>
   auto part_stage(Index round, const Order& order) const {

@@ -8,6 +8,7 @@
 
 #include "filigree/core/integers.hpp"
 #include "filigree/core/list.hpp"
+#include "filigree/core/with_indices.hpp"
 #include "filigree/pattern/coverage.hpp"
 #include "filigree/pipe/evaluator.hpp"
 
@@ -24,27 +25,24 @@ class ScoreTiles {
   using S = typename Bound::Scalar;
   static constexpr S absent = -std::numeric_limits<S>::infinity();
   static constexpr bool has_maps = [] {
-    return []<std::size_t... At>(std::index_sequence<At...>) {
+    return with_indices<count>([]<std::size_t... At>(std::index_sequence<At...>) {
       return (MapStage<std::tuple_element_t<At, Stages>> || ...);
-    }
-    (std::make_index_sequence<count>{});
+    });
   }();
 
   /// True if a map transforms arrays: stages are then applied one after another to several scores, and not score by
   /// score.
   static constexpr bool maps_vectors = [] {
-    return []<std::size_t... At>(std::index_sequence<At...>) {
+    return with_indices<count>([]<std::size_t... At>(std::index_sequence<At...>) {
       return (MapsVectors<std::tuple_element_t<At, Stages>, S> || ...);
-    }
-    (std::make_index_sequence<count>{});
+    });
   }();
 
   /// True if a pattern is expensive to evaluate; then masks are planned for each row instead of each group.
   static constexpr bool by_row = [] {
-    return []<std::size_t... At>(std::index_sequence<At...>) {
+    return with_indices<count>([]<std::size_t... At>(std::index_sequence<At...>) {
       return (keeps_is_expensive<std::tuple_element_t<At, Stages>> || ...);
-    }
-    (std::make_index_sequence<count>{});
+    });
   }();
 
   ScoreTiles(const Bound& source, const Stages& stages)
@@ -291,8 +289,7 @@ class ScoreTiles {
 
   template <class F>
   void each_stage(F&& f) const {
-    [&]<std::size_t... At>(std::index_sequence<At...>) { (f(std::get<At>(stages_)), ...); }
-    (std::make_index_sequence<count>{});
+    with_indices<count>([&]<std::size_t... At>(std::index_sequence<At...>) { (f(std::get<At>(stages_)), ...); });
   }
 
   /// Applies patterns and maps to the scores [c0, c1) of n rows from row i on. Patterns are not evaluated outside of
@@ -362,10 +359,9 @@ class ScoreTiles {
         return score != absent;
       }
     };
-    const bool is_kept = [&]<std::size_t... At>(std::index_sequence<At...>) {
+    const bool is_kept = with_indices<count>([&]<std::size_t... At>(std::index_sequence<At...>) {
       return (!has_maps || score != absent) && (step(std::get<At>(stages_)) && ...);
-    }
-    (std::make_index_sequence<count>{});
+    });
     return is_kept ? score : absent;
   }
 

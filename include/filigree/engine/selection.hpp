@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "filigree/core/integers.hpp"
+#include "filigree/core/with_indices.hpp"
 #include "filigree/engine/panels.hpp"
 #include "filigree/engine/score_tiles.hpp"
 #include "filigree/select/threshold.hpp"
@@ -191,8 +192,9 @@ class SelectionEngine {
 
   template <class F>
   void each_stage_after_selector(F&& f) const {
-    [&]<std::size_t... At>(std::index_sequence<At...>) { (f(std::get<Form::selector + 1 + At>(stages_)), ...); }
-    (std::make_index_sequence<Form::size - Form::selector - 1>{});
+    with_indices<Form::size - Form::selector - 1>([&]<std::size_t... At>(std::index_sequence<At...>) {
+      (f(std::get<Form::selector + 1 + At>(stages_)), ...);
+    });
   }
 
   /// Returns empty lists of candidates for a block.

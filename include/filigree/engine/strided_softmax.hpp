@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "filigree/core/integers.hpp"
+#include "filigree/core/with_indices.hpp"
 #include "filigree/engine/reordered.hpp"
 #include "filigree/pattern/algebra.hpp"
 #include "filigree/pattern/dilated_window.hpp"
@@ -159,8 +160,9 @@ class StridedEngine {
       return std::get<At>(stages);
   }
   static auto dense_stages(const Stages& stages, const StrideForm& stride) {
-    return [&]<std::size_t... At>(std::index_sequence<At...>) { return std::tuple(dense_stage<At>(stages, stride)...); }
-    (std::make_index_sequence<std::tuple_size_v<Stages>>{});
+    return with_indices<std::tuple_size_v<Stages>>([&]<std::size_t... At>(std::index_sequence<At...>) {
+      return std::tuple(dense_stage<At>(stages, stride)...);
+    });
   }
   using DenseStages = decltype(dense_stages(std::declval<const Stages&>(), std::declval<const StrideForm&>()));
 
@@ -228,10 +230,9 @@ class StridedEngine {
     for (Index t = 0; t < residue.keys; ++t) keys[t] = static_cast<Column>(c0 + t * step);
     const Order order{{queries, static_cast<std::size_t>(end - begin)}, {keys, static_cast<std::size_t>(residue.keys)}};
 
-    const auto stages = [&]<std::size_t... At>(std::index_sequence<At...>) {
+    const auto stages = with_indices<std::tuple_size_v<Stages>>([&]<std::size_t... At>(std::index_sequence<At...>) {
       return std::tuple(stepped_stage<At>(residue, order)...);
-    }
-    (std::make_index_sequence<std::tuple_size_v<Stages>>{});
+    });
     attend_reordered(source_, order, stages, v, scratch, [&](Index row, const kernel::SoftmaxState<S>& state) {
       kernel::kernels<S>().merge(sums(row), state, 1, v.padded);
     });

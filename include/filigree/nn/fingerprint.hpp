@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "filigree/core/check.hpp"
+#include "filigree/core/with_indices.hpp"
 #include "filigree/nn/samples.hpp"
 #include "filigree/nn/term.hpp"
 
@@ -54,10 +55,9 @@ std::string stage_text(const T& stage) {
 template <class Net>
 std::string network_text(const Net& net) {
   std::string text = text_of(net.width(0));
-  [&]<std::size_t... L>(std::index_sequence<L...>) {
+  with_indices<Net::depth>([&]<std::size_t... L>(std::index_sequence<L...>) {
     ((text += text_of(" | ", stage_text(net.template stage<L>()), " | ", net.width(L + 1))), ...);
-  }
-  (std::make_index_sequence<Net::depth>{});
+  });
   return text;
 }
 

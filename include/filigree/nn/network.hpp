@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "filigree/core/sparse_indices.hpp"
+#include "filigree/core/with_indices.hpp"
 #include "filigree/nn/network_pass.hpp"
 #include "filigree/pipe/pipeline.hpp"
 
@@ -151,13 +152,12 @@ class Network {
   // Calls f(layer, l) for the stages that have parameters.
   template <class F>
   void each_layer(F&& f) const {
-    [&]<std::size_t... L>(std::index_sequence<L...>) {
+    detail::with_indices<depth>([&]<std::size_t... L>(std::index_sequence<L...>) {
       const auto visit = [&](const auto& stage, std::size_t l) {
         if constexpr (detail::ParameterLayer<std::remove_cvref_t<decltype(stage)>>) f(stage, l);
       };
       (visit(std::get<L>(stages_), L), ...);
-    }
-    (std::make_index_sequence<depth>{});
+    });
   }
 
  protected:

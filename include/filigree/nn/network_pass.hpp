@@ -5,6 +5,7 @@
 #include <tuple>
 #include <utility>
 
+#include "filigree/core/with_indices.hpp"
 #include "filigree/nn/gated.hpp"
 #include "filigree/nn/l0_penalty.hpp"
 #include "filigree/nn/linear.hpp"
@@ -35,8 +36,9 @@ class NetworkPass<S, std::tuple<T...>> {
     Activations<S>& in = activations_[first];
     load(x, in, context.session);
     at_[first] = &in;
-    [&]<std::size_t... L>(std::index_sequence<L...>) { (forward<first + L, last>(net, context), ...); }
-    (std::make_index_sequence<last - first>{});
+    with_indices<last - first>([&]<std::size_t... L>(std::index_sequence<L...>) {
+      (forward<first + L, last>(net, context), ...);
+    });
   }
 
   /// Returns the input of stage l. For l = depth, returns the output of the network.
@@ -64,13 +66,12 @@ class NetworkPass<S, std::tuple<T...>> {
     Activations<S>& all = at(begin);
     const Index n = all.n, batch = by_sample ? tail_batch(net) : n;
     const auto run_batch = [&](Index first, const Context& batch_context) {
-      return [&]<std::size_t... L>(std::index_sequence<L...>) {
+      return with_indices<depth - begin>([&]<std::size_t... L>(std::index_sequence<L...>) {
         (forward<begin + L, depth>(net, batch_context), ...);
         Gradient<S> dy = loss(at(depth).rows(batch_context.session), first);
         ((dy = backward<depth - 1 - L>(net, dy, gradient, value, batch_context)), ...);
         return dy;
-      }
-      (std::make_index_sequence<depth - begin>{});
+      });
     };
     if (batch >= n) return run_batch(0, context);
     const ConstRows<S> in = all.rows(context.session);
