@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "filigree/core/sparse_indices.hpp"
+#include "filigree/core/with_indices.hpp"
 #include "filigree/nn/network.hpp"
 
 namespace filigree {
@@ -142,10 +143,9 @@ class Pass {
         });
     value += network_pass_.add_code_losses(net, objective, target, dy, gradient, context);
     constexpr std::size_t end = decltype(network_pass_)::begins_centered ? 1 : 0;
-    [&]<std::size_t... L>(std::index_sequence<L...>) {
+    detail::with_indices<(tail > end ? tail - end : 0)>([&]<std::size_t... L>(std::index_sequence<L...>) {
       ((dy = network_pass_.template backward<tail - 1 - L>(net, dy, gradient, value, context)), ...);
-    }
-    (std::make_index_sequence<(tail > end ? tail - end : 0)>{});
+    });
     if constexpr (has_codes) {
       value += network_pass_.add_residual_losses(net, objective, target, {samples_since_active_, default_dead_after(n)},
                                                  gradient, context);

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "filigree/core/with_indices.hpp"
 #include "filigree/nn/checkpoint.hpp"
 #include "filigree/nn/fingerprint.hpp"
 #include "filigree/nn/fit_options.hpp"
@@ -146,8 +147,7 @@ class Training {
 
   /// Initializes the layers whose parameters depend on the data, from their inputs for the first batch.
   void initialize_from_samples() {
-    [&]<std::size_t... L>(std::index_sequence<L...>) { (initialize_from_samples<L>(), ...); }
-    (std::make_index_sequence<Net::depth>{});
+    with_indices<Net::depth>([&]<std::size_t... L>(std::index_sequence<L...>) { (initialize_from_samples<L>(), ...); });
   }
   template <std::size_t L>
   void initialize_from_samples() {
