@@ -7,14 +7,14 @@
 namespace fg = filigree;
 using fg::Index;
 
-/// A query sees all keys up to the end of its own chunk of c positions, as streaming speech recognition does.
+/// A query attends to all keys up to the end of its own chunk of c positions, as in streaming speech recognition.
 struct UpToChunk {
   using Category = fg::Pattern;
   Index c;
 
   bool keeps(Index p, Index j) const { return j < end(p); }
 
-  // Of the queries p0 <= p < p1, the last sees the most and the first the least.
+  // Of the queries p0 <= p < p1, the last attends to the most keys and the first to the fewest.
   void covers(Index, Index p1, const fg::Grid& grid, fg::Ranges& out) const { out.add(grid.key_at, end(p1 - 1)); }
   void contains(Index p0, Index, const fg::Grid& grid, fg::Ranges& out) const { out.add(grid.key_at, end(p0)); }
 

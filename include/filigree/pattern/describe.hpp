@@ -12,7 +12,7 @@ namespace filigree {
 /// Returns a pattern as text: a line with its shape and density, then one row per query and one column per key, `█` for
 /// a kept pair and `·` for others. The queries have the positions of scores(Q, K).
 ///
-/// With more than 64 queries or keys, a character stands for a cell of pairs: `█` all pairs are kept, `▓` at least
+/// With more than 64 queries or keys, a character represents a cell of pairs: `█` all pairs are kept, `▓` at least
 /// half, `▒` at least a quarter, `░` fewer, `·` none. Cost       plans each query, and calls keeps() for each key in
 /// covers() but not in contains(). If that takes more
 ///            than about 10^8 steps, each cell is estimated from a sample of 16 queries and 16 keys, and the first line

@@ -16,7 +16,7 @@ namespace filigree {
 /// Draws a pattern as a grayscale PNG: one row of pixels per query and one column per key, dark for a kept pair. The
 /// queries have the positions of scores(Q, K).
 ///
-/// With more than 512 queries or keys, a pixel stands for a cell of pairs. It is darker the more pairs are kept, and
+/// With more than 512 queries or keys, a pixel represents a cell of pairs. It is darker the more pairs are kept, and
 /// white only if no pair is kept.
 /// Cost       plans each query, and calls keeps() for each key in covers() but not in contains(). If that takes more
 ///            than about 10^8 steps, each cell is estimated from a sample of 16 queries and 16 keys
