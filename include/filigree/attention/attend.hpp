@@ -3,6 +3,9 @@
 
 #include <cmath>
 #include <concepts>
+#include <cstddef>
+#include <limits>
+#include <tuple>
 
 #include "filigree/attention/lazy_sum.hpp"
 #include "filigree/attention/scores.hpp"

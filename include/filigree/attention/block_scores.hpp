@@ -3,12 +3,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <limits>
 #include <vector>
 
 #include "filigree/core/buffer.hpp"
 #include "filigree/core/integers.hpp"
-#include "filigree/pattern/strided.hpp"
 #include "filigree/pipe/workspace.hpp"
 
 // Scores of blocks of keys. A scorer pools the keys of each block into one vector and transforms each query. The score

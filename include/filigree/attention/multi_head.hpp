@@ -3,7 +3,10 @@
 
 #include <algorithm>
 #include <concepts>
+#include <cstddef>
 #include <memory>
+#include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <memory>
+#include <type_traits>
+
 #include "filigree/engine/panels.hpp"
 
 namespace filigree {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <tuple>
-#include <utility>
+#include <type_traits>
 
 #include "filigree/pipe/routed.hpp"
 #include "filigree/pipe/weights.hpp"

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <limits>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "filigree/attention/packed_keys.hpp"

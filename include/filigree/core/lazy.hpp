@@ -4,7 +4,6 @@
 #include <Eigen/Core>
 #include <Eigen/SparseCore>
 #include <algorithm>
-#include <cstdint>
 #include <type_traits>
 #include <utility>
 

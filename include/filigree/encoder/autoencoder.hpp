@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+#include <tuple>
 #include <utility>
 
 #include "filigree/nn/pass.hpp"

@@ -3,7 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
 #include <span>
+#include <tuple>
 #include <vector>
 
 #include "filigree/core/generator.hpp"

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <cmath>
-#include <string>
+#include <cstddef>
 #include <tuple>
 
 #include "filigree/core/check.hpp"

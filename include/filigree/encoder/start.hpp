@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <cmath>
+#include <cstddef>
+#include <tuple>
 
 #include "filigree/core/check.hpp"
 #include "filigree/encoder/autoencoder.hpp"

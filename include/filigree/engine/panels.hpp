@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
+
 #include "filigree/core/integers.hpp"
 #include "filigree/pipe/widen.hpp"
 #include "filigree/pipe/workspace.hpp"

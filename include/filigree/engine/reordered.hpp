@@ -2,9 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <span>
-#include <tuple>
-#include <utility>
 
 #include "filigree/core/integers.hpp"
 #include "filigree/engine/online_softmax.hpp"

@@ -2,7 +2,13 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "filigree/core/check.hpp"

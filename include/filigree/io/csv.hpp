@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <charconv>
 #include <concepts>
+#include <cstddef>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>

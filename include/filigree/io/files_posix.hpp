@@ -17,7 +17,6 @@
 #include <string>
 #include <utility>
 
-#include "filigree/io/bytes.hpp"
 #include "filigree/io/descriptor.hpp"
 
 // File operations on POSIX. Functions that fail set errno.

@@ -3,8 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <concepts>
-#include <type_traits>
 
 #include "filigree/core/check.hpp"
 #include "filigree/core/concepts.hpp"

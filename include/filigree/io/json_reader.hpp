@@ -5,6 +5,7 @@
 
 #include <locale.h>
 
+#include <cstddef>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>

@@ -3,7 +3,6 @@
 
 #include <charconv>
 #include <cstddef>
-#include <limits>
 #include <string_view>
 #include <system_error>
 #include <type_traits>

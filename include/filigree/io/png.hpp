@@ -11,6 +11,7 @@
 #include <stb/stb_image_write.h>
 #endif
 
+#include <cstddef>
 #include <limits>
 #include <string>
 #include <vector>

@@ -4,7 +4,9 @@
 // Needs nlohmann-json (nlohmann-json3-dev in Debian), so filigree.hpp does not include this header.
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>

@@ -3,6 +3,7 @@
 
 // Needs nlohmann-json (nlohmann-json3-dev in Debian), so filigree.hpp does not include this header.
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <set>

@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <string_view>
 #include <type_traits>
-#include <utility>
 
 #include "filigree/core/requirements.hpp"
 

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <cstdint>
 #include <type_traits>
-#include <utility>
 
 #include "filigree/core/float_environment.hpp"
 #include "filigree/kernel/instruction_set.hpp"

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <optional>
+#include <vector>
 
 #include "filigree/engine/matrix_product.hpp"
 #include "filigree/nn/residual_pass.hpp"

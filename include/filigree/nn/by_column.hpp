@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
+
 #include "filigree/nn/activations.hpp"
 
 namespace filigree::detail {

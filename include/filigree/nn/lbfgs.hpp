@@ -5,7 +5,8 @@
 
 #include <LBFGS.h>
 
-#include <cmath>
+#include <algorithm>
+#include <cstddef>
 #include <exception>
 #include <functional>
 #include <limits>

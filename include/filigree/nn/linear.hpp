@@ -3,6 +3,9 @@
 
 #include <cmath>
 #include <limits>
+#include <memory>
+#include <utility>
+#include <vector>
 
 #include "filigree/core/generator.hpp"
 #include "filigree/engine/matrix_product.hpp"

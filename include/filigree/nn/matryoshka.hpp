@@ -2,7 +2,7 @@
 #pragma once
 
 #include <algorithm>
-#include <initializer_list>
+#include <cstddef>
 #include <utility>
 #include <vector>
 

@@ -4,6 +4,7 @@
 #include <Eigen/SparseCore>
 #include <algorithm>
 #include <concepts>
+#include <type_traits>
 
 #include "filigree/nn/activations.hpp"
 #include "filigree/pipe/widen.hpp"

@@ -3,9 +3,8 @@
 
 #include <algorithm>
 #include <concepts>
-#include <limits>
+#include <cstdint>
 #include <tuple>
-#include <type_traits>
 
 #include "filigree/core/generator.hpp"
 #include "filigree/core/integers.hpp"

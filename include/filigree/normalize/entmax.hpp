@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cmath>
-#include <limits>
 
 #include "filigree/core/check.hpp"
 #include "filigree/normalize/simplex.hpp"

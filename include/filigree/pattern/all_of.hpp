@@ -4,7 +4,6 @@
 #include <limits>
 #include <tuple>
 #include <type_traits>
-#include <utility>
 
 #include "filigree/pattern/algebra.hpp"
 

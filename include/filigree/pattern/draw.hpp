@@ -4,6 +4,7 @@
 // Needs stb_image_write.h (see io/png.hpp), so filigree.hpp does not include this header.
 
 #include <algorithm>
+#include <cstddef>
 #include <string>
 #include <vector>
 
