@@ -1,4 +1,4 @@
-// expect: filigree: lazy_sum\(\) sets the weights of the lazy rows of prob_sparse\(c, seed\) and must follow softmax\(\)
+// expect: filigree: lazy_sum\(\) sets the weights of the lazy rows of prob_sparse
 // SPDX-License-Identifier: MIT
 #include <filigree/filigree.hpp>
 namespace fg = filigree;

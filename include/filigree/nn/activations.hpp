@@ -12,11 +12,11 @@ namespace filigree::detail {
 template <Real S>
 struct Lists {
   Index n = 0, stride = 0;
-  S* values = nullptr;        // [n][stride]
-  Column* columns = nullptr;  // [n][stride]
-  Index* counts = nullptr;    // [n]
-  S* gradients = nullptr;     // [n][stride] of the loss with respect to each value; backward pass
-  bool stores_absent = false;   // zeros are absent entries, stored because a gradient of them is needed
+  S* values = nullptr;         // [n][stride]
+  Column* columns = nullptr;   // [n][stride]
+  Index* counts = nullptr;     // [n]
+  S* gradients = nullptr;      // [n][stride] of the loss with respect to each value; backward pass
+  bool stores_absent = false;  // zeros are absent entries, stored because a gradient of them is needed
 
   [[nodiscard]] Index count() const {
     Index sum = 0;
