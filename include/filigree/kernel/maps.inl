@@ -111,7 +111,7 @@ template <int count>
   const Vec far =
       e / z *
       (broadcast(Scalar(0.56418958354775628695)) - inverse * polynomial(tail_p, inverse) / polynomial(tail_q, inverse));
-  const Vec outer = broadcast(Scalar(0.5)) * (z < broadcast(4) ? middle : far);
+  const Vec outer = broadcast(Scalar(0.5)) * (z < broadcast(4) ? middle : tail);
   const Vec below = z < broadcast(Scalar(0.46875))
                         ? broadcast(Scalar(0.5)) + broadcast(Scalar(0.5)) * with_sign_of(erf, x)
                     : x < Vec{} ? outer
