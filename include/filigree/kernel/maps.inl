@@ -108,7 +108,7 @@ template <int count>
   const Vec square = z * z, inverse = broadcast(1) / (z < broadcast(4) ? broadcast(4) * broadcast(4) : square);
   const Vec erf = z * polynomial(erf_p, square) / polynomial(erf_q, square);
   const Vec middle = e * polynomial(erfc_p, z) / polynomial(erfc_q, z);
-  const Vec far =
+  const Vec tail =
       e / z *
       (broadcast(Scalar(0.56418958354775628695)) - inverse * polynomial(tail_p, inverse) / polynomial(tail_q, inverse));
   const Vec outer = broadcast(Scalar(0.5)) * (z < broadcast(4) ? middle : tail);
