@@ -147,10 +147,14 @@ inline Predicate given(std::vector<char> stored) {  // n x m, by row
       [=](const Table& t, Index p, Index j) { return stored[Table::size((p - t.query_at) * t.m + j - t.key_at)] != 0; };
 }
 
-// Maps. They are computed in the scalar. `derivative_bound` is a bound for |f'|.
+// Maps. They are computed in the scalar. `derivative_bound` is a bound for |f'|. The result of an exact value is exact,
+// too, unless the map is only `accurate` to a few ulp, as a function of the library and one of the standard library
+// are.
+
+enum class Rounding { same, accurate };
 
 template <class F>
-Step map(F f, Real derivative_bound = 1) {
+Step map(F f, Rounding rounding = Rounding::same, Real derivative_bound = 1) {
   return [=](Table& t) {
     for (Index i = 0; i < t.n; ++i)
       for (Index c = 0; c < t.m; ++c) {
@@ -163,15 +167,19 @@ Step map(F f, Real derivative_bound = 1) {
         if (error > 0)
           e.error = derivative_bound * (error + t.eps() * std::abs(before)) +
                     4 * t.eps() * (std::abs(before) + std::abs(e.value));
+        else if (rounding == Rounding::accurate && std::isfinite(before))
+          e.error = 4 * t.eps() * std::abs(e.value) + 4 * t.tiny();
         if (e.value == -infinity) drop(t, i, c);
       }
   };
 }
 inline Step softcap(double cap) {
-  return map([=](const Table&, auto s, Index, Index) {
-    const auto c = static_cast<decltype(s)>(cap);
-    return c * std::tanh(s / c);
-  });
+  return map(
+      [=](const Table&, auto s, Index, Index) {
+        const auto c = static_cast<decltype(s)>(cap);
+        return c * std::tanh(s / c);
+      },
+      Rounding::accurate);
 }
 inline Step alibi(double slope) {
   return map([=](const Table&, auto s, Index p, Index j) {
