@@ -36,7 +36,7 @@ inline constexpr std::uint32_t zip_local = 0x04034B50, zip_central = 0x02014B50,
 
 /// The value of a field of 16 or 32 bits whose number is stored in a 64-bit field.
 template <std::unsigned_integral T>
-inline constexpr T zip64_placeholder = static_cast<T>(~T{0});
+inline constexpr T zip64_marker = static_cast<T>(~T{0});
 
 /// Replaces the numbers that are zip64 marks by the values of the zip64 field (kind 1), in the order of `numbers`.
 inline void read_zip64_field(const Bytes& fields, std::string_view name, std::size_t at,
@@ -53,7 +53,7 @@ inline void read_zip64_field(const Bytes& fields, std::string_view name, std::si
     if (std::exchange(seen, true)) where().fail("the zip64 field occurs twice");
     std::size_t begin = 0;
     for (std::uint64_t* number : numbers) {
-      if (*number != zip64_placeholder<std::uint32_t>) continue;
+      if (*number != zip64_marker<std::uint32_t>) continue;
       if (field.size() - begin < 8) where().fail("the zip64 field lacks a number");
       std::memcpy(number, field.data() + begin, 8);
       begin += 8;
@@ -112,10 +112,10 @@ inline ZipDirectory read_zip_end(const Bytes& file, std::string_view name) {
                     " as in the end record, got ", number);
       return number;
     };
-    directory.count = read(count, zip64_placeholder<std::uint16_t>, "the number of entries");
+    directory.count = read(count, zip64_marker<std::uint16_t>, "the number of entries");
     end64.expect(directory.count, "the second number of entries");
-    directory.size = read(size, zip64_placeholder<std::uint32_t>, "the size of the directory");
-    directory.begin = read(begin, zip64_placeholder<std::uint32_t>, "the position of the directory");
+    directory.size = read(size, zip64_marker<std::uint32_t>, "the size of the directory");
+    directory.begin = read(begin, zip64_marker<std::uint32_t>, "the position of the directory");
   }
   require(directory.begin <= directory_end && directory.size == directory_end - directory.begin, name,
           ": the directory must end at byte ", directory_end, ", begins at ", directory.begin, " with ", directory.size,

@@ -23,7 +23,7 @@ class ZipWriter {
   void add(const ZipEntry& entry, const List<Bytes>& packed) {
     Record local;
     local.put(zip_local).put(version).put(entry.flags).put(entry.method).put(time).put(date).put(entry.crc);
-    local.put(zip64_placeholder<std::uint32_t>).put(zip64_placeholder<std::uint32_t>);
+    local.put(zip64_marker<std::uint32_t>).put(zip64_marker<std::uint32_t>);
     local.put(static_cast<std::uint16_t>(entry.name.size())).put(std::uint16_t{20}).text += entry.name;
     local.put(std::uint16_t{1}).put(std::uint16_t{16}).put(entry.size).put(entry.packed);
 
@@ -69,7 +69,7 @@ class ZipWriter {
     if (large_size) field.put(entry.size).put(entry.packed);
     if (large_position) field.put(entry.header);
     const auto narrow = [](std::uint64_t x, bool marked) {
-      return marked ? zip64_placeholder<std::uint32_t> : static_cast<std::uint32_t>(x);
+      return marked ? zip64_marker<std::uint32_t> : static_cast<std::uint32_t>(x);
     };
     Record record;
     record.put(zip_central).put(made_by).put(version).put(entry.flags).put(entry.method).put(time).put(date);
@@ -88,7 +88,7 @@ class ZipWriter {
     const auto count = static_cast<std::uint64_t>(entries_.size());
     const std::uint64_t position = begin + size;
     Record record;
-    if (count > zip64_placeholder<std::uint16_t> || begin > largest_ || size > largest_) {
+    if (count > zip64_marker<std::uint16_t> || begin > largest_ || size > largest_) {
       record.put(zip64_end)
           .put(std::uint64_t{44})
           .put(version)
@@ -98,11 +98,10 @@ class ZipWriter {
       record.put(count).put(count).put(size).put(begin);
       record.put(zip64_locator).put(std::uint32_t{0}).put(position).put(std::uint32_t{1});
     }
-    const auto short_count =
-        static_cast<std::uint16_t>((std::min)(count, std::uint64_t{zip64_placeholder<std::uint16_t>}));
+    const auto short_count = static_cast<std::uint16_t>((std::min)(count, std::uint64_t{zip64_marker<std::uint16_t>}));
     record.put(zip_end).put(std::uint16_t{0}).put(std::uint16_t{0}).put(short_count).put(short_count);
     for (const std::uint64_t x : {size, begin})
-      record.put(static_cast<std::uint32_t>((std::min)(x, std::uint64_t{zip64_placeholder<std::uint32_t>})));
+      record.put(static_cast<std::uint32_t>((std::min)(x, std::uint64_t{zip64_marker<std::uint32_t>})));
     return record.put(std::uint16_t{0}).text;
   }
 
