@@ -8,11 +8,11 @@ cd "${1:-$(dirname "${BASH_SOURCE[0]}")/../include}"
 
 find filigree -name '*.hpp' -o -name '*.inl' | sort | xargs awk '
   BEGIN {
-    count = split("core io kernel pipe pattern score_map normalize select engine attention nn encoder transformer", folders)
+    count = split("core io kernel stage run pattern score_map normalize select engine pipe attention nn encoder transformer", folders)
     for (i = 1; i <= count; ++i) level[folders[i]] = i
   }
 
-  # Returns the folder of a header: pipe for filigree/pipe/stage.hpp and for an umbrella header filigree/pipe.hpp.
+  # Returns the folder of a header: pipe for filigree/stage/stage.hpp and for an umbrella header filigree/pipe.hpp.
   function folder_of(path, parts) { split(path, parts, "/"); sub(/\.hpp$/, "", parts[2]); return parts[2] }
   function violation(text, line) { print FILENAME ":" line ": " text; violations++ }
   function finish() {

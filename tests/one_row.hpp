@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "filigree/core/generator.hpp"
-#include "filigree/pipe/row_list.hpp"
-#include "filigree/pipe/stage.hpp"
+#include "filigree/stage/row_list.hpp"
+#include "filigree/stage/stage.hpp"
 
 template <class S>
 inline constexpr S absent = -std::numeric_limits<S>::infinity();

@@ -12,7 +12,7 @@ TOPICS = [
         "A source is an n×m matrix, one row per query and one column per key, that a pipeline starts from. Any "
         "dense matrix or vector X is one too: `X | top_k(3)`. K and V may be stored in 16 bits, as `Eigen::half` "
         "or `Eigen::bfloat16`.",
-        ["attention/scores.hpp", "attention/packed_keys.hpp", "pipe/pipeline.hpp"],
+        ["attention/scores.hpp", "attention/packed_keys.hpp", "stage/pipeline.hpp"],
     ),
     Topic(
         "patterns", "Patterns",
@@ -88,13 +88,13 @@ TOPICS = [
         "running", "Threads, memory, errors",
         "What serves all words: executors and their threads, memory that is used again, errors, random numbers, "
         "instruction sets. Results are the same bits for any number of threads.",
-        ["pipe/workspace.hpp", "core/thread_pool.hpp", "core/executor.hpp", "core/check.hpp", "core/generator.hpp",
+        ["run/workspace.hpp", "core/thread_pool.hpp", "core/executor.hpp", "core/check.hpp", "core/generator.hpp",
          "core/philox.hpp", "core/cache.hpp", "kernel/instruction_set.hpp"],
     ),
     Topic(
         "own", "For words of your own",
         "What a pattern, map, selector, normalizer or layer of your own is made of.",
-        ["pipe/stage.hpp", "pipe/row.hpp", "pipe/row_list.hpp", "pipe/ranges.hpp", "core/integers.hpp",
+        ["stage/stage.hpp", "stage/row.hpp", "stage/row_list.hpp", "stage/ranges.hpp", "core/integers.hpp",
          "core/concepts.hpp", "core/lazy.hpp", "core/address_range.hpp"],
     ),
 ]

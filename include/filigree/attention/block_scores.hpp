@@ -9,7 +9,7 @@
 
 #include "filigree/core/buffer.hpp"
 #include "filigree/core/integers.hpp"
-#include "filigree/pipe/workspace.hpp"
+#include "filigree/run/workspace.hpp"
 
 // Scores of blocks of keys. A scorer pools the keys of each block into one vector and transforms each query. The score
 // is the dot product of the two, so the selection engine can select blocks in the same way as keys.

@@ -16,7 +16,7 @@
 #include "filigree/engine/selection.hpp"
 #include "filigree/pattern/all_of.hpp"
 #include "filigree/pattern/random.hpp"
-#include "filigree/pipe/routed.hpp"
+#include "filigree/run/routed.hpp"
 
 namespace filigree {
 

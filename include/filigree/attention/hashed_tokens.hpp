@@ -10,8 +10,8 @@
 #include "filigree/core/integers.hpp"
 #include "filigree/core/list.hpp"
 #include "filigree/engine/panels.hpp"
-#include "filigree/pipe/stage.hpp"
-#include "filigree/pipe/workspace.hpp"
+#include "filigree/run/workspace.hpp"
+#include "filigree/stage/stage.hpp"
 
 // Buckets of hashed tokens, and the keys that each query attends to because of them.
 

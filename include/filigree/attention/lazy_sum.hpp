@@ -7,7 +7,7 @@
 
 #include "filigree/engine/lazy_rows.hpp"
 #include "filigree/normalize/softmax.hpp"
-#include "filigree/pipe/routed.hpp"
+#include "filigree/run/routed.hpp"
 
 namespace filigree {
 

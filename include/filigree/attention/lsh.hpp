@@ -16,7 +16,7 @@
 #include "filigree/core/generator.hpp"
 #include "filigree/engine/reordered.hpp"
 #include "filigree/pattern/all_of.hpp"
-#include "filigree/pipe/routed.hpp"
+#include "filigree/run/routed.hpp"
 
 namespace filigree {
 

@@ -15,7 +15,7 @@
 #include "filigree/core/integers.hpp"
 #include "filigree/core/list.hpp"
 #include "filigree/engine/lazy_rows.hpp"
-#include "filigree/pipe/routed.hpp"
+#include "filigree/run/routed.hpp"
 
 namespace filigree {
 

@@ -4,8 +4,8 @@
 #include <tuple>
 #include <type_traits>
 
-#include "filigree/pipe/routed.hpp"
 #include "filigree/pipe/weights.hpp"
+#include "filigree/run/routed.hpp"
 
 namespace filigree {
 

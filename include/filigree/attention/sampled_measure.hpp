@@ -10,7 +10,7 @@
 
 #include "filigree/core/generator.hpp"
 #include "filigree/core/list.hpp"
-#include "filigree/pipe/workspace.hpp"
+#include "filigree/run/workspace.hpp"
 
 namespace filigree {
 

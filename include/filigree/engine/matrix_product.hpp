@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "filigree/core/integers.hpp"
-#include "filigree/pipe/workspace.hpp"
+#include "filigree/run/workspace.hpp"
 
 // Dense matrix products with the kernels for the machine that runs the program, independent of the compiler flags. Each
 // number of the result is one chain of multiply-adds over the ascending inner dimension. Its bits therefore do not

@@ -13,7 +13,7 @@
 #include "filigree/engine/score_tiles.hpp"
 #include "filigree/engine/softmax_state.hpp"
 #include "filigree/normalize/softmax.hpp"
-#include "filigree/pipe/sinks.hpp"
+#include "filigree/run/sinks.hpp"
 
 // The online softmax engine: scores | patterns and maps | softmax, times V. The scores of a block of queries against a
 // chunk of keys become weights and are multiplied by V before the next chunk. The n x m scores are never materialized.

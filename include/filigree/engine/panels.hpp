@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "filigree/core/integers.hpp"
-#include "filigree/pipe/widen.hpp"
-#include "filigree/pipe/workspace.hpp"
+#include "filigree/run/widen.hpp"
+#include "filigree/run/workspace.hpp"
 
 namespace filigree::detail {
 

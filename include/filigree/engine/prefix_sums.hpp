@@ -6,7 +6,7 @@
 
 #include "filigree/core/integers.hpp"
 #include "filigree/core/list.hpp"
-#include "filigree/pipe/sinks.hpp"
+#include "filigree/run/sinks.hpp"
 
 namespace filigree::detail {
 

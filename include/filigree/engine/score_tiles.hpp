@@ -12,7 +12,7 @@
 #include "filigree/core/list.hpp"
 #include "filigree/core/with_indices.hpp"
 #include "filigree/pattern/coverage.hpp"
-#include "filigree/pipe/evaluator.hpp"
+#include "filigree/run/evaluator.hpp"
 
 namespace filigree::detail {
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "filigree/nn/rows.hpp"
-#include "filigree/pipe/row.hpp"
+#include "filigree/stage/row.hpp"
 
 namespace filigree::detail {
 

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "filigree/nn/activations.hpp"
-#include "filigree/pipe/row_list.hpp"
 #include "filigree/select/batch_top_k.hpp"
 #include "filigree/select/rank.hpp"
+#include "filigree/stage/row_list.hpp"
 
 namespace filigree::detail {
 

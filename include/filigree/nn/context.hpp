@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "filigree/pipe/workspace.hpp"
+#include "filigree/run/workspace.hpp"
 
 namespace filigree::detail {
 

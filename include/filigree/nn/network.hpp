@@ -11,7 +11,7 @@
 #include "filigree/core/sparse_indices.hpp"
 #include "filigree/core/with_indices.hpp"
 #include "filigree/nn/network_pass.hpp"
-#include "filigree/pipe/pipeline.hpp"
+#include "filigree/stage/pipeline.hpp"
 
 namespace filigree {
 

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "filigree/nn/term.hpp"
-#include "filigree/pipe/stage.hpp"
+#include "filigree/stage/stage.hpp"
 
 namespace filigree {
 

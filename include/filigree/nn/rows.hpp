@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "filigree/core/integers.hpp"
-#include "filigree/pipe/workspace.hpp"
+#include "filigree/run/workspace.hpp"
 
 namespace filigree::detail {
 

@@ -7,7 +7,7 @@
 #include <type_traits>
 
 #include "filigree/nn/activations.hpp"
-#include "filigree/pipe/widen.hpp"
+#include "filigree/run/widen.hpp"
 
 namespace filigree {
 

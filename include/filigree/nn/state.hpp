@@ -15,7 +15,7 @@
 #include "filigree/nn/penalize.hpp"
 #include "filigree/nn/pre_bias.hpp"
 #include "filigree/normalize/dropout.hpp"
-#include "filigree/pipe/evaluator.hpp"
+#include "filigree/run/evaluator.hpp"
 
 // How stages take part in a network. Any stage with a derivative can be a layer: maps with a derivative(), and stages
 // that mask entries, whose selection is treated as constant. A stage with Category = Layer has Scalar, inputs(),

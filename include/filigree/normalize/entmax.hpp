@@ -5,7 +5,7 @@
 
 #include "filigree/core/check.hpp"
 #include "filigree/normalize/simplex.hpp"
-#include "filigree/pipe/stage.hpp"
+#include "filigree/stage/stage.hpp"
 
 namespace filigree {
 

@@ -3,7 +3,7 @@
 
 #include <limits>
 
-#include "filigree/pipe/stage.hpp"
+#include "filigree/stage/stage.hpp"
 
 namespace filigree {
 

@@ -5,7 +5,7 @@
 #include <functional>
 #include <limits>
 
-#include "filigree/pipe/row.hpp"
+#include "filigree/stage/row.hpp"
 
 // Helpers of sparsemax and entmax, where only scores close to the row's maximum can have a nonzero weight.
 

@@ -5,8 +5,8 @@
 #include <type_traits>
 #include <utility>
 
-#include "filigree/pipe/ranges.hpp"
-#include "filigree/pipe/stage.hpp"
+#include "filigree/stage/ranges.hpp"
+#include "filigree/stage/stage.hpp"
 
 namespace filigree {
 

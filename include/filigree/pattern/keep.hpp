@@ -3,8 +3,8 @@
 
 #include <limits>
 
-#include "filigree/pipe/ranges.hpp"
-#include "filigree/pipe/stage.hpp"
+#include "filigree/stage/ranges.hpp"
+#include "filigree/stage/stage.hpp"
 
 namespace filigree::detail {
 

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "filigree/core/list.hpp"
-#include "filigree/pipe/ranges.hpp"
+#include "filigree/stage/ranges.hpp"
 
 namespace filigree::detail {
 

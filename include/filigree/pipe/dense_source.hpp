@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "filigree/core/lazy.hpp"
-#include "filigree/pipe/evaluator.hpp"
+#include "filigree/run/evaluator.hpp"
 
 namespace filigree::detail {
 

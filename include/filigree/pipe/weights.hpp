@@ -7,8 +7,8 @@
 
 #include "filigree/core/lazy.hpp"
 #include "filigree/pipe/dense_source.hpp"
-#include "filigree/pipe/pipeline.hpp"
-#include "filigree/pipe/sinks.hpp"
+#include "filigree/run/sinks.hpp"
+#include "filigree/stage/pipeline.hpp"
 
 namespace filigree {
 

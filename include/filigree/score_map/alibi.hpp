@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "filigree/core/check.hpp"
-#include "filigree/pipe/stage.hpp"
+#include "filigree/stage/stage.hpp"
 
 namespace filigree {
 

@@ -4,7 +4,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "filigree/pipe/stage.hpp"
+#include "filigree/stage/stage.hpp"
 
 namespace filigree {
 

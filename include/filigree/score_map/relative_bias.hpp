@@ -8,7 +8,7 @@
 #include "filigree/core/check.hpp"
 #include "filigree/core/dense_operand.hpp"
 #include "filigree/core/lazy.hpp"
-#include "filigree/pipe/stage.hpp"
+#include "filigree/stage/stage.hpp"
 
 namespace filigree {
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "filigree/kernel/kernels.hpp"
-#include "filigree/pipe/stage.hpp"
+#include "filigree/stage/stage.hpp"
 
 namespace filigree {
 

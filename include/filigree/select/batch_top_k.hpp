@@ -3,8 +3,8 @@
 
 #include "filigree/core/check.hpp"
 #include "filigree/core/integers.hpp"
-#include "filigree/pipe/stage.hpp"
 #include "filigree/select/keep_best.hpp"
+#include "filigree/stage/stage.hpp"
 
 namespace filigree {
 

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "filigree/core/list.hpp"
-#include "filigree/pipe/row_list.hpp"
 #include "filigree/select/rank.hpp"
+#include "filigree/stage/row_list.hpp"
 
 namespace filigree::detail {
 

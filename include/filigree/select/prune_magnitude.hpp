@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "filigree/core/check.hpp"
-#include "filigree/pipe/stage.hpp"
 #include "filigree/select/keep_best.hpp"
+#include "filigree/stage/stage.hpp"
 
 namespace filigree {
 

@@ -5,9 +5,9 @@
 #include <cmath>
 
 #include "filigree/core/check.hpp"
-#include "filigree/pipe/row_list.hpp"
-#include "filigree/pipe/stage.hpp"
 #include "filigree/select/rank.hpp"
+#include "filigree/stage/row_list.hpp"
+#include "filigree/stage/stage.hpp"
 
 namespace filigree {
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "filigree/core/list.hpp"
-#include "filigree/pipe/row.hpp"
+#include "filigree/stage/row.hpp"
 
 namespace filigree {
 

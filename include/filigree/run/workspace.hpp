@@ -12,8 +12,8 @@
 #include "filigree/core/executor.hpp"
 #include "filigree/core/list.hpp"
 #include "filigree/core/prefetcher.hpp"
-#include "filigree/pipe/ranges.hpp"
-#include "filigree/pipe/row.hpp"
+#include "filigree/stage/ranges.hpp"
+#include "filigree/stage/row.hpp"
 
 namespace filigree {
 

@@ -8,10 +8,10 @@
 #include <type_traits>
 
 #include "filigree/core/integers.hpp"
-#include "filigree/pipe/routed.hpp"
-#include "filigree/pipe/row_list.hpp"
-#include "filigree/pipe/stage.hpp"
-#include "filigree/pipe/workspace.hpp"
+#include "filigree/run/routed.hpp"
+#include "filigree/run/workspace.hpp"
+#include "filigree/stage/row_list.hpp"
+#include "filigree/stage/stage.hpp"
 
 // The general evaluator, which defines the meaning of every pipeline. It holds a few complete rows, O(m) memory, and
 // applies the stages in the order in which they are written. The fused engines are tested against it.

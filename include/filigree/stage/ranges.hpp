@@ -5,7 +5,7 @@
 #include <cstddef>
 
 #include "filigree/core/list.hpp"
-#include "filigree/pipe/row.hpp"
+#include "filigree/stage/row.hpp"
 
 namespace filigree {
 

@@ -9,8 +9,8 @@
 
 #include "filigree/core/integers.hpp"
 #include "filigree/core/lazy.hpp"
-#include "filigree/pipe/evaluator.hpp"
-#include "filigree/pipe/widen.hpp"
+#include "filigree/run/evaluator.hpp"
+#include "filigree/run/widen.hpp"
 
 // Sinks receive each row after its last stage. A sink may be called concurrently for different rows.
 

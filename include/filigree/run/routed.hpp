@@ -5,8 +5,8 @@
 #include <type_traits>
 #include <utility>
 
-#include "filigree/pipe/stage.hpp"
-#include "filigree/pipe/workspace.hpp"
+#include "filigree/run/workspace.hpp"
+#include "filigree/stage/stage.hpp"
 
 // Routers. Each evaluation first replaces every router, from left to right, by the stages that it chooses. An engine
 // then runs the resulting pipeline. This holds for the fused engines and for the general evaluator.

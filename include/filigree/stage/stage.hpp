@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "filigree/core/address_range.hpp"
-#include "filigree/pipe/row.hpp"
+#include "filigree/stage/row.hpp"
 
 namespace filigree {
 

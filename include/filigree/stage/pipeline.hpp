@@ -5,7 +5,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "filigree/pipe/stage.hpp"
+#include "filigree/stage/stage.hpp"
 
 namespace filigree {
 
