@@ -27,6 +27,7 @@ int main() {
   const Eigen::MatrixXf ones = Eigen::MatrixXf::Ones(8, 8);
   const Eigen::MatrixXf seen = ones | (pattern && !fg::window(0));
   std::cout << seen << "\n\n";
+  fg::verify(pattern, 20, 17);  // throws if covers() or contains() disagrees with keeps()
 
   fg::Generator random(1);
   Eigen::MatrixXf Q(1000, 16), K(1000, 16), V(1000, 4);

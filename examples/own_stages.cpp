@@ -22,6 +22,7 @@ struct Forgetting {
 /// Keeps the scores that are at most `margin` below the best of their row, and NaN, which no selector may lose.
 struct Within {
   using Category = fg::Selector;
+  static constexpr bool passes_gradient = true;
   double margin;
 
   template <fg::Real S>
@@ -42,6 +43,13 @@ struct SquareShares {
     S sum = 0;
     for (Index i = 0; i < row.count; ++i) sum += row.values[i] * row.values[i];
     for (Index i = 0; i < row.count; ++i) row.values[i] *= row.values[i] / sum;
+  }
+  // With w = s^2 / sum: dL/ds = 2 s / sum (d - sum of w d) for d = dL/dw.
+  template <fg::Real S>
+  void backward(const fg::Row<S>& in, const fg::Row<S>& out, S* d) const {
+    S sum = 0, mean = 0;
+    for (Index i = 0; i < out.count; ++i) sum += in.values[i] * in.values[i], mean += out.values[i] * d[i];
+    for (Index i = 0; i < out.count; ++i) d[i] = 2 * in.values[i] / sum * (d[i] - mean);
   }
 };
 

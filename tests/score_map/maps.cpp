@@ -7,6 +7,7 @@
 
 #include "catch.hpp"
 #include "filigree/normalize/normalize.hpp"
+#include "filigree/pattern/where.hpp"
 #include "filigree/score_map/score_map.hpp"
 #include "one_row.hpp"
 
@@ -140,4 +141,18 @@ TEST_CASE("maps refuse invalid parameters") {
   for (const double c : {-1.0, nan, inf}) CHECK_THROWS_AS(fg::softcap(c), fg::Error);
   CHECK_THROWS_WITH(fg::alibi(nan), "filigree: alibi(slope): slope must be finite, got nan");
   CHECK_THROWS_AS(fg::alibi(-inf), fg::Error);
+}
+
+namespace {
+
+float square(float s, Index, Index) { return s * s; }
+bool before(Index p, Index j) { return j < p; }
+
+}  // namespace
+
+TEST_CASE("map and where take functions as well as function objects") {
+  const std::vector<float> row{1, 2, 3};
+  CHECK(after(fg::map(square), row) == std::vector<float>{1, 4, 9});
+  CHECK(after(fg::map(&square), row) == std::vector<float>{1, 4, 9});
+  CHECK(after(fg::where(before), row) == std::vector<float>{1, 2, absent<float>});
 }

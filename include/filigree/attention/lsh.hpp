@@ -32,6 +32,10 @@ class HashedCounts {
     const Index count = tokens_->count(grid.row(p), grid.column(j));
     return count > 1 ? score + static_cast<S>(std::log(static_cast<double>(count))) : score;
   }
+  template <Real S>
+  S derivative(S, S) const {
+    return 1;
+  }
 
  private:
   std::shared_ptr<const detail::HashedTokens> tokens_;

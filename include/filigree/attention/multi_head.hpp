@@ -209,9 +209,9 @@ auto multi_head(heads count, Q&& q, K&& k, V&& v, Head&& head) {
   static_assert(
       StoredReal<typename std::remove_cvref_t<K>::Scalar, S> && StoredReal<typename std::remove_cvref_t<V>::Scalar, S>,
       "filigree: multi_head(heads, Q, K, V, head): Q, K and V must have the same scalar");
-  static_assert(detail::Piped<Head> || std::invocable<const std::remove_cvref_t<Head>&, Index>,
+  static_assert(detail::Piped<Head> || std::invocable<const std::decay_t<Head>&, Index>,
                 "filigree: multi_head(heads, Q, K, V, head): head must be a pipeline or a function of the head index");
-  using Impl = detail::MultiHead<Q, K, V, std::remove_cvref_t<Head>>;
+  using Impl = detail::MultiHead<Q, K, V, std::decay_t<Head>>;
   return LazyDense<Impl>(
       Impl(count, std::forward<Q>(q), std::forward<K>(k), std::forward<V>(v), std::forward<Head>(head)));
 }

@@ -46,6 +46,10 @@ class ActiveRows {
   S map(S score, Index p, Index, const Grid& grid) const {
     return is_lazy(grid.row(p)) && score == score ? S(0) : score;
   }
+  template <Real S>
+  S derivative(S, S, Index p, Index, const Grid& grid) const {
+    return is_lazy(grid.row(p)) ? S(0) : S(1);
+  }
   void check(const Grid& grid) const {
     detail::require(grid.n == held_->grid.n, "route(A): its rows were chosen among ", held_->grid.n,
                     " queries, but the scores have ", grid.n);

@@ -39,6 +39,10 @@ struct LazyRowWeights {
   S map(S weight, Index p, Index, const Grid& grid) const {
     return rows.is_lazy(grid.row(p)) && weight == weight ? S(1) : weight;
   }
+  template <Real S>
+  S derivative(S, S, Index p, Index, const Grid& grid) const {
+    return rows.is_lazy(grid.row(p)) ? S(0) : S(1);
+  }
 };
 
 template <class T>

@@ -45,8 +45,8 @@ struct ReorderedMap {
   void map_all(S* scores, Index count) const { stage.map_all(scores, count); }
   template <Real S>
   S map(S score, Index p, Index j, const Grid&) const {
-    return stage.map(score, grid.query_at + order.queries[static_cast<std::size_t>(p)],
-                     grid.key_at + order.keys[static_cast<std::size_t>(j)], grid);
+    return map_at(stage, score, grid.query_at + order.queries[static_cast<std::size_t>(p)],
+                  grid.key_at + order.keys[static_cast<std::size_t>(j)], grid);
   }
 };
 

@@ -340,7 +340,7 @@ class ScoreTiles {
         for (Index e = 0; e < size; ++e) scores[e] = before[e] == absent ? absent : scores[e];
       } else if constexpr (MapStage<T>) {
         for (Index e = 0; e < size; ++e)
-          if (scores[e] != absent) scores[e] = stage.map(scores[e], p, j + e, source_.grid());
+          if (scores[e] != absent) scores[e] = map_at(stage, scores[e], p, j + e, source_.grid());
       } else if constexpr (masked) {
         for (Index e = 0; e < size; ++e)
           if (scores[e] != absent && !keeps(stage, p, j + e, source_.grid())) scores[e] = absent;
@@ -357,7 +357,7 @@ class ScoreTiles {
         if constexpr (masked) return keeps(stage, p, j, grid);
         return true;
       } else {
-        score = stage.map(score, p, j, grid);
+        score = map_at(stage, score, p, j, grid);
         return score != absent;
       }
     };

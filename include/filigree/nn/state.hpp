@@ -33,10 +33,6 @@ inline constexpr bool is_penalize = false;
 template <class P>
 inline constexpr bool is_penalize<Penalize<P>> = true;
 
-template <class T, class S>
-concept DifferentiableMap = MapStage<T> && requires(const T& stage, S x) {
-  stage.derivative(x, x);
-};
 /// A map whose output may overwrite its input, because its derivative depends only on the output.
 template <class T, class S>
 concept MapInPlace = DifferentiableMap<T, S> && requires {
@@ -51,6 +47,7 @@ concept ParameterLayer = LayerStage<T> && !is_penalize<T>;
 
 template <class T, Real S>
 class State {
+  static_assert((require_derivative<T, S>(), true));
   static_assert(!sizeof(T), "filigree: network(stages): this stage has no derivative and cannot be a layer");
 };
 
@@ -75,7 +72,7 @@ class State<T, S> {
   }
   /// Maps rows [first, last) in place.
   static void map(const T& stage, S* all, Index first, Index last, const Grid& grid) {
-    if constexpr (requires { stage.map_all(all, Index{}); }) {
+    if constexpr (MapsVectors<T, S>) {
       stage.map_all(all + first * grid.m, (last - first) * grid.m);
     } else {
       for (Index i = first; i < last; ++i)
@@ -88,8 +85,11 @@ class State<T, S> {
                        bool, const Context& context) {
     const ConstRows<S> x = in.rows(context.session), y = out.rows(context.session);
     S* d = to_dense(dy, in.n, in.cols, dense_, context.session).data();
+    const Grid grid = {.n = in.n, .m = in.cols};
     for_each_rows(in.n, context.session, [&](Index first, Index last) {
-      for (Index e = first * in.cols; e < last * in.cols; ++e) d[e] *= stage.derivative(x.data()[e], y.data()[e]);
+      for (Index i = first; i < last; ++i)
+        for (Index j = 0, e = i * in.cols; j < in.cols; ++j, ++e)
+          d[e] *= derivative_at(stage, x.data()[e], y.data()[e], i, j, grid);
     });
     return {.dense = d};
   }
@@ -101,6 +101,8 @@ class State<T, S> {
 template <class T, Real S>
   requires SelectingStage<T>
 class State<T, S> {
+  static_assert((require_derivative<T, S>(), true));
+
  public:
   void forward(const T& stage, const S*, Activations<S>& in, Activations<S>& out, const Context& context) {
     const T drawn = at_draw(stage, context.draw);

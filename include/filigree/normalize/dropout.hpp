@@ -23,6 +23,11 @@ struct Dropout {
     const S scale = static_cast<S>(1 / (1 - p));
     for (Index i = 0; i < row.count; ++i) row.values[i] *= scale;
   }
+  template <Real S>
+  void backward(const Row<S>&, const Row<S>& out, S* d) const {
+    const S scale = static_cast<S>(1 / (1 - p));
+    for (Index i = 0; i < out.count; ++i) d[i] *= scale;
+  }
 };
 
 /// Drops each weight with probability p and multiplies the remaining weights by 1 / (1 - p). Omit it for evaluation.

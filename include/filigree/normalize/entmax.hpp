@@ -26,6 +26,11 @@ struct Entmax {
     }
     row.filter([&](Index i) { return row.values[i] != S(0); });
   }
+  /// Formula    u (d − Σ u d / Σ u) with u = w^(2 − α)
+  template <Real S>
+  void backward(const Row<S>&, const Row<S>& out, S* d) const {
+    detail::project_gradient(out, d, [&](S w) { return std::pow(static_cast<double>(w), 2 - alpha); });
+  }
 
  private:
   struct Sums {

@@ -34,6 +34,11 @@ struct Entmax15 {
     }
     row.filter([&](Index i) { return row.values[i] != S(0); });
   }
+  /// Formula    u (d − Σ u d / Σ u) with u = √w
+  template <Real S>
+  void backward(const Row<S>&, const Row<S>& out, S* d) const {
+    detail::project_gradient(out, d, [](S w) { return std::sqrt(static_cast<double>(w)); });
+  }
 };
 
 /// Turns scores into probabilities that are sparser than softmax and denser than sparsemax. Weights of 0 are absent.

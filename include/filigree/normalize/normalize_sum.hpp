@@ -13,8 +13,7 @@ struct NormalizeSum {
 
   template <Real S>
   void apply(Row<S>& row) const {
-    double sum = 0;
-    for (Index i = 0; i < row.count; ++i) sum += static_cast<double>(row.values[i]);
+    const double sum = sum_of(row);
     if (sum == 0) {
       row.count = 0;
     } else if (!(sum <= (std::numeric_limits<double>::max)() && sum >= std::numeric_limits<double>::lowest())) {
@@ -22,6 +21,22 @@ struct NormalizeSum {
     } else {
       for (Index i = 0; i < row.count; ++i) row.values[i] = static_cast<S>(static_cast<double>(row.values[i]) / sum);
     }
+  }
+  /// Formula    (d − Σ w d) / Σ s
+  template <Real S>
+  void backward(const Row<S>& in, const Row<S>& out, S* d) const {
+    double mean = 0;
+    for (Index i = 0; i < out.count; ++i) mean += static_cast<double>(out.values[i]) * static_cast<double>(d[i]);
+    const double sum = sum_of(in);
+    for (Index i = 0; i < out.count; ++i) d[i] = static_cast<S>((static_cast<double>(d[i]) - mean) / sum);
+  }
+
+ private:
+  template <Real S>
+  static double sum_of(const Row<S>& row) {
+    double sum = 0;
+    for (Index i = 0; i < row.count; ++i) sum += static_cast<double>(row.values[i]);
+    return sum;
   }
 };
 

@@ -7,7 +7,7 @@
 
 #include "filigree/stage/row.hpp"
 
-// Helpers of sparsemax and entmax, where only scores close to the row's maximum can have a nonzero weight.
+// Helpers of sparsemax and entmax. Only scores close to the row's maximum can have a nonzero weight.
 
 namespace filigree::detail {
 
@@ -49,6 +49,23 @@ Nearby falling(Row<S>& row, double scale, double reach) {
   const Nearby z = nearby(row, scale, reach);
   std::sort(z.values, z.values + z.count, std::greater<>());
   return z;
+}
+
+/// Replaces d by u (d - sum(u d) / sum(u)), where u = factor(weight): the backward pass of sparsemax and entmax. Sums
+/// in double.
+///
+/// Reference  Peters, Niculae and Martins, arXiv:1905.05702, proposition 2
+template <Real S, class Factor>
+void project_gradient(const Row<S>& out, S* d, const Factor& factor) {
+  double total = 0, weighted = 0;
+  for (Index i = 0; i < out.count; ++i) {
+    const double u = factor(out.values[i]);
+    total += u;
+    weighted += u * static_cast<double>(d[i]);
+  }
+  const double mean = weighted / total;
+  for (Index i = 0; i < out.count; ++i)
+    d[i] = static_cast<S>(factor(out.values[i]) * (static_cast<double>(d[i]) - mean));
 }
 
 }  // namespace filigree::detail

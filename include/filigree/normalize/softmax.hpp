@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cmath>
 #include <limits>
 
 #include "filigree/core/check.hpp"
@@ -26,9 +27,33 @@ struct Softmax {
     row.maximum = sums.maximum;
     row.sum = sums.sum;
   }
+  /// Formula    w (d − Σ w d)
+  template <Real S>
+  void backward(const Row<S>&, const Row<S>& out, S* d) const {
+    const double mean = dot(out, d);
+    for (Index i = 0; i < out.count; ++i)
+      d[i] = static_cast<S>(static_cast<double>(out.values[i]) * (static_cast<double>(d[i]) - mean));
+  }
+  Index parameter_count(const Grid&) const { return sink > -std::numeric_limits<double>::infinity() ? 1 : 0; }
+  /// The gradient by the sink: −w_b Σ w d, where w_b is the weight of the sink.
+  template <Real S, class Add>
+  void parameter_gradient(const Row<S>&, const Row<S>& out, const S* d, const Add& add) const {
+    if (parameter_count(out.grid) == 0 || out.count == 0) return;
+    const double weight = std::exp(sink - static_cast<double>(out.maximum)) / static_cast<double>(out.sum);
+    add(0, static_cast<S>(-weight * dot(out, d)));
+  }
   template <Real S>
   void check_scalar() const {
     if (sink > -std::numeric_limits<double>::infinity()) detail::require_finite<S>(sink, "softmax({.sink = b}): b");
+  }
+
+ private:
+  /// Returns Σ w d. In double, because the products cancel in the backward pass.
+  template <Real S>
+  static double dot(const Row<S>& out, const S* d) {
+    double sum = 0;
+    for (Index i = 0; i < out.count; ++i) sum += static_cast<double>(out.values[i]) * static_cast<double>(d[i]);
+    return sum;
   }
 };
 

@@ -27,6 +27,11 @@ struct Sparsemax {
     }
     row.filter([&](Index i) { return row.values[i] != S(0); });
   }
+  /// Subtracts the mean of the gradients over the support.
+  template <Real S>
+  void backward(const Row<S>&, const Row<S>& out, S* d) const {
+    detail::project_gradient(out, d, [](S) { return 1.0; });
+  }
 };
 
 /// Projects the scores of a row onto the probability simplex. Weights of 0 are absent.

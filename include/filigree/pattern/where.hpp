@@ -22,8 +22,8 @@ struct Where {
 /// Formula    f(p, j)
 /// Cost       calls f for every pair, since no pair can be excluded in advance
 template <class F>
-Where<std::remove_cvref_t<F>> where(F&& f) {
-  static_assert(std::is_invocable_r_v<bool, const std::remove_cvref_t<F>&, Index, Index>,
+Where<std::decay_t<F>> where(F&& f) {
+  static_assert(std::is_invocable_r_v<bool, const std::decay_t<F>&, Index, Index>,
                 "filigree: where(f): f must be callable as bool f(Eigen::Index p, Eigen::Index j), and const");
   return {.f = std::forward<F>(f)};
 }

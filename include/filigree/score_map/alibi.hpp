@@ -15,12 +15,28 @@ struct Alibi {
 
   template <Real S>
   S map(S s, Index p, Index j, const Grid&) const {
-    const S penalty = static_cast<S>(slope) * static_cast<S>(p < j ? j - p : p - j);
+    const S penalty = static_cast<S>(slope) * distance<S>(p, j);
     return s - penalty;
+  }
+  template <Real S>
+  S derivative(S, S) const {
+    return 1;
+  }
+  Index parameter_count(const Grid&) const { return 1; }
+  /// The gradient by the slope: -|p - j|.
+  template <Real S, class Add>
+  void parameter_gradient(S, S, Index p, Index j, const Grid&, S d, const Add& add) const {
+    add(0, -distance<S>(p, j) * d);
   }
   template <Real S>
   void check_scalar() const {
     detail::require_finite<S>(slope, "alibi(slope): slope");
+  }
+
+ private:
+  template <Real S>
+  static S distance(Index p, Index j) {
+    return static_cast<S>(p < j ? j - p : p - j);
   }
 };
 

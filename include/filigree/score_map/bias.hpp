@@ -23,6 +23,16 @@ struct Bias {
                   "filigree: bias(B): B must have the scalar of the scores; use B.cast<...>()");
     return s + b.coeff(grid.row(p), grid.column(j));
   }
+  template <Real S>
+  S derivative(S, S) const {
+    return 1;
+  }
+  Index parameter_count(const Grid& grid) const { return grid.n * grid.m; }
+  /// The gradient by B(i, c), which is parameter i * m + c: that of the score.
+  template <Real S, class Add>
+  void parameter_gradient(S, S, Index p, Index j, const Grid& grid, S d, const Add& add) const {
+    add(grid.row(p) * grid.m + grid.column(j), d);
+  }
   void check(const Grid& grid) const {
     detail::require(b.rows() == grid.n && b.cols() == grid.m, "bias(B): B is ", b.rows(), "x", b.cols(),
                     " and must have the shape of the scores, ", grid.n, "x", grid.m);

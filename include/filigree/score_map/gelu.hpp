@@ -14,11 +14,6 @@ struct Gelu {
   using Category = ScoreMap;
 
   template <Real S>
-  S map(S x, Index, Index, const Grid&) const {
-    map_all(&x, 1);
-    return x;
-  }
-  template <Real S>
   void map_all(S* values, Index count) const {
     kernel::kernels<S>().gelu(values, count);
   }
@@ -46,11 +41,6 @@ inline Gelu gelu() { return {}; }
 struct GeluTanh {
   using Category = ScoreMap;
 
-  template <Real S>
-  S map(S x, Index, Index, const Grid&) const {
-    map_all(&x, 1);
-    return x;
-  }
   template <Real S>
   void map_all(S* values, Index count) const {
     kernel::kernels<S>().gelu_tanh(values, count);

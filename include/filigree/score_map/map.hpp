@@ -22,14 +22,37 @@ struct MapWith {
   }
 };
 
+/// Score map that calls a user's function, and a user's function for its derivative.
+template <class F, class Df>
+struct DifferentiableMapWith : MapWith<F> {
+  Df df;
+
+  template <Real S>
+  S derivative(S x, S, Index p, Index j, const Grid&) const {
+    static_assert(std::is_invocable_r_v<S, const Df&, S, Index, Index>,
+                  "filigree: map(f, df): df must be callable as d = df(s, Eigen::Index p, Eigen::Index j), and const");
+    return static_cast<S>(df(x, p, j));
+  }
+};
+
 /// Replaces each score by the value of a function, cast to the scalar of the scores.
 ///
-/// Several threads call f concurrently.
+/// Several threads call f concurrently. The map has no derivative: gradients need map(f, df).
 /// Formula    f(s, p, j)
 /// Edge case  a result of -inf masks the score
 template <class F>
-MapWith<std::remove_cvref_t<F>> map(F&& f) {
+MapWith<std::decay_t<F>> map(F&& f) {
   return {.f = std::forward<F>(f)};
+}
+
+/// Replaces each score by the value of a function whose derivative with respect to the score is known.
+///
+/// Several threads call f and df concurrently.
+/// Formula    f(s, p, j), with derivative df(s, p, j)
+/// Edge case  a result of -inf masks the score, which then has gradient 0
+template <class F, class Df>
+DifferentiableMapWith<std::decay_t<F>, std::decay_t<Df>> map(F&& f, Df&& df) {
+  return {{std::forward<F>(f)}, std::forward<Df>(df)};
 }
 
 }  // namespace filigree

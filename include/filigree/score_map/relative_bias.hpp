@@ -23,14 +23,29 @@ struct RelativeBias {
     static_assert(
         std::is_same_v<S, typename std::remove_cvref_t<Held>::Scalar>,
         "filigree: relative_bias(table): the table must have the scalar of the scores; use table.cast<...>()");
-    const Index r = table.size() / 2;
-    return s + table.coeff(std::clamp<Index>(j - p + r, 0, 2 * r));
+    return s + table.coeff(index(p, j));
+  }
+  template <Real S>
+  S derivative(S, S) const {
+    return 1;
+  }
+  Index parameter_count(const Grid&) const { return table.size(); }
+  /// The gradient by an entry of the table: that of the scores that use the entry.
+  template <Real S, class Add>
+  void parameter_gradient(S, S, Index p, Index j, const Grid&, S d, const Add& add) const {
+    add(index(p, j), d);
   }
   void check(const Grid&) const {
     detail::require(table.size() % 2 == 1, "relative_bias(table): the table must have an odd size 2r+1, got ",
                     table.size());
   }
   bool reads(const AddressRange& target) const { return detail::reads_memory(table, target); }
+
+ private:
+  [[nodiscard]] Index index(Index p, Index j) const {
+    const Index r = table.size() / 2;
+    return std::clamp<Index>(j - p + r, 0, 2 * r);
+  }
 };
 
 /// Adds a bias from a table that is indexed by the signed distance between key and query.

@@ -12,16 +12,24 @@ namespace filigree {
 /// Score map that bounds scores with a scaled tanh.
 struct Softcap {
   using Category = ScoreMap;
+  static constexpr bool derivative_from_output = true;
   double c;
 
   template <Real S>
-  S map(S x, Index, Index, const Grid&) const {
-    map_all(&x, 1);
-    return x;
-  }
-  template <Real S>
   void map_all(S* values, Index count) const {
     kernel::kernels<S>().softcap(values, count, static_cast<S>(c));
+  }
+  template <Real S>
+  S derivative(S, S y) const {
+    const S u = y / static_cast<S>(c);
+    return (1 - u) * (1 + u);
+  }
+  Index parameter_count(const Grid&) const { return 1; }
+  /// The gradient by c: tanh(s / c) - (s / c) (1 - tanh(s / c)^2).
+  template <Real S, class Add>
+  void parameter_gradient(S x, S y, Index, Index, const Grid&, S d, const Add& add) const {
+    const S u = y / static_cast<S>(c), factor = (1 - u) * (1 + u);
+    add(0, d * (factor == 0 ? u : u - x / static_cast<S>(c) * factor));  // x may be infinite where the factor is 0
   }
   template <Real S>
   void check_scalar() const {

@@ -12,11 +12,6 @@ struct Tanh {
   static constexpr bool derivative_from_output = true;
 
   template <Real S>
-  S map(S x, Index, Index, const Grid&) const {
-    map_all(&x, 1);
-    return x;
-  }
-  template <Real S>
   void map_all(S* values, Index count) const {
     kernel::kernels<S>().tanh(values, count);
   }

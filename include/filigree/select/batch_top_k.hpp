@@ -11,6 +11,7 @@ namespace filigree {
 /// Matrix stage that keeps the largest values of all rows together.
 struct BatchTopK {
   using Category = MatrixStage;
+  static constexpr bool passes_gradient = true;
   Index k;
 
   template <Real S>

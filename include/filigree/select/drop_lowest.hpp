@@ -13,6 +13,7 @@ namespace filigree {
 /// Selector that drops a fraction of the lowest scores.
 struct DropLowest {
   using Category = Selector;
+  static constexpr bool passes_gradient = true;
   double fraction;
 
   template <Real S>

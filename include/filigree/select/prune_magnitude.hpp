@@ -12,6 +12,7 @@ namespace filigree {
 /// Matrix stage that drops a fraction of the smallest magnitudes.
 struct PruneMagnitude {
   using Category = MatrixStage;
+  static constexpr bool passes_gradient = true;
   double fraction;
 
   template <Real S>

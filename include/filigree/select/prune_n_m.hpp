@@ -12,6 +12,7 @@ namespace filigree {
 /// Selector for n:m structured sparsity.
 struct PruneNM {
   using Category = Selector;
+  static constexpr bool passes_gradient = true;
   Index n, m;
 
   template <Real S>

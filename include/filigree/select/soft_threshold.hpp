@@ -11,6 +11,7 @@ namespace filigree {
 /// Selector that keeps large magnitudes and shrinks them.
 struct SoftThreshold {
   using Category = Selector;
+  static constexpr bool passes_gradient = true;
   double t;
 
   template <Real S>

@@ -9,6 +9,7 @@ namespace filigree {
 /// Selector that keeps values above a threshold.
 struct Threshold {
   using Category = Selector;
+  static constexpr bool passes_gradient = true;
   double t;
 
   template <Real S>

@@ -12,6 +12,7 @@ namespace filigree {
 /// Selector that keeps the k largest scores.
 struct TopK {
   using Category = Selector;
+  static constexpr bool passes_gradient = true;
   Index k;
 
   template <Real S>

@@ -12,6 +12,7 @@ namespace filigree {
 /// Selector that keeps the largest scores up to a total probability.
 struct TopP {
   using Category = Selector;
+  static constexpr bool passes_gradient = true;
   double p;
 
   template <Real S>

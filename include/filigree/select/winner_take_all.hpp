@@ -14,6 +14,7 @@ namespace filigree {
 /// Matrix stage that keeps the largest values of each column.
 struct WinnerTakeAll {
   using Category = MatrixStage;
+  static constexpr bool passes_gradient = true;
   double fraction;
 
   template <Real S>

@@ -5,7 +5,7 @@
 #include <cstddef>
 
 #include "filigree/core/list.hpp"
-#include "filigree/stage/row.hpp"
+#include "filigree/stage/grid.hpp"
 
 namespace filigree {
 
@@ -184,25 +184,6 @@ inline Slice<KeySpan> overlapping(const KeySpans& spans, Index c0, Index c1) {
   auto last = first;
   while (last != spans.end() && last->begin < c1) ++last;
   return {first, last};
-}
-
-/// Adds key ranges outside which queries p0 <= p < p1 keep nothing. Adds all keys if the pattern has no covers().
-template <class P>
-void covers(const P& pattern, Index p0, Index p1, const Grid& grid, Ranges& out) {
-  const Index mark = out.size();
-  if constexpr (requires { pattern.covers(p0, p1, grid, out); })
-    pattern.covers(p0, p1, grid, out);
-  else
-    out.add(grid.key_at, grid.key_end());
-  out.normalize(mark, grid);
-}
-
-/// Adds key ranges inside which every query p0 <= p < p1 keeps all keys. Adds none if the pattern has no contains().
-template <class P>
-void contains(const P& pattern, Index p0, Index p1, const Grid& grid, Ranges& out) {
-  const Index mark = out.size();
-  if constexpr (requires { pattern.contains(p0, p1, grid, out); }) pattern.contains(p0, p1, grid, out);
-  out.normalize(mark, grid);
 }
 
 }  // namespace detail
