@@ -67,7 +67,7 @@ TOPICS = [
         "training", "Training",
         "`fit` moves the parameters of a network by the steps of an optimizer. Here g is the gradient and θ a "
         "parameter.",
-        ["nn/fit.hpp", "nn/fit_options.hpp", "nn/pass.hpp", "nn/sgd.hpp", "nn/adam.hpp", "nn/adamw.hpp",
+        ["nn/fit.hpp", "nn/fit_options.hpp", "nn/loss_and_gradient.hpp", "nn/pass.hpp", "nn/sgd.hpp", "nn/adam.hpp", "nn/adamw.hpp",
          "nn/proximal_gradient.hpp", "nn/lbfgs.hpp", "nn/schedule.hpp", "nn/checkpoint.hpp", "nn/optimizer.hpp",
          "nn/samples.hpp", "encoder/start.hpp", "encoder/resample.hpp", "encoder/calibrate.hpp"],
     ),

@@ -34,17 +34,22 @@ namespace detail {
 
 /// The loss and its gradient as a function object of LBFGSpp. It keeps the best parameters so far, and its destructor
 /// assigns them to the network.
-template <class Net, class Matrix, class Objective>
+template <class Net, class X, class Y, class Objective>
 class Evaluations {
  public:
   using S = typename Net::Scalar;
   using Vector = typename Net::Vector;
   struct Stop {};
 
-  Evaluations(Net& net, const Matrix& x, const Matrix& y, const Objective& objective, const lbfgs& options)
-      : net_(net), x_(x), y_(y), objective_(objective), options_(options), pass_(net, options.executor) {
+  Evaluations(Net& net, const X& x, const Y& y, const Objective& objective, const lbfgs& options)
+      : net_(net),
+        x_{x, nullptr, x.rows()},
+        y_{y, nullptr, y.rows()},
+        objective_(objective),
+        options_(options),
+        pass_(net, options.executor) {
     best_ = net.parameters();
-    const double loss = pass_.gradient(net, x, y, objective, gradient_);
+    const double loss = pass_.gradient(net, x_, y_, objective, gradient_);
     require_finite_step(net, loss, gradient_, 1);
   }
   ~Evaluations() { net_.parameters() = best_; }
@@ -82,7 +87,8 @@ class Evaluations {
   }
 
   Net& net_;
-  const Matrix &x_, &y_;
+  const SelectedRows<X> x_;  // all rows
+  const SelectedRows<Y> y_;
   const Objective& objective_;
   const lbfgs& options_;
   Pass<Net> pass_;
@@ -91,33 +97,22 @@ class Evaluations {
   Progress progress_{options_.progress};
 };
 
-}  // namespace detail
-
-/// Trains a network by L-BFGS over all samples.
-///
-/// If the line search fails, the network keeps the best parameters so far, and the report has a note.
-/// Shapes  X: N x inputs, Y: N x outputs
-/// Throws  Error if a shape or an option does not fit, or a sample, the first loss or the first gradient is not finite;
-///         the network is then unchanged
-template <class Net, DenseExpression X, DenseExpression Y, Term Objective>
-FitReport fit(Net& net, const X& samples, const Y& targets, const Objective& objective, const lbfgs& options) {
+/// Trains a network by L-BFGS, with samples as samples_of() returns them.
+template <class Net, class X, class Y, class Objective>
+FitReport fit_by_lbfgs(Net& net, const X& x, const Y& y, const Objective& objective, const lbfgs& options) {
   using S = typename Net::Scalar;
-  using Matrix = typename Net::Matrix;
-  detail::require(options.iterations >= 0, "fit: lbfgs: iterations must be at least 0, got ", options.iterations);
-  detail::require(options.history >= 1, "fit: lbfgs: history must be at least 1, got ", options.history);
-  detail::require(options.tolerance >= 0, "fit: lbfgs: tolerance must be at least 0, got ", options.tolerance);
+  require(options.iterations >= 0, "fit: lbfgs: iterations must be at least 0, got ", options.iterations);
+  require(options.history >= 1, "fit: lbfgs: history must be at least 1, got ", options.history);
+  require(options.tolerance >= 0, "fit: lbfgs: tolerance must be at least 0, got ", options.tolerance);
   net.each_layer([](const auto& layer, std::size_t l) {
     if constexpr (requires { layer.constraints; })
-      detail::require(!layer.constraints.any(), "fit: lbfgs: stage ", l,
-                      " has constraints, which L-BFGS does not support; use another optimizer");
+      require(!layer.constraints.any(), "fit: lbfgs: stage ", l,
+              " has constraints, which L-BFGS does not support; use another optimizer");
   });
-  const Matrix x = detail::samples_of<Net>(samples);
-  const Matrix y = detail::samples_of<Net>(targets);
-  detail::require_samples(net, x, y);
+  require_samples(net, x, y);
   if (options.iterations == 0) return {};  // LBFGSpp takes 0 as no limit
 
-  using Evaluations = detail::Evaluations<Net, Matrix, Objective>;
-  Evaluations evaluations(net, x, y, objective, options);
+  Evaluations<Net, X, Y, Objective> evaluations(net, x, y, objective, options);
   LBFGSpp::LBFGSParam<S> parameters;
   parameters.m = static_cast<int>((std::min)(options.history, Index{1} << 20));
   parameters.epsilon = static_cast<S>(options.tolerance);
@@ -130,7 +125,7 @@ FitReport fit(Net& net, const X& samples, const Y& targets, const Objective& obj
   S loss = 0;
   try {
     evaluations.report.steps = solver.minimize(evaluations, best, loss);
-  } catch (const typename Evaluations::Stop&) {
+  } catch (const typename decltype(evaluations)::Stop&) {
     if (evaluations.thrown != nullptr) std::rethrow_exception(evaluations.thrown);
     evaluations.report.note = "stopped by after_evaluation";
   } catch (const std::bad_alloc&) {
@@ -142,11 +137,26 @@ FitReport fit(Net& net, const X& samples, const Y& targets, const Objective& obj
   return std::move(evaluations.report);
 }
 
+}  // namespace detail
+
+/// Trains a network by L-BFGS over all samples.
+///
+/// If the line search fails, the network keeps the best parameters so far, and the report has a note.
+/// Shapes  X: N x inputs, Y: N x outputs
+/// Throws  Error if a shape or an option does not fit, or a sample, the first loss or the first gradient is not finite;
+///         the network is then unchanged
+template <class Net, DenseExpression X, DenseExpression Y, Term Objective>
+FitReport fit(Net& net, const X& samples, const Y& targets, const Objective& objective, const lbfgs& options) {
+  const auto& x = detail::samples_of<Net>(samples);
+  const auto& y = detail::samples_of<Net>(targets);
+  return detail::fit_by_lbfgs(net, x, y, objective, options);
+}
+
 /// Trains a network by L-BFGS with the samples as targets, as for autoencoders.
 template <class Net, DenseExpression X, Term Objective>
 FitReport fit(Net& net, const X& samples, const Objective& objective, const lbfgs& options) {
-  const typename Net::Matrix x = detail::samples_of<Net>(samples);
-  return fit(net, x, x, objective, options);
+  const auto& x = detail::samples_of<Net>(samples);
+  return detail::fit_by_lbfgs(net, x, x, objective, options);
 }
 
 }  // namespace filigree

@@ -19,6 +19,7 @@
 #include "filigree/nn/l1.hpp"                        // IWYU pragma: export
 #include "filigree/nn/layer_norm.hpp"                // IWYU pragma: export
 #include "filigree/nn/linear.hpp"                    // IWYU pragma: export
+#include "filigree/nn/loss_and_gradient.hpp"         // IWYU pragma: export
 #include "filigree/nn/matryoshka.hpp"                // IWYU pragma: export
 #include "filigree/nn/network.hpp"                   // IWYU pragma: export
 #include "filigree/nn/normalized_squared_error.hpp"  // IWYU pragma: export

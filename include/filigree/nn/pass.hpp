@@ -50,6 +50,17 @@ class Pass {
     return run_constrained(net, x, y, objective, gradient.data(), draw);
   }
 
+  /// Returns the loss of an autoencoder, whose targets are the samples.
+  template <Samples X, Term Objective>
+  double loss(const Net& net, const X& x, const Objective& objective, std::uint64_t draw = 0) {
+    return loss(net, x, x, objective, draw);
+  }
+  /// Computes the gradient of the loss of an autoencoder, whose targets are the samples, and returns the loss.
+  template <Samples X, Term Objective>
+  double gradient(const Net& net, const X& x, const Objective& objective, Vector& gradient, std::uint64_t draw = 0) {
+    return this->gradient(net, x, x, objective, gradient, draw);
+  }
+
   // Computes the same for a network that satisfies its constraints, without checking them.
   template <Samples X, Samples Y, Term Objective>
   double gradient_of_constrained(const Net& net, const X& x, const Y& y, const Objective& objective, Vector& gradient,
@@ -129,7 +140,9 @@ class Pass {
 
     const Index n = y.rows();
     const S* targets = detail::in_place<S>(y);
-    if (targets == nullptr) {
+    if (targets == nullptr && detail::are_same(x, y)) {
+      targets = network_pass_.at(0).rows(session).data();
+    } else if (targets == nullptr) {
       S* copied = target_.get<S>((std::max)(n * y.cols(), Index{1}));
       detail::to_dense_samples(y, copied, session);
       targets = copied;

@@ -34,16 +34,19 @@ void require_finite(const M& x, const char* name) {
   }
 }
 
-/// Returns samples as a row-major matrix of the network's scalar.
+/// Returns samples whose rows can be read in any order. They are copied only if they are stored in another way.
 template <class Net, class X>
-auto samples_of(const X& x) {
+decltype(auto) samples_of(const X& x) {
   using S = typename Net::Scalar;
   static_assert(StoredReal<typename X::Scalar, S>,
                 "filigree: fit: X and Y must have the scalar of the network; cast them with .cast<>()");
-  if constexpr (SparseSamples<X>)
-    return Eigen::SparseMatrix<S, Eigen::RowMajor>(x.template cast<S>());
+  using Sparse = Eigen::SparseMatrix<S, Eigen::RowMajor>;
+  if constexpr (std::same_as<X, Sparse>)
+    return static_cast<const X&>(x);
+  else if constexpr (SparseSamples<X>)
+    return Sparse(x.template cast<S>());
   else
-    return typename Net::Matrix(x.template cast<S>());
+    return DenseSamples<typename X::Scalar>(x);
 }
 
 /// Throws an Error if the samples and targets of fit do not match the network or are not finite.
@@ -54,7 +57,7 @@ void require_samples(const Net& net, const X& x, const Y& y) {
   require(y.rows() == x.rows(), "fit: Y.rows() = ", y.rows(), " must equal X.rows() = ", x.rows());
   require(x.rows() >= 1, "fit: X must have at least 1 row");
   require_finite(x, "X");
-  require_finite(y, "Y");
+  if (!are_same(x, y)) require_finite(y, "Y");
 }
 
 /// Throws an Error if the loss or the gradient of a step is not finite.
@@ -176,7 +179,7 @@ class Training {
     // A single remaining sample joins the last batch, because a batch of one sample has no variation.
     const Index left = x_.rows() - state_.first, max_count = batch_ + (left == batch_ + 1 && batch_ > 1 ? 1 : 0);
     const Index count = (std::min)(left, max_count);
-    const Index* order = order_.data() + state_.first;
+    const Index* order = batch_ < x_.rows() ? order_.data() + state_.first : nullptr;  // null: all samples, in order
     const SelectedRows<X> x = {x_, order, count};
     const SelectedRows<Y> y = {y_, order, count};
     const std::uint64_t draw = Generator(options_.seed, static_cast<std::uint64_t>(state_.steps)).bits64();
