@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filigree/filigree.hpp>
-#include <filigree/nn/lbfgs.hpp>
+#include <filigree/nn/train/lbfgs.hpp>
 #include <iostream>
 
 #include "enlarge.hpp"

@@ -52,24 +52,27 @@ TOPICS = [
         "layers", "Layers",
         "A network is a pipeline of layers and stages. Score maps with a derivative, selectors and `dropout` are "
         "layers too.",
-        ["nn/network.hpp", "encoder/autoencoder.hpp", "nn/linear.hpp", "nn/layer_norm.hpp", "nn/jump_relu.hpp",
-         "nn/gated.hpp", "nn/pre_bias.hpp", "nn/penalize.hpp"],
+        ["nn/network.hpp", "encoder/autoencoder.hpp", "nn/layer/linear.hpp", "nn/layer/layer_norm.hpp",
+         "nn/layer/jump_relu.hpp", "nn/layer/gated.hpp", "nn/layer/pre_bias.hpp", "nn/layer/penalize.hpp"],
     ),
     Topic(
         "losses", "Losses",
         "Losses and penalties are scaled and added: `squared_error() + 0.1 * l1()`. Here y are outputs, t "
         "targets, a the activations of a layer and W its weights. The mean is over samples.",
-        ["nn/squared_error.hpp", "nn/normalized_squared_error.hpp", "nn/cross_entropy.hpp", "nn/weight_decay.hpp",
-         "nn/matryoshka.hpp", "nn/aux_k.hpp", "nn/l0_penalty.hpp", "nn/l1.hpp", "nn/kl.hpp", "nn/entropy.hpp",
-         "nn/flops.hpp", "nn/hoyer_square.hpp", "nn/group_lasso.hpp", "nn/term.hpp"],
+        ["nn/loss/squared_error.hpp", "nn/loss/normalized_squared_error.hpp", "nn/loss/cross_entropy.hpp",
+         "nn/penalty/weight_decay.hpp", "nn/loss/matryoshka.hpp", "nn/loss/aux_k.hpp", "nn/loss/gate_losses.hpp",
+         "nn/penalty/l0_penalty.hpp", "nn/penalty/l1.hpp", "nn/penalty/kl.hpp", "nn/penalty/entropy.hpp",
+         "nn/penalty/flops.hpp", "nn/penalty/hoyer_square.hpp", "nn/penalty/group_lasso.hpp", "nn/term.hpp"],
     ),
     Topic(
         "training", "Training",
         "`fit` moves the parameters of a network by the steps of an optimizer. Here g is the gradient and θ a "
         "parameter.",
-        ["nn/fit.hpp", "nn/fit_options.hpp", "nn/loss_and_gradient.hpp", "nn/pass.hpp", "nn/sgd.hpp", "nn/adam.hpp", "nn/adamw.hpp",
-         "nn/proximal_gradient.hpp", "nn/lbfgs.hpp", "nn/schedule.hpp", "nn/checkpoint.hpp", "nn/optimizer.hpp",
-         "nn/samples.hpp", "encoder/start.hpp", "encoder/resample.hpp", "encoder/calibrate.hpp"],
+        ["nn/train/fit.hpp", "nn/train/fit_options.hpp", "nn/train/loss_and_gradient.hpp", "nn/pass.hpp",
+         "nn/optimizer/sgd.hpp", "nn/optimizer/adam.hpp", "nn/optimizer/adamw.hpp",
+         "nn/optimizer/proximal_gradient.hpp", "nn/train/lbfgs.hpp", "nn/train/schedule.hpp",
+         "nn/train/checkpoint.hpp", "nn/optimizer/optimizer.hpp", "nn/samples.hpp", "encoder/start.hpp",
+         "encoder/resample.hpp", "encoder/calibrate.hpp"],
     ),
     Topic(
         "measures", "Measures",

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filigree/encoder/measures/measures.hpp>
-#include <filigree/nn/normalized_squared_error.hpp>
+#include <filigree/nn/loss/normalized_squared_error.hpp>
 #include <limits>
 #include <numeric>
 #include <utility>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <filigree/filigree.hpp>
-#include <filigree/nn/lbfgs.hpp>
+#include <filigree/nn/train/lbfgs.hpp>
 
 #include "catch.hpp"
 #include "inputs.hpp"

@@ -6,8 +6,8 @@
 
 #include "filigree/core/check.hpp"
 #include "filigree/encoder/start.hpp"
-#include "filigree/nn/gated.hpp"
-#include "filigree/nn/jump_relu.hpp"
+#include "filigree/nn/layer/gated.hpp"
+#include "filigree/nn/layer/jump_relu.hpp"
 
 namespace filigree {
 

@@ -9,11 +9,11 @@
 #include <utility>
 
 #include "filigree/core/with_indices.hpp"
-#include "filigree/nn/gated.hpp"
-#include "filigree/nn/l0_penalty.hpp"
-#include "filigree/nn/linear.hpp"
-#include "filigree/nn/pre_bias.hpp"
-#include "filigree/nn/residual_pass.hpp"
+#include "filigree/nn/layer/gated.hpp"
+#include "filigree/nn/layer/linear.hpp"
+#include "filigree/nn/layer/pre_bias.hpp"
+#include "filigree/nn/loss/residual_pass.hpp"
+#include "filigree/nn/penalty/l0_penalty.hpp"
 #include "filigree/nn/samples.hpp"
 #include "filigree/nn/state.hpp"
 

@@ -9,8 +9,8 @@
 
 #include "filigree/core/generator.hpp"
 #include "filigree/engine/matrix_product.hpp"
-#include "filigree/nn/constraints.hpp"
-#include "filigree/nn/sparse_product.hpp"
+#include "filigree/nn/layer/constraints.hpp"
+#include "filigree/nn/layer/sparse_product.hpp"
 #include "filigree/nn/state.hpp"
 
 namespace filigree {

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <type_traits>
 
-#include "filigree/nn/optimizer.hpp"
+#include "filigree/nn/optimizer/optimizer.hpp"
 
 namespace filigree {
 

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "filigree/engine/matrix_product.hpp"
-#include "filigree/nn/code_pass.hpp"
-#include "filigree/nn/sparse_product.hpp"
+#include "filigree/nn/layer/sparse_product.hpp"
+#include "filigree/nn/loss/code_pass.hpp"
 #include "filigree/nn/term.hpp"
 
 namespace filigree {

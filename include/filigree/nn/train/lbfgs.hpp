@@ -13,7 +13,7 @@
 #include <new>
 #include <string>
 
-#include "filigree/nn/fit.hpp"
+#include "filigree/nn/train/fit.hpp"
 
 namespace filigree {
 

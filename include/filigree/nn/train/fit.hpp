@@ -2,7 +2,7 @@
 #pragma once
 
 #include "filigree/core/sparse_indices.hpp"
-#include "filigree/nn/training.hpp"
+#include "filigree/nn/train/training.hpp"
 
 namespace filigree {
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "filigree/nn/adam.hpp"
+#include "filigree/nn/optimizer/adam.hpp"
 
 namespace filigree {
 

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "filigree/nn/optimizer.hpp"
+#include "filigree/nn/optimizer/optimizer.hpp"
 
 namespace filigree {
 

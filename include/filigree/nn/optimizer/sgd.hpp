@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "filigree/nn/optimizer.hpp"
+#include "filigree/nn/optimizer/optimizer.hpp"
 
 namespace filigree {
 

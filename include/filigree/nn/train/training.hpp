@@ -10,12 +10,12 @@
 #include <vector>
 
 #include "filigree/core/with_indices.hpp"
-#include "filigree/nn/checkpoint.hpp"
-#include "filigree/nn/fingerprint.hpp"
-#include "filigree/nn/fit_options.hpp"
-#include "filigree/nn/optimizer.hpp"
+#include "filigree/nn/optimizer/optimizer.hpp"
 #include "filigree/nn/pass.hpp"
-#include "filigree/nn/progress.hpp"
+#include "filigree/nn/train/checkpoint.hpp"
+#include "filigree/nn/train/fingerprint.hpp"
+#include "filigree/nn/train/fit_options.hpp"
+#include "filigree/nn/train/progress.hpp"
 
 namespace filigree::detail {
 
