@@ -12,6 +12,7 @@
 #include "filigree/nn/layer/gated.hpp"
 #include "filigree/nn/layer/linear.hpp"
 #include "filigree/nn/layer/pre_bias.hpp"
+#include "filigree/nn/loss/code_pass.hpp"
 #include "filigree/nn/loss/residual_pass.hpp"
 #include "filigree/nn/penalty/l0_penalty.hpp"
 #include "filigree/nn/samples.hpp"
