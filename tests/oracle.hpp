@@ -30,6 +30,7 @@ enum Presence : char { absent, present, maybe };  // maybe: a weight that is 0 w
 struct Entry {
   Presence presence = present;
   Real value = 0, error = 0;
+  Real origin = 0;  // the value before the first inexact map; entries with equal origins and values are really tied
 };
 
 struct Table {
@@ -168,7 +169,7 @@ Step map(F f, Rounding rounding = Rounding::same, Real derivative_bound = 1) {
           e.error = derivative_bound * (error + t.eps() * std::abs(before)) +
                     4 * t.eps() * (std::abs(before) + std::abs(e.value));
         else if (rounding == Rounding::accurate && std::isfinite(before))
-          e.error = 4 * t.eps() * std::abs(e.value) + 4 * t.tiny();
+          e.error = 4 * t.eps() * std::abs(e.value) + 4 * t.tiny(), e.origin = before;
         if (e.value == -infinity) drop(t, i, c);
       }
   };
@@ -212,8 +213,9 @@ void keep_best(Table& t, std::vector<std::pair<Index, Index>> cells, Index keep,
     for (auto b = cells.begin() + keep; b != cells.end(); ++b) {
       const Entry &in = t.at(a->first, a->second), &out = t.at(b->first, b->second);
       const Real gap = key(in.value) - key(out.value);
-      if (gap > 0 && gap <= in.error + out.error) t.open[Table::size(a->first)] = t.open[Table::size(b->first)] = 1;
       if (in.error + out.error == 0) break;
+      const bool tied = gap == 0 && in.origin == out.origin;
+      if (!tied && gap <= in.error + out.error) t.open[Table::size(a->first)] = t.open[Table::size(b->first)] = 1;
     }
   for (auto b = cells.begin() + keep; b != cells.end(); ++b) drop(t, b->first, b->second);
 }

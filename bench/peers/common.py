@@ -14,6 +14,9 @@ import time
 parser = argparse.ArgumentParser(description="See the docstring of the script.")
 parser.add_argument("--program", default="build/peers/filigree_peer", help="the compiled filigree_peer")
 parser.add_argument("--encoders", default="build/peers/filigree_encoders", help="the compiled filigree_encoders")
+parser.add_argument(
+    "--sparsifiers", default="build/peers/filigree_sparsifiers", help="the compiled filigree_sparsifiers"
+)
 parser.add_argument("--folder", default="build/peers/data", type=pathlib.Path, help="the folder for inputs and outputs")
 parser.add_argument("--threads", default=1, type=int)
 parser.add_argument("--repetitions", default=5, type=int)
