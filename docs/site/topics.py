@@ -46,7 +46,7 @@ TOPICS = [
         "results", "Results",
         "What can be computed from weights A, which are a source and its stages. Nothing is computed before that.",
         ["pipe/weights.hpp", "pipe/product.hpp", "attention/attend.hpp", "attention/selected.hpp",
-         "attention/multi_head.hpp"],
+         "attention/multi_head.hpp", "run/engine_kind.hpp"],
     ),
     Topic(
         "layers", "Layers",

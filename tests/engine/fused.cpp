@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
-// All pipelines that the documentation promises to be fused are computed by a fused engine.
+// All pipelines that the documentation promises to be fused are computed by a fused engine, and each form of pipeline
+// by the engine that is written for it.
 #include <filigree/filigree.hpp>
+#include <sstream>
 
 #include "catch.hpp"
 #include "inputs.hpp"
@@ -105,6 +107,79 @@ static_assert(!fused<decltype(fg::top_p(0.5) | fg::top_k(2))>);
 static_assert(!fg::is_fused<decltype(std::declval<M&>() | fg::top_k(2))>);
 static_assert(!fg::is_fused<decltype(fg::scores(std::declval<M&>(), std::declval<M&>()))>);
 
+// Which engine computes A and which computes A * V.
+using Kind = fg::EngineKind;
+template <class Stages>
+constexpr bool runs(Kind rows, Kind product) {
+  return fg::engine_of<OnScores<Stages>> == rows && fg::engine_of<Product<Stages>> == product;
+}
+template <class Stages>
+constexpr bool runs(Kind both) {
+  return runs<Stages>(both, both);
+}
+
+static_assert(runs<decltype(fg::softmax())>(Kind::general, Kind::online_softmax));
+static_assert(runs<decltype(fg::softcap(3) | fg::softmax())>(Kind::general, Kind::online_softmax));
+static_assert(runs<decltype(fg::softcap(3))>(Kind::general));
+static_assert(runs<decltype(fg::sparsemax())>(Kind::general));
+static_assert(runs<decltype(fg::top_p(0.5) | fg::top_k(2))>(Kind::general));
+static_assert(runs<decltype(fg::causal())>(Kind::gathered));
+static_assert(runs<decltype(fg::causal() | fg::sparsemax())>(Kind::gathered));
+static_assert(runs<decltype(fg::causal() | fg::top_p(0.5) | fg::top_k(2))>(Kind::gathered));
+static_assert(runs<decltype(fg::causal() | fg::softmax() | fg::dropout(0.1, 1))>(Kind::gathered));
+static_assert(runs<decltype(fg::causal() | fg::softmax())>(Kind::gathered, Kind::online_softmax));
+static_assert(runs<decltype(fg::alibi(1) | fg::bigbird(8, 0, 1) | fg::softmax())>(Kind::gathered,
+                                                                                  Kind::online_softmax_or_gathered));
+static_assert(runs<decltype(fg::random(8, 2) | fg::softmax())>(Kind::gathered, Kind::online_softmax_or_gathered));
+static_assert(runs<decltype(fg::strided(8) | fg::softmax())>(Kind::gathered, Kind::strided_softmax));
+static_assert(runs<decltype((fg::window(2) || fg::strided(8)) | fg::softmax())>(Kind::gathered, Kind::strided_softmax));
+static_assert(runs<decltype(fg::softcap(3) | fg::dilated_window(8, 2) | fg::softmax())>(Kind::gathered,
+                                                                                        Kind::strided_softmax));
+static_assert(runs<decltype((fg::strided(8) || fg::strided(9)) | fg::softmax())>(Kind::gathered,
+                                                                                 Kind::online_softmax_or_gathered));
+static_assert(runs<decltype((fg::random(8, 2) || fg::strided(9)) | fg::softmax())>(Kind::gathered,
+                                                                                   Kind::online_softmax_or_gathered));
+static_assert(runs<decltype(fg::top_k(2))>(Kind::selection));
+static_assert(runs<decltype(fg::causal() | fg::threshold(2) | fg::softmax())>(Kind::selection));
+static_assert(runs<decltype(fg::strided(8) | fg::relu())>(Kind::selection_or_gathered));
+
+// Routers: the engine of the stages that replace them.
+static_assert(runs<decltype(fg::block_top_k(8, 2) | fg::softmax())>(Kind::gathered, Kind::online_softmax_or_gathered));
+static_assert(runs<decltype(fg::block_top_k(8, 2) | fg::top_k(2))>(Kind::selection_or_gathered));
+static_assert(runs<decltype(fg::causal() | fg::lsh(2, 8, 4, 1) | fg::softmax())>(Kind::gathered,
+                                                                                 Kind::partitioned_softmax));
+static_assert(runs<decltype(fg::lsh(2, 8, 4, 1).distinct() | fg::softcap(3) | fg::softmax())>(
+    Kind::gathered, Kind::partitioned_softmax));
+// Keys that count several times are counted after all maps, and random() is expensive to evaluate for each pair.
+static_assert(runs<decltype(fg::lsh(2, 8, 4, 1) | fg::softcap(3) | fg::softmax())>(Kind::gathered,
+                                                                                   Kind::online_softmax_or_gathered));
+static_assert(runs<decltype(fg::random(8, 2) | fg::lsh(2, 8, 4, 1) | fg::softmax())>(Kind::gathered,
+                                                                                     Kind::online_softmax_or_gathered));
+static_assert(runs<decltype(fg::prob_sparse(2, 1) | fg::softmax())>(Kind::general, Kind::lazy_rows));
+static_assert(runs<decltype(fg::causal() | fg::prob_sparse(2, 1) | fg::softmax() | fg::lazy_sum())>(Kind::gathered,
+                                                                                                    Kind::lazy_rows));
+static_assert(runs<decltype(fg::prob_sparse(2, 1) | fg::softcap(3) | fg::softmax())>(Kind::general,
+                                                                                     Kind::online_softmax));
+static_assert(!fused<decltype(fg::prob_sparse(2, 1) | fg::softcap(3) | fg::softmax())>);
+
+// Dense sources, heads and other operands.
+static_assert(fg::engine_of<decltype(std::declval<M&>() | fg::top_k(2))> == Kind::general);
+static_assert(fg::engine_of<decltype(std::declval<M&>() | fg::winner_take_all(0.5))> == Kind::row_list);
+static_assert(fg::engine_of<decltype(fg::multi_head(fg::heads{2}, std::declval<M&>(), std::declval<M&>(),
+                                                    std::declval<M&>(), fg::causal() | fg::softmax()))> ==
+              Kind::online_softmax);
+static_assert(
+    fg::engine_of<const decltype(fg::scores(std::declval<M&>(), fg::pack(std::declval<M&>())) | fg::top_k(2))&> ==
+    Kind::selection);
+
 }  // namespace
+
+TEST_CASE("each engine has a name that is printed") {
+  std::ostringstream out;
+  out << fg::engine_of<Product<decltype(fg::softmax())>> << ", " << fg::engine_of<OnScores<decltype(fg::causal())>>;
+  CHECK(out.str() == "online softmax, gathered");
+  for (int kind = 0; kind <= static_cast<int>(Kind::lazy_rows); ++kind)
+    CHECK_FALSE(fg::name_of(static_cast<Kind>(kind)).empty());
+}
 
 TEST_CASE("is_fused is a compile-time constant") { SUCCEED(); }

@@ -7,10 +7,8 @@
 #include <limits>
 #include <tuple>
 
-#include "filigree/attention/lazy_sum.hpp"
 #include "filigree/attention/scores.hpp"
-#include "filigree/normalize/dropout.hpp"
-#include "filigree/normalize/softmax.hpp"
+#include "filigree/engine/form.hpp"
 
 namespace filigree {
 
@@ -23,23 +21,6 @@ struct Attended {
   Vector lse;  // n
 };
 
-namespace detail {
-
-/// True if softmax is the last stage, or is followed by dropout or lazy_sum() only.
-template <class Stages>
-inline constexpr bool ends_in_softmax = false;
-template <class... T>
-  requires(sizeof...(T) > 0)
-inline constexpr bool ends_in_softmax<std::tuple<T...>> = [] {
-  constexpr bool is_softmax[] = {std::is_same_v<T, Softmax>...};
-  constexpr bool may_follow[] = {std::is_same_v<T, Dropout> || std::is_same_v<T, LazySum>...};
-  std::size_t last = sizeof...(T) - 1;
-  while (last > 0 && may_follow[last]) --last;
-  return is_softmax[last];
-}();
-
-}  // namespace detail
-
 /// Computes A * V together with the logsumexp of each row's scores.
 ///
 /// Formula   out = A V, lse(i) = log(Σ exp(s(i, c)) + exp(sink))
@@ -50,7 +31,7 @@ inline constexpr bool ends_in_softmax<std::tuple<T...>> = [] {
 template <detail::WeightsExpression A, DenseExpression V>
 auto attend(const A& a, const V& v) {
   using S = typename A::Scalar;
-  static_assert(detail::ends_in_softmax<typename A::StageTuple>,
+  static_assert(detail::Form<typename A::StageTuple>::last_softmax < std::tuple_size_v<typename A::StageTuple>,
                 "filigree: attend(A, V): A must end in softmax(), whose logsumexp it returns");
   static_assert(StoredReal<typename V::Scalar, S>,
                 "filigree: attend(A, V): A and V must have the same scalar; cast one with .cast<>()");

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <cstddef>
 #include <tuple>
-#include <type_traits>
 
+#include "filigree/engine/form.hpp"
 #include "filigree/engine/lazy_rows.hpp"
-#include "filigree/normalize/softmax.hpp"
 #include "filigree/run/routed.hpp"
 
 namespace filigree {
@@ -15,23 +13,17 @@ namespace filigree {
 struct LazySum {
   using Category = Router;
   static constexpr bool is_choice = false;  // route(A) returns only the active rows of prob_sparse
+  static constexpr bool keeps_logsumexp = true;
 
   template <class Source, class... Before>
   auto bind(const Source&, const detail::Session&, const std::tuple<Before...>& before) const {
-    constexpr std::size_t size = sizeof...(Before);
-    constexpr bool makes_lazy[] = {detail::makes_rows_lazy<Before>..., false};
-    constexpr std::size_t rows = [&] {
-      std::size_t at = 0;
-      while (at < size && !makes_lazy[at]) ++at;
-      return at;
-    }();
-    constexpr bool is_softmax[] = {false, std::is_same_v<std::remove_cvref_t<Before>, Softmax>...};
-    static_assert(is_softmax[size] && rows < size,
+    using Form = detail::Form<std::tuple<Before...>>;
+    constexpr bool follows_softmax = Form::size > 0 && Form::last_softmax + 1 == Form::size;
+    static_assert(follows_softmax && Form::has_lazy_rows,
                   "filigree: lazy_sum() sets the weights of the lazy rows of prob_sparse(c, seed) and must follow "
                   "softmax() directly: prob_sparse(c, seed) | softmax() | lazy_sum()");
-    if constexpr (is_softmax[size] && rows < size) {
-      using Rows = std::remove_cvref_t<std::tuple_element_t<rows, std::tuple<Before...>>>;
-      return detail::LazyRowWeights<Rows>{std::get<rows>(before)};
+    if constexpr (follows_softmax && Form::has_lazy_rows) {
+      return detail::LazyRowWeights<typename Form::template StageAt<Form::lazy>>{std::get<Form::lazy>(before)};
     } else {
       return std::tuple<>();
     }

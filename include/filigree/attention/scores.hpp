@@ -11,12 +11,7 @@
 
 #include "filigree/attention/packed_keys.hpp"
 #include "filigree/core/integers.hpp"
-#include "filigree/engine/lazy_rows.hpp"
-#include "filigree/engine/online_softmax.hpp"
-#include "filigree/engine/partitioned_softmax.hpp"
-#include "filigree/engine/scattered.hpp"
-#include "filigree/engine/selection.hpp"
-#include "filigree/engine/strided_softmax.hpp"
+#include "filigree/engine/choose.hpp"
 #include "filigree/pipe/product.hpp"
 
 namespace filigree {
@@ -263,30 +258,10 @@ class ScoreSource {
     return reads_memory(q_, target) || (!is_packed<Keys> && reads_keys(target));
   }
 
-  template <class Stages, class Other>
-  using WithScattered = std::conditional_t<has_scattered<Stages>, ScatteredOr<Bound, Stages, Other>, Other>;
-
-  /// The engine that computes rows. Selections and patterns have fused engines; the general evaluator does the rest.
   template <class Stages>
-  using RowChoice =
-      std::conditional_t<SelectionForm<Stages>::matches, WithScattered<Stages, SelectionEngine<Bound, Stages>>,
-                         std::conditional_t<GatheredForm<Stages>::matches, GatheredEngine<Bound, Stages>,
-                                            GeneralEngine<Bound, Stages, Scalar>>>;
-  /// The engine that computes A * V.
+  using Engine = RowsEngine<Bound, Stages>;
   template <class Stages>
-  using SoftmaxChoice = std::conditional_t<
-      PartitionedForm<Stages>::matches, PartitionedEngine<Bound, Stages>,
-      std::conditional_t<
-          StridedForm<Stages>::matches, StridedEngine<Bound, Stages>,
-          std::conditional_t<is_online_softmax_form<Stages>, WithScattered<Stages, OnlineSoftmaxEngine<Bound, Stages>>,
-                             RowChoice<Stages>>>>;
-  template <class Stages>
-  using ProductChoice = LazyRowsOr<Bound, Stages, SoftmaxChoice<Stages>>;
-  /// The engines after routers are replaced by their stages.
-  template <class Stages>
-  using Engine = RoutedOr<Bound, Stages, RowChoice>;
-  template <class Stages>
-  using ProductEngine = RoutedOr<Bound, Stages, ProductChoice>;
+  using ProductEngine = detail::ProductEngine<Bound, Stages>;
 
  private:
   bool reads_keys(const AddressRange& target) const {

@@ -5,11 +5,10 @@
 #include <cstddef>
 #include <iterator>
 #include <tuple>
-#include <type_traits>
 #include <vector>
 
+#include "filigree/engine/form.hpp"
 #include "filigree/pipe/weights.hpp"
-#include "filigree/select/top_k.hpp"
 
 namespace filigree {
 
@@ -45,8 +44,7 @@ auto selected(const A& a) {
   std::size_t k = 0;
   for (const auto& list : rows) k = (std::max)(k, list.size());
   const auto limit_to_top_k = [&](const auto& stage) {
-    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(stage)>, TopK>)
-      k = static_cast<std::size_t>((std::min)(stage.k, a.cols()));
+    if constexpr (detail::is_top_k<decltype(stage)>) k = static_cast<std::size_t>((std::min)(stage.k, a.cols()));
   };
   std::apply([&](const auto&... stage) { (limit_to_top_k(stage), ...); }, a.stages());
   Selected<S> result;

@@ -9,42 +9,24 @@
 
 #include "filigree/core/integers.hpp"
 #include "filigree/core/with_indices.hpp"
+#include "filigree/engine/form.hpp"
 #include "filigree/engine/score_tiles.hpp"
+#include "filigree/run/engine_kind.hpp"
 
 // The gathered engine: scores | patterns and maps | any stages. For one query at a time, it computes only the scores of
 // the keys that the query keeps, as a list. Then it applies the other stages to the list.
 
 namespace filigree::detail {
 
-/// Describes a pipeline for this engine. `stream` is the number of patterns and maps at its beginning. `matches` is
-/// true if the engine supports the pipeline: at least one of these is a pattern, and all stages work on rows.
-template <class Stages>
-struct GatheredForm;
-template <class... T>
-struct GatheredForm<std::tuple<T...>> {
-  static constexpr std::size_t size = sizeof...(T);
-  static constexpr std::size_t stream = [] {
-    constexpr bool streams[] = {PatternStage<T> || MapStage<T>..., false};
-    std::size_t at = 0;
-    while (streams[at]) ++at;
-    return at;
-  }();
-  static constexpr bool matches = [] {
-    constexpr bool patterns[] = {PatternStage<T>..., false};
-    bool any = false;
-    for (std::size_t i = 0; i < stream; ++i) any |= patterns[i];
-    return any && (RowStage<T> && ...);
-  }();
-};
-
 template <class Bound, class Stages>
 class GatheredEngine {
-  using Form = GatheredForm<Stages>;
+  using Form = detail::Form<Stages>;
   using S = typename Bound::Scalar;
   static constexpr S absent = -std::numeric_limits<S>::infinity();
 
  public:
   static constexpr bool fused = true;
+  static constexpr EngineKind kind = EngineKind::gathered;
 
   GatheredEngine(const Bound& source, const Stages& stages, const Session& session, Index count)
       : source_(source), stages_(stages), tiles_(source, stages), kernels_(kernel::kernels<S>()) {
@@ -138,14 +120,14 @@ class GatheredEngine {
 
   template <class F>
   void each_stage_after(F&& f) const {
-    with_indices<Form::size - Form::stream>([&]<std::size_t... At>(std::index_sequence<At...>) {
-      (f(std::get<Form::stream + At>(stages_)), ...);
+    with_indices<Form::size - Form::streamed>([&]<std::size_t... At>(std::index_sequence<At...>) {
+      (f(std::get<Form::streamed + At>(stages_)), ...);
     });
   }
 
   const Bound& source_;
   const Stages& stages_;
-  ScoreTiles<Bound, Stages, Form::stream> tiles_;
+  ScoreTiles<Bound, Stages> tiles_;
   const kernel::Kernels<S>& kernels_;
 };
 

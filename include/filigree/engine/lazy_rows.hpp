@@ -11,9 +11,11 @@
 #include <vector>
 
 #include "filigree/core/integers.hpp"
+#include "filigree/engine/form.hpp"
 #include "filigree/engine/online_softmax.hpp"
 #include "filigree/engine/prefix_sums.hpp"
 #include "filigree/pattern/all_of.hpp"
+#include "filigree/run/engine_kind.hpp"
 
 // The engine of lazy rows: scores | patterns and a map that sets the scores of most rows to 0 | softmax, times V. The
 // output of a lazy row, whose scores are all 0, is a mean of rows of V, computed from prefix sums. The other rows are
@@ -21,18 +23,11 @@
 
 namespace filigree::detail {
 
-/// True if a stage is a map that sets all scores of lazy rows to 0. It has the members is_lazy(row) and active(), the
-/// ascending rows that are not lazy.
-template <class T>
-inline constexpr bool makes_rows_lazy = requires(const std::remove_cvref_t<T>& stage, Index row) {
-  stage.is_lazy(row);
-  stage.active();
-};
-
 /// A map after softmax that sets the weights of a lazy row to 1 for each key that it attends to. It keeps NaN.
 template <class Rows>
 struct LazyRowWeights {
   using Category = ScoreMap;
+  static constexpr bool weighs_lazy_rows = true;
   Rows rows;
 
   template <Real S>
@@ -43,41 +38,6 @@ struct LazyRowWeights {
   S derivative(S, S, Index p, Index, const Grid& grid) const {
     return rows.is_lazy(grid.row(p)) ? S(0) : S(1);
   }
-};
-
-template <class T>
-inline constexpr bool is_lazy_row_weights = false;
-template <class Rows>
-inline constexpr bool is_lazy_row_weights<LazyRowWeights<Rows>> = true;
-
-/// Describes a pipeline on scores for this engine. `rows` and `softmax` are the indices of the map of lazy rows and of
-/// softmax, and `sums` is true if LazyRowWeights follows. `matches` is true if the engine supports the pipeline.
-template <class Stages>
-struct LazyForm;
-template <class... T>
-struct LazyForm<std::tuple<T...>> {
-  static constexpr std::size_t size = sizeof...(T);
-  static constexpr bool any = (makes_rows_lazy<T> || ...);
-  static constexpr std::size_t rows = [] {
-    constexpr bool lazy[] = {makes_rows_lazy<T>..., true};
-    std::size_t at = 0;
-    while (!lazy[at]) ++at;
-    return at;
-  }();
-  static constexpr std::size_t softmax = [] {
-    constexpr bool streams[] = {PatternStage<T> || makes_rows_lazy<T>..., false};
-    std::size_t at = 0;
-    while (streams[at]) ++at;
-    return at;
-  }();
-  static constexpr bool sums = [] {
-    constexpr bool ones[] = {false, is_lazy_row_weights<std::remove_cvref_t<T>>...};
-    return ones[size];
-  }();
-  static constexpr bool matches = [] {
-    constexpr bool soft[] = {std::is_same_v<std::remove_cvref_t<T>, Softmax>..., false};
-    return (int(makes_rows_lazy<T>) + ... + 0) == 1 && soft[softmax] && size == softmax + (sums ? 2 : 1);
-  }();
 };
 
 /// A source with a subset of the queries of another source: row r is query rows[r].
@@ -151,7 +111,7 @@ struct GatheredRowsPattern {
 /// The engine of lazy rows. Its sink is the sink of a product.
 template <class Bound, class Stages>
 class LazyRowsEngine {
-  using Form = LazyForm<Stages>;
+  using Form = detail::Form<Stages>;
   using S = typename Bound::Scalar;
   using Patterns = decltype(patterns_of(std::declval<const Stages&>()));
   using ActiveQueries = GatheredQueries<Bound>;
@@ -159,19 +119,21 @@ class LazyRowsEngine {
 
  public:
   static constexpr bool fused = true;
+  static constexpr EngineKind kind = EngineKind::lazy_rows;
 
   LazyRowsEngine(const Bound& source, const Stages& stages, const Session& session, Index count)
       : source_(source),
-        rows_(std::get<Form::rows>(stages).active()),
-        lazy_(std::get<Form::rows>(stages)),
+        rows_(std::get<Form::lazy>(stages).active()),
+        lazy_(std::get<Form::lazy>(stages)),
         patterns_(patterns_of(stages)),
         pattern_stages_(patterns_),
         tiles_(source, pattern_stages_),
         exact_(source, stages, session, count),
         active_queries_(source, rows_),
-        active_stages_(GatheredRowsPattern<Patterns>{patterns_, rows_, source.grid()}, std::get<Form::softmax>(stages)),
+        active_stages_(GatheredRowsPattern<Patterns>{patterns_, rows_, source.grid()},
+                       std::get<Form::streamed>(stages)),
         active_engine_(active_queries_, active_stages_, session, (std::min)(count, static_cast<Index>(rows_.size()))),
-        sink_(std::get<Form::softmax>(stages).sink) {
+        sink_(std::get<Form::streamed>(stages).sink) {
     const Index tasks = session.concurrency() > 1 ? 4 * session.concurrency() : 1;
     height_ = std::max<Index>(ceil_div(count, tasks), 64);
   }
@@ -263,7 +225,7 @@ class LazyRowsEngine {
     }
     // All scores are 0, except the sink's.
     const double top = (std::max)(sink_, 0.0), one = std::exp(-top), all = static_cast<double>(count) * one;
-    const double denominator = all + std::exp(sink_ - top), weight = Form::sums ? 1.0 : one / denominator;
+    const double denominator = all + std::exp(sink_ - top), weight = Form::sums_lazy_rows ? 1.0 : one / denominator;
     S* weights = scratch.tile.get<S>(separate_count + Row<S>::padding);
     std::fill_n(weights, separate_count, static_cast<S>(weight));
     S* rest = out + v.padded;
@@ -306,14 +268,14 @@ class LazyRowsEngine {
     largest_key_ = *std::max_element(largest.begin(), largest.end());
   }
 
-  using Lazy = std::remove_cvref_t<std::tuple_element_t<Form::rows, Stages>>;
+  using Lazy = typename Form::template StageAt<Form::lazy>;
 
   const Bound& source_;
   const std::vector<Index>& rows_;
   const Lazy& lazy_;
   Patterns patterns_;
   std::tuple<const Patterns&> pattern_stages_;
-  ScoreTiles<Bound, std::tuple<const Patterns&>, 1> tiles_;
+  ScoreTiles<Bound, std::tuple<const Patterns&>> tiles_;
   RowEngine<Bound, Stages, S> exact_;
   ActiveQueries active_queries_;
   ActiveStages active_stages_;
@@ -323,16 +285,5 @@ class LazyRowsEngine {
   mutable PrefixSums<S> sums_;  // of the prepared evaluation
   mutable double largest_key_ = 0;
 };
-
-/// An engine without the shortcut for lazy rows. Its results are correct, but is_fused must not promise its cost.
-template <class Engine>
-struct WithoutLazyRows : Engine {
-  static constexpr bool fused = false;
-  using Engine::Engine;
-};
-
-template <class Bound, class Stages, class Other>
-using LazyRowsOr = std::conditional_t<LazyForm<Stages>::matches, LazyRowsEngine<Bound, Stages>,
-                                      std::conditional_t<LazyForm<Stages>::any, WithoutLazyRows<Other>, Other>>;
 
 }  // namespace filigree::detail

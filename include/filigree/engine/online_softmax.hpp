@@ -10,9 +10,11 @@
 
 #include "filigree/core/integers.hpp"
 #include "filigree/core/list.hpp"
+#include "filigree/engine/form.hpp"
 #include "filigree/engine/score_tiles.hpp"
 #include "filigree/engine/softmax_state.hpp"
 #include "filigree/normalize/softmax.hpp"
+#include "filigree/run/engine_kind.hpp"
 #include "filigree/run/sinks.hpp"
 
 // The online softmax engine: scores | patterns and maps | softmax, times V. The scores of a block of queries against a
@@ -20,26 +22,15 @@
 
 namespace filigree::detail {
 
-/// True if the engine supports a pipeline on scores.
-template <class Stages>
-inline constexpr bool is_online_softmax_form = false;
-template <class... T>
-  requires(sizeof...(T) > 0)
-inline constexpr bool is_online_softmax_form<std::tuple<T...>> = [] {
-  constexpr bool stream[] = {PatternStage<T> || MapStage<T>...};
-  for (std::size_t i = 0; i + 1 < sizeof...(T); ++i)
-    if (!stream[i]) return false;
-  return std::is_same_v<std::tuple_element_t<sizeof...(T) - 1, std::tuple<T...>>, Softmax>;
-}();
-
 /// The online softmax engine. Its sink is the sink of a product, which has the rows of V and takes outputs.
 template <class Bound, class Stages>
 class OnlineSoftmaxEngine {
   using S = typename Bound::Scalar;
-  static constexpr std::size_t stream_size = std::tuple_size_v<Stages> - 1;
+  using Form = detail::Form<Stages>;
 
  public:
   static constexpr bool fused = true, aligns_values = true;
+  static constexpr EngineKind kind = EngineKind::online_softmax;
 
   /// `count` is the total number of rows of the evaluation.
   OnlineSoftmaxEngine(const Bound& source, const Stages& stages, const Session& session, Index count)
@@ -106,7 +97,7 @@ class OnlineSoftmaxEngine {
     const kernel::SoftmaxState<S> sums = begin == end
                                              ? partial(first, last - first, v, scratch)
                                              : recompute_if_nonfinite(slot(begin), first, last - first, v, scratch);
-    finish_rows(first, last - first, sums, std::get<stream_size>(stages_), sink);
+    finish_rows(first, last - first, sums, std::get<Form::streamed>(stages_), sink);
   }
 
   /// Computes the sums of the rows [first, first + rows), not yet divided.
@@ -120,7 +111,7 @@ class OnlineSoftmaxEngine {
   static constexpr Index chunk = 512;
   static constexpr Index stride = chunk + 16;  // so that rows of scores begin in different cache sets
 
-  using Panels = ScoreTiles<Bound, Stages, stream_size>;
+  using Panels = ScoreTiles<Bound, Stages>;
   using Block = typename Panels::Block;
 
   /// Estimates the number of panels that a block attends to, from one block in the middle. Returns the largest number

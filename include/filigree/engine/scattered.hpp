@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "filigree/engine/gathered.hpp"
+#include "filigree/run/engine_kind.hpp"
 
 namespace filigree::detail {
 
@@ -15,6 +16,8 @@ class ScatteredOr {
 
  public:
   static constexpr bool fused = Other::fused;
+  static constexpr EngineKind kind =
+      Other::kind == EngineKind::selection ? EngineKind::selection_or_gathered : EngineKind::online_softmax_or_gathered;
 
   ScatteredOr(const Bound& source, const Stages& stages, const Session& session, Index count) {
     const bool scattered =
@@ -52,11 +55,5 @@ class ScatteredOr {
   std::optional<Gathered> gathered_;
   std::optional<Other> other_;
 };
-
-/// True if a pattern of the pipeline may scatter the keys of a query.
-template <class Stages>
-inline constexpr bool has_scattered = false;
-template <class... T>
-inline constexpr bool has_scattered<std::tuple<T...>> = (may_be_scattered<T> || ...);
 
 }  // namespace filigree::detail

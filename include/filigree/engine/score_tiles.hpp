@@ -11,6 +11,7 @@
 #include "filigree/core/integers.hpp"
 #include "filigree/core/list.hpp"
 #include "filigree/core/with_indices.hpp"
+#include "filigree/engine/form.hpp"
 #include "filigree/pattern/coverage.hpp"
 #include "filigree/run/evaluator.hpp"
 
@@ -19,33 +20,20 @@ namespace filigree::detail {
 /// The tiles of scores that fused engines work on. Determines which panels of keys a block of queries attends to, and
 /// whether a group of queries attends to all or part of a panel. Computes scores after the first patterns and maps.
 ///
-/// A panel is `width` columns that begin at a multiple of `width`. A group is `height` queries. `count` is the number
-/// of patterns and maps at the beginning of the pipeline.
-template <class Bound, class Stages, std::size_t count>
+/// A panel is `width` columns that begin at a multiple of `width`. A group is `height` queries.
+template <class Bound, class Stages>
 class ScoreTiles {
+  using Form = detail::Form<Stages>;
+
  public:
   using S = typename Bound::Scalar;
   static constexpr S absent = -std::numeric_limits<S>::infinity();
-  static constexpr bool has_maps = [] {
-    return with_indices<count>([]<std::size_t... At>(std::index_sequence<At...>) {
-      return (MapStage<std::tuple_element_t<At, Stages>> || ...);
-    });
-  }();
-
+  static constexpr bool has_maps = Form::streams_maps;
   /// True if a map transforms arrays: stages are then applied one after another to several scores, and not score by
   /// score.
-  static constexpr bool maps_vectors = [] {
-    return with_indices<count>([]<std::size_t... At>(std::index_sequence<At...>) {
-      return (MapsVectors<std::tuple_element_t<At, Stages>, S> || ...);
-    });
-  }();
-
+  static constexpr bool maps_vectors = Form::template maps_vectors<S>;
   /// True if a pattern is expensive to evaluate; then masks are planned for each row instead of each group.
-  static constexpr bool by_row = [] {
-    return with_indices<count>([]<std::size_t... At>(std::index_sequence<At...>) {
-      return (keeps_is_expensive<std::tuple_element_t<At, Stages>> || ...);
-    });
-  }();
+  static constexpr bool by_row = Form::keeps_is_expensive;
 
   ScoreTiles(const Bound& source, const Stages& stages)
       : source_(source), stages_(stages), kernels_(kernel::kernels<S>()) {}
@@ -291,7 +279,9 @@ class ScoreTiles {
 
   template <class F>
   void each_stage(F&& f) const {
-    with_indices<count>([&]<std::size_t... At>(std::index_sequence<At...>) { (f(std::get<At>(stages_)), ...); });
+    with_indices<Form::streamed>([&]<std::size_t... At>(std::index_sequence<At...>) {
+      (f(std::get<At>(stages_)), ...);
+    });
   }
 
   /// Applies patterns and maps to the scores [c0, c1) of n rows from row i on. Patterns are not evaluated outside of
@@ -361,7 +351,7 @@ class ScoreTiles {
         return score != absent;
       }
     };
-    const bool is_kept = with_indices<count>([&]<std::size_t... At>(std::index_sequence<At...>) {
+    const bool is_kept = with_indices<Form::streamed>([&]<std::size_t... At>(std::index_sequence<At...>) {
       return (!has_maps || score != absent) && (step(std::get<At>(stages_)) && ...);
     });
     return is_kept ? score : absent;

@@ -11,10 +11,11 @@
 
 #include "filigree/core/integers.hpp"
 #include "filigree/core/with_indices.hpp"
+#include "filigree/engine/form.hpp"
 #include "filigree/engine/panels.hpp"
 #include "filigree/engine/score_tiles.hpp"
+#include "filigree/run/engine_kind.hpp"
 #include "filigree/select/threshold.hpp"
-#include "filigree/select/top_k.hpp"
 
 // The selection engine: scores | patterns and maps | top_k or threshold | any stages. Tiles of scores are compared with
 // each row's bound while they are in registers. Scores above the bound are appended to the row's candidates. The n x m
@@ -22,36 +23,17 @@
 
 namespace filigree::detail {
 
-/// Describes a pipeline on scores for this engine. `selector` is the index of its selector. `matches` is true if the
-/// engine supports the pipeline.
-template <class Stages>
-struct SelectionForm;
-template <class... T>
-struct SelectionForm<std::tuple<T...>> {
-  static constexpr std::size_t size = sizeof...(T);
-  static constexpr std::size_t selector = [] {
-    constexpr bool stream[] = {PatternStage<T> || MapStage<T>..., false};
-    std::size_t at = 0;
-    while (stream[at]) ++at;
-    return at;
-  }();
-  static constexpr bool matches = [] {
-    constexpr bool selects[] = {std::is_same_v<T, TopK> || std::is_same_v<T, Threshold>..., false};
-    return selects[selector] && (RowStage<T> && ...);
-  }();
-};
-
 template <class Bound, class Stages>
 class SelectionEngine {
-  using Form = SelectionForm<Stages>;
+  using Form = detail::Form<Stages>;
   using S = typename Bound::Scalar;
-  using Selector = std::tuple_element_t<Form::selector, Stages>;
-  using Panels = ScoreTiles<Bound, Stages, Form::selector>;
-  static constexpr bool ranked = std::is_same_v<Selector, TopK>;
+  using Panels = ScoreTiles<Bound, Stages>;
+  static constexpr bool ranked = Form::is_ranked;
   static constexpr S absent = -std::numeric_limits<S>::infinity();
 
  public:
   static constexpr bool fused = true;
+  static constexpr EngineKind kind = EngineKind::selection;
 
   /// `count` is the total number of rows of the evaluation.
   SelectionEngine(const Bound& source, const Stages& stages, const Session& session, Index count)
@@ -75,7 +57,7 @@ class SelectionEngine {
     append_capacity_ = kernels_.width + 2 * Row<S>::padding;  // one more panel, in whole vectors, plus one vector
     if constexpr (ranked) {
       // Long enough that the lists are rarely reduced, short enough that a reduction, which reads the list, is fast.
-      k_ = (std::min)(std::get<Form::selector>(stages).k, source.grid().m);
+      k_ = (std::min)(std::get<Form::streamed>(stages).k, source.grid().m);
       limit_ = (std::min)(k_ + std::max<Index>(128, k_), source.grid().m);
       // V and the keys evict each other from the L2 cache, so several blocks are scored before V is read.
       const Index kept_rows = cache.kept / (static_cast<Index>(sizeof(S) + sizeof(Column)) * (k_ + Row<S>::padding));
@@ -193,8 +175,8 @@ class SelectionEngine {
 
   template <class F>
   void each_stage_after_selector(F&& f) const {
-    with_indices<Form::size - Form::selector - 1>([&]<std::size_t... At>(std::index_sequence<At...>) {
-      (f(std::get<Form::selector + 1 + At>(stages_)), ...);
+    with_indices<Form::size - Form::streamed - 1>([&]<std::size_t... At>(std::index_sequence<At...>) {
+      (f(std::get<Form::streamed + 1 + At>(stages_)), ...);
     });
   }
 
@@ -212,7 +194,7 @@ class SelectionEngine {
                                      .count = scratch.counts.get<Column>(padded),
                                      .bound = scratch.bounds.get<S>(padded)};
     S bound = absent;
-    if constexpr (!ranked) bound = round_bound<S>(std::get<Form::selector>(stages_).t);
+    if constexpr (!ranked) bound = round_bound<S>(std::get<Form::streamed>(stages_).t);
     std::fill_n(candidates.count, padded, Column(0));
     std::fill_n(candidates.bound, padded, bound);
     return candidates;

@@ -9,104 +9,16 @@
 
 #include "filigree/core/integers.hpp"
 #include "filigree/core/with_indices.hpp"
+#include "filigree/engine/form.hpp"
 #include "filigree/engine/reordered.hpp"
+#include "filigree/engine/stride.hpp"
 #include "filigree/pattern/algebra.hpp"
-#include "filigree/pattern/dilated_window.hpp"
 #include "filigree/pattern/keep.hpp"
-#include "filigree/pattern/strided.hpp"
-#include "filigree/pattern/window.hpp"
+#include "filigree/run/engine_kind.hpp"
 
-// Patterns with a stride: by strided(l) or dilated_window(r, l), a query keeps keys at distances that are multiples of
-// l. Grouped by their residue modulo l, queries and keys form l dense problems.
+// Patterns with a stride. Grouped by their residue modulo the stride l, queries and keys form l dense problems.
 
 namespace filigree::detail {
-
-/// A pattern in the form dense || (stepped && strided(step)).
-template <class Dense, class Stepped>
-struct Stride {
-  Dense dense;
-  Stepped stepped;
-  Index step;
-};
-
-struct NoStride {};
-
-/// Returns the strided form of a pattern, or NoStride if it has none.
-template <class P>
-auto stride_of(const P&) {
-  return NoStride{};
-}
-inline auto stride_of(const Strided& p) { return Stride<KeepNone, KeepAll>{{}, {}, p.l}; }
-inline auto stride_of(const DilatedWindow& p) {
-  return Stride<KeepNone, Window>{{}, {.left = p.reach, .right = p.reach}, p.step};
-}
-template <class A, class B>
-auto stride_of(const And<A, B>& p);
-template <class A, class B>
-auto stride_of(const Or<A, B>& p);
-
-template <class P>
-inline constexpr bool has_stride = !std::is_same_v<decltype(stride_of(std::declval<const P&>())), NoStride>;
-
-template <class A, class B>
-auto stride_and(const Stride<KeepNone, A>& a, const B& b) {
-  return Stride<KeepNone, And<A, B>>{{}, {a.stepped, b}, a.step};
-}
-template <class D, class A, class B>
-auto stride_and(const Stride<D, A>& a, const B& b) {
-  return Stride<And<D, B>, And<A, B>>{{a.dense, b}, {a.stepped, b}, a.step};
-}
-template <class A, class B>
-auto stride_or(const Stride<KeepNone, A>& a, const B& b) {
-  return Stride<B, A>{b, a.stepped, a.step};
-}
-template <class D, class A, class B>
-auto stride_or(const Stride<D, A>& a, const B& b) {
-  return Stride<Or<D, B>, A>{{a.dense, b}, a.stepped, a.step};
-}
-
-template <class A, class B>
-auto stride_of(const And<A, B>& p) {
-  if constexpr (has_stride<A>)
-    return stride_and(stride_of(p.a), p.b);
-  else if constexpr (has_stride<B>)
-    return stride_and(stride_of(p.b), p.a);
-  else
-    return NoStride{};
-}
-template <class A, class B>
-auto stride_of(const Or<A, B>& p) {
-  if constexpr (has_stride<A>)
-    return stride_or(stride_of(p.a), p.b);
-  else if constexpr (has_stride<B>)
-    return stride_or(stride_of(p.b), p.a);
-  else
-    return NoStride{};
-}
-
-/// Describes a pipeline for this engine. `at` is the index of the pattern with a stride. `matches` is true if the
-/// engine supports the pipeline: one for the online softmax engine, with no other pattern that scatters keys.
-template <class Stages>
-struct StridedForm;
-template <class... T>
-struct StridedForm<std::tuple<T...>> {
-  static constexpr std::size_t at = [] {
-    constexpr bool strided[] = {has_stride<T>..., true};
-    std::size_t i = 0;
-    while (!strided[i]) ++i;
-    return i;
-  }();
-  static constexpr bool matches = [] {
-    if constexpr (is_online_softmax_form<std::tuple<T...>> && at < sizeof...(T)) {
-      using Form = decltype(stride_of(std::declval<const std::tuple_element_t<at, std::tuple<T...>>&>()));
-      int scattering = 0;
-      ((scattering += may_be_scattered<T> ? 1 : 0), ...);
-      return scattering == 1 && !may_be_scattered<decltype(Form::dense)> && !may_be_scattered<decltype(Form::stepped)>;
-    } else {
-      return false;
-    }
-  }();
-};
 
 /// The queries and keys with the same residue modulo `step`: positions p0 + s step and j0 + t step.
 struct Residue {
@@ -147,7 +59,8 @@ struct ResiduePattern {
 template <class Bound, class Stages>
 class StridedEngine {
   using S = typename Bound::Scalar;
-  static constexpr std::size_t at = StridedForm<Stages>::at;
+  using Form = detail::Form<Stages>;
+  static constexpr std::size_t at = Form::strided;
   using StrideForm = decltype(stride_of(std::declval<const std::tuple_element_t<at, Stages>&>()));
   using Dense = decltype(StrideForm::dense);
   static constexpr bool has_dense = !std::is_same_v<Dense, KeepNone>;
@@ -169,6 +82,7 @@ class StridedEngine {
 
  public:
   static constexpr bool fused = true;
+  static constexpr EngineKind kind = EngineKind::strided_softmax;
 
   StridedEngine(const Bound& source, const Stages& stages, const Session& session, Index count)
       : source_(source),
@@ -198,7 +112,7 @@ class StridedEngine {
 
   template <class Sink>
   void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
-    const Softmax& softmax = std::get<std::tuple_size_v<Stages> - 1>(stages_);
+    const Softmax& softmax = std::get<Form::streamed>(stages_);
     if constexpr (has_dense) {
       const kernel::SoftmaxState<S> state = dense_.partial(first, last - first, sink.values(), scratch);
       kernel::kernels<S>().merge(state, sums(first), last - first, sink.values().padded);

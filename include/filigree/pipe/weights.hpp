@@ -7,6 +7,7 @@
 
 #include "filigree/core/lazy.hpp"
 #include "filigree/pipe/dense_source.hpp"
+#include "filigree/run/engine_kind.hpp"
 #include "filigree/run/sinks.hpp"
 #include "filigree/stage/pipeline.hpp"
 
@@ -235,11 +236,21 @@ inline constexpr bool runs_fused = T::ProductEngine::fused;
 template <class Impl>
 inline constexpr bool runs_fused<LazyDense<Impl>> = Impl::Engine::fused;
 
+template <class T>
+inline constexpr EngineKind runs_engine = T::Engine::kind;
+template <class Impl>
+inline constexpr EngineKind runs_engine<LazyDense<Impl>> = Impl::Engine::kind;
+
 }  // namespace detail
 
 /// True if the product is computed by a fused engine, which never materializes the n x m scores.
 template <class T>
 inline constexpr bool is_fused = detail::runs_fused<std::remove_cvref_t<T>>;
+
+/// The engine that computes the rows of weights A, a product A * V or multi_head(...), after routers are replaced by
+/// the stages that they choose: `std::cout << engine_of<decltype(A * V)>`.
+template <class T>
+inline constexpr EngineKind engine_of = detail::runs_engine<std::remove_cvref_t<T>>;
 
 /// Applies a stage or a pipeline to each row of a dense expression.
 ///

@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "filigree/core/integers.hpp"
+#include "filigree/run/engine_kind.hpp"
 #include "filigree/run/routed.hpp"
 #include "filigree/run/workspace.hpp"
 #include "filigree/stage/row_list.hpp"
@@ -78,6 +79,7 @@ template <class Bound, class Stages, Real S>
 class RowEngine {
  public:
   static constexpr bool fused = false;
+  static constexpr EngineKind kind = EngineKind::general;
 
   RowEngine(const Bound& source, const Stages& stages, const Session& session, Index count)
       : source_(source), stages_(stages) {
@@ -108,6 +110,7 @@ template <class Bound, class Stages, Real S>
 class ListEngine {
  public:
   static constexpr bool fused = false;
+  static constexpr EngineKind kind = EngineKind::row_list;
 
   ListEngine(const Bound& source, const Stages& stages, const Session& session, Index) : grid_(source.grid()) {
     WorkerScratch& scratch = session.scratch(0);

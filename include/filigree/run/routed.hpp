@@ -5,6 +5,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "filigree/run/engine_kind.hpp"
 #include "filigree/run/workspace.hpp"
 #include "filigree/stage/stage.hpp"
 
@@ -89,6 +90,7 @@ class RoutedEngine {
 
  public:
   static constexpr bool fused = Engine::fused;
+  static constexpr EngineKind kind = Engine::kind;
 
   RoutedEngine(const Source& source, const Stages& stages, const Session& session, Index count)
       : stages_(bind_routers(source, stages, session).stages), engine_(source, stages_, session, count) {}
