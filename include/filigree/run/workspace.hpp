@@ -12,6 +12,7 @@
 #include "filigree/core/executor.hpp"
 #include "filigree/core/list.hpp"
 #include "filigree/core/prefetcher.hpp"
+#include "filigree/core/scratch.hpp"
 #include "filigree/stage/ranges.hpp"
 #include "filigree/stage/row.hpp"
 
@@ -49,7 +50,7 @@ class PanelCache {
 };
 
 /// The buffers of one worker for the evaluation of a block of rows.
-struct WorkerScratch {
+struct WorkerScratch : ScratchArena {
   PanelCache keys, value_panels;  // indexed by panel of keys
   Buffer queries, tile, values, columns, counts, bounds, out, sums;
   Buffer gathered, gathered_columns;       // gathered keys, packed as panels
