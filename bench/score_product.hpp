@@ -51,21 +51,21 @@ class ScoreProduct {
     const auto attention = (fg::scores(q_, k_) | fg::top_k(32)).with(workspace_);
     using Attention = std::remove_const_t<decltype(attention)>;
     const fg::detail::Session session(attention.execution());
-    const typename Attention::Bound bound(attention.source(), session, attention.row_count());
+    typename Attention::Bound bound = attention.source().bind();
     const typename Attention::Engine engine(bound, attention.stages(), session, q_.rows());
 
     const auto& kernels = fg::kernel::kernels<float>();
     const Index n = q_.rows(), m = k_.rows(), d = q_.cols(), block = engine.block(), width = kernels.width,
                 panels = (m + width - 1) / width;
     fg::detail::WorkerScratch& scratch = session.scratch(0);
-    bound.reserve(scratch);
+    bound.keys.reserve(scratch);
     float* queries = scratch.queries.get<float>(block * d);
     float* tile = scratch.tile.get<float>(block * width);
     for (Index first = 0; first < n; first += block) {
       const Index rows = std::min(block, n - first), groups = (rows + kernels.height - 1) / kernels.height;
-      bound.pack_queries(first, rows, queries);
+      bound.queries.pack(first, rows, queries, scratch);
       for (Index panel = 0; panel < panels; ++panel) {
-        kernels.score_panel(queries, groups, bound.panel(panel, scratch), d, bound.scale(), tile, width);
+        kernels.score_panel(queries, groups, bound.keys.panel(panel, scratch), d, bound.scale, tile, width);
         visit(tile, first, rows, panel * width, std::min(width, m - panel * width));
       }
     }

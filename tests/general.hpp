@@ -12,7 +12,7 @@ template <class A, class Sink>
 void general_rows(const A& a, Sink&& sink) {
   using Engine = filigree::detail::GeneralEngine<typename A::Bound, typename A::StageTuple, typename A::Scalar>;
   const filigree::detail::Session session(a.execution());
-  const typename A::Bound bound(a.source(), session, a.row_count());
+  typename A::Bound bound = a.source().bind();
   const Engine engine(bound, a.stages(), session, a.row_count());
   filigree::detail::for_each_row(engine, a.first_row(), a.row_count(), session, sink);
 }
@@ -22,7 +22,7 @@ auto general_sparse(const A& a) {
   using Engine = filigree::detail::GeneralEngine<typename A::Bound, typename A::StageTuple, typename A::Scalar>;
   using S = typename A::Scalar;
   const filigree::detail::Session session(a.execution());
-  const typename A::Bound bound(a.source(), session, a.row_count());
+  typename A::Bound bound = a.source().bind();
   const Engine engine(bound, a.stages(), session, a.row_count());
   filigree::detail::SparseSink<S> sink(a.first_row(), a.row_count(), engine.height());
   filigree::detail::for_each_row(engine, a.first_row(), a.row_count(), session, sink);

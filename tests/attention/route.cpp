@@ -41,12 +41,12 @@ struct Nearest {
     ++*calls;
     Chosen chosen;
     Eigen::Matrix<S, Eigen::Dynamic, 1> query(source.d()), key(source.d());
-    for (Index i = 0; i < source.grid().n; ++i) {
-      source.copy_query(i, query.data());
+    for (Index i = 0; i < source.grid.n; ++i) {
+      source.queries.copy(i, query.data());
       Index best = 0;
       S min_distance = std::numeric_limits<S>::infinity();
-      for (Index j = 0; j < source.grid().m; ++j) {
-        source.copy_key(j, key.data());
+      for (Index j = 0; j < source.grid.m; ++j) {
+        source.keys.copy(j, key.data());
         const S distance = (query - key).squaredNorm();
         if (distance < min_distance) min_distance = distance, best = j;
       }

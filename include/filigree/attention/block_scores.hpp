@@ -3,12 +3,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstddef>
 #include <limits>
-#include <vector>
 
 #include "filigree/core/buffer.hpp"
 #include "filigree/core/integers.hpp"
+#include "filigree/engine/keys.hpp"
 #include "filigree/run/workspace.hpp"
 
 // Scores of blocks of keys. A scorer pools the keys of each block into one vector and transforms each query. The score
@@ -78,60 +77,34 @@ inline MinMaxBound min_max_bound() { return {}; }
 
 namespace detail {
 
-/// The scores of queries against blocks of keys, as a source of a pipeline. Block c is at position key_at + c.
-template <class Source, class Scorer>
-class BlockScores {
- public:
-  using Scalar = typename Source::Scalar;
+/// Returns the shape of the scores of queries against blocks of b keys. Block c is at position key_at + c.
+inline Grid block_grid(const Grid& keys, Index b) {
+  Grid grid = keys;
+  grid.key_at = floor_div(keys.key_at, b);
+  grid.m = keys.m > 0 ? floor_div(keys.key_end() - 1, b) - grid.key_at + 1 : 0;
+  return grid;
+}
 
-  BlockScores(const Source& source, Index b, const Session& session)
-      : source_(source), d_(Scorer::features(source.d())), width_(kernel::kernels<Scalar>().width) {
-    const Grid& keys = source.grid();
-    grid_ = keys;
-    grid_.key_at = floor_div(keys.key_at, b);
-    grid_.m = keys.m > 0 ? floor_div(keys.key_end() - 1, b) - grid_.key_at + 1 : 0;
-    const Index panels = ceil_div(grid_.m, width_);
-    panels_ = memory_.get<Scalar>(panels * width_ * d_);
-    std::fill_n(panels_, panels * width_ * d_, Scalar(0));
-    session.run(grid_.m, [&](Index c, Index worker) {
-      const Index begin = (std::max)((grid_.key_at + c) * b, keys.key_at);
-      const Index count = (std::min)((grid_.key_at + c + 1) * b, keys.key_end()) - begin, d = source.d();
-      Scalar* rows = session.scratch(worker).tile.get<Scalar>(count * d + d_);
-      for (Index j = 0; j < count; ++j) source.copy_key(keys.column(begin) + j, rows + j * d);
-      Scalar* pooled = rows + count * d;
-      Scorer::pool(rows, count, d, pooled);
-      for (Index f = 0; f < d_; ++f) panels_[(c / width_ * d_ + f) * width_ + c % width_] = pooled[f];
-    });
-  }
-  BlockScores(const BlockScores&) = delete;
-  BlockScores& operator=(const BlockScores&) = delete;
-
-  [[nodiscard]] const Grid& grid() const { return grid_; }
-  [[nodiscard]] const Scalar* panel(Index p, WorkerScratch&) const { return panels_ + p * width_ * d_; }
-  void reserve(WorkerScratch&) const {}
-  [[nodiscard]] Scalar scale() const { return Scalar(1); }
-  [[nodiscard]] Index d() const { return d_; }
-  void pack_queries(Index first, Index count, Scalar* out) const {
-    const Index height = kernel::kernels<Scalar>().height, d = source_.d();
-    std::vector<Scalar> buffer(static_cast<std::size_t>(d + d_));
-    Scalar *query = buffer.data(), *transformed = query + d;
-    for (Index g = 0; g < count; g += height, out += d_ * height)
-      for (Index r = 0; r < height; ++r) {
-        if (g + r < count) {
-          source_.copy_query(first + g + r, query);
-          Scorer::transform_query(query, d, transformed);
-        }
-        for (Index f = 0; f < d_; ++f) out[f * height + r] = g + r < count ? transformed[f] : Scalar(0);
-      }
-  }
-
- private:
-  const Source& source_;
-  Index d_, width_;
-  Grid grid_;
-  Buffer memory_;
-  Scalar* panels_;  // [panels][d][width]
-};
+/// Pools each block of b keys into one key, and packs these in `memory`.
+template <class Scorer, class P>
+PanelKeys<typename P::Scalar> pool_keys(const P& problem, Index b, Buffer& memory, const Session& session) {
+  using S = typename P::Scalar;
+  const Grid &keys = problem.grid, blocks = block_grid(keys, b);
+  const Index d = problem.d(), features = Scorer::features(d), width = kernel::kernels<S>().width;
+  const Index size = PackedPanels<S>::size(blocks.m, features);
+  S* panels = memory.get<S>(size);
+  std::fill_n(panels, size, S(0));
+  session.run(blocks.m, [&](Index c, Index worker) {
+    const Index begin = (std::max)((blocks.key_at + c) * b, keys.key_at);
+    const Index count = (std::min)((blocks.key_at + c + 1) * b, keys.key_end()) - begin;
+    S* rows = session.scratch(worker).tile.get<S>(count * d + features);
+    for (Index j = 0; j < count; ++j) problem.keys.copy(keys.column(begin) + j, rows + j * d);
+    S* pooled = rows + count * d;
+    Scorer::pool(rows, count, d, pooled);
+    for (Index f = 0; f < features; ++f) panels[(c / width * features + f) * width + c % width] = pooled[f];
+  });
+  return {{panels, blocks.m, features, width}};
+}
 
 }  // namespace detail
 }  // namespace filigree

@@ -13,6 +13,7 @@
 #include "filigree/attention/sampled_measure.hpp"
 #include "filigree/core/check.hpp"
 #include "filigree/core/integers.hpp"
+#include "filigree/engine/problem.hpp"
 #include "filigree/engine/selection.hpp"
 #include "filigree/pattern/all_of.hpp"
 #include "filigree/pattern/random.hpp"
@@ -154,29 +155,35 @@ struct BlockTopK {
 
   template <class Source, class Before>
   ChosenBlocks bind(const Source& source, const detail::Session& session, const Before& before) const {
-    using Scores = detail::BlockScores<Source, Scorer>;
-    const Scores scores(source, b, session);
+    using Scalar = typename Source::Scalar;
+    using Scores =
+        detail::Problem<detail::TransformedQueries<decltype(Source::queries), Scorer>, detail::PanelKeys<Scalar>>;
+    detail::Buffer memory;
+    Scores scores{{source.queries},
+                  detail::pool_keys<Scorer>(source, b, memory, session),
+                  detail::block_grid(source.grid, b),
+                  Scalar(1)};
     const auto patterns = detail::patterns_of(before);
-    const detail::BlocksWithKeys<std::remove_const_t<decltype(patterns)>> allowed{patterns, b, source.grid()};
-    const detail::BlocksWithKeys<Always> forced_blocks{forced, b, source.grid()};
-    std::vector<std::vector<Index>> chosen(static_cast<std::size_t>(source.grid().n));
+    const detail::BlocksWithKeys<std::remove_const_t<decltype(patterns)>> allowed{patterns, b, source.grid};
+    const detail::BlocksWithKeys<Always> forced_blocks{forced, b, source.grid};
+    std::vector<std::vector<Index>> chosen(static_cast<std::size_t>(source.grid.n));
     const auto collect = [&](const auto& candidates, const auto& always) {
       const std::tuple stages(candidates, TopK{k});
       const detail::SelectionEngine<Scores, std::remove_const_t<decltype(stages)>> engine(scores, stages, session,
-                                                                                          scores.grid().n);
+                                                                                          scores.grid.n);
       const auto take = [&](const auto& row, const detail::WorkerScratch&) {
         Ranges ranges;
-        detail::kept_ranges(always, row.position(), scores.grid(), ranges);
+        detail::kept_ranges(always, row.position(), scores.grid, ranges);
         pick(ranges, row, chosen[static_cast<std::size_t>(row.index)]);
       };
-      detail::for_each_row(engine, 0, scores.grid().n, session, take);
+      detail::for_each_row(engine, 0, scores.grid.n, session, take);
     };
     if constexpr (std::is_same_v<Always, detail::KeepNone>)
       collect(allowed, forced_blocks);
     else
       collect(allowed && !forced_blocks, allowed && forced_blocks);
 
-    auto held = std::make_shared<ChosenBlocks::Held>(ChosenBlocks::Held{source.grid(), b});
+    auto held = std::make_shared<ChosenBlocks::Held>(ChosenBlocks::Held{source.grid, b});
     held->start.push_back(0);
     for (const auto& row : chosen) held->start.push_back(held->start.back() + static_cast<Index>(row.size()));
     held->blocks.reserve(static_cast<std::size_t>(held->start.back()));

@@ -10,6 +10,7 @@
 #include "filigree/core/integers.hpp"
 #include "filigree/core/list.hpp"
 #include "filigree/engine/panels.hpp"
+#include "filigree/engine/queries.hpp"
 #include "filigree/run/workspace.hpp"
 #include "filigree/stage/stage.hpp"
 
@@ -161,16 +162,13 @@ struct Hashing {
     IndexMatrix result(n, rounds);
     session.run(ceil_div(n, batch), [&](Index task, Index worker) {
       const Index first = task * batch, count = (std::min)(batch, n - first);
-      Rows x = Rows::Zero(batch, d);
-      for (Index i = 0; i < count; ++i) copy_row(first + i, x.data() + i * d);
       WorkerScratch& scratch = session.scratch(worker);
       S* packed = scratch.queries.get<S>(batch * d);
       S* products = scratch.tile.get<S>(batch * stride);
-      for (Index g = 0; g < groups && d > 0; ++g)
-        kernels.pack_group(x.data() + g * kernels.height * d, d, d, packed + g * kernels.height * d);
+      pack_groups(count, d, packed, scratch, [&](Index i, S* to) { copy_row(first + i, to); });
       for (Index p = 0; p < panels.panels(); ++p)
-        kernels.score_panel(packed, groups, d > 0 ? panels.panel(p) : panels.data, d, S(1), products + p * panels.width,
-                            stride);
+        kernels.score_panel(packed, ceil_div(count, kernels.height), panels.panel(p), d, S(1),
+                            products + p * panels.width, stride);
       for (Index i = 0; i < count; ++i)
         for (Index h = 0; h < rounds; ++h)
           result(first + i, h) = argmax(Eigen::Map<const Eigen::ArrayX<S>>(products + i * stride + h * half, half));

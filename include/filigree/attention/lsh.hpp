@@ -125,14 +125,14 @@ struct Lsh {
 
   template <class Source, class Before>
   auto bind(const Source& source, const detail::Session& session, const Before& before) const {
-    const Grid& grid = source.grid();
+    const Grid& grid = source.grid;
     const detail::Hashing<Rotations> hashing{rounds, buckets, rotations != nullptr ? *rotations : drawn(source.d())};
     detail::require(hashing.rotations.rows() == source.d(), "lsh(rounds, buckets, chunk, rotations): rotations has ",
                     hashing.rotations.rows(), " rows and must have d = ", source.d());
     using S = typename Source::Scalar;
-    IndexMatrix queries = hashing.template hash<S>(grid.n, session, [&](Index i, S* x) { source.copy_query(i, x); });
+    IndexMatrix queries = hashing.template hash<S>(grid.n, session, [&](Index i, S* x) { source.queries.copy(i, x); });
     IndexMatrix keys =
-        one_list ? queries : hashing.template hash<S>(grid.m, session, [&](Index j, S* x) { source.copy_key(j, x); });
+        one_list ? queries : hashing.template hash<S>(grid.m, session, [&](Index j, S* x) { source.keys.copy(j, x); });
     const auto tokens = std::make_shared<detail::HashedTokens>(buckets, chunk, std::move(queries), std::move(keys));
     if constexpr (one_list)
       tokens->exclude_self(session, [&, patterns = detail::patterns_of(before)](Index i, Index c) {

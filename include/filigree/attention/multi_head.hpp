@@ -172,7 +172,7 @@ class MultiHead {
   struct Job {
     Job(HeadWeights w, const Session& session, ProductSink<Scalar> s)
         : weights(std::move(w)),
-          bound(weights.source(), session, weights.row_count()),
+          bound(weights.source().bind()),
           engine(bound, weights.stages(), session, weights.row_count()),
           sink(s) {}
     Job(const Job&) = delete;

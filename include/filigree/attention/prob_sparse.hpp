@@ -100,7 +100,7 @@ struct ProbSparse {
 
   template <class Source>
   std::shared_ptr<const ActiveRows::Held> choose(const Source& source, const detail::Session& session) const {
-    const Grid& grid = source.grid();
+    const Grid& grid = source.grid;
     const Index sample_size = sample != nullptr ? sample->cols() : count(grid.m);
     auto held = std::make_shared<ActiveRows::Held>(ActiveRows::Held{grid, {sample_size, seed, sample}});
     held->measure.resize(grid.n);

@@ -32,7 +32,7 @@ auto route(const A& a) {
                 "filigree: route(A): no stage of A is a router, such as prob_sparse or block_top_k");
   a.check();
   const detail::Session session(a.execution());
-  const typename A::Bound bound(a.source(), session, a.source().grid().n);
+  const typename A::Bound bound = a.source().bind();
   const auto chosen = detail::bind_routers(bound, a.stages(), session).chosen;
   if constexpr (std::tuple_size_v<std::remove_const_t<decltype(chosen)>> == 1)
     return detail::as_stage_or_pipeline(std::get<0>(chosen));

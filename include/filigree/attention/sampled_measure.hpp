@@ -61,7 +61,7 @@ void measure_rows(const Source& source, const KeySample& sample, Index first, In
   struct Pair {
     Column key, row;
   };
-  const Grid& grid = source.grid();
+  const Grid& grid = source.grid;
   const Index rows = last - first, d = source.d(), u = sample.size;
   std::fill(out + first, out + last, 0.0);
   if (u == 0 || rows == 0) return;
@@ -78,7 +78,7 @@ void measure_rows(const Source& source, const KeySample& sample, Index first, In
     Column* row = sampled + r * u;
     sample.row(first + r, grid, row);
     for (Index s = 0; s < u; ++s) ++start[chunk_of(row[s]) + 1];
-    source.copy_query(first + r, queries + r * d);
+    source.queries.copy(first + r, queries + r * d);
   }
   for (Index t = 1; t < start.size(); ++t) start[t] += start[t - 1];
   List<Index> next(start);
@@ -91,14 +91,15 @@ void measure_rows(const Source& source, const KeySample& sample, Index first, In
 
   S* max_dot = scratch.bounds.get<S>(rows);
   std::fill_n(max_dot, rows, -std::numeric_limits<S>::infinity());
-  S* copies = source.key_rows() == nullptr ? scratch.gathered.get<S>(chunk * d) : nullptr;
+  const kernel::StridedRows<const S> in_place = source.keys.in_place();
+  S* copies = in_place.data == nullptr ? scratch.gathered.get<S>(chunk * d) : nullptr;
   for (Index t = 0; t < chunks; ++t) {
     const Index begin = start[t], end = start[t + 1];
-    const S* keys = source.key_rows();
-    Index stride = source.key_stride();
+    const S* keys = in_place.data;
+    Index stride = in_place.stride;
     if (copies != nullptr) {
       const Index from = t * chunk, to = (std::min)(from + chunk, grid.m);
-      for (Index j = from; j < to; ++j) source.copy_key(j, copies + (j - from) * d);
+      for (Index j = from; j < to; ++j) source.keys.copy(j, copies + (j - from) * d);
       keys = copies - from * d;
       stride = d;
     }

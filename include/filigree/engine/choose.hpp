@@ -46,41 +46,41 @@ constexpr EngineKind choose_for_product() {
 }
 
 /// The class of an engine.
-template <EngineKind kind, class Bound, class Stages>
+template <EngineKind kind, class P, class Stages>
 struct EngineClass {
-  using type = GeneralEngine<Bound, Stages, typename Bound::Scalar>;
+  using type = GeneralEngine<P, Stages, typename P::Scalar>;
 };
-template <class Bound, class Stages>
-struct EngineClass<EngineKind::gathered, Bound, Stages> {
-  using type = GatheredEngine<Bound, Stages>;
+template <class P, class Stages>
+struct EngineClass<EngineKind::gathered, P, Stages> {
+  using type = GatheredEngine<P, Stages>;
 };
-template <class Bound, class Stages>
-struct EngineClass<EngineKind::selection, Bound, Stages> {
-  using type = SelectionEngine<Bound, Stages>;
+template <class P, class Stages>
+struct EngineClass<EngineKind::selection, P, Stages> {
+  using type = SelectionEngine<P, Stages>;
 };
-template <class Bound, class Stages>
-struct EngineClass<EngineKind::selection_or_gathered, Bound, Stages> {
-  using type = ScatteredOr<Bound, Stages, SelectionEngine<Bound, Stages>>;
+template <class P, class Stages>
+struct EngineClass<EngineKind::selection_or_gathered, P, Stages> {
+  using type = ScatteredOr<P, Stages, SelectionEngine<P, Stages>>;
 };
-template <class Bound, class Stages>
-struct EngineClass<EngineKind::online_softmax, Bound, Stages> {
-  using type = OnlineSoftmaxEngine<Bound, Stages>;
+template <class P, class Stages>
+struct EngineClass<EngineKind::online_softmax, P, Stages> {
+  using type = OnlineSoftmaxEngine<P, Stages>;
 };
-template <class Bound, class Stages>
-struct EngineClass<EngineKind::online_softmax_or_gathered, Bound, Stages> {
-  using type = ScatteredOr<Bound, Stages, OnlineSoftmaxEngine<Bound, Stages>>;
+template <class P, class Stages>
+struct EngineClass<EngineKind::online_softmax_or_gathered, P, Stages> {
+  using type = ScatteredOr<P, Stages, OnlineSoftmaxEngine<P, Stages>>;
 };
-template <class Bound, class Stages>
-struct EngineClass<EngineKind::strided_softmax, Bound, Stages> {
-  using type = StridedEngine<Bound, Stages>;
+template <class P, class Stages>
+struct EngineClass<EngineKind::strided_softmax, P, Stages> {
+  using type = StridedEngine<P, Stages>;
 };
-template <class Bound, class Stages>
-struct EngineClass<EngineKind::partitioned_softmax, Bound, Stages> {
-  using type = PartitionedEngine<Bound, Stages>;
+template <class P, class Stages>
+struct EngineClass<EngineKind::partitioned_softmax, P, Stages> {
+  using type = PartitionedEngine<P, Stages>;
 };
-template <class Bound, class Stages>
-struct EngineClass<EngineKind::lazy_rows, Bound, Stages> {
-  using type = LazyRowsEngine<Bound, Stages>;
+template <class P, class Stages>
+struct EngineClass<EngineKind::lazy_rows, P, Stages> {
+  using type = LazyRowsEngine<P, Stages>;
 };
 
 /// An engine without the shortcut for lazy rows. Its results are correct, but is_fused must not promise its cost.
@@ -94,16 +94,16 @@ using WithLazyRowsOnly =
     std::conditional_t<Form<Stages>::has_lazy_rows && !Form<Stages>::is_lazy, WithoutLazyRows<Engine>, Engine>;
 
 /// The engines of scores, after their routers are replaced by stages.
-template <class Bound>
+template <class P>
 struct Choice {
   template <class Stages>
-  using Rows = typename EngineClass<choose_for_rows<Stages>(), Bound, Stages>::type;
+  using Rows = typename EngineClass<choose_for_rows<Stages>(), P, Stages>::type;
   template <class Stages>
-  using Product = WithLazyRowsOnly<Stages, typename EngineClass<choose_for_product<Stages>(), Bound, Stages>::type>;
+  using Product = WithLazyRowsOnly<Stages, typename EngineClass<choose_for_product<Stages>(), P, Stages>::type>;
 };
-template <class Bound, class Stages>
-using RowsEngine = RoutedOr<Bound, Stages, Choice<Bound>::template Rows>;
-template <class Bound, class Stages>
-using ProductEngine = RoutedOr<Bound, Stages, Choice<Bound>::template Product>;
+template <class P, class Stages>
+using RowsEngine = RoutedOr<P, Stages, Choice<P>::template Rows>;
+template <class P, class Stages>
+using ProductEngine = RoutedOr<P, Stages, Choice<P>::template Product>;
 
 }  // namespace filigree::detail

@@ -10,34 +10,36 @@
 #include "filigree/core/integers.hpp"
 #include "filigree/core/with_indices.hpp"
 #include "filigree/engine/form.hpp"
+#include "filigree/engine/problem.hpp"
 #include "filigree/engine/score_tiles.hpp"
 #include "filigree/run/engine_kind.hpp"
+#include "filigree/run/evaluator.hpp"
 
 // The gathered engine: scores | patterns and maps | any stages. For one query at a time, it computes only the scores of
 // the keys that the query keeps, as a list. Then it applies the other stages to the list.
 
 namespace filigree::detail {
 
-template <class Bound, class Stages>
+template <class P, class Stages>
 class GatheredEngine {
   using Form = detail::Form<Stages>;
-  using S = typename Bound::Scalar;
+  using S = typename P::Scalar;
   static constexpr S absent = -std::numeric_limits<S>::infinity();
 
  public:
   static constexpr bool fused = true;
   static constexpr EngineKind kind = EngineKind::gathered;
 
-  GatheredEngine(const Bound& source, const Stages& stages, const Session& session, Index count)
-      : source_(source), stages_(stages), tiles_(source, stages), kernels_(kernel::kernels<S>()) {
-    pack_keys(source, session, count);
+  GatheredEngine(P& problem, const Stages& stages, const Session& session, Index count)
+      : problem_(problem), stages_(stages), tiles_(problem, stages), kernels_(kernel::kernels<S>()) {
+    problem.pack(session, count);
   }
 
   /// Returns the number of rows per task. Neighboring queries share keys, which then are in the cache.
   [[nodiscard]] Index height() const { return 48; }
 
   void reserve(WorkerScratch& scratch) const {
-    source_.reserve(scratch);
+    problem_.keys.reserve(scratch);
     scratch.gathered_owner = nullptr;
   }
 
@@ -62,11 +64,11 @@ class GatheredEngine {
   Row<S> kept_scores(Index i, WorkerScratch& scratch) const {
     Index max_count = 0;
     for (const KeySpan& span : scratch.block_spans) max_count += span.end - span.begin;
-    const Index lanes = kernels_.lanes, d = source_.d();
+    const Index lanes = kernels_.lanes, d = problem_.d();
     S* values = scratch.values.get<S>(max_count + Row<S>::padding);
     Column* columns = scratch.columns.get<Column>(max_count + Row<S>::padding);
     S* query = scratch.queries.get<S>(d);
-    source_.copy_query(i, query);
+    problem_.queries.copy(i, query);
 
     Column* keys_to_gather = scratch.counts.get<Column>(2 * max_count);
     Column* targets = keys_to_gather + max_count;  // their positions in the list
@@ -75,9 +77,9 @@ class GatheredEngine {
       const Index size = span.end - span.begin;
       for (Index e = 0; e < size; ++e) columns[count + e] = static_cast<Column>(span.begin + e);
       const Index begin = span.begin / lanes, end = ceil_div(span.end, lanes);
-      if (source_.has_panels() && size >= min_keys_per_vector * (end - begin)) {
+      if (problem_.keys.packed() != nullptr && size >= min_keys_per_vector * (end - begin)) {
         S* run = scratch.tile.get<S>((end - begin) * lanes);
-        kernels_.score_run(query, source_.packed(), begin, end, d, source_.scale(), run);
+        kernels_.score_run(query, problem_.keys.packed(), begin, end, d, problem_.scale, run);
         std::copy_n(run + (span.begin - begin * lanes), size, values + count);
       } else {
         for (Index e = 0; e < size; ++e) {
@@ -92,14 +94,14 @@ class GatheredEngine {
     Index at = 0;
     for (const KeySpan& span : scratch.block_spans) at = tiles_.apply_to_span(values, at, span, i);
     count = kernels_.keep_above(values, columns, count, absent);
-    return make_row(source_.grid(), i, values, columns, count, scratch);
+    return make_row(problem_.grid, i, values, columns, count, scratch);
   }
 
   /// Computes the scores of gathered keys. A panel that was gathered for the previous query is used again if it holds
   /// the same keys.
   void score_gathered(const S* query, const Column* keys_to_gather, const Column* targets, Index count, S* values,
                       WorkerScratch& scratch) const {
-    const Index width = kernels_.width, d = source_.d(), panels = ceil_div(count, width);
+    const Index width = kernels_.width, d = problem_.d(), panels = ceil_div(count, width);
     if (std::exchange(scratch.gathered_owner, this) != this) scratch.gathered_count = 0;
     const Index reusable = round_up(scratch.gathered_count, width);
     S* keys = scratch.gathered.grow<S>(panels * width * d, reusable * d);
@@ -109,11 +111,11 @@ class GatheredEngine {
       const Index begin = p * width, n = (std::min)(width, count - begin);
       if (begin + n > scratch.gathered_count ||
           !std::equal(keys_to_gather + begin, keys_to_gather + begin + n, held_columns + begin)) {
-        source_.gather_panel(keys_to_gather + begin, n, keys + begin * d);
+        problem_.keys.gather(keys_to_gather + begin, n, keys + begin * d);
         std::copy_n(keys_to_gather + begin, n, held_columns + begin);
         scratch.gathered_count = begin + n;
       }
-      kernels_.score_run(query, keys + begin * d, 0, ceil_div(n, kernels_.lanes), d, source_.scale(), tile);
+      kernels_.score_run(query, keys + begin * d, 0, ceil_div(n, kernels_.lanes), d, problem_.scale, tile);
       for (Index e = 0; e < n; ++e) values[targets[begin + e]] = tile[e];
     }
   }
@@ -125,9 +127,9 @@ class GatheredEngine {
     });
   }
 
-  const Bound& source_;
+  const P& problem_;
   const Stages& stages_;
-  ScoreTiles<Bound, Stages> tiles_;
+  ScoreTiles<P, Stages> tiles_;
   const kernel::Kernels<S>& kernels_;
 };
 

@@ -14,8 +14,10 @@
 #include "filigree/engine/form.hpp"
 #include "filigree/engine/online_softmax.hpp"
 #include "filigree/engine/prefix_sums.hpp"
+#include "filigree/engine/problem.hpp"
 #include "filigree/pattern/all_of.hpp"
 #include "filigree/run/engine_kind.hpp"
+#include "filigree/run/evaluator.hpp"
 
 // The engine of lazy rows: scores | patterns and a map that sets the scores of most rows to 0 | softmax, times V. The
 // output of a lazy row, whose scores are all 0, is a mean of rows of V, computed from prefix sums. The other rows are
@@ -40,43 +42,7 @@ struct LazyRowWeights {
   }
 };
 
-/// A source with a subset of the queries of another source: row r is query rows[r].
-template <class Source>
-class GatheredQueries {
- public:
-  using Scalar = typename Source::Scalar;
-
-  GatheredQueries(const Source& source, const std::vector<Index>& rows)
-      : source_(source), rows_(rows), grid_(source.grid()) {
-    grid_.n = static_cast<Index>(rows.size());
-    grid_.query_at = 0;
-  }
-  [[nodiscard]] const Grid& grid() const { return grid_; }
-  [[nodiscard]] const Scalar* panel(Index p, WorkerScratch& scratch) const { return source_.panel(p, scratch); }
-  void reserve(WorkerScratch& scratch) const { source_.reserve(scratch); }
-  template <class Panels>
-  void pack(const Session& session, Index count, Panels&& panels) const {
-    pack_keys(source_, session, count, panels);
-  }
-  [[nodiscard]] Scalar scale() const { return source_.scale(); }
-  [[nodiscard]] Index d() const { return source_.d(); }
-  void pack_queries(Index first, Index count, Scalar* out) const {
-    const Index height = source_.height(), d = this->d();
-    std::vector<Scalar> query(static_cast<std::size_t>(d));
-    for (Index g = 0; g < count; g += height, out += d * height)
-      for (Index r = 0; r < height; ++r) {
-        if (g + r < count) source_.copy_query(rows_[static_cast<std::size_t>(first + g + r)], query.data());
-        for (Index f = 0; f < d; ++f) out[f * height + r] = g + r < count ? query[static_cast<std::size_t>(f)] : 0;
-      }
-  }
-
- private:
-  const Source& source_;
-  const std::vector<Index>& rows_;
-  Grid grid_;
-};
-
-/// A pattern restricted to these queries.
+/// A pattern restricted to a subset of the rows.
 template <PatternStage P>
 struct GatheredRowsPattern {
   using Category = Pattern;
@@ -109,30 +75,33 @@ struct GatheredRowsPattern {
 };
 
 /// The engine of lazy rows. Its sink is the sink of a product.
-template <class Bound, class Stages>
+template <class P, class Stages>
 class LazyRowsEngine {
   using Form = detail::Form<Stages>;
-  using S = typename Bound::Scalar;
+  using S = typename P::Scalar;
   using Patterns = decltype(patterns_of(std::declval<const Stages&>()));
-  using ActiveQueries = GatheredQueries<Bound>;
+  using ActiveProblem =
+      Problem<GatheredQueries<decltype(P::queries), Index>, std::remove_reference_t<decltype(P::keys)>&>;
   using ActiveStages = std::tuple<GatheredRowsPattern<Patterns>, Softmax>;
 
  public:
   static constexpr bool fused = true;
   static constexpr EngineKind kind = EngineKind::lazy_rows;
 
-  LazyRowsEngine(const Bound& source, const Stages& stages, const Session& session, Index count)
-      : source_(source),
+  LazyRowsEngine(P& problem, const Stages& stages, const Session& session, Index count)
+      : problem_(problem),
         rows_(std::get<Form::lazy>(stages).active()),
         lazy_(std::get<Form::lazy>(stages)),
         patterns_(patterns_of(stages)),
         pattern_stages_(patterns_),
-        tiles_(source, pattern_stages_),
-        exact_(source, stages, session, count),
-        active_queries_(source, rows_),
-        active_stages_(GatheredRowsPattern<Patterns>{patterns_, rows_, source.grid()},
-                       std::get<Form::streamed>(stages)),
-        active_engine_(active_queries_, active_stages_, session, (std::min)(count, static_cast<Index>(rows_.size()))),
+        tiles_(problem, pattern_stages_),
+        exact_(problem, stages, session, count),
+        active_problem_{{problem.queries, rows_},
+                        problem.keys,
+                        {.n = static_cast<Index>(rows_.size()), .m = problem.grid.m, .key_at = problem.grid.key_at},
+                        problem.scale},
+        active_stages_(GatheredRowsPattern<Patterns>{patterns_, rows_, problem.grid}, std::get<Form::streamed>(stages)),
+        active_engine_(active_problem_, active_stages_, session, (std::min)(count, static_cast<Index>(rows_.size()))),
         sink_(std::get<Form::streamed>(stages).sink) {
     const Index tasks = session.concurrency() > 1 ? 4 * session.concurrency() : 1;
     height_ = std::max<Index>(ceil_div(count, tasks), 64);
@@ -147,7 +116,7 @@ class LazyRowsEngine {
   template <class Sink>
   void prepare(Index first, Index count, const Session& session, Sink&& sink) const {
     active_engine_.take_values(sink.values(), session);
-    sums_.compute(sink.values(), source_.grid().m, session);
+    sums_.compute(sink.values(), problem_.grid.m, session);
     const auto index_of = [&](Index row) {
       return static_cast<Index>(std::lower_bound(rows_.begin(), rows_.end(), row) - rows_.begin());
     };
@@ -195,7 +164,7 @@ class LazyRowsEngine {
 
   /// Computes the mean (or the sum) of the rows of V that row i attends to, into output().
   kernel::LogSumExp<S> mean(Index i, const ValueRows<S>& v, WorkerScratch& scratch) const {
-    const Grid& grid = source_.grid();
+    const Grid& grid = problem_.grid;
     Index count = 0, maybe_count = 0;
     for (const KeySpan& span : scratch.block_spans)
       if (span.all)
@@ -236,18 +205,18 @@ class LazyRowsEngine {
 
   /// Returns true if no score of row i can be NaN or infinite, so that all become 0: |<q, k>| <= |q|_1 max |k|.
   bool has_finite_scores(Index i, WorkerScratch& scratch) const {
-    const Index d = source_.d();
+    const Index d = problem_.d();
     if (d == 0) return true;
     S* query = scratch.queries.get<S>(d);
-    source_.copy_query(i, query);
+    problem_.queries.copy(i, query);
     const double sum =
         Eigen::Map<const Eigen::Array<S, Eigen::Dynamic, 1>>(query, d).abs().template cast<double>().sum();
-    const double scale = (std::max)(std::abs(static_cast<double>(source_.scale())), 1.0);
+    const double scale = (std::max)(std::abs(static_cast<double>(problem_.scale)), 1.0);
     return sum * largest_key_ * scale <= static_cast<double>((std::numeric_limits<S>::max)()) / 4;  // false for NaN
   }
 
   void find_largest_key(const Session& session) const {
-    const Index m = source_.grid().m, d = source_.d();
+    const Index m = problem_.grid.m, d = problem_.d();
     if (d == 0 || m == 0) return;
     constexpr Index batch = 1024;
     std::vector<double> largest(static_cast<std::size_t>(ceil_div(m, batch)));
@@ -256,7 +225,7 @@ class LazyRowsEngine {
       double top = 0;
       bool nan = false;
       for (Index j = task * batch; j < (std::min)((task + 1) * batch, m); ++j) {
-        source_.copy_key(j, key);
+        problem_.keys.copy(j, key);
         const auto size = static_cast<double>(Eigen::Map<const Eigen::Array<S, Eigen::Dynamic, 1>>(key, d)
                                                   .abs()
                                                   .template maxCoeff<Eigen::PropagateNaN>());
@@ -270,16 +239,16 @@ class LazyRowsEngine {
 
   using Lazy = typename Form::template StageAt<Form::lazy>;
 
-  const Bound& source_;
+  const P& problem_;
   const std::vector<Index>& rows_;
   const Lazy& lazy_;
   Patterns patterns_;
   std::tuple<const Patterns&> pattern_stages_;
-  ScoreTiles<Bound, std::tuple<const Patterns&>> tiles_;
-  RowEngine<Bound, Stages, S> exact_;
-  ActiveQueries active_queries_;
+  ScoreTiles<P, std::tuple<const Patterns&>> tiles_;
+  RowEngine<P, Stages, S> exact_;
+  ActiveProblem active_problem_;
   ActiveStages active_stages_;
-  OnlineSoftmaxEngine<ActiveQueries, ActiveStages> active_engine_;
+  OnlineSoftmaxEngine<ActiveProblem, ActiveStages> active_engine_;
   double sink_;
   Index height_;
   mutable PrefixSums<S> sums_;  // of the prepared evaluation

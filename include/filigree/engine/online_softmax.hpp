@@ -11,11 +11,12 @@
 #include "filigree/core/integers.hpp"
 #include "filigree/core/list.hpp"
 #include "filigree/engine/form.hpp"
+#include "filigree/engine/problem.hpp"
 #include "filigree/engine/score_tiles.hpp"
 #include "filigree/engine/softmax_state.hpp"
+#include "filigree/engine/values.hpp"
 #include "filigree/normalize/softmax.hpp"
 #include "filigree/run/engine_kind.hpp"
-#include "filigree/run/sinks.hpp"
 
 // The online softmax engine: scores | patterns and maps | softmax, times V. The scores of a block of queries against a
 // chunk of keys become weights and are multiplied by V before the next chunk. The n x m scores are never materialized.
@@ -23,9 +24,9 @@
 namespace filigree::detail {
 
 /// The online softmax engine. Its sink is the sink of a product, which has the rows of V and takes outputs.
-template <class Bound, class Stages>
+template <class P, class Stages>
 class OnlineSoftmaxEngine {
-  using S = typename Bound::Scalar;
+  using S = typename P::Scalar;
   using Form = detail::Form<Stages>;
 
  public:
@@ -33,15 +34,15 @@ class OnlineSoftmaxEngine {
   static constexpr EngineKind kind = EngineKind::online_softmax;
 
   /// `count` is the total number of rows of the evaluation.
-  OnlineSoftmaxEngine(const Bound& source, const Stages& stages, const Session& session, Index count)
-      : OnlineSoftmaxEngine(source, stages,
+  OnlineSoftmaxEngine(P& problem, const Stages& stages, const Session& session, Index count)
+      : OnlineSoftmaxEngine(problem, stages,
                             session.concurrency() > 1 ? (count - 1) / (4 * session.concurrency()) + 1 : count) {
-    pack_keys(source, session, count, [&] { return estimate_panels(session.scratch(0)); });
+    problem.keys.pack(session, count, [&] { return estimate_panels(session.scratch(0)); });
   }
   /// `rows_per_task` is the number of rows per task that keeps all workers busy.
-  OnlineSoftmaxEngine(const Bound& source, const Stages& stages, Index rows_per_task)
-      : source_(source), stages_(stages), tiles_(source, stages), kernels_(kernel::kernels<S>()) {
-    const Index cached = cache_budget().queries / (static_cast<Index>(sizeof(S)) * std::max<Index>(source.d(), 1));
+  OnlineSoftmaxEngine(const P& problem, const Stages& stages, Index rows_per_task)
+      : problem_(problem), stages_(stages), tiles_(problem, stages), kernels_(kernel::kernels<S>()) {
+    const Index cached = cache_budget().queries / (static_cast<Index>(sizeof(S)) * std::max<Index>(problem.d(), 1));
     const Index max_height = tiles_.round_up(std::clamp<Index>(cached, 4 * kernels_.height, 96));
     // A block of rows that attend to the same keys needs no plan for its groups.
     const Index same_rows = tiles_.same_keys_until(0);
@@ -54,7 +55,7 @@ class OnlineSoftmaxEngine {
   /// Allocates the buffers for one block of queries.
   void reserve(WorkerScratch& scratch) const {
     tiles_.reserve(height_, scratch);
-    source_.reserve(scratch);
+    problem_.keys.reserve(scratch);
     scratch.previous_spans.clear();  // K and V may differ from those of the last evaluation
     scratch.prefetcher.clear();
     scratch.tile.get<S>(tiles_.round_up(height_) * stride);
@@ -111,13 +112,13 @@ class OnlineSoftmaxEngine {
   static constexpr Index chunk = 512;
   static constexpr Index stride = chunk + 16;  // so that rows of scores begin in different cache sets
 
-  using Panels = ScoreTiles<Bound, Stages>;
+  using Panels = ScoreTiles<P, Stages>;
   using Block = typename Panels::Block;
 
   /// Estimates the number of panels that a block attends to, from one block in the middle. Returns the largest number
   /// if neighboring blocks have so few panels in common that packing per block would pack all panels twice.
   [[nodiscard]] Index estimate_panels(WorkerScratch& scratch) const {
-    const Grid& grid = source_.grid();
+    const Grid& grid = problem_.grid;
     const Index first = grid.n / 2 / height_ * height_, blocks = ceil_div(grid.n, height_);
     const auto count_panels = [&](Index rows) {
       Index number = 0;
@@ -135,7 +136,7 @@ class OnlineSoftmaxEngine {
   /// L2 cache, copies panels on demand, otherwise all of V. Engines that alternate on one worker, such as those of
   /// heads, must get rows that need no copy, because a PanelCache identifies panels only by their numbers.
   void align_values(Index count, const Session& session) const {
-    const Index m = source_.grid().m, width = kernels_.width;
+    const Index m = problem_.grid.m, width = kernels_.width;
     if (!values_.benefits_from_copy(count, m)) return;
     const Index slots = PanelCache::slots(static_cast<std::size_t>(width * values_.padded) * sizeof(S));
     if (slots % (chunk / width) == 0 && estimate_panels(session.scratch(0)) <= slots) {
@@ -157,7 +158,7 @@ class OnlineSoftmaxEngine {
     if (value_slots_ == 0 || scratch.value_panels.lookup(panel)) return;
     const Index width = kernels_.width, first = panel * width;
     S* to = scratch.value_panels.slot<S>(panel, width * v.padded);
-    for (Index j = first; j < (std::min)(first + width, source_.grid().m); ++j, to += v.padded)
+    for (Index j = first; j < (std::min)(first + width, problem_.grid.m); ++j, to += v.padded)
       std::copy_n(v.data + j * v.stride, v.padded, to);
   }
 
@@ -168,7 +169,7 @@ class OnlineSoftmaxEngine {
 
   /// Returns the visits of the blocks of rows [first, last), in ascending order.
   Slice<Visit> visits_of(Index first, Index last, const Session& session) const {
-    const Index chunks = ceil_div(source_.grid().m, chunk), blocks = (last - first + height_ - 1) / height_;
+    const Index chunks = ceil_div(problem_.grid.m, chunk), blocks = (last - first + height_ - 1) / height_;
     Visit* visits = session.next_buffer().get<Visit>(chunks * blocks);
     Index number = 0;
     WorkerScratch& scratch = session.scratch(0);
@@ -244,19 +245,19 @@ class OnlineSoftmaxEngine {
   /// Requests prefetches of the panels and the rows of V that this block reads and the previous block did not, up to
   /// the capacity of the prefetcher, and of the next queries.
   void request_prefetches(const Block& block, const ValueRows<S>& v, WorkerScratch& scratch) const {
-    if constexpr (requires { source_.request_panel(0, scratch.prefetcher); }) {
-      const Index width = kernels_.width, m = source_.grid().m, groups = tiles_.round_up(block.rows) / kernels_.height;
+    if constexpr (!std::remove_reference_t<decltype(problem_.keys)>::in_cache) {
+      const Index width = kernels_.width, m = problem_.grid.m, groups = tiles_.round_up(block.rows) / kernels_.height;
       Index panels = 0;
       tiles_.for_each_panel(scratch, [&](Index panel) {
         if (scratch.prefetcher.full()) return;
         ++panels;
         if (tiles_.is_visible_to_previous(panel, scratch)) return;
-        source_.request_panel(panel, scratch.prefetcher);
+        problem_.keys.prefetch(panel, scratch.prefetcher);
         if (v.padded > 0)
           scratch.prefetcher.request(v.data + panel * width * v.stride, (std::min)(width, m - panel * width), v.padded,
                                      v.stride);
       });
-      source_.request_queries(block.first + block.rows, block.rows, scratch.prefetcher);
+      problem_.queries.prefetch(block.first + block.rows, block.rows, scratch.prefetcher);
       scratch.prefetcher.pace(panels * groups);
     }
   }
@@ -288,20 +289,20 @@ class OnlineSoftmaxEngine {
   /// Computes the scores of a panel for the groups that attend to at least one of its keys.
   void score(Index panel, const Block& block, const ValueRows<S>& v, S* to, WorkerScratch& scratch) const {
     fetch_values(panel, v, scratch);
-    const S* keys = source_.panel(panel, scratch);
-    const auto queries = [&](Index r) { return block.queries + r * source_.d(); };
+    const S* keys = problem_.keys.panel(panel, scratch);
+    const auto queries = [&](Index r) { return block.queries + r * problem_.d(); };
     tiles_.visit(
         panel, block, scratch,
         [&](Index r, Index n) {
           for (const Index end = r + n; r < end; r += kernels_.height) {
             scratch.prefetcher.issue();
-            kernels_.score_panel(queries(r), 1, keys, source_.d(), source_.scale(), to + r * stride, stride);
+            kernels_.score_panel(queries(r), 1, keys, problem_.d(), problem_.scale, to + r * stride, stride);
           }
         },
         [&](Index r, Index) {
           scratch.prefetcher.issue();
           const Range columns = tiles_.visible_columns(panel, r, scratch);
-          kernels_.score_columns(queries(r), keys, source_.d(), source_.scale(), to + r * stride, stride, columns.begin,
+          kernels_.score_columns(queries(r), keys, problem_.d(), problem_.scale, to + r * stride, stride, columns.begin,
                                  columns.end);
         });
   }
@@ -311,7 +312,7 @@ class OnlineSoftmaxEngine {
   bool attend_group(Index number, const Block& block, Index r, S* scores, const ValueRows<S>& v,
                     const kernel::SoftmaxState<S>& to, WorkerScratch& scratch) const {
     const Index lanes = kernels_.lanes, n = std::min<Index>(kernels_.height, block.rows - r);
-    const Index c0 = number * chunk, c1 = (std::min)(c0 + chunk, source_.grid().m);
+    const Index c0 = number * chunk, c1 = (std::min)(c0 + chunk, problem_.grid.m);
     const auto round_down = [&](Index c) { return c / lanes * lanes; };
     const auto round_up = [&](Index c) { return detail::round_up(c, lanes); };
     auto& segments = scratch.segments;
@@ -339,7 +340,7 @@ class OnlineSoftmaxEngine {
     return true;
   }
 
-  const Bound& source_;
+  const P& problem_;
   const Stages& stages_;
   Panels tiles_;
   const kernel::Kernels<S>& kernels_;

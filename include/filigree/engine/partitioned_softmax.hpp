@@ -16,17 +16,16 @@
 
 namespace filigree::detail {
 
-template <class Bound, class Stages>
+template <class P, class Stages>
 class PartitionedEngine {
-  using S = typename Bound::Scalar;
+  using S = typename P::Scalar;
   using Form = detail::Form<Stages>;
 
  public:
   static constexpr bool fused = true;
   static constexpr EngineKind kind = EngineKind::partitioned_softmax;
 
-  PartitionedEngine(const Bound& source, const Stages& stages, const Session&, Index)
-      : source_(source), stages_(stages) {}
+  PartitionedEngine(P& problem, const Stages& stages, const Session&, Index) : problem_(problem), stages_(stages) {}
 
   [[nodiscard]] Index height() const { return 64; }
 
@@ -44,7 +43,7 @@ class PartitionedEngine {
         const Order order = pattern.part(round, part, first, first + count, Form::counts_repeats, memory);
         if (order.queries.empty()) return;
         for (const Column row : order.queries) prefetch(sums(row));
-        attend_reordered(source_, order, part_stages(round, order), v, scratch,
+        attend_reordered(problem_, order, part_stages(round, order), v, scratch,
                          [&](Index row, const kernel::SoftmaxState<S>& state) {
                            kernel::kernels<S>().merge(sums(row), state, 1, v.padded);
                          });
@@ -74,10 +73,10 @@ class PartitionedEngine {
     else if constexpr (Form::counts_repeats && At == Form::partitioned + 1)
       return std::tuple();
     else
-      return std::tuple(reordered_stage(stage, order, source_.grid()));
+      return std::tuple(reordered_stage(stage, order, problem_.grid));
   }
 
-  const Bound& source_;
+  const P& problem_;
   const Stages& stages_;
   mutable Index first_ = 0;
   mutable kernel::SoftmaxState<S> sums_{};  // of rows from first_ on

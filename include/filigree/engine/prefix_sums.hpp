@@ -6,7 +6,7 @@
 
 #include "filigree/core/integers.hpp"
 #include "filigree/core/list.hpp"
-#include "filigree/run/sinks.hpp"
+#include "filigree/engine/values.hpp"
 
 namespace filigree::detail {
 

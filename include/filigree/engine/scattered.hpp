@@ -10,22 +10,22 @@
 namespace filigree::detail {
 
 /// The gathered engine if a pattern scatters the keys of a query, and another engine otherwise. Chosen at run time.
-template <class Bound, class Stages, class Other>
+template <class P, class Stages, class Other>
 class ScatteredOr {
-  using Gathered = GatheredEngine<Bound, Stages>;
+  using Gathered = GatheredEngine<P, Stages>;
 
  public:
   static constexpr bool fused = Other::fused;
   static constexpr EngineKind kind =
       Other::kind == EngineKind::selection ? EngineKind::selection_or_gathered : EngineKind::online_softmax_or_gathered;
 
-  ScatteredOr(const Bound& source, const Stages& stages, const Session& session, Index count) {
+  ScatteredOr(P& problem, const Stages& stages, const Session& session, Index count) {
     const bool scattered =
-        std::apply([&](const auto&... stage) { return (is_scattered(stage, source.grid()) || ...); }, stages);
+        std::apply([&](const auto&... stage) { return (is_scattered(stage, problem.grid) || ...); }, stages);
     if (scattered)
-      gathered_.emplace(source, stages, session, count);
+      gathered_.emplace(problem, stages, session, count);
     else
-      other_.emplace(source, stages, session, count);
+      other_.emplace(problem, stages, session, count);
   }
 
   [[nodiscard]] Index height() const {

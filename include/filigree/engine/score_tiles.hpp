@@ -13,7 +13,7 @@
 #include "filigree/core/with_indices.hpp"
 #include "filigree/engine/form.hpp"
 #include "filigree/pattern/coverage.hpp"
-#include "filigree/run/evaluator.hpp"
+#include "filigree/run/workspace.hpp"
 
 namespace filigree::detail {
 
@@ -21,12 +21,12 @@ namespace filigree::detail {
 /// whether a group of queries attends to all or part of a panel. Computes scores after the first patterns and maps.
 ///
 /// A panel is `width` columns that begin at a multiple of `width`. A group is `height` queries.
-template <class Bound, class Stages>
+template <class P, class Stages>
 class ScoreTiles {
   using Form = detail::Form<Stages>;
 
  public:
-  using S = typename Bound::Scalar;
+  using S = typename P::Scalar;
   static constexpr S absent = -std::numeric_limits<S>::infinity();
   static constexpr bool has_maps = Form::streams_maps;
   /// True if a map transforms arrays: stages are then applied one after another to several scores, and not score by
@@ -35,14 +35,14 @@ class ScoreTiles {
   /// True if a pattern is expensive to evaluate; then masks are planned for each row instead of each group.
   static constexpr bool by_row = Form::keeps_is_expensive;
 
-  ScoreTiles(const Bound& source, const Stages& stages)
-      : source_(source), stages_(stages), kernels_(kernel::kernels<S>()) {}
+  ScoreTiles(const P& problem, const Stages& stages)
+      : problem_(problem), stages_(stages), kernels_(kernel::kernels<S>()) {}
 
   [[nodiscard]] Index round_up(Index rows) const { return detail::round_up(rows, kernels_.height); }
 
   /// Allocates the buffers for a block of rows whose size is known in advance.
   void reserve(Index rows, WorkerScratch& scratch) const {
-    scratch.queries.get<S>(round_up(rows) * source_.d());
+    scratch.queries.get<S>(round_up(rows) * problem_.d());
     scratch.tile.get<S>(round_up(rows) * kernels_.width);
     const Index groups = round_up(rows) / kernels_.height;
     if (scratch.group_spans.size() < groups) scratch.group_spans.resize(groups);
@@ -65,8 +65,8 @@ class ScoreTiles {
   /// Plans a block and packs its queries.
   Block begin(Index first, Index rows, WorkerScratch& scratch) const {
     reserve(rows, scratch);
-    S* queries = scratch.queries.get<S>(round_up(rows) * source_.d());
-    source_.pack_queries(first, rows, queries);
+    S* queries = scratch.queries.get<S>(round_up(rows) * problem_.d());
+    problem_.queries.pack(first, rows, queries, scratch);
     std::swap(scratch.block_spans, scratch.previous_spans);
     plan(first, first + rows, scratch.coverage, scratch.block_spans);
     scratch.previous_spans.reserve(scratch.block_spans.capacity());  // the next block is planned in it
@@ -103,7 +103,7 @@ class ScoreTiles {
   /// partial(r, n) for each group that attends to part of the panel.
   template <class Full, class Partial>
   void visit(Index panel, const Block& block, WorkerScratch& scratch, Full&& full, Partial&& partial) const {
-    const Index c0 = panel * kernels_.width, c1 = (std::min)(c0 + kernels_.width, source_.grid().m);
+    const Index c0 = panel * kernels_.width, c1 = (std::min)(c0 + kernels_.width, problem_.grid.m);
     if (overlap(scratch.block_spans, c0, c1) == Overlap::all) return full(0, block.rows);
     plan_groups(block, scratch);
     Index begin = 0, end = 0;  // consecutive groups that attend to all keys
@@ -139,16 +139,16 @@ class ScoreTiles {
 
   /// Returns true if rows that attend to all keys of the panel need only the product: no map, no padded key.
   [[nodiscard]] bool is_plain(Index panel) const {
-    return !has_maps && (panel + 1) * kernels_.width <= source_.grid().m;
+    return !has_maps && (panel + 1) * kernels_.width <= problem_.grid.m;
   }
 
   /// Returns the scores of rows [r, r + n) of the block, `width` numbers apart, after maps. Absent scores are -inf.
   S* scores(Index panel, const Block& block, Index r, Index n, WorkerScratch& scratch) const {
     const Index width = kernels_.width, groups = round_up(n) / kernels_.height;
-    const Index c0 = panel * width, c1 = (std::min)(c0 + width, source_.grid().m);
+    const Index c0 = panel * width, c1 = (std::min)(c0 + width, problem_.grid.m);
     S* tile = scratch.tile.get<S>(groups * kernels_.height * width);
-    kernels_.score_panel(block.queries + r * source_.d(), groups, source_.panel(panel, scratch), source_.d(),
-                         source_.scale(), tile, width);
+    kernels_.score_panel(block.queries + r * problem_.d(), groups, problem_.keys.panel(panel, scratch), problem_.d(),
+                         problem_.scale, tile, width);
     for (Index i = 0; i < n; ++i) {
       S* row = tile + i * width - c0;
       if constexpr (has_maps) map_row<false>(row, block.first + r + i, c0, c1);
@@ -162,8 +162,8 @@ class ScoreTiles {
     const Index width = kernels_.width, c0 = panel * width;
     const Range columns = visible_columns(panel, r, scratch);
     S* tile = scratch.tile.get<S>(kernels_.height * width);
-    kernels_.score_columns(block.queries + r * source_.d(), source_.panel(panel, scratch), source_.d(), source_.scale(),
-                           tile, width, columns.begin, columns.end);
+    kernels_.score_columns(block.queries + r * problem_.d(), problem_.keys.panel(panel, scratch), problem_.d(),
+                           problem_.scale, tile, width, columns.begin, columns.end);
     mask(tile, width, block, r, n, c0, c0 + width, scratch);
     return tile;
   }
@@ -202,7 +202,7 @@ class ScoreTiles {
 
   /// Computes the keys that any query in [first, last) may keep, and the keys that all of them keep.
   void plan(Index first, Index last, Coverage& coverage, KeySpans& spans) const {
-    const Grid& grid = source_.grid();
+    const Grid& grid = problem_.grid;
     const Index p0 = grid.query_at + first;
     const Index p1 = same_keys_until(first) >= last ? p0 + 1 : grid.query_at + last;
     coverage.clear();
@@ -231,10 +231,10 @@ class ScoreTiles {
 
   /// Returns the first row after row i that may keep other keys than row i.
   [[nodiscard]] Index same_keys_until(Index i) const {
-    Index until = source_.grid().n;
+    Index until = problem_.grid.n;
     each_stage([&](const auto& stage) {
       if constexpr (PatternStage<decltype(stage)>)
-        until = (std::min)(until, same_keys_until_row(stage, i, source_.grid()));
+        until = (std::min)(until, same_keys_until_row(stage, i, problem_.grid));
     });
     return until;
   }
@@ -308,7 +308,7 @@ class ScoreTiles {
 
   template <bool masked>
   void map_row(S* row, Index i, Index c0, Index c1) const {
-    const Index p = source_.grid().query_at + i, key_at = source_.grid().key_at;
+    const Index p = problem_.grid.query_at + i, key_at = problem_.grid.key_at;
     if constexpr (maps_vectors) {
       for (Index c = c0; c < c1; c += batch) apply_stages<masked>(row + c, p, key_at + c, (std::min)(batch, c1 - c));
     } else {
@@ -330,10 +330,10 @@ class ScoreTiles {
         for (Index e = 0; e < size; ++e) scores[e] = before[e] == absent ? absent : scores[e];
       } else if constexpr (MapStage<T>) {
         for (Index e = 0; e < size; ++e)
-          if (scores[e] != absent) scores[e] = map_at(stage, scores[e], p, j + e, source_.grid());
+          if (scores[e] != absent) scores[e] = map_at(stage, scores[e], p, j + e, problem_.grid);
       } else if constexpr (masked) {
         for (Index e = 0; e < size; ++e)
-          if (scores[e] != absent && !keeps(stage, p, j + e, source_.grid())) scores[e] = absent;
+          if (scores[e] != absent && !keeps(stage, p, j + e, problem_.grid)) scores[e] = absent;
       }
     });
   }
@@ -341,7 +341,7 @@ class ScoreTiles {
   /// Returns one score after the patterns and maps, or `absent` if one of them removes it.
   template <bool masked>
   S apply_to_score(S score, Index p, Index j) const {
-    const Grid& grid = source_.grid();
+    const Grid& grid = problem_.grid;
     const auto step = [&](const auto& stage) {
       if constexpr (PatternStage<decltype(stage)>) {
         if constexpr (masked) return keeps(stage, p, j, grid);
@@ -357,7 +357,7 @@ class ScoreTiles {
     return is_kept ? score : absent;
   }
 
-  const Bound& source_;
+  const P& problem_;
   const Stages& stages_;
   const kernel::Kernels<S>& kernels_;
 };

@@ -12,9 +12,10 @@
 #include "filigree/core/integers.hpp"
 #include "filigree/core/with_indices.hpp"
 #include "filigree/engine/form.hpp"
-#include "filigree/engine/panels.hpp"
+#include "filigree/engine/problem.hpp"
 #include "filigree/engine/score_tiles.hpp"
 #include "filigree/run/engine_kind.hpp"
+#include "filigree/run/evaluator.hpp"
 #include "filigree/select/threshold.hpp"
 
 // The selection engine: scores | patterns and maps | top_k or threshold | any stages. Tiles of scores are compared with
@@ -23,11 +24,11 @@
 
 namespace filigree::detail {
 
-template <class Bound, class Stages>
+template <class P, class Stages>
 class SelectionEngine {
   using Form = detail::Form<Stages>;
-  using S = typename Bound::Scalar;
-  using Panels = ScoreTiles<Bound, Stages>;
+  using S = typename P::Scalar;
+  using Panels = ScoreTiles<P, Stages>;
   static constexpr bool ranked = Form::is_ranked;
   static constexpr S absent = -std::numeric_limits<S>::infinity();
 
@@ -36,29 +37,27 @@ class SelectionEngine {
   static constexpr EngineKind kind = EngineKind::selection;
 
   /// `count` is the total number of rows of the evaluation.
-  SelectionEngine(const Bound& source, const Stages& stages, const Session& session, Index count)
-      : source_(source), stages_(stages), tiles_(source, stages), kernels_(kernel::kernels<S>()) {
+  SelectionEngine(P& problem, const Stages& stages, const Session& session, Index count)
+      : problem_(problem), stages_(stages), tiles_(problem, stages), kernels_(kernel::kernels<S>()) {
     const Index tasks = session.concurrency() > 1 ? 4 * session.concurrency() : 1;
     const Index rows_per_task = tiles_.round_up(std::max<Index>(ceil_div(count, tasks), 1));
     // A block of queries and a panel of keys share the L1 cache, and a panel is read once per block. If a panel alone
     // would fill the L1 cache, both are in the L2 cache, and larger blocks read fewer panels from memory.
     const CacheBudget cache = cache_budget();
-    const Index cached = cache.queries / (static_cast<Index>(sizeof(S)) * std::max<Index>(source.d(), 1));
+    const Index cached = cache.queries / (static_cast<Index>(sizeof(S)) * std::max<Index>(problem.d(), 1));
     const Index rows = cached >= 96 ? 96 : 4 * cached >= 96 ? 192 : 384;
     block_ = (std::min)(tiles_.round_up(rows), rows_per_task);
-    if constexpr (requires { source.max_repacks(); }) {
-      // With few blocks, each block packs a panel when it reads the panel.
-      const Index max_rows = (std::min)(tiles_.round_up(std::max<Index>(rows, 192)), rows_per_task);
-      packs_on_read_ = count <= source.max_repacks() * max_rows;
-      if (packs_on_read_) block_ = max_rows;
-    }
-    pack_keys(source, session, packs_on_read_ ? 1 : count);
+    // With few blocks, each block packs a panel when it reads the panel.
+    const Index max_rows = (std::min)(tiles_.round_up(std::max<Index>(rows, 192)), rows_per_task);
+    packs_on_read_ = count <= problem.keys.max_repacks() * max_rows;
+    if (packs_on_read_) block_ = max_rows;
+    problem.pack(session, packs_on_read_ ? 1 : count);
     height_ = block_;
     append_capacity_ = kernels_.width + 2 * Row<S>::padding;  // one more panel, in whole vectors, plus one vector
     if constexpr (ranked) {
       // Long enough that the lists are rarely reduced, short enough that a reduction, which reads the list, is fast.
-      k_ = (std::min)(std::get<Form::streamed>(stages).k, source.grid().m);
-      limit_ = (std::min)(k_ + std::max<Index>(128, k_), source.grid().m);
+      k_ = (std::min)(std::get<Form::streamed>(stages).k, problem.grid.m);
+      limit_ = (std::min)(k_ + std::max<Index>(128, k_), problem.grid.m);
       // V and the keys evict each other from the L2 cache, so several blocks are scored before V is read.
       const Index kept_rows = cache.kept / (static_cast<Index>(sizeof(S) + sizeof(Column)) * (k_ + Row<S>::padding));
       height_ *= std::max<Index>((std::min)(kept_rows, rows_per_task) / block_, 1);
@@ -73,7 +72,7 @@ class SelectionEngine {
   /// Allocates the buffers for one block of queries whose size is known in advance.
   void reserve(WorkerScratch& scratch) const {
     tiles_.reserve(block_, scratch);
-    source_.reserve(scratch);
+    problem_.keys.reserve(scratch);
     allocate_candidates(block_, scratch);
     if constexpr (ranked) {
       scratch.row.values.get<double>(k_);
@@ -166,7 +165,7 @@ class SelectionEngine {
   void finish(Index first, Index rows, const kernel::Candidates<S>& kept, WorkerScratch& scratch,
               const RowSink<S>& sink) const {
     for (Index r = 0; r < rows; ++r) {
-      Row<S> row = make_row(source_.grid(), first + r, kept.values + r * kept.stride, kept.columns + r * kept.stride,
+      Row<S> row = make_row(problem_.grid, first + r, kept.values + r * kept.stride, kept.columns + r * kept.stride,
                             Index(kept.count[r]), scratch);
       each_stage_after_selector([&](const auto& stage) { apply(stage, row); });
       sink(row, scratch);
@@ -224,8 +223,8 @@ class SelectionEngine {
           if (tiles_.is_plain(panel) && packs_on_read_)
             append_groups(panel, block, r, n, candidates, scratch);
           else if (tiles_.is_plain(panel))
-            kernels_.append_panel(block.queries + r * source_.d(), tiles_.round_up(n) / kernels_.height,
-                                  source_.panel(panel, scratch), source_.d(), source_.scale(), column,
+            kernels_.append_panel(block.queries + r * problem_.d(), tiles_.round_up(n) / kernels_.height,
+                                  problem_.keys.panel(panel, scratch), problem_.d(), problem_.scale, column,
                                   candidates.from(r));
           else
             append_scores(tiles_.scores(panel, block, r, n, scratch), r, n);
@@ -236,14 +235,13 @@ class SelectionEngine {
   /// Appends the candidates of an unmasked panel group by group, and prefetches the keys of the next panel meanwhile.
   void append_groups(Index panel, const typename Panels::Block& block, Index r, Index n,
                      const kernel::Candidates<S>& candidates, WorkerScratch& scratch) const {
-    const S* keys = source_.panel(panel, scratch);
+    const S* keys = problem_.keys.panel(panel, scratch);
     const auto column = static_cast<Column>(panel * kernels_.width);
-    if constexpr (requires { source_.request_panel(panel, scratch.prefetcher); })
-      if ((panel + 1) * kernels_.width < source_.grid().m) source_.request_panel(panel + 1, scratch.prefetcher);
+    if ((panel + 1) * kernels_.width < problem_.grid.m) problem_.keys.prefetch(panel + 1, scratch.prefetcher);
     scratch.prefetcher.pace(tiles_.round_up(n) / kernels_.height);
     for (const Index end = r + n; r < end; r += kernels_.height) {
       scratch.prefetcher.issue();
-      kernels_.append_panel(block.queries + r * source_.d(), 1, keys, source_.d(), source_.scale(), column,
+      kernels_.append_panel(block.queries + r * problem_.d(), 1, keys, problem_.d(), problem_.scale, column,
                             candidates.from(r));
     }
     scratch.prefetcher.clear();
@@ -279,7 +277,7 @@ class SelectionEngine {
     }
   }
 
-  const Bound& source_;
+  const P& problem_;
   const Stages& stages_;
   Panels tiles_;
   const kernel::Kernels<S>& kernels_;

@@ -56,9 +56,9 @@ struct ResiduePattern {
   }
 };
 
-template <class Bound, class Stages>
+template <class P, class Stages>
 class StridedEngine {
-  using S = typename Bound::Scalar;
+  using S = typename P::Scalar;
   using Form = detail::Form<Stages>;
   static constexpr std::size_t at = Form::strided;
   using StrideForm = decltype(stride_of(std::declval<const std::tuple_element_t<at, Stages>&>()));
@@ -84,13 +84,13 @@ class StridedEngine {
   static constexpr bool fused = true;
   static constexpr EngineKind kind = EngineKind::strided_softmax;
 
-  StridedEngine(const Bound& source, const Stages& stages, const Session& session, Index count)
-      : source_(source),
+  StridedEngine(P& problem, const Stages& stages, const Session& session, Index count)
+      : problem_(problem),
         stages_(stages),
         stride_(stride_of(std::get<at>(stages))),
         stepped_{stride_.stepped, {stride_.dense}},
         dense_stages_(dense_stages(stages, stride_)),
-        dense_(source, dense_stages_, session, count) {}
+        dense_(problem, dense_stages_, session, count) {}
 
   [[nodiscard]] Index height() const { return dense_.height(); }
   void reserve(WorkerScratch& scratch) const { dense_.reserve(scratch); }
@@ -130,7 +130,7 @@ class StridedEngine {
   /// Computes part `part` of `parts` of the rows with the residue of row `first`.
   void attend_residue(Index first, Index last, Index part, Index parts, const ValueRows<S>& v,
                       WorkerScratch& scratch) const {
-    const Grid& grid = source_.grid();
+    const Grid& grid = problem_.grid;
     const Index step = stride_.step, rows = (last - first - 1) / step + 1, rows_per_part = ceil_div(rows, parts);
     const Index begin = (std::min)(part * rows_per_part, rows), end = (std::min)(begin + rows_per_part, rows);
     const Index c0 = floor_mod(grid.query_at + first - grid.key_at, step);
@@ -148,7 +148,7 @@ class StridedEngine {
     const auto stages = with_indices<std::tuple_size_v<Stages>>([&]<std::size_t... At>(std::index_sequence<At...>) {
       return std::tuple(stepped_stage<At>(residue, order)...);
     });
-    attend_reordered(source_, order, stages, v, scratch, [&](Index row, const kernel::SoftmaxState<S>& state) {
+    attend_reordered(problem_, order, stages, v, scratch, [&](Index row, const kernel::SoftmaxState<S>& state) {
       kernel::kernels<S>().merge(sums(row), state, 1, v.padded);
     });
   }
@@ -156,17 +156,17 @@ class StridedEngine {
   template <std::size_t At>
   auto stepped_stage(const Residue& residue, const Order& order) const {
     if constexpr (At == at)
-      return ResiduePattern<Stepped>{stepped_, residue, source_.grid()};
+      return ResiduePattern<Stepped>{stepped_, residue, problem_.grid};
     else
-      return reordered_stage(std::get<At>(stages_), order, source_.grid());
+      return reordered_stage(std::get<At>(stages_), order, problem_.grid);
   }
 
-  const Bound& source_;
+  const P& problem_;
   const Stages& stages_;
   StrideForm stride_;
   Stepped stepped_;
   DenseStages dense_stages_;
-  OnlineSoftmaxEngine<Bound, DenseStages> dense_;
+  OnlineSoftmaxEngine<P, DenseStages> dense_;
   mutable Index first_ = 0;
   mutable kernel::SoftmaxState<S> sums_{};  // of rows from first_ on
 };

@@ -8,6 +8,7 @@
 
 #include "filigree/core/generator.hpp"
 #include "filigree/core/integers.hpp"
+#include "filigree/engine/selection.hpp"
 #include "filigree/nn/activations.hpp"
 #include "filigree/nn/context.hpp"
 #include "filigree/nn/layer/affine.hpp"
@@ -121,9 +122,9 @@ class State<T, S> {
     grid_ = {.n = in.n, .m = cols};
     check_for<S>(stage, grid_);
     memory_.allocate(in.n, max_kept(stage, cols));
-    const Affine<S> source(in.rows(context.session), weights, biases, cols);
+    AffineProblem<S> problem = affine_problem(in.rows(context.session), weights, biases, cols, context.session);
     const std::tuple<T> stages(stage);
-    const SelectionEngine<Affine<S>, std::tuple<T>> engine(source, stages, context.session, in.n);
+    const SelectionEngine<AffineProblem<S>, std::tuple<T>> engine(problem, stages, context.session, in.n);
     for_each_row(engine, 0, in.n, context.session, [&](const Row<S>& row, WorkerScratch&) { memory_.store(row); });
     out.set_lists(cols, memory_.lists());
   }

@@ -9,28 +9,21 @@
 
 namespace filigree::detail {
 
-/// A dense source bound for one evaluation: reads the rows of the expression.
+/// The rows of a dense expression, as the source of an engine.
 template <class R>
-class BoundDense {
- public:
+struct DenseRows {
   using Scalar = typename R::Scalar;
+  R reader;
+  Grid grid;
 
-  template <class Source>
-  BoundDense(const Source& source, const Session&, Index) : reader_(source.reader()), grid_(source.grid()) {}
-
-  [[nodiscard]] const Grid& grid() const { return grid_; }
+  void pack(const Session&, Index) const {}
   [[nodiscard]] Index height() const { return 16; }
-  [[nodiscard]] Index stride() const { return grid_.m + Row<Scalar>::padding; }
-
+  [[nodiscard]] Index stride() const { return grid.m + Row<Scalar>::padding; }
   Scalar* fill(Index first, Index count, WorkerScratch& scratch) const {
     Scalar* values = scratch.tile.get<Scalar>(count * stride());
-    for (Index r = 0; r < count; ++r) reader_.copy_row(first + r, values + r * stride());
+    for (Index r = 0; r < count; ++r) reader.copy_row(first + r, values + r * stride());
     return values;
   }
-
- private:
-  R reader_;
-  Grid grid_;
 };
 
 /// A dense Eigen expression as the source of a pipeline. A compile-time row or column vector is treated as one row.
@@ -58,14 +51,15 @@ class DenseSource {
 
   [[nodiscard]] bool reads(const AddressRange& target) const { return reads_memory(x_, target); }
 
-  using Bound = BoundDense<Reader<Xpr, true>>;
+  using Bound = DenseRows<Reader<Xpr, true>>;
 
   template <class Stages>
   using Engine = GeneralEngine<Bound, Stages, Scalar>;
   template <class Stages>
   using ProductEngine = Engine<Stages>;
 
-  [[nodiscard]] Reader<Xpr, true> reader() const { return reader_of<true>(x_); }
+  /// Returns the source for one evaluation.
+  [[nodiscard]] Bound bind() const { return {reader_of<true>(x_), grid()}; }
 
  private:
   Operand<X> x_;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "filigree/core/lazy.hpp"
+#include "filigree/engine/values.hpp"
 #include "filigree/pipe/dense_source.hpp"
 #include "filigree/run/engine_kind.hpp"
 #include "filigree/run/sinks.hpp"
@@ -162,7 +163,7 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
   /// Calls sink(row, scratch) for each row after its last stage, concurrently for different rows.
   void for_each_row(const detail::Session& session, const detail::RowSink<Scalar>& sink) const {
     const Index count = row_count();
-    const Bound bound(source_, session, count);
+    Bound bound = source_.bind();
     const Engine engine(bound, stages_, session, count);
     detail::for_each_row(engine, slice_.first, count, session, sink);
   }
@@ -170,7 +171,7 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
   /// Computes A * V into the sink. A fused engine passes output rows to it instead of rows of weights.
   void for_each_output(const detail::Session& session, const detail::ProductSink<Scalar>& sink) const {
     const Index count = row_count();
-    const Bound bound(source_, session, count);
+    Bound bound = source_.bind();
     const ProductEngine engine(bound, stages_, session, count);
     detail::for_each_row(engine, slice_.first, count, session, sink);
   }
@@ -193,7 +194,7 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
     check();
     const detail::Session session(execution_);
     const Index count = row_count();
-    const Bound bound(source_, session, count);
+    Bound bound = source_.bind();
     const Engine engine(bound, stages_, session, count);
     detail::SparseSink<Scalar> sink(slice_.first, count, engine.height());
     detail::for_each_row(engine, slice_.first, count, session, detail::RowSink<Scalar>(sink));

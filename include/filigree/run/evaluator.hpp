@@ -17,8 +17,9 @@
 // The general evaluator, which defines the meaning of every pipeline. It holds a few complete rows, O(m) memory, and
 // applies the stages in the order in which they are written. The fused engines are tested against it.
 //
-// A bound source has grid(), height() and fill(first, count, scratch). height() is its preferred number of rows per
-// call. fill() returns the values of the rows, stride() apart, with Row::padding extra entries after each row.
+// A source has grid, pack(session, count), height(), stride() and fill(first, count, scratch). pack() is called once,
+// before `count` rows are read. height() is the preferred number of rows per call of fill(), which returns the values
+// of the rows, stride() apart, with Row::padding extra entries after each row.
 //
 // An engine has height() and run(first, last, scratch, sink), which calls sink(row, scratch) for each row in order. It
 // may have reserve(scratch) and prepare(first, count, session, sink). prepare() is called once before rows
@@ -37,17 +38,6 @@ Row<S> present(const Grid& grid, Index index, S* values, WorkerScratch& scratch)
   Column* columns = scratch.columns.get<Column>(grid.m + Row<S>::padding);
   const Index count = kernel::kernels<S>().list_above(values, columns, grid.m, -std::numeric_limits<S>::infinity());
   return make_row(grid, index, values, columns, count, scratch);
-}
-
-/// Lets a source pack its keys as panels for an engine that computes `count` rows. panels() returns how many panels
-/// neighboring rows read; it is called only if needed.
-template <class Bound, class Panels>
-void pack_keys(const Bound& source, const Session& session, Index count, Panels&& panels) {
-  if constexpr (requires { source.pack(session, count, panels); }) source.pack(session, count, panels);
-}
-template <class Bound>
-void pack_keys(const Bound& source, const Session& session, Index count) {
-  pack_keys(source, session, count, [] { return (std::numeric_limits<Index>::max)(); });
 }
 
 template <Real S>
@@ -75,15 +65,15 @@ class RowSink {
   void (*call_)(void*, Row<S>&, WorkerScratch&);
 };
 
-template <class Bound, class Stages, Real S>
+template <class Source, class Stages, Real S>
 class RowEngine {
  public:
   static constexpr bool fused = false;
   static constexpr EngineKind kind = EngineKind::general;
 
-  RowEngine(const Bound& source, const Stages& stages, const Session& session, Index count)
+  RowEngine(Source& source, const Stages& stages, const Session& session, Index count)
       : source_(source), stages_(stages) {
-    pack_keys(source, session, count);
+    source.pack(session, count);
   }
 
   [[nodiscard]] Index height() const { return source_.height(); }
@@ -93,7 +83,7 @@ class RowEngine {
       const Index count = (std::min)(source_.height(), last - i);
       S* values = source_.fill(i, count, scratch);
       for (Index r = 0; r < count; ++r) {
-        Row<S> row = present(source_.grid(), i + r, values + r * source_.stride(), scratch);
+        Row<S> row = present(source_.grid, i + r, values + r * source_.stride(), scratch);
         std::apply([&](const auto&... stage) { (apply(stage, row), ...); }, stages_);
         sink(row, scratch);
       }
@@ -101,22 +91,22 @@ class RowEngine {
   }
 
  private:
-  const Bound& source_;
+  const Source& source_;
   const Stages& stages_;
 };
 
 /// The engine for pipelines with a matrix stage. It stores all rows between stages.
-template <class Bound, class Stages, Real S>
+template <class Source, class Stages, Real S>
 class ListEngine {
  public:
   static constexpr bool fused = false;
   static constexpr EngineKind kind = EngineKind::row_list;
 
-  ListEngine(const Bound& source, const Stages& stages, const Session& session, Index) : grid_(source.grid()) {
+  ListEngine(Source& source, const Stages& stages, const Session& session, Index) : grid_(source.grid) {
     WorkerScratch& scratch = session.scratch(0);
     RowList<S> all{.grid = grid_};
     const std::tuple<> none;
-    RowEngine<Bound, std::tuple<>, S>(source, none, session, grid_.n)
+    RowEngine<Source, std::tuple<>, S>(source, none, session, grid_.n)
         .run(0, grid_.n, scratch, [&](const Row<S>& row, WorkerScratch&) { all.append(row); });
     list_ = std::move(all);
     const auto step = [&](const auto& stage) {
@@ -163,14 +153,14 @@ inline constexpr bool has_layer = false;
 template <class... T>
 inline constexpr bool has_layer<std::tuple<T...>> = (LayerStage<T> || ...);
 
-template <class Bound, class Stages, Real S>
+template <class Source, class Stages, Real S>
 struct GeneralChoice {
   template <class Routed>
-  using Of = std::conditional_t<has_matrix_stage<Routed>, ListEngine<Bound, Routed, S>, RowEngine<Bound, Routed, S>>;
+  using Of = std::conditional_t<has_matrix_stage<Routed>, ListEngine<Source, Routed, S>, RowEngine<Source, Routed, S>>;
 };
 
-template <class Bound, class Stages, Real S>
-using GeneralEngine = RoutedOr<Bound, Stages, GeneralChoice<Bound, Stages, S>::template Of>;
+template <class Source, class Stages, Real S>
+using GeneralEngine = RoutedOr<Source, Stages, GeneralChoice<Source, Stages, S>::template Of>;
 
 /// Allocates the buffers of an engine and a sink for every worker, and calls engine.prepare().
 template <class Engine, class Sink>

@@ -92,7 +92,7 @@ class RoutedEngine {
   static constexpr bool fused = Engine::fused;
   static constexpr EngineKind kind = Engine::kind;
 
-  RoutedEngine(const Source& source, const Stages& stages, const Session& session, Index count)
+  RoutedEngine(Source& source, const Stages& stages, const Session& session, Index count)
       : stages_(bind_routers(source, stages, session).stages), engine_(source, stages_, session, count) {}
   RoutedEngine(const RoutedEngine&) = delete;
   RoutedEngine& operator=(const RoutedEngine&) = delete;
@@ -123,7 +123,7 @@ struct RoutedChoice {
   using Engine = Choice<Stages>;
 };
 template <class Source, class Stages, template <class> class Choice>
-  requires(has_router<Stages>&& requires { &Source::copy_key; })
+  requires(has_router<Stages>&& requires(const Source& source) { source.keys; })
 struct RoutedChoice<Source, Stages, Choice> {
   using Routed = typename decltype(bind_routers(std::declval<const Source&>(), std::declval<const Stages&>(),
                                                 std::declval<const Session&>()))::Stages;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <cmath>
-#include <cstdint>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -10,7 +8,6 @@
 #include "filigree/core/integers.hpp"
 #include "filigree/core/lazy.hpp"
 #include "filigree/run/evaluator.hpp"
-#include "filigree/run/widen.hpp"
 
 // Sinks receive each row after its last stage. A sink may be called concurrently for different rows.
 
@@ -97,110 +94,6 @@ class SparseSink {
   Index first_, height_;
   std::vector<Index> counts_;
   std::vector<Block> blocks_;
-};
-
-/// True if an engine copies rows of V into its own aligned memory.
-template <class Engine>
-inline constexpr bool aligns_values = false;
-template <class Engine>
-  requires(Engine::aligns_values)
-inline constexpr bool aligns_values<Engine> = true;
-
-/// The rows of V in the layout of the gather kernel: `stride` apart and padded to whole vectors.
-template <Real S>
-struct ValueRows {
-  const S* data;
-  Index stride, dv, padded;
-
-  /// Returns the rows of V for a product of `n` rows by this engine.
-  template <class Engine, class R>
-  static ValueRows bind(const R& v, Index n, const Session& session) {
-    return bind(v, aligns_values<Engine> ? 0 : n, session, [&](Index count) { return session.values().get<S>(count); });
-  }
-
-  /// Returns V in place if the kernel can read its rows there. Otherwise packs the rows, as S, into memory from
-  /// allocate(count). If many rows of the product (`n`) read V, aligned copies of its rows are faster.
-  template <class R, class Allocate>
-  static ValueRows bind(const R& v, Index n, const Session& session, Allocate&& allocate) {
-    const Index lanes = kernel::kernels<S>().lanes, padded = round_up(v.cols(), lanes);
-    // Allocates even without a copy, so that a later, smaller problem that needs one allocates nothing.
-    S* memory = allocate(size_product(v.rows(), padded));
-    if constexpr (R::direct && std::is_same_v<typename R::Scalar, S>) {
-      const ValueRows rows = {v.data(), v.row_stride(), v.cols(), padded};
-      if (v.contiguous_rows() && padded == v.cols() && !rows.benefits_from_copy(n, v.rows())) return rows;
-    }
-    return packed(v.rows(), v.cols(), padded, memory, session, [&](Index i, S* to) { read_row(v, i, to); });
-  }
-
-  /// Returns true if a product of `n` rows with these m rows is faster with a copy in which no vector crosses a cache
-  /// line.
-  [[nodiscard]] bool benefits_from_copy(Index n, Index m) const {
-    const Index lanes = kernel::kernels<S>().lanes;
-    const bool aligned = reinterpret_cast<std::uintptr_t>(data) % (static_cast<std::size_t>(lanes) * sizeof(S)) == 0 &&
-                         stride % lanes == 0;
-    return padded > 0 && !aligned && n >= (std::max)(m / 4, Index{1});
-  }
-  /// Returns a copy of these m rows.
-  [[nodiscard]] ValueRows copy(Index m, const Session& session) const {
-    return packed(m, dv, padded, session.values().get<S>(m * padded), session,
-                  [&](Index i, S* to) { std::copy_n(data + i * stride, dv, to); });
-  }
-
- private:
-  template <class Read>
-  static ValueRows packed(Index m, Index dv, Index padded, S* to, const Session& session, Read&& read) {
-    constexpr Index batch = 512;
-    session.run(ceil_div(m, batch), [&](Index task, Index) {
-      for (Index i = task * batch; i < (std::min)((task + 1) * batch, m); ++i) {
-        read(i, to + i * padded);
-        std::fill(to + i * padded + dv, to + (i + 1) * padded, S(0));
-      }
-    });
-    return {to, padded, dv, padded};
-  }
-};
-
-/// Multiplies rows by V: row i of the target is the sum of values[e] * V.row(columns[e]), in ascending columns. Also
-/// writes the logsumexp of each row unless `lse` is null.
-template <Real S>
-struct ProductSink {
-  Target<S> to;
-  Index first;
-  ValueRows<S> v;
-  S* lse = nullptr;  // lse[0] belongs to row `first`
-
-  void reserve(WorkerScratch& scratch) const { scratch.out.get<S>(v.padded); }
-
-  [[nodiscard]] const ValueRows<S>& values() const { return v; }
-
-  /// Prefetches target rows that take() will write.
-  void request(Index index, Index rows, Prefetcher& prefetcher) const {
-    if (to.col_stride == 1 && to.cols > 0)
-      prefetcher.request(to.data + (index - first) * to.row_stride, rows, to.cols, to.row_stride);
-  }
-  /// Writes the output of row `index`, from an engine that computes the product itself.
-  void take(Index index, const S* out, const kernel::LogSumExp<S>& sums) const {
-    to.store_row(index - first, out);
-    if (lse != nullptr) put_lse(index, sums);
-  }
-
-  void operator()(const Row<S>& row, WorkerScratch& scratch) const {
-    const Index i = row.index - first;
-    if (lse != nullptr) put_lse(row.index, {row.maximum, row.sum});
-    const auto gather = kernel::kernels<S>().gather;
-    if (to.op == Assign::set && to.col_stride == 1 && v.padded == v.dv) {
-      gather(to.data + i * to.row_stride, row.values, row.columns, row.count, v.data, v.stride, v.dv);
-      return;
-    }
-    S* out = scratch.out.get<S>(v.padded);
-    gather(out, row.values, row.columns, row.count, v.data, v.stride, v.padded);
-    to.store_row(i, out);
-  }
-
- private:
-  void put_lse(Index index, const kernel::LogSumExp<S>& sums) const {
-    lse[index - first] = sums.sum == S(0) ? sums.maximum : sums.maximum + std::log(sums.sum);
-  }
 };
 
 }  // namespace filigree::detail

@@ -55,8 +55,8 @@ struct MatrixStage {};
 /// Reads all queries and keys before any score is computed, and returns the stages that replace it: `auto bind(const
 /// Source&, const Session&) const`. Allowed only on scores.
 ///
-/// - The source has grid(), d(), copy_query(i, to), copy_key(j, to) and gather_panel(columns, count, to). The session
-///   has run(tasks, f) and scratch(worker).
+/// - The source has the members grid, queries and keys, and d(), the number of features. queries.copy(i, to) copies a
+///   query, keys.copy(j, to) a key. The session has run(tasks, f) and scratch(worker).
 /// - bind() returns a stage or a tuple of stages. route(A) returns them too, unless the router has `static constexpr
 ///   bool is_choice = false`.
 /// - An optional third parameter of bind() is the tuple of the preceding stages.
