@@ -54,11 +54,7 @@ inline Problem make_search(Index n, Index m, Index d, bool own) {
 
 /// Returns a score as the library defines it: a chain of multiply-adds over ascending features, times the scale.
 inline float defined_score(const float* q, const float* k, Index d) {
-#if defined(__x86_64__) && !defined(__FMA__)
-  const bool fused = fg::instruction_set() != fg::InstructionSet::baseline;
-#else
-  const bool fused = true;
-#endif
+  const bool fused = filigree::kernel::kernels<float>().fused();
   float sum = 0;
   for (Index f = 0; f < d; ++f) sum = fused ? std::fma(q[f], k[f], sum) : sum + q[f] * k[f];
   return sum * static_cast<float>(1 / std::sqrt(static_cast<double>(d)));

@@ -15,13 +15,9 @@ namespace {
 
 template <class S>
 S multiply_add(S a, S b, S c) {
-#if !defined(__FMA__)
-  if (filigree::instruction_set() == filigree::InstructionSet::baseline) {
-    const volatile S product = a * b;
-    return product + c;
-  }
-#endif
-  return std::fma(a, b, c);
+  if (filigree::kernel::kernels<S>().fused()) return std::fma(a, b, c);
+  const volatile S product = a * b;
+  return product + c;
 }
 
 }  // namespace

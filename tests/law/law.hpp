@@ -22,20 +22,11 @@ struct Count {
 };
 inline Count count;
 
-/// Returns true if scores are chains of fused multiply-adds.
-inline bool fused_multiply_add() {
-#if defined(__FMA__)
-  return true;
-#else
-  return fg::instruction_set() != fg::InstructionSet::baseline;
-#endif
-}
-
 /// Returns the computed score, in the order of operations that the library guarantees.
 template <class S, class Q, class K>
 S computed_score(const Q& q, const K& k, Index i, Index c, S scale) {
   S sum = 0;
-  if (fused_multiply_add()) {
+  if (filigree::kernel::kernels<S>().fused()) {
     for (Index f = 0; f < q.cols(); ++f) sum = std::fma(q(i, f), k(c, f), sum);
   } else {
     for (Index f = 0; f < q.cols(); ++f) sum = sum + q(i, f) * k(c, f);

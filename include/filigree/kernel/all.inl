@@ -1,15 +1,8 @@
 // SPDX-License-Identifier: MIT
-// All kernels of one instruction set for one scalar type. The order of the files matters.
+// All kernels of one level for one scalar type, after vector.inl and the file that defines the level. The order of the
+// files matters.
 
 // clang-format off
-#include "filigree/kernel/vector.inl"
-#if FILIGREE_LEVEL == 512
-#include "filigree/kernel/lanes_avx512.inl"
-#elif FILIGREE_LEVEL == 2
-#include "filigree/kernel/lanes_avx2.inl"
-#else
-#include "filigree/kernel/lanes_baseline.inl"
-#endif
 #include "filigree/kernel/widen.inl"
 #include "filigree/kernel/exponential.inl"
 #include "filigree/kernel/maps.inl"

@@ -1,26 +1,6 @@
 // SPDX-License-Identifier: MIT
 // exp on vectors, for arguments <= 0, and the softmax built on it.
 
-// Returns p * 2^n; exactly 0 where x < least, NaN where x is NaN. The low bits of `shifted` hold n as an integer.
-[[gnu::always_inline]] static inline Vec times_power_of_two(const Vec& p, const Vec& n, const Vec& shifted,
-                                                            const Vec& x, const Vec& least) {
-#if FILIGREE_LEVEL == 512
-  (void)shifted;
-  if constexpr (single) {
-    const std::uint16_t normal = __builtin_ia32_cmpps512_mask(x, least, not_less, -1, 4);
-    return (Vec)__builtin_ia32_scalefps512_mask(p, n, Vec{}, normal, 4);
-  } else {
-    const std::uint8_t normal = __builtin_ia32_cmppd512_mask(x, least, not_less, -1, 4);
-    return (Vec)__builtin_ia32_scalefpd512_mask(p, n, Vec{}, normal, 4);
-  }
-#else
-  (void)n;
-  constexpr int mantissa = single ? 23 : 52;
-  const Vec result = (Vec)((Mask)p + ((Mask)shifted << mantissa));
-  return x < least ? Vec{} : x == x ? result : x;
-#endif
-}
-
 // The polynomials with p(0) = 1 and the least maximal relative error: 2.6e-9 and 1.8e-17, at most an eighth of an ulp.
 static constexpr float single_terms[] = {1.0f,           1.0000000496f,  0.50000004344f, 0.166663654413f,
                                          0.04166477729f, 0.00837901116f, 0.00140612409f};
@@ -69,7 +49,7 @@ static constexpr double double_terms[] = {1.0,
 // over the list, then the lanes are summed. `w` is readable and writable up to a multiple of lanes. -inf: no sink.
 static LogSumExp<Scalar> softmax(Scalar* w, Index count, Scalar sink) {
   const RoundToNearest rounding;
-  const Index padded = (count + lanes - 1) / lanes * lanes;
+  const Index padded = ceil_div(count, lanes) * lanes;
   for (Index i = count; i < padded; ++i) w[i] = -infinity;
   Vec high = broadcast(sink);
   for (Index i = 0; i < padded; i += lanes) {

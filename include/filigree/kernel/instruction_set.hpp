@@ -8,9 +8,10 @@
 
 namespace filigree {
 
-/// The instruction sets that the kernels are compiled for, in ascending order.
+/// The instruction sets that the kernels are compiled for.
 ///
-/// `baseline` is the instruction set that the program itself is compiled for (SSE2 on x86-64, NEON on 64-bit ARM).
+/// `baseline` is the instruction set that the program itself is compiled for (SSE2 on x86-64). `avx2` and `avx512`
+/// exist on x86-64.
 enum class InstructionSet { baseline, avx2, avx512 };
 
 /// Returns the name of an instruction set, as the environment variable spells it.
@@ -24,26 +25,43 @@ constexpr std::string_view to_string(InstructionSet set) {
 
 namespace detail {
 
-inline InstructionSet hardware_instruction_set() {
-// g++ for Windows aligns the stack to 16 bytes only, which is not enough for vectors of 32 and 64 bytes:
-// https://gcc.gnu.org/bugzilla/show_bug.cgi?id=54412
-#if defined(__x86_64__) && (!defined(_WIN32) || defined(__clang__))
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-    return InstructionSet::avx512;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return InstructionSet::avx2;
+// The instruction sets of this architecture, the best first. Every processor supports the last.
+#if defined(__x86_64__)
+inline constexpr InstructionSet preferences[] = {InstructionSet::avx512, InstructionSet::avx2,
+                                                 InstructionSet::baseline};
+#else
+inline constexpr InstructionSet preferences[] = {InstructionSet::baseline};
 #endif
-  return InstructionSet::baseline;
+
+// Returns true if the processor supports an instruction set of this architecture.
+inline bool is_supported(InstructionSet set) {
+#if defined(__x86_64__) && defined(_WIN32) && !defined(__clang__)
+  // g++ for Windows aligns the stack to 16 bytes only, which is not enough for vectors of 32 and 64 bytes:
+  // https://gcc.gnu.org/bugzilla/show_bug.cgi?id=54412
+  return set == InstructionSet::baseline;
+#elif defined(__x86_64__)
+  __builtin_cpu_init();
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  switch (set) {
+    case InstructionSet::avx512:
+      return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+             __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+    case InstructionSet::avx2: return avx2;
+    default: return true;
+  }
+#else
+  return set == InstructionSet::baseline;
+#endif
 }
 
-inline InstructionSet choose_instruction_set() {
-  const InstructionSet best = hardware_instruction_set();
+// Returns the first supported instruction set. The environment variable removes those that precede the one it names.
+[[gnu::noinline]] inline InstructionSet choose_instruction_set() {
   const char* requested = std::getenv("FILIGREE_INSTRUCTION_SET");
-  if (requested == nullptr) return best;
-  for (InstructionSet set : {InstructionSet::baseline, InstructionSet::avx2, InstructionSet::avx512})
-    if (requested == to_string(set)) return set < best ? set : best;
-  return best;
+  const InstructionSet* first = preferences;
+  for (const InstructionSet& set : preferences)
+    if (requested != nullptr && requested == to_string(set)) first = &set;
+  while (!is_supported(*first)) ++first;
+  return *first;
 }
 
 }  // namespace detail

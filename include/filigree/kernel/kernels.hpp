@@ -57,62 +57,70 @@ inline namespace FILIGREE_FLAGS {
 using detail::RoundToNearest;
 
 #if !defined(FILIGREE_COMPILED)
+// The levels. Each has kernels of its own, compiled for its target. To add one, write the file with its members, and
+// add its name to instruction_set.hpp, here, and to FILIGREE_ABOVE_BASELINE. The order of the includes matters.
+//
 // A standard library template that is instantiated inside a target region is compiled for that instruction set, and the
 // linker may use that instance in the whole program. Kernel code therefore calls no standard library functions.
-#define FILIGREE_LEVEL 0
+// clang-format off
 namespace baseline {
 template <class Scalar>
 struct Level {
-  static constexpr LevelSizes sizes = baseline_sizes;
+  static constexpr LevelSizes sizes{.vector_bytes = 16, .vectors = 2, .queries = 4};
+#include "filigree/kernel/vector.inl"
+#include "filigree/kernel/lanes_baseline.inl"
 #include "filigree/kernel/all.inl"
 };
 }  // namespace baseline
-#undef FILIGREE_LEVEL
 
 #if defined(__x86_64__)
-#define FILIGREE_LEVEL 2
 FILIGREE_TARGET_BEGIN("avx2,fma,popcnt,bmi,lzcnt")
 namespace avx2 {
 template <class Scalar>
 struct Level {
-  static constexpr LevelSizes sizes = avx2_sizes;
+  static constexpr LevelSizes sizes{.vector_bytes = 32, .vectors = 2, .queries = 6};
+#include "filigree/kernel/vector.inl"
+#include "filigree/kernel/lanes_avx2.inl"
 #include "filigree/kernel/all.inl"
 };
 }  // namespace avx2
 FILIGREE_TARGET_END
-#undef FILIGREE_LEVEL
 
-#define FILIGREE_LEVEL 512
 FILIGREE_TARGET_BEGIN("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,popcnt,bmi,lzcnt")
 namespace avx512 {
 template <class Scalar>
 struct Level {
-  static constexpr LevelSizes sizes = avx512_sizes;
+  static constexpr LevelSizes sizes{.vector_bytes = 64, .vectors = 4, .queries = 6};
+#include "filigree/kernel/vector.inl"
+#include "filigree/kernel/lanes_avx512.inl"
 #include "filigree/kernel/all.inl"
 };
 }  // namespace avx512
 FILIGREE_TARGET_END
-#undef FILIGREE_LEVEL
 #endif
 #endif
 
-// The body of a kernel: calls the function for the chosen instruction set. A program that links the compiled library
-// gets declarations instead.
-#if defined(FILIGREE_COMPILED)
-#define FILIGREE_BY_LEVEL(call) ;
-#elif defined(__x86_64__)
-#define FILIGREE_BY_LEVEL(call)                                        \
-  {                                                                    \
-    switch (instruction_set()) {                                       \
-      case InstructionSet::avx512: return avx512::Level<Scalar>::call; \
-      case InstructionSet::avx2: return avx2::Level<Scalar>::call;     \
-      default: return baseline::Level<Scalar>::call;                   \
-    }                                                                  \
-  }
+// The body of a kernel: the member of the chosen level. A program that links the compiled library gets declarations
+// instead.
+#define FILIGREE_AT_LEVEL(name, member) \
+  case InstructionSet::name: return name::Level<Scalar>::member;
+#if defined(__x86_64__)
+#define FILIGREE_ABOVE_BASELINE(member) FILIGREE_AT_LEVEL(avx512, member) FILIGREE_AT_LEVEL(avx2, member)
 #else
-#define FILIGREE_BY_LEVEL(call) \
-  { return baseline::Level<Scalar>::call; }
+#define FILIGREE_ABOVE_BASELINE(member)
 #endif
+#if defined(FILIGREE_COMPILED)
+#define FILIGREE_BY_LEVEL(member) ;
+#else
+#define FILIGREE_BY_LEVEL(member)                      \
+  {                                                    \
+    switch (instruction_set()) {                       \
+      FILIGREE_ABOVE_BASELINE(member)                  \
+      default: return baseline::Level<Scalar>::member; \
+    }                                                  \
+  }
+#endif
+// clang-format on
 
 /// The kernels of the chosen instruction set for one scalar type, and the sizes of its tiles.
 ///
@@ -123,12 +131,17 @@ struct Kernels {
   static_assert(std::is_same_v<Scalar, float> || std::is_same_v<Scalar, double>);
   int lanes, width, height;
 
-  constexpr explicit Kernels(const LevelSizes& sizes)
-      : lanes(sizes.vector_bytes / static_cast<int>(sizeof(Scalar))),
-        width(lanes * sizes.vectors),
-        height(sizes.queries) {}
+  Kernels()
+      : lanes(sizes().vector_bytes / static_cast<int>(sizeof(Scalar))),
+        width(lanes * sizes().vectors),
+        height(sizes().queries) {}
 
   // clang-format off
+  static LevelSizes sizes()
+      FILIGREE_BY_LEVEL(sizes)
+  /// Returns true if a multiply-add rounds once, and false if it rounds the product and the sum.
+  static bool fused()
+      FILIGREE_BY_LEVEL(fused)
   static void pack_panel(const Scalar* rows, Index stride, Index count, Index d, Scalar* out)
       FILIGREE_BY_LEVEL(pack_panel( rows, stride, count, d, out))
   static void gather_panel(const Scalar* rows, Index stride, const Column* columns, Index count, Index d, Scalar* out)
@@ -206,12 +219,8 @@ template struct Kernels<double>;
 /// Returns the kernels of the chosen instruction set.
 template <class Scalar>
 const Kernels<Scalar>& kernels() {
-  static constexpr Kernels<Scalar> at_baseline(baseline_sizes), at_avx2(avx2_sizes), at_avx512(avx512_sizes);
-  switch (instruction_set()) {
-    case InstructionSet::avx512: return at_avx512;
-    case InstructionSet::avx2: return at_avx2;
-    default: return at_baseline;
-  }
+  static const Kernels<Scalar> chosen;
+  return chosen;
 }
 
 }  // namespace FILIGREE_FLAGS
@@ -231,4 +240,6 @@ const Kernels<Scalar>& kernels() {
 #undef FILIGREE_TARGET_BEGIN
 #undef FILIGREE_TARGET_END
 #undef FILIGREE_FLAGS
+#undef FILIGREE_AT_LEVEL
+#undef FILIGREE_ABOVE_BASELINE
 #undef FILIGREE_BY_LEVEL

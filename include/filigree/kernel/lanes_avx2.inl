@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
+// Members of a level: fused, multiply_add, add_products_of_feature, times_power_of_two, above, at_least, population,
+// append; nothing else.
+//
 // AVX2 has no compress instruction: a permutation from a table indexed by the mask moves the selected lanes to the
 // front. Builtins replace intrinsics, because <immintrin.h> takes a third of the compile time of Eigen.
 
+static constexpr bool fused = true;
 // Returns a * b + c, rounded once at every optimization level of the compiler.
 [[gnu::always_inline]] static inline Vec multiply_add(const Vec& a, const Vec& b, const Vec& c) {
 #if FILIGREE_HAS_ELEMENTWISE_FMA
@@ -14,6 +18,21 @@
 #endif
 }
 
+// Adds q[r] * key[c] to acc[r][c].
+template <int rows, int vectors>
+[[gnu::always_inline]] static inline void add_products_of_feature(const Scalar* q /*[rows]*/, const Vec (&key)[vectors],
+                                                                  Vec (&acc)[rows][vectors]) {
+  add_broadcast_products(q, key, acc);
+}
+
+// Returns p * 2^n; exactly 0 where x < least, NaN where x is NaN. The low bits of `shifted` hold n as an integer.
+[[gnu::always_inline]] static inline Vec times_power_of_two(const Vec& p, const Vec& /*n*/, const Vec& shifted,
+                                                            const Vec& x, const Vec& least) {
+  return add_to_exponent(p, shifted, x, least);
+}
+
+// Predicates of comparisons that are true for NaN and raise no floating-point exception.
+static constexpr int not_less = 0x15, not_less_equal = 0x16;
 template <int predicate>
 [[gnu::always_inline]] static inline unsigned compare(const Vec& v, const Vec& t) {
   if constexpr (single)

@@ -1,16 +1,42 @@
 // SPDX-License-Identifier: MIT
+// Members of a level: fused, multiply_add, add_products_of_feature, times_power_of_two, above, at_least, population,
+// append; nothing else.
+//
 // AVX-512: a comparison returns a bit mask, and a compress instruction moves the selected lanes to the front.
 // Builtins replace intrinsics, because <immintrin.h> takes a third of the compile time of Eigen.
 // vpcompress to a register and a full store take 2 + 1 micro-operations; the form with a memory operand is slower. On
 // Zen 4 and Zen 5 the zero-masked form has a false dependency on its destination. The merge-masked form with the value
 // as destination has none. It leaves old numbers in the lanes after the selected ones; the next append overwrites them.
 
+static constexpr bool fused = true;
 // Returns a * b + c, rounded once at every optimization level of the compiler.
 [[gnu::always_inline]] static inline Vec multiply_add(const Vec& a, const Vec& b, const Vec& c) {
   if constexpr (single)
     return (Vec)__builtin_ia32_vfmaddps512_mask(a, b, c, -1, 4);  // all lanes, in the current rounding mode
   else
     return (Vec)__builtin_ia32_vfmaddpd512_mask(a, b, c, -1, 4);
+}
+
+// Adds q[r] * key[c] to acc[r][c].
+template <int rows, int vectors>
+[[gnu::always_inline]] static inline void add_products_of_feature(const Scalar* q /*[rows]*/, const Vec (&key)[vectors],
+                                                                  Vec (&acc)[rows][vectors]) {
+  add_broadcast_products(q, key, acc);
+}
+
+// Predicates of comparisons that are true for NaN and raise no floating-point exception.
+static constexpr int not_less = 0x15, not_less_equal = 0x16;
+
+// Returns p * 2^n; exactly 0 where x < least, NaN where x is NaN.
+[[gnu::always_inline]] static inline Vec times_power_of_two(const Vec& p, const Vec& n, const Vec& /*shifted*/,
+                                                            const Vec& x, const Vec& least) {
+  if constexpr (single) {
+    const std::uint16_t normal = __builtin_ia32_cmpps512_mask(x, least, not_less, -1, 4);
+    return (Vec)__builtin_ia32_scalefps512_mask(p, n, Vec{}, normal, 4);
+  } else {
+    const std::uint8_t normal = __builtin_ia32_cmppd512_mask(x, least, not_less, -1, 4);
+    return (Vec)__builtin_ia32_scalefpd512_mask(p, n, Vec{}, normal, 4);
+  }
 }
 
 template <int predicate>

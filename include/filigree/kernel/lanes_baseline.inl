@@ -1,18 +1,45 @@
 // SPDX-License-Identifier: MIT
+// Members of a level: fused, multiply_add, add_products_of_feature, times_power_of_two, above, at_least, population,
+// append; nothing else.
+//
 // Portable version: lane by lane and without branches, which would be unpredictable.
 
-// Returns a * b + c, rounded once if the program is compiled for a fused multiply-add instruction.
-[[gnu::always_inline]] static inline Vec multiply_add(const Vec& a, const Vec& b, const Vec& c) {
-#if !defined(__FMA__)
-  return c + a * b;
-#elif FILIGREE_HAS_ELEMENTWISE_FMA
-  return __builtin_elementwise_fma(a, b, c);
+// True if multiply_add rounds once: if the program is compiled for a processor with a fused multiply-add instruction. A
+// compiler for such a processor may fuse a product and a sum or not, so the portable version is explicit about it.
+#if defined(__FMA__) || defined(__FP_FAST_FMAF)
+static constexpr bool fused = true;
 #else
-  if constexpr (single)
-    return (Vec)__builtin_ia32_vfmaddps(a, b, c);
-  else
-    return (Vec)__builtin_ia32_vfmaddpd(a, b, c);
+static constexpr bool fused = false;
 #endif
+// Returns a * b + c.
+[[gnu::always_inline]] static inline Vec multiply_add(const Vec& a, const Vec& b, const Vec& c) {
+  if constexpr (!fused) {
+    return c + a * b;
+  } else {
+#if FILIGREE_HAS_ELEMENTWISE_FMA
+    return __builtin_elementwise_fma(a, b, c);
+#elif defined(__FMA__)
+    if constexpr (single)
+      return (Vec)__builtin_ia32_vfmaddps(a, b, c);
+    else
+      return (Vec)__builtin_ia32_vfmaddpd(a, b, c);
+#else
+    return multiply_add_lanes(a, b, c);
+#endif
+  }
+}
+
+// Adds q[r] * key[c] to acc[r][c].
+template <int rows, int vectors>
+[[gnu::always_inline]] static inline void add_products_of_feature(const Scalar* q /*[rows]*/, const Vec (&key)[vectors],
+                                                                  Vec (&acc)[rows][vectors]) {
+  add_broadcast_products(q, key, acc);
+}
+
+// Returns p * 2^n; exactly 0 where x < least, NaN where x is NaN. The low bits of `shifted` hold n as an integer.
+[[gnu::always_inline]] static inline Vec times_power_of_two(const Vec& p, const Vec& /*n*/, const Vec& shifted,
+                                                            const Vec& x, const Vec& least) {
+  return add_to_exponent(p, shifted, x, least);
 }
 
 // Returns a mask whose bit l is set if lane l of the comparison result is false.
@@ -46,12 +73,5 @@
 // Writes the lanes of v and c whose mask bit is set, contiguously, and returns their number. Stores at most a vector.
 [[gnu::always_inline]] static inline int append(Scalar* values, Column* columns, const Vec& v, const ColumnVec& c,
                                                 unsigned mask) {
-  int count = 0;
-  FILIGREE_UNROLL
-  for (int l = 0; l < lanes; ++l) {
-    values[count] = v[l];
-    columns[count] = c[l];
-    count += static_cast<int>(mask >> l & 1U);
-  }
-  return count;
+  return append_lanes(values, columns, v, c, mask);
 }

@@ -21,12 +21,7 @@ template <int rows, int vectors>
     Vec key[vectors];
     FILIGREE_UNROLL
     for (int c = 0; c < vectors; ++c) key[c] = load(k + c * lanes);
-    FILIGREE_UNROLL
-    for (int r = 0; r < rows; ++r) {
-      const Vec query = broadcast(q[r]);
-      FILIGREE_UNROLL
-      for (int c = 0; c < vectors; ++c) acc[r][c] = multiply_add(query, key[c], acc[r][c]);
-    }
+    add_products_of_feature(q, key, acc);
   }
 }
 
@@ -114,7 +109,7 @@ static void score_vectors(const Scalar* q, const Scalar* k, Index d, Scalar scal
 // Computes the scores of one group against the keys [begin, end) of a panel, rounded outward to whole vectors.
 static void score_columns(const Scalar* q, const Scalar* k, Index d, Scalar scale, Scalar* out /*[height][stride]*/,
                           Index stride, Index begin, Index end) {
-  const int first = static_cast<int>(begin) / lanes, last = (static_cast<int>(end) + lanes - 1) / lanes;
+  const int first = static_cast<int>(begin) / lanes, last = ceil_div(static_cast<int>(end), lanes);
   if (d > 0) k += first * lanes;  // else it may be null
   score_vectors(q, k, d, scale, out, stride, first, last - first);
 }

@@ -176,13 +176,13 @@ static void keep_top_k_of_group(Search* lists, int size, Index k, Index slack) {
   const bool approximate = slack > 0;
   Index longest = 0;
   for (int i = 0; i < size; ++i) longest = lists[i].count > longest ? lists[i].count : longest;
-  const Index padded = (longest + lanes - 1) / lanes * lanes, max_kept = k + slack;
+  const Index padded = ceil_div(longest, lanes) * lanes, max_kept = k + slack;
   // With slack, the search may use the maxima of blocks of four or two values, if there are at least 2k such maxima.
   constexpr Index capacity = 16 * lanes;
   Scalar maxima[group * capacity];
   Index sample = padded;
   for (Index ratio = 4; approximate && ratio > 1 && sample == padded; ratio /= 2) {
-    const Index vectors = (padded / lanes + ratio - 1) / ratio;
+    const Index vectors = ceil_div(padded / lanes, ratio);
     if (vectors * lanes >= 2 * k && vectors * lanes <= capacity) sample = vectors * lanes;
   }
   // `expected` approximates -log(1 - k/sample) * sample, the number of values above the k-th largest of the sample. If
@@ -295,7 +295,7 @@ struct Moments {
 // buffer after the values, up to a whole vector.
 static Moments moments(Scalar* values, Index n, Scalar origin, Scalar max_square) {
   const Vec zero = broadcast(origin), limit = broadcast(max_square);
-  const Index padded = (n + lanes - 1) / lanes * lanes;
+  const Index padded = ceil_div(n, lanes) * lanes;
   for (Index i = n; i < padded; i += lanes) store(values + i, zero);
   Vec first[chains]{}, second[chains]{}, size[chains]{};
   sweep(values, padded, [&](int c, const Vec& v) {
@@ -326,7 +326,7 @@ static void estimate_bounds(Candidates<Scalar> rows, Index count, Index limit, f
     if (n <= limit || rows.bound[r] > -infinity) continue;
     Scalar* values = rows.values + r * rows.stride;
     Column* columns = rows.columns + r * rows.stride;
-    const Index padded = (n + lanes - 1) / lanes * lanes;
+    const Index padded = ceil_div(n, lanes) * lanes;
     const Moments all = moments(values, n, values[0], infinity);
     const Moments inner = moments(values, n, all.mean, 9 * all.variance);
     if (!(inner.variance > 0 && all.variance < infinity)) continue;

@@ -17,7 +17,6 @@ using Column = std::int32_t;  // 2^31 keys of one float each would need 8 GiB
 struct LevelSizes {
   int vector_bytes, vectors, queries;
 };
-inline constexpr LevelSizes baseline_sizes{16, 2, 4}, avx2_sizes{32, 2, 6}, avx512_sizes{64, 4, 6};
 
 /// The candidates of a block of rows: for each row, a list of values with ascending columns.
 template <class Scalar>

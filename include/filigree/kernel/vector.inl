@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The vector types of one instruction set. `Scalar` is float or double, a register holds `lanes` numbers, and a tile of
-// scores has `height` queries and `width` keys.
+// The vector types of one level, and the operations on them that are the same for all levels. `Scalar` is float or
+// double, a register holds `lanes` numbers, and a tile of scores has `height` queries and `width` keys.
 static constexpr bool single = std::is_same_v<Scalar, float>;
 using Bits = std::conditional_t<single, std::int32_t, std::int64_t>;
 
@@ -16,10 +16,14 @@ using Lane = std::conditional_t<single, T, T>;
 typedef Lane<Column> ColumnVec __attribute__((vector_size(sizeof(Column) * lanes)));
 
 static constexpr Bits sign_bit = static_cast<Bits>(1) << (8 * sizeof(Bits) - 2) << 1;
-// Predicates of x86 comparisons that are true for NaN and raise no floating-point exception.
-static constexpr int not_less = 0x15, not_less_equal = 0x16;
 static constexpr Scalar infinity = static_cast<Scalar>(__builtin_inf());
 static constexpr Scalar smallest_normal = single ? Scalar(0x1p-126) : Scalar(0x1p-1022);
+
+// Returns the smallest integer >= a / b, for a >= 0 and b > 0.
+template <class Int>
+[[gnu::always_inline]] static constexpr Int ceil_div(Int a, std::type_identity_t<Int> b) {
+  return (a + b - 1) / b;
+}
 
 [[gnu::always_inline]] static inline Vec load(const Scalar* p) {
   Vec v;
@@ -50,6 +54,53 @@ static constexpr Scalar smallest_normal = single ? Scalar(0x1p-126) : Scalar(0x1
   FILIGREE_UNROLL
   for (int l = 0; l < lanes; ++l) v[l] = l;
   return v;
+}
+
+// Returns a * b + c, rounded once.
+[[gnu::always_inline]] static inline Vec multiply_add_lanes(const Vec& a, const Vec& b, const Vec& c) {
+  Vec result{};
+  FILIGREE_UNROLL
+  for (int l = 0; l < lanes; ++l) {
+    if constexpr (single)
+      result[l] = __builtin_fmaf(a[l], b[l], c[l]);
+    else
+      result[l] = __builtin_fma(a[l], b[l], c[l]);
+  }
+  return result;
+}
+
+// Returns p * 2^n; exactly 0 where x < least, NaN where x is NaN. The low bits of `shifted` hold n as an integer, which
+// is added to the exponent of p.
+[[gnu::always_inline]] static inline Vec add_to_exponent(const Vec& p, const Vec& shifted, const Vec& x,
+                                                         const Vec& least) {
+  constexpr int mantissa = single ? 23 : 52;
+  const Vec result = (Vec)((Mask)p + ((Mask)shifted << mantissa));
+  return x < least ? Vec{} : x == x ? result : x;
+}
+
+// Adds q[r] * key[c] to acc[r][c]. Each number of q is broadcast from memory.
+template <int rows, int vectors>
+[[gnu::always_inline]] static inline void add_broadcast_products(const Scalar* q /*[rows]*/, const Vec (&key)[vectors],
+                                                                 Vec (&acc)[rows][vectors]) {
+  FILIGREE_UNROLL
+  for (int r = 0; r < rows; ++r) {
+    const Vec query = broadcast(q[r]);
+    FILIGREE_UNROLL
+    for (int c = 0; c < vectors; ++c) acc[r][c] = multiply_add(query, key[c], acc[r][c]);
+  }
+}
+
+// Writes the lanes of v and c whose mask bit is set, contiguously, and returns their number. Stores at most a vector.
+[[gnu::always_inline]] static inline int append_lanes(Scalar* values, Column* columns, const Vec& v, const ColumnVec& c,
+                                                      unsigned mask) {
+  int count = 0;
+  FILIGREE_UNROLL
+  for (int l = 0; l < lanes; ++l) {
+    values[count] = v[l];
+    columns[count] = c[l];
+    count += static_cast<int>(mask >> l & 1U);
+  }
+  return count;
 }
 
 // Returns v with its lanes exchanged at the given distance.
