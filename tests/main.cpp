@@ -5,6 +5,7 @@
 #include <cfenv>
 #include <clocale>
 #include <cstdlib>
+#include <filigree/core/float_environment.hpp>
 #include <iostream>
 #include <locale>
 #include <string>
@@ -20,6 +21,11 @@ bool set_floating_point_environment(const std::string& name) {
 #if defined(__SSE2__)
   if (name == "no_denormals") {
     __builtin_ia32_ldmxcsr(__builtin_ia32_stmxcsr() | 0x8040U);  // FTZ and DAZ
+    return true;
+  }
+#elif defined(__aarch64__)
+  if (name == "no_denormals") {
+    filigree::detail::ControlRegister::set(filigree::detail::ControlRegister::get() | 0x1000000U);  // FZ
     return true;
   }
 #endif

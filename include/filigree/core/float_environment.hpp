@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#if !defined(__SSE2__)
+#include <cstdint>
+#if !defined(__SSE2__) && !defined(__aarch64__)
 #include <cfenv>
 #endif
 
@@ -11,19 +12,47 @@
 
 namespace filigree::detail {
 
+#if defined(__SSE2__)
+// The control register. <cfenv> would also save and load the x87 unit, which is not used here. That takes 20 times as
+// long. The barriers keep the compiler from moving loads and stores across a change.
+struct ControlRegister {
+  using Value = std::uint32_t;
+  static constexpr Value exceptions = 0x3F, rounding = 0x6000;
+
+  static Value get() noexcept { return __builtin_ia32_stmxcsr(); }
+  static void set(Value value) noexcept {
+    asm volatile("" ::: "memory");
+    __builtin_ia32_ldmxcsr(value);
+    asm volatile("" ::: "memory");
+  }
+};
+#define FILIGREE_CONTROL_REGISTER
+#elif defined(__aarch64__)
+// The control register. The flags of exceptions are in another register.
+struct ControlRegister {
+  using Value = std::uint64_t;
+  static constexpr Value exceptions = 0, rounding = 0xC00000;
+
+  static Value get() noexcept {
+    Value value;
+    asm volatile("mrs %0, fpcr" : "=r"(value));
+    return value;
+  }
+  static void set(Value value) noexcept { asm volatile("msr fpcr, %0" : : "r"(value) : "memory"); }
+};
+#define FILIGREE_CONTROL_REGISTER
+#endif
+
 /// A copy of the floating-point environment of the thread that creates it.
 class FloatEnvironment {
  public:
-#if defined(__SSE2__)
-  // MXCSR without its exception flags. <cfenv> would also save and load the x87 unit, which is not used here. That
-  // takes 20 times as long.
-  FloatEnvironment() noexcept : control_(__builtin_ia32_stmxcsr() & ~flags) {}
-  void use() const noexcept { __builtin_ia32_ldmxcsr(control_); }
+#if defined(FILIGREE_CONTROL_REGISTER)
+  FloatEnvironment() noexcept : control_(ControlRegister::get() & ~ControlRegister::exceptions) {}
+  void use() const noexcept { ControlRegister::set(control_); }
   friend bool operator==(const FloatEnvironment&, const FloatEnvironment&) = default;
 
  private:
-  static constexpr unsigned flags = 0x3FU;
-  unsigned control_;
+  ControlRegister::Value control_;
 #else
   FloatEnvironment() noexcept { std::fegetenv(&environment_); }
   void use() const noexcept { std::fesetenv(&environment_); }
@@ -54,25 +83,17 @@ class FloatEnvironmentScope {
 /// A scope in which this thread rounds to nearest.
 class RoundToNearest {
  public:
-#if defined(__SSE2__)
-  RoundToNearest() noexcept : previous_(__builtin_ia32_stmxcsr()) {
-    if ((previous_ & mode) != 0) set(previous_ & ~mode);
+#if defined(FILIGREE_CONTROL_REGISTER)
+  RoundToNearest() noexcept : previous_(ControlRegister::get()) {
+    if ((previous_ & mode) != 0) ControlRegister::set(previous_ & ~mode);
   }
   ~RoundToNearest() {
-    if ((previous_ & mode) != 0) set(previous_);
+    if ((previous_ & mode) != 0) ControlRegister::set(previous_);
   }
 
  private:
-  static constexpr unsigned mode = 0x6000U;
-
-  // The barriers keep the compiler from moving loads and stores across the change.
-  static void set(unsigned control) noexcept {
-    asm volatile("" ::: "memory");
-    __builtin_ia32_ldmxcsr(control);
-    asm volatile("" ::: "memory");
-  }
-
-  unsigned previous_;
+  static constexpr ControlRegister::Value mode = ControlRegister::rounding;
+  ControlRegister::Value previous_;
 
  public:
 #else
@@ -91,5 +112,7 @@ class RoundToNearest {
   RoundToNearest(const RoundToNearest&) = delete;
   RoundToNearest& operator=(const RoundToNearest&) = delete;
 };
+
+#undef FILIGREE_CONTROL_REGISTER
 
 }  // namespace filigree::detail

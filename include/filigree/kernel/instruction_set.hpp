@@ -11,14 +11,15 @@ namespace filigree {
 /// The instruction sets that the kernels are compiled for.
 ///
 /// `baseline` is the instruction set that the program itself is compiled for (SSE2 on x86-64). `avx2` and `avx512`
-/// exist on x86-64.
-enum class InstructionSet { baseline, avx2, avx512 };
+/// exist on x86-64, `neon` on 64-bit ARM.
+enum class InstructionSet { baseline, avx2, avx512, neon };
 
 /// Returns the name of an instruction set, as the environment variable spells it.
 constexpr std::string_view to_string(InstructionSet set) {
   switch (set) {
     case InstructionSet::avx512: return "avx512";
     case InstructionSet::avx2: return "avx2";
+    case InstructionSet::neon: return "neon";
     default: return "baseline";
   }
 }
@@ -29,6 +30,8 @@ namespace detail {
 #if defined(__x86_64__)
 inline constexpr InstructionSet preferences[] = {InstructionSet::avx512, InstructionSet::avx2,
                                                  InstructionSet::baseline};
+#elif defined(__AARCH64EL__)
+inline constexpr InstructionSet preferences[] = {InstructionSet::neon, InstructionSet::baseline};
 #else
 inline constexpr InstructionSet preferences[] = {InstructionSet::baseline};
 #endif
@@ -50,7 +53,7 @@ inline bool is_supported(InstructionSet set) {
     default: return true;
   }
 #else
-  return set == InstructionSet::baseline;
+  return set == InstructionSet::neon || set == InstructionSet::baseline;
 #endif
 }
 
@@ -69,7 +72,8 @@ inline bool is_supported(InstructionSet set) {
 /// Returns the instruction set of the kernels that this program runs. It is chosen once, at the first call.
 ///
 /// The default is the best instruction set that the processor supports. The environment variable
-/// FILIGREE_INSTRUCTION_SET (`baseline`, `avx2`, `avx512`) can lower it but not raise it; other values are ignored.
+/// FILIGREE_INSTRUCTION_SET (`baseline`, `avx2`, `avx512`, `neon`) can lower it but not raise it; other values are
+/// ignored.
 inline InstructionSet instruction_set() {
   static const InstructionSet chosen = detail::choose_instruction_set();
   return chosen;

@@ -17,6 +17,8 @@
 #define FILIGREE_FLAGS flags_avx2
 #elif defined(__AVX__)
 #define FILIGREE_FLAGS flags_avx
+#elif defined(__ARM_FEATURE_SVE)
+#define FILIGREE_FLAGS flags_sve
 #else
 #define FILIGREE_FLAGS flags_baseline
 #endif
@@ -98,6 +100,18 @@ struct Level {
 }  // namespace avx512
 FILIGREE_TARGET_END
 #endif
+
+#if defined(__AARCH64EL__)
+namespace neon {
+template <class Scalar>
+struct Level {
+  static constexpr LevelSizes sizes{.vector_bytes = 16, .vectors = 4, .queries = 6};
+#include "filigree/kernel/vector.inl"
+#include "filigree/kernel/lanes_neon.inl"
+#include "filigree/kernel/all.inl"
+};
+}  // namespace neon
+#endif
 #endif
 
 // The body of a kernel: the member of the chosen level. A program that links the compiled library gets declarations
@@ -106,6 +120,8 @@ FILIGREE_TARGET_END
   case InstructionSet::name: return name::Level<Scalar>::member;
 #if defined(__x86_64__)
 #define FILIGREE_ABOVE_BASELINE(member) FILIGREE_AT_LEVEL(avx512, member) FILIGREE_AT_LEVEL(avx2, member)
+#elif defined(__AARCH64EL__)
+#define FILIGREE_ABOVE_BASELINE(member) FILIGREE_AT_LEVEL(neon, member)
 #else
 #define FILIGREE_ABOVE_BASELINE(member)
 #endif

@@ -61,18 +61,23 @@ static void gather_panel(const Scalar* rows /*[m][stride]*/, Index stride, const
   pack_lanes([&](Index r) { return rows + columns[c + r < count ? c + r : last] * stride; }, lanes, d, out + c);
 }
 
-// Packs a group of queries. Vectors of features are transposed as for keys. Only the first `height` lanes of each
-// stored vector are used; the next store overwrites the others.
+// Packs a group of queries. Vectors of features are transposed as for keys. The lanes after the last query of a stored
+// vector are not used; the next store overwrites them.
 static void pack_group(const Scalar* rows /*[height][stride]*/, Index stride, Index d, Scalar* out /*[d][height]*/) {
+  constexpr int vectors = ceil_div(height, lanes);
   Index f = 0;
-  if constexpr (lanes >= height) {
-    for (; f + 2 * lanes <= d; f += lanes, rows += lanes, out += lanes * height) {
-      Vec v[lanes];
+  for (; f + 2 * lanes <= d; f += lanes, rows += lanes, out += lanes * height) {
+    Vec v[vectors][lanes];
+    FILIGREE_UNROLL
+    for (int c = 0; c < vectors; ++c) {
       FILIGREE_UNROLL
-      for (int r = 0; r < lanes; ++r) v[r] = load(rows + (r < height ? r : 0) * stride);
-      transpose(v);
+      for (int r = 0; r < lanes; ++r) v[c][r] = load(rows + (c * lanes + r < height ? c * lanes + r : 0) * stride);
+      transpose(v[c]);
+    }
+    FILIGREE_UNROLL
+    for (int r = 0; r < lanes; ++r) {
       FILIGREE_UNROLL
-      for (int r = 0; r < lanes; ++r) store(out + r * height, v[r]);
+      for (int c = 0; c < vectors; ++c) store(out + r * height + c * lanes, v[c][r]);
     }
   }
   for (; f < d; ++f, ++rows, out += height) {

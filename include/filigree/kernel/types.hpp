@@ -77,6 +77,7 @@ struct Segment {
 struct CompressOrder {
   unsigned char eight[256][8];  // positions of the set bits of the index, ascending
   unsigned char pairs[16][8];   // the same for lanes of two 32-bit words
+  unsigned char quads[16][16];  // the same for lanes of four bytes
 };
 
 constexpr CompressOrder make_compress_order() {
@@ -86,11 +87,10 @@ constexpr CompressOrder make_compress_order() {
     for (unsigned bit = 0; bit < 8; ++bit)
       if ((mask >> bit & 1U) != 0) t.eight[mask][count++] = static_cast<unsigned char>(bit);
   }
-  for (unsigned mask = 0; mask < 16; ++mask)
-    for (int i = 0; i < 4; ++i) {
-      t.pairs[mask][2 * i] = static_cast<unsigned char>(2 * t.eight[mask][i]);
-      t.pairs[mask][2 * i + 1] = static_cast<unsigned char>(2 * t.eight[mask][i] + 1);
-    }
+  for (unsigned mask = 0; mask < 16; ++mask) {
+    for (int i = 0; i < 8; ++i) t.pairs[mask][i] = static_cast<unsigned char>(2 * t.eight[mask][i / 2] + i % 2);
+    for (int i = 0; i < 16; ++i) t.quads[mask][i] = static_cast<unsigned char>(4 * t.eight[mask][i / 4] + i % 4);
+  }
   return t;
 }
 
