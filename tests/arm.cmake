@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: MIT
+# The tests of the kernels for each instruction set, those of the engines and of the law for the default one, and those
+# of core without forks and libraries.
+
+foreach(test IN ITEMS cache check list random executor)
+  filigree_test(core/${test} BRIEF)
+endforeach()
+foreach(test IN LISTS kernels)
+  filigree_test(${test} LEVELS)
+endforeach()
+file(GLOB tests RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} CONFIGURE_DEPENDS engine/*.cpp law/*.cpp)
+list(REMOVE_ITEM tests engine/invariance_openmp.cpp)
+foreach(test IN LISTS tests)
+  cmake_path(REMOVE_EXTENSION test)
+  filigree_test(${test} BRIEF)
+endforeach()
+filigree_test(engine/invariance_openmp OPENMP BRIEF)
+
+foreach(mode IN ITEMS no_denormals upward downward toward_zero)
+  filigree_repeat(${mode} FILIGREE_TEST_FLOATS=${mode} ${kernels})
+endforeach()
