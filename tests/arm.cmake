@@ -19,3 +19,11 @@ filigree_test(engine/invariance_openmp OPENMP BRIEF)
 foreach(mode IN ITEMS no_denormals upward downward toward_zero)
   filigree_repeat(${mode} FILIGREE_TEST_FLOATS=${mode} ${kernels})
 endforeach()
+
+# The disassembly of the score kernel, optimized as in the programs of users.
+add_library(test_score_kernel OBJECT disassembly/score.cpp)
+target_link_libraries(test_score_kernel PRIVATE filigree::filigree)
+target_compile_options(test_score_kernel PRIVATE -O2)
+add_test(NAME disassembly/score
+         COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/disassembly/check.sh ${CMAKE_OBJDUMP} $<TARGET_OBJECTS:test_score_kernel>)
+set_tests_properties(disassembly/score PROPERTIES WORKING_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR})
