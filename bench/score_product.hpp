@@ -59,8 +59,9 @@ class ScoreProduct {
                 panels = (m + width - 1) / width;
     fg::detail::WorkerScratch& scratch = session.scratch(0);
     bound.keys.reserve(scratch);
-    float* queries = scratch.queries.get<float>(block * d);
-    float* tile = scratch.tile.get<float>(block * width);
+    fg::detail::ScratchFrame frame(scratch);
+    float* queries = frame.take<float>(block * d);
+    float* tile = frame.take<float>(block * width);
     for (Index first = 0; first < n; first += block) {
       const Index rows = std::min(block, n - first), groups = (rows + kernels.height - 1) / kernels.height;
       bound.queries.pack(first, rows, queries, scratch);

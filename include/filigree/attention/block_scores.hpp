@@ -97,9 +97,10 @@ PanelKeys<typename P::Scalar> pool_keys(const P& problem, Index b, Buffer& memor
   session.run(blocks.m, [&](Index c, Index worker) {
     const Index begin = (std::max)((blocks.key_at + c) * b, keys.key_at);
     const Index count = (std::min)((blocks.key_at + c + 1) * b, keys.key_end()) - begin;
-    S* rows = session.scratch(worker).tile.get<S>(count * d + features);
+    ScratchFrame frame(session.scratch(worker));
+    S* rows = frame.take<S>(count * d);
+    S* pooled = frame.take<S>(features);
     for (Index j = 0; j < count; ++j) problem.keys.copy(keys.column(begin) + j, rows + j * d);
-    S* pooled = rows + count * d;
     Scorer::pool(rows, count, d, pooled);
     for (Index f = 0; f < features; ++f) panels[(c / width * features + f) * width + c % width] = pooled[f];
   });

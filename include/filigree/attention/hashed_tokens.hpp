@@ -163,8 +163,9 @@ struct Hashing {
     session.run(ceil_div(n, batch), [&](Index task, Index worker) {
       const Index first = task * batch, count = (std::min)(batch, n - first);
       WorkerScratch& scratch = session.scratch(worker);
-      S* packed = scratch.queries.get<S>(batch * d);
-      S* products = scratch.tile.get<S>(batch * stride);
+      ScratchFrame frame(scratch);
+      S* packed = frame.take<S>(batch * d);
+      S* products = frame.take<S>(batch * stride);
       pack_groups(count, d, packed, scratch, [&](Index i, S* to) { copy_row(first + i, to); });
       for (Index p = 0; p < panels.panels(); ++p)
         kernels.score_panel(packed, ceil_div(count, kernels.height), panels.panel(p), d, S(1),

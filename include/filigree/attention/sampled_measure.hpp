@@ -71,9 +71,10 @@ void measure_rows(const Source& source, const KeySample& sample, Index first, In
   const Index chunk = Index(1) << shift, chunks = (grid.m + chunk - 1) >> shift;
   const auto chunk_of = [shift](Column key) { return Index{key} >> shift; };
 
-  Column* sampled = scratch.columns.get<Column>(rows * u);
+  ScratchFrame frame(scratch);
+  Column* sampled = frame.take<Column>(rows * u);
   List<Index> start(chunks + 1);  // the pairs of chunk t begin at start[t]
-  S* queries = scratch.queries.get<S>(rows * d);
+  S* queries = frame.take<S>(rows * d);
   for (Index r = 0; r < rows; ++r) {
     Column* row = sampled + r * u;
     sample.row(first + r, grid, row);
@@ -82,17 +83,17 @@ void measure_rows(const Source& source, const KeySample& sample, Index first, In
   }
   for (Index t = 1; t < start.size(); ++t) start[t] += start[t - 1];
   List<Index> next(start);
-  Pair* pairs = scratch.gathered_columns.get<Pair>(rows * u);
+  Pair* pairs = frame.take<Pair>(rows * u);
   for (Index r = 0; r < rows; ++r)
     for (Index s = 0; s < u; ++s) {
       const Column key = sampled[r * u + s];
       pairs[next[chunk_of(key)]++] = {key, static_cast<Column>(r)};
     }
 
-  S* max_dot = scratch.bounds.get<S>(rows);
+  S* max_dot = frame.take<S>(rows);
   std::fill_n(max_dot, rows, -std::numeric_limits<S>::infinity());
   const kernel::StridedRows<const S> in_place = source.keys.in_place();
-  S* copies = in_place.data == nullptr ? scratch.gathered.get<S>(chunk * d) : nullptr;
+  S* copies = in_place.data == nullptr ? frame.take<S>(chunk * d) : nullptr;
   for (Index t = 0; t < chunks; ++t) {
     const Index begin = start[t], end = start[t + 1];
     const S* keys = in_place.data;

@@ -36,21 +36,27 @@ class GatheredEngine {
   }
 
   /// Returns the number of rows per task. Neighboring queries share keys, which then are in the cache.
-  [[nodiscard]] Index height() const { return 48; }
+  [[nodiscard]] Index height() const { return 64; }
 
-  void reserve(WorkerScratch& scratch) const {
+  template <class Sink>
+  void reserve(WorkerScratch& scratch, const Sink&) const {
     problem_.keys.reserve(scratch);
-    scratch.gathered_owner = nullptr;
   }
 
   void run(Index first, Index last, WorkerScratch& scratch, const RowSink<S>& sink) const {
+    ScratchFrame frame(scratch);
+    S* query = frame.take<S>(problem_.d());
+    GatheredPanels gathered;
     Index same_until = first;
     for (Index i = first; i < last; ++i) {
       if (i >= same_until) {
         tiles_.plan(i, i + 1, scratch.coverage, scratch.block_spans);
         same_until = tiles_.same_keys_until(i);
+        ensure_capacity(gathered, scratch.block_spans, frame);
       }
-      Row<S> row = kept_scores(i, scratch);
+      problem_.queries.copy(i, query);
+      ScratchFrame row_frame(scratch);
+      Row<S> row = kept_scores(i, query, gathered, row_frame, scratch);
       each_stage_after([&](const auto& stage) { apply(stage, row); });
       sink(row, scratch);
     }
@@ -61,24 +67,57 @@ class GatheredEngine {
   /// Gathering costs about 25 cycles per key, scoring a packed vector 64 cycles (d = 64).
   static constexpr Index min_keys_per_vector = 3;
 
-  Row<S> kept_scores(Index i, WorkerScratch& scratch) const {
-    Index max_count = 0;
-    for (const KeySpan& span : scratch.block_spans) max_count += span.end - span.begin;
-    const Index lanes = kernels_.lanes, d = problem_.d();
-    S* values = scratch.values.get<S>(max_count + Row<S>::padding);
-    Column* columns = scratch.columns.get<Column>(max_count + Row<S>::padding);
-    S* query = scratch.queries.get<S>(d);
-    problem_.queries.copy(i, query);
+  /// Gathered keys, packed as panels. They are used again for the next query if it keeps the same keys.
+  struct GatheredPanels {
+    S* keys = nullptr;          // [panels][d][width]
+    Column* columns = nullptr;  // [panels][width]
+    Index capacity = 0;         // number of panels
+    Index count = 0;            // number of keys
+  };
 
-    Column* keys_to_gather = scratch.counts.get<Column>(2 * max_count);
-    Column* targets = keys_to_gather + max_count;  // their positions in the list
+  /// Returns true if the keys of a span are scored from the packed panels.
+  [[nodiscard]] bool is_scored_in_panels(const KeySpan& span) const {
+    const Index lanes = kernels_.lanes, begin = span.begin / lanes, end = ceil_div(span.end, lanes);
+    return problem_.keys.packed() != nullptr && span.end - span.begin >= min_keys_per_vector * (end - begin);
+  }
+
+  /// Ensures that there is memory for the keys of the spans that are gathered.
+  void ensure_capacity(GatheredPanels& gathered, const KeySpans& spans, ScratchFrame& frame) const {
+    const Index width = kernels_.width, d = problem_.d();
+    Index count = 0;
+    for (const KeySpan& span : spans)
+      if (!is_scored_in_panels(span)) count += span.end - span.begin;
+    if (count <= gathered.capacity * width) return;
+    const Index capacity = (std::max)(ceil_div(count, width), 2 * gathered.capacity);
+    const Index kept = round_up(gathered.count, width);
+    S* keys = frame.take<S>(capacity * width * d);
+    Column* columns = frame.take<Column>(capacity * width);
+    std::copy_n(gathered.keys, kept * d, keys);
+    std::copy_n(gathered.columns, kept, columns);
+    gathered = {keys, columns, capacity, gathered.count};
+  }
+
+  /// Computes the scores that query i keeps, in memory of the frame.
+  Row<S> kept_scores(Index i, const S* query, GatheredPanels& gathered, ScratchFrame& frame,
+                     WorkerScratch& scratch) const {
+    Index max_count = 0, longest_run = 0;
+    for (const KeySpan& span : scratch.block_spans) {
+      max_count += span.end - span.begin;
+      longest_run = (std::max)(longest_run, span.end - span.begin);
+    }
+    const Index lanes = kernels_.lanes, d = problem_.d();
+    S* values = frame.take<S>(max_count + Row<S>::padding);
+    Column* columns = frame.take<Column>(max_count + Row<S>::padding);
+    S* run = frame.take<S>(std::max<Index>(longest_run + 2 * lanes, kernels_.width));
+
+    Column* keys_to_gather = frame.take<Column>(max_count);
+    Column* targets = frame.take<Column>(max_count);  // their positions in the list
     Index count = 0, gather_count = 0;
     for (const KeySpan& span : scratch.block_spans) {
       const Index size = span.end - span.begin;
       for (Index e = 0; e < size; ++e) columns[count + e] = static_cast<Column>(span.begin + e);
-      const Index begin = span.begin / lanes, end = ceil_div(span.end, lanes);
-      if (problem_.keys.packed() != nullptr && size >= min_keys_per_vector * (end - begin)) {
-        S* run = scratch.tile.get<S>((end - begin) * lanes);
+      if (is_scored_in_panels(span)) {
+        const Index begin = span.begin / lanes, end = ceil_div(span.end, lanes);
         kernels_.score_run(query, problem_.keys.packed(), begin, end, d, problem_.scale, run);
         std::copy_n(run + (span.begin - begin * lanes), size, values + count);
       } else {
@@ -89,7 +128,7 @@ class GatheredEngine {
       }
       count += size;
     }
-    score_gathered(query, keys_to_gather, targets, gather_count, values, scratch);
+    score_gathered(query, {keys_to_gather, targets, gather_count}, gathered, run, values);
 
     Index at = 0;
     for (const KeySpan& span : scratch.block_spans) at = tiles_.apply_to_span(values, at, span, i);
@@ -97,26 +136,25 @@ class GatheredEngine {
     return make_row(problem_.grid, i, values, columns, count, scratch);
   }
 
-  /// Computes the scores of gathered keys. A panel that was gathered for the previous query is used again if it holds
-  /// the same keys.
-  void score_gathered(const S* query, const Column* keys_to_gather, const Column* targets, Index count, S* values,
-                      WorkerScratch& scratch) const {
-    const Index width = kernels_.width, d = problem_.d(), panels = ceil_div(count, width);
-    if (std::exchange(scratch.gathered_owner, this) != this) scratch.gathered_count = 0;
-    const Index reusable = round_up(scratch.gathered_count, width);
-    S* keys = scratch.gathered.grow<S>(panels * width * d, reusable * d);
-    Column* held_columns = scratch.gathered_columns.grow<Column>(panels * width, reusable);
-    S* tile = scratch.tile.get<S>(width);
+  /// Keys to gather, and the positions of their scores in the row.
+  struct Gathering {
+    const Column *keys, *targets;
+    Index count;
+  };
+
+  /// Computes the scores of keys that are not in packed panels. `run` has room for one panel of scores.
+  void score_gathered(const S* query, const Gathering& gathering, GatheredPanels& gathered, S* run, S* values) const {
+    const Index width = kernels_.width, d = problem_.d(), panels = ceil_div(gathering.count, width);
     for (Index p = 0; p < panels; ++p) {
-      const Index begin = p * width, n = (std::min)(width, count - begin);
-      if (begin + n > scratch.gathered_count ||
-          !std::equal(keys_to_gather + begin, keys_to_gather + begin + n, held_columns + begin)) {
-        problem_.keys.gather(keys_to_gather + begin, n, keys + begin * d);
-        std::copy_n(keys_to_gather + begin, n, held_columns + begin);
-        scratch.gathered_count = begin + n;
+      const Index begin = p * width, n = (std::min)(width, gathering.count - begin);
+      const Column *columns = gathering.keys + begin, *targets = gathering.targets + begin;
+      if (begin + n > gathered.count || !std::equal(columns, columns + n, gathered.columns + begin)) {
+        problem_.keys.gather(columns, n, gathered.keys + begin * d);
+        std::copy_n(columns, n, gathered.columns + begin);
+        gathered.count = begin + n;
       }
-      kernels_.score_run(query, keys + begin * d, 0, ceil_div(n, kernels_.lanes), d, problem_.scale, tile);
-      for (Index e = 0; e < n; ++e) values[targets[begin + e]] = tile[e];
+      kernels_.score_run(query, gathered.keys + begin * d, 0, ceil_div(n, kernels_.lanes), d, problem_.scale, run);
+      for (Index e = 0; e < n; ++e) values[targets[e]] = run[e];
     }
   }
 

@@ -109,13 +109,16 @@ class LazyRowsEngine {
 
   [[nodiscard]] Index height() const { return height_; }
 
-  void reserve(WorkerScratch& scratch) const { active_engine_.reserve(scratch); }
+  template <class Sink>
+  void reserve(WorkerScratch& scratch, const Sink& sink) const {
+    active_engine_.reserve(scratch, sink);
+  }
 
   /// Computes the prefix sums, and then the active rows as tasks of their own: their positions are irregular, so the
   /// tasks of run() would be unbalanced.
   template <class Sink>
   void prepare(Index first, Index count, const Session& session, Sink&& sink) const {
-    active_engine_.take_values(sink.values(), session);
+    active_engine_.take_values(sink.values());
     sums_.compute(sink.values(), problem_.grid.m, session);
     const auto index_of = [&](Index row) {
       return static_cast<Index>(std::lower_bound(rows_.begin(), rows_.end(), row) - rows_.begin());
@@ -131,11 +134,14 @@ class LazyRowsEngine {
 
   template <class Sink>
   void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
+    ScratchFrame frame(scratch);
+    S* query = frame.take<S>(problem_.d());
+    S* out = frame.take<S>(sink.values().padded);
     Index same_until = first;
     kernel::LogSumExp<S> sums{};
     for (Index i = first; i < last; ++i) {
       if (!lazy_.is_lazy(i)) continue;
-      if (!has_finite_scores(i, scratch)) {
+      if (!has_finite_scores(i, query)) {
         exact_.run(i, i + 1, scratch, sink);
         same_until = i;
         continue;
@@ -143,9 +149,9 @@ class LazyRowsEngine {
       if (i >= same_until) {
         tiles_.plan(i, i + 1, scratch.coverage, scratch.block_spans);
         same_until = tiles_.same_keys_until(i);
-        sums = mean(i, sink.values(), scratch);
+        sums = mean(i, sink.values(), out, scratch);
       }
-      sink.take(i, output(sink.values(), scratch), sums);
+      sink.take(i, out, sums);
     }
   }
 
@@ -160,10 +166,8 @@ class LazyRowsEngine {
     }
   };
 
-  S* output(const ValueRows<S>& v, WorkerScratch& scratch) const { return scratch.kept_values.get<S>(2 * v.padded); }
-
-  /// Computes the mean (or the sum) of the rows of V that row i attends to, into output().
-  kernel::LogSumExp<S> mean(Index i, const ValueRows<S>& v, WorkerScratch& scratch) const {
+  /// Computes the mean (or the sum) of the rows of V that row i attends to, into `out`.
+  kernel::LogSumExp<S> mean(Index i, const ValueRows<S>& v, S* out, WorkerScratch& scratch) const {
     const Grid& grid = problem_.grid;
     Index count = 0, maybe_count = 0;
     for (const KeySpan& span : scratch.block_spans)
@@ -171,10 +175,11 @@ class LazyRowsEngine {
         count += span.end - span.begin;
       else
         maybe_count += span.end - span.begin;
-    Column* separate = scratch.kept_columns.get<Column>(
+    ScratchFrame frame(scratch);
+    Column* separate = frame.take<Column>(
         maybe_count + static_cast<Index>(scratch.block_spans.size()) * sums_.max_separate() + Row<S>::padding);
     Index separate_count = 0;
-    double* total = scratch.values.get<double>(v.dv);
+    double* total = frame.take<double>(v.dv);
     std::fill_n(total, v.dv, 0.0);
     for (const KeySpan& span : scratch.block_spans) {
       if (span.all) {
@@ -187,7 +192,6 @@ class LazyRowsEngine {
           ++count;
         }
     }
-    S* out = output(v, scratch);
     if (count == 0) {
       std::fill_n(out, v.dv, S(0));
       return {static_cast<S>(sink_), sink_ > -std::numeric_limits<double>::infinity() ? S(1) : S(0)};
@@ -195,19 +199,19 @@ class LazyRowsEngine {
     // All scores are 0, except the sink's.
     const double top = (std::max)(sink_, 0.0), one = std::exp(-top), all = static_cast<double>(count) * one;
     const double denominator = all + std::exp(sink_ - top), weight = Form::sums_lazy_rows ? 1.0 : one / denominator;
-    S* weights = scratch.tile.get<S>(separate_count + Row<S>::padding);
+    S* weights = frame.take<S>(separate_count + Row<S>::padding);
     std::fill_n(weights, separate_count, static_cast<S>(weight));
-    S* rest = out + v.padded;
+    S* rest = frame.take<S>(v.padded);
     kernel::kernels<S>().gather(rest, weights, separate, separate_count, v.data, v.stride, v.padded);
     for (Index f = 0; f < v.dv; ++f) out[f] = static_cast<S>(total[f] * weight + static_cast<double>(rest[f]));
     return {static_cast<S>(top), static_cast<S>(denominator)};
   }
 
-  /// Returns true if no score of row i can be NaN or infinite, so that all become 0: |<q, k>| <= |q|_1 max |k|.
-  bool has_finite_scores(Index i, WorkerScratch& scratch) const {
+  /// Returns true if no score of row i can be NaN or infinite, so that all become 0: |<q, k>| <= |q|_1 max |k|. Copies
+  /// the query to `query`.
+  bool has_finite_scores(Index i, S* query) const {
     const Index d = problem_.d();
     if (d == 0) return true;
-    S* query = scratch.queries.get<S>(d);
     problem_.queries.copy(i, query);
     const double sum =
         Eigen::Map<const Eigen::Array<S, Eigen::Dynamic, 1>>(query, d).abs().template cast<double>().sum();
@@ -221,7 +225,8 @@ class LazyRowsEngine {
     constexpr Index batch = 1024;
     std::vector<double> largest(static_cast<std::size_t>(ceil_div(m, batch)));
     session.run(static_cast<Index>(largest.size()), [&](Index task, Index worker) {
-      S* key = session.scratch(worker).queries.get<S>(d);
+      ScratchFrame frame(session.scratch(worker));
+      S* key = frame.take<S>(d);
       double top = 0;
       bool nan = false;
       for (Index j = task * batch; j < (std::min)((task + 1) * batch, m); ++j) {

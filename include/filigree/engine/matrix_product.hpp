@@ -57,7 +57,7 @@ class MatrixProduct {
 
   void run() {
     if (a_.rows == 0 || b_.cols == 0) return;
-    S* start = session_.values().get<S>(panels_ * kernels_.width);
+    S* start = session_.initial_row().get<S>(panels_ * kernels_.width);
     std::fill_n(start, panels_ * kernels_.width, S(0));
     if (out_.start != nullptr) std::copy_n(out_.start, b_.cols, start);
     Index from = 0;
@@ -82,6 +82,15 @@ class MatrixProduct {
   };
   static constexpr Index block = 16;  // number of groups that are multiplied by each panel of a batch in turn
 
+  /// The memory of a task: a packed operand, and a tile for the last group of rows.
+  struct Local {
+    S *operand, *tile;
+  };
+  Local take_local(Index size, ScratchFrame& frame) const {
+    S* operand = frame.take<S>(size);
+    return {operand, frame.take<S>(kernels_.height * kernels_.width)};
+  }
+
   void add(const InnerRange& inner) {
     const Index a_size = kernels_.height * inner.depth, b_size = kernels_.width * inner.depth;
     const Index b_bytes = b_size * static_cast<Index>(sizeof(S));
@@ -92,11 +101,12 @@ class MatrixProduct {
     const Index panel_batches = b_first ? 1 : ceil_div(panels_, max_panels);
     const Index target_tasks = session_.concurrency() > 1 ? 4 * session_.concurrency() : 1;
     const Index row_batches = std::clamp<Index>(ceil_div(target_tasks, panel_batches), 1, ceil_div(groups_, block));
+    const Index local_size = b_first ? block * a_size : max_panels * b_size;
     for (Index worker = 0; worker < session_.concurrency(); ++worker) {  // any worker may run a task
-      session_.scratch(worker).queries.get<S>(b_first ? block * a_size : max_panels * b_size);
-      session_.scratch(worker).tile.get<S>(kernels_.height * kernels_.width);
+      ScratchFrame frame(session_.scratch(worker));
+      (void)take_local(local_size, frame);
     }
-    S* first = session_.keys().get<S>(b_first ? panels_ * b_size : groups_ * a_size);
+    S* first = session_.operand().get<S>(b_first ? panels_ * b_size : groups_ * a_size);
     const Index packing_tasks = b_first ? panels_ : ceil_div(groups_, block);
     session_.run(packing_tasks, [&](Index p, Index) {
       if (b_first)
@@ -106,19 +116,19 @@ class MatrixProduct {
     });
     const bool finishes = out_.finish != nullptr && panel_batches == 1 && inner.from + inner.depth == b_.rows;
     session_.run(panel_batches * row_batches, [&](Index task, Index worker) {
-      WorkerScratch& scratch = session_.scratch(worker);
       const Index panel_batch = task / row_batches, row_batch = task % row_batches;
       const IndexRange panels = {b_first ? 0 : panel_batch * max_panels,
                                  b_first ? panels_ : (std::min)((panel_batch + 1) * max_panels, panels_)};
       const IndexRange groups = {row_batch * groups_ / row_batches, (row_batch + 1) * groups_ / row_batches};
-      S* local = scratch.queries.get<S>(0);
+      ScratchFrame frame(session_.scratch(worker));
+      const auto [local, tile] = take_local(local_size, frame);
       if (!b_first) pack_panels(panels, inner, local);
       for (Index g = groups.begin; g < groups.end; g += block) {
         const IndexRange current = {g, (std::min)(g + block, groups.end)};
         if (b_first) pack_groups(current, inner, local);
         const S* a = b_first ? local : first + g * a_size;
         const S* b = b_first ? first : local;
-        for (Index p = panels.begin; p < panels.end; ++p, b += b_size) multiply(current, p, a, b, inner, scratch);
+        for (Index p = panels.begin; p < panels.end; ++p, b += b_size) multiply(current, p, a, b, inner, tile);
         if (finishes) finish(current.begin, current.end);
       }
     });
@@ -131,8 +141,7 @@ class MatrixProduct {
   }
 
   /// Multiplies groups of rows by a panel. A group that extends beyond the last row is computed in a separate tile.
-  void multiply(const IndexRange& groups, Index panel, const S* a, const S* b, const InnerRange& inner,
-                WorkerScratch& scratch) const {
+  void multiply(const IndexRange& groups, Index panel, const S* a, const S* b, const InnerRange& inner, S* tile) const {
     const Index width = kernels_.width, height = kernels_.height, depth = inner.depth;
     const Index c0 = panel * width, cols = (std::min)(width, b_.cols - c0);
     const Index full_end = std::clamp<Index>(a_.rows / height, groups.begin, groups.end);
@@ -151,7 +160,6 @@ class MatrixProduct {
     };
     kernels_.multiply_panel(queries, full_end - groups.begin, keys, depth, initial(to, out_.stride), {to, out_.stride},
                             cols);
-    S* tile = scratch.tile.get<S>(height * width);
     for (Index g = full_end; g < groups.end; ++g) {
       const Index rows = (std::min)(height, a_.rows - g * height);
       S* corner = out_.data + g * height * out_.stride + c0;

@@ -53,26 +53,30 @@ class OnlineSoftmaxEngine {
   [[nodiscard]] Index height() const { return height_; }
 
   /// Allocates the buffers for one block of queries.
-  void reserve(WorkerScratch& scratch) const {
+  template <class Sink>
+  void reserve(WorkerScratch& scratch, const Sink& sink) const {
     tiles_.reserve(height_, scratch);
     problem_.keys.reserve(scratch);
     scratch.previous_spans.clear();  // K and V may differ from those of the last evaluation
     scratch.prefetcher.clear();
-    scratch.tile.get<S>(tiles_.round_up(height_) * stride);
     scratch.segments.reserve(32);
+    ScratchFrame frame(scratch);
+    (void)take_sums(height_, sink.values(), frame);
+    (void)tiles_.take_queries(height_, frame);
+    (void)take_scores(height_, frame);
+    (void)frame.take<S>(kernels_.height * problem_.d());  // of queries.pack()
   }
 
-  /// Sets V and allocates the outputs. Must be called before run() if prepare() is not.
-  void take_values(const ValueRows<S>& v, const Session& session) const {
+  /// Sets V. Must be called before run() if prepare() is not.
+  void take_values(const ValueRows<S>& v) const {
     values_ = v;
     value_slots_ = 0;
-    for (Index worker = 0; worker < session.concurrency(); ++worker) allocate_sums(height_, v, session.scratch(worker));
   }
 
   /// With fewer query blocks than threads, parallelizes over chunks of keys.
   template <class Sink>
   void prepare(Index first, Index count, const Session& session, const Sink& sink) const {
-    take_values(sink.values(), session);
+    take_values(sink.values());
     align_values(count, session);
     const ValueRows<S>& v = values_;
     visits_ = {};
@@ -80,7 +84,8 @@ class OnlineSoftmaxEngine {
     const Slice<Visit> visits = visits_of(first, first + count, session);
     const Index tasks = 4 * session.concurrency();
     if (visits.size() < tasks) return;
-    sums_ = allocate_state<S>(session.next_buffer(), visits.size() * tiles_.round_up(height_), v.padded);
+    const Index rows = visits.size() * tiles_.round_up(height_);
+    sums_ = state_in(session.next_buffer().get<S>(state_size<S>(rows, v.padded)), rows, v.padded);
     session.run(tasks, [&](Index task, Index worker) {
       const Index begin = task * visits.size() / tasks, end = (task + 1) * visits.size() / tasks;
       attend_visits(visits, begin, end, first + count, v, session.scratch(worker));
@@ -95,15 +100,19 @@ class OnlineSoftmaxEngine {
     for (Index i = begin + 1; i < end; ++i) kernels_.merge(slot(begin), slot(i), last - first, v.padded);
     if constexpr (requires { sink.request(first, last, scratch.prefetcher); })
       if (begin == end) sink.request(first, last - first, scratch.prefetcher);
-    const kernel::SoftmaxState<S> sums = begin == end
-                                             ? partial(first, last - first, v, scratch)
-                                             : recompute_if_nonfinite(slot(begin), first, last - first, v, scratch);
+    ScratchFrame frame(scratch);
+    const kernel::SoftmaxState<S> sums =
+        begin == end ? partial(first, last - first, v, frame, scratch)
+                     : recompute_if_nonfinite(slot(begin), first, last - first, v, frame, scratch);
     finish_rows(first, last - first, sums, std::get<Form::streamed>(stages_), sink);
   }
 
-  /// Computes the sums of the rows [first, first + rows), not yet divided.
-  kernel::SoftmaxState<S> partial(Index first, Index rows, const ValueRows<S>& v, WorkerScratch& scratch) const {
-    return recompute_if_nonfinite(attend<false>(first, rows, v, scratch), first, rows, v, scratch);
+  /// Computes the sums of the rows [first, first + rows), not yet divided, in memory of the frame.
+  kernel::SoftmaxState<S> partial(Index first, Index rows, const ValueRows<S>& v, ScratchFrame& frame,
+                                  WorkerScratch& scratch) const {
+    const kernel::SoftmaxState<S> sums = take_sums(rows, v, frame);
+    attend<false>(first, rows, v, sums, scratch);
+    return recompute_if_nonfinite(sums, first, rows, v, frame, scratch);
   }
 
  private:
@@ -191,8 +200,12 @@ class OnlineSoftmaxEngine {
       const Index first = visits[begin].first;
       Index next = begin;
       while (next < end && visits[next].first == first) ++next;
-      const Block block = tiles_.begin(first, (std::min)(height_, last - first), scratch);
-      for_each_chunk(block, v, {visits[begin].chunk, visits[next - 1].chunk + 1}, scratch, [&](Index c, S* scores) {
+      const Index rows = (std::min)(height_, last - first);
+      ScratchFrame frame(scratch);
+      S* queries = tiles_.take_queries(rows, frame);
+      S* scores = take_scores(rows, frame);
+      const Block block = tiles_.begin(first, rows, queries, scratch);
+      for_each_chunk(block, v, scores, {visits[begin].chunk, visits[next - 1].chunk + 1}, scratch, [&](Index c) {
         const kernel::SoftmaxState<S> sums = slot(begin++);
         for_each_group(block, [&](Index r, Index n) {
           const kernel::SoftmaxState<S> to = sums.from(r, kernels_.lanes);
@@ -212,23 +225,34 @@ class OnlineSoftmaxEngine {
   /// Returns the sums if they are finite. Otherwise recomputes them without multiplying masked weights by V: a masked
   /// weight is 0, and 0 * Inf is NaN.
   kernel::SoftmaxState<S> recompute_if_nonfinite(const kernel::SoftmaxState<S>& sums, Index first, Index rows,
-                                                 const ValueRows<S>& v, WorkerScratch& scratch) const {
-    return kernels_.all_finite(sums.out, v.padded, rows, v.padded) ? sums : attend<true>(first, rows, v, scratch);
+                                                 const ValueRows<S>& v, ScratchFrame& frame,
+                                                 WorkerScratch& scratch) const {
+    if (kernels_.all_finite(sums.out, v.padded, rows, v.padded)) return sums;
+    const kernel::SoftmaxState<S> again = take_sums(rows, v, frame);
+    attend<true>(first, rows, v, again, scratch);
+    return again;
   }
 
-  /// Allocates the sums of a block and of one more group.
-  kernel::SoftmaxState<S> allocate_sums(Index rows, const ValueRows<S>& v, WorkerScratch& scratch) const {
-    return allocate_state<S>(scratch.sums, tiles_.round_up(rows) + kernels_.height, v.padded);
+  /// Takes memory for the sums of a block and of one more group.
+  kernel::SoftmaxState<S> take_sums(Index rows, const ValueRows<S>& v, ScratchFrame& frame) const {
+    const Index padded = tiles_.round_up(rows) + kernels_.height;
+    return state_in(frame.take<S>(state_size<S>(padded, v.padded)), padded, v.padded);
   }
+  /// Takes memory for the scores of a block against a chunk.
+  S* take_scores(Index rows, ScratchFrame& frame) const { return frame.take<S>(tiles_.round_up(rows) * stride); }
 
+  /// Computes the sums of the rows [first, first + rows) in memory of take_sums().
   template <bool nonfinite>
-  kernel::SoftmaxState<S> attend(Index first, Index rows, const ValueRows<S>& v, WorkerScratch& scratch) const {
-    const Block block = tiles_.begin(first, rows, scratch);
+  void attend(Index first, Index rows, const ValueRows<S>& v, const kernel::SoftmaxState<S>& whole,
+              WorkerScratch& scratch) const {
+    ScratchFrame frame(scratch);
+    S* queries = tiles_.take_queries(rows, frame);
+    S* scores = take_scores(rows, frame);
+    const Block block = tiles_.begin(first, rows, queries, scratch);
     request_prefetches(block, v, scratch);
-    const kernel::SoftmaxState<S> whole = allocate_sums(rows, v, scratch),
-                                  part = whole.from(tiles_.round_up(rows), kernels_.lanes);
+    const kernel::SoftmaxState<S> part = whole.from(tiles_.round_up(rows), kernels_.lanes);
     bool any = false;
-    for_each_chunk(block, v, all_chunks, scratch, [&](Index c, S* scores) {
+    for_each_chunk(block, v, scores, all_chunks, scratch, [&](Index c) {
       for_each_group(block, [&](Index r, Index n) {
         const kernel::SoftmaxState<S> to = whole.from(r, kernels_.lanes);
         const bool is_visible = attend_group<nonfinite>(c, block, r, scores + r * stride, v, any ? part : to, scratch);
@@ -239,7 +263,6 @@ class OnlineSoftmaxEngine {
     });
     if (!any) clear(whole, rows);
     scratch.prefetcher.clear();
-    return whole;
   }
 
   /// Requests prefetches of the panels and the rows of V that this block reads and the previous block did not, up to
@@ -262,21 +285,21 @@ class OnlineSoftmaxEngine {
     }
   }
 
-  /// Calls f(chunk, scores) for each chunk in a range that a query of the block attends to.
+  /// Calls f(chunk) for each chunk in a range that a query of the block attends to, with its scores in `scores`.
   template <class F>
-  void for_each_chunk(const Block& block, const ValueRows<S>& v, Range range, WorkerScratch& scratch, F&& f) const {
+  void for_each_chunk(const Block& block, const ValueRows<S>& v, S* scores, Range range, WorkerScratch& scratch,
+                      F&& f) const {
     const Index per_chunk = chunk / kernels_.width;
-    S* scores = scratch.tile.get<S>(tiles_.round_up(block.rows) * stride);
     Index current = -1;
     tiles_.for_each_panel(scratch,
                           [&](Index panel) {
                             const Index number = panel / per_chunk;
-                            if (current != number && current >= 0) f(current, scores);
+                            if (current != number && current >= 0) f(current);
                             current = number;
                             score(panel, block, v, scores + (panel % per_chunk) * kernels_.width, scratch);
                           },
                           {range.begin * per_chunk, range.end * per_chunk});
-    if (current >= 0) f(current, scores);
+    if (current >= 0) f(current);
   }
   static constexpr Range all_chunks = {0, (std::numeric_limits<Index>::max)() / chunk};
 

@@ -33,13 +33,14 @@ class PartitionedEngine {
   void prepare(Index first, Index count, const Session& session, const Sink& sink) const {
     const ValueRows<S>& v = sink.values();
     first_ = first;
-    sums_ = allocate_state<S>(session.next_buffer(), count, v.padded);
+    sums_ = state_in(session.next_buffer().get<S>(state_size<S>(count, v.padded)), count, v.padded);
     clear(sums_, count);
     const auto& pattern = std::get<Form::partitioned>(stages_);
     for (Index round = 0; round < pattern.rounds(); ++round)
       session.run(pattern.parts(), [&](Index part, Index worker) {
         WorkerScratch& scratch = session.scratch(worker);
-        Column* memory = scratch.kept_columns.get<Column>(pattern.part_size());
+        ScratchFrame frame(scratch);
+        Column* memory = frame.take<Column>(pattern.part_size());
         const Order order = pattern.part(round, part, first, first + count, Form::counts_repeats, memory);
         if (order.queries.empty()) return;
         for (const Column row : order.queries) prefetch(sums(row));

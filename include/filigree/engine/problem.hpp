@@ -33,15 +33,14 @@ struct Problem {
   }
   [[nodiscard]] Index height() const { return kernel::kernels<Scalar>().height; }
   [[nodiscard]] Index stride() const { return (ceil_div(grid.m, width()) + 1) * width(); }
-  Scalar* fill(Index first, Index count, WorkerScratch& scratch) const {
+  void fill(Index first, Index count, Scalar* to, WorkerScratch& scratch) const {
     const Index groups = ceil_div(count, height());
-    Scalar* q = scratch.queries.get<Scalar>(groups * height() * d());
+    ScratchFrame frame(scratch);
+    Scalar* q = frame.take<Scalar>(groups * height() * d());
     queries.pack(first, count, q, scratch);
     keys.reserve(scratch);
-    Scalar* out = scratch.tile.get<Scalar>(groups * height() * stride());
     for (Index p = 0; p * width() < grid.m; ++p)
-      kernel::kernels<Scalar>().score_panel(q, groups, keys.panel(p, scratch), d(), scale, out + p * width(), stride());
-    return out;
+      kernel::kernels<Scalar>().score_panel(q, groups, keys.panel(p, scratch), d(), scale, to + p * width(), stride());
   }
 
  private:

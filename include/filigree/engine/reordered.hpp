@@ -62,10 +62,10 @@ auto reordered_stage(const T& stage, const Order& order, const Grid& grid) {
     return stage;
 }
 
-/// Copies the rows of V of the keys of an order to a buffer of the worker.
+/// Copies the rows of V of the keys of an order to memory of the frame.
 template <Real S>
-ValueRows<S> reordered(const ValueRows<S>& v, const Order& order, WorkerScratch& scratch) {
-  S* to = scratch.gathered_rows.get<S>(static_cast<Index>(order.keys.size()) * v.padded);
+ValueRows<S> reordered(const ValueRows<S>& v, const Order& order, ScratchFrame& frame) {
+  S* to = frame.take<S>(static_cast<Index>(order.keys.size()) * v.padded);
   for (std::size_t j = 0; j < order.keys.size() && v.padded > 0; ++j)
     std::copy_n(v.data + order.keys[j] * v.stride, v.padded, to + static_cast<Index>(j) * v.padded);
   return {to, v.padded, v.dv, v.padded};
@@ -75,17 +75,18 @@ ValueRows<S> reordered(const ValueRows<S>& v, const Order& order, WorkerScratch&
 template <class P, class Stages, Real S, class Take>
 void attend_reordered(const P& problem, const Order& order, const Stages& stages, const ValueRows<S>& v,
                       WorkerScratch& scratch, Take&& take) {
-  scratch.gathered_owner = nullptr;
+  ScratchFrame frame(scratch);
   using Subset = Problem<GatheredQueries<decltype(P::queries), Column>, GatheredKeys<S>>;
   const auto n = static_cast<Index>(order.queries.size()), m = static_cast<Index>(order.keys.size());
-  S* keys = scratch.gathered.get<S>(PackedPanels<S>::size(m, problem.d()));
+  S* keys = frame.take<S>(PackedPanels<S>::size(m, problem.d()));
   const Subset subset{
       {problem.queries, order.queries}, gather_keys(problem.keys, order.keys, keys), {.n = n, .m = m}, problem.scale};
   const OnlineSoftmaxEngine<Subset, Stages> engine(subset, stages, n);
-  const ValueRows<S> values = reordered(v, order, scratch);
+  const ValueRows<S> values = reordered(v, order, frame);
   for (Index first = 0; first < n; first += engine.height()) {
     const Index rows = (std::min)(engine.height(), n - first);
-    const kernel::SoftmaxState<S> sums = engine.partial(first, rows, values, scratch);
+    ScratchFrame block_frame(scratch);
+    const kernel::SoftmaxState<S> sums = engine.partial(first, rows, values, block_frame, scratch);
     for (Index r = 0; r < rows; ++r)
       take(static_cast<Index>(order.queries[static_cast<std::size_t>(first + r)]),
            sums.from(r, kernel::kernels<S>().lanes));

@@ -31,8 +31,9 @@ class ScatteredOr {
   [[nodiscard]] Index height() const {
     return visit([](const auto& engine) { return engine.height(); });
   }
-  void reserve(WorkerScratch& scratch) const {
-    visit([&](const auto& engine) { engine.reserve(scratch); });
+  template <class Sink>
+  void reserve(WorkerScratch& scratch, const Sink& sink) const {
+    visit([&](const auto& engine) { engine.reserve(scratch, sink); });
   }
   template <class Sink>
   void prepare(Index first, Index count, const Session& session, Sink&& sink) const {

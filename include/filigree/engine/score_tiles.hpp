@@ -40,10 +40,8 @@ class ScoreTiles {
 
   [[nodiscard]] Index round_up(Index rows) const { return detail::round_up(rows, kernels_.height); }
 
-  /// Allocates the buffers for a block of rows whose size is known in advance.
+  /// Allocates the plan of a block of rows whose size is known in advance.
   void reserve(Index rows, WorkerScratch& scratch) const {
-    scratch.queries.get<S>(round_up(rows) * problem_.d());
-    scratch.tile.get<S>(round_up(rows) * kernels_.width);
     const Index groups = round_up(rows) / kernels_.height;
     if (scratch.group_spans.size() < groups) scratch.group_spans.resize(groups);
     scratch.coverage.reserve(16);
@@ -62,10 +60,12 @@ class ScoreTiles {
     const S* queries;  // [groups][d][height]
   };
 
+  /// Takes memory for the queries of a block.
+  S* take_queries(Index rows, ScratchFrame& frame) const { return frame.take<S>(round_up(rows) * problem_.d()); }
+
   /// Plans a block and packs its queries.
-  Block begin(Index first, Index rows, WorkerScratch& scratch) const {
+  Block begin(Index first, Index rows, S* queries, WorkerScratch& scratch) const {
     reserve(rows, scratch);
-    S* queries = scratch.queries.get<S>(round_up(rows) * problem_.d());
     problem_.queries.pack(first, rows, queries, scratch);
     std::swap(scratch.block_spans, scratch.previous_spans);
     plan(first, first + rows, scratch.coverage, scratch.block_spans);
@@ -142,11 +142,10 @@ class ScoreTiles {
     return !has_maps && (panel + 1) * kernels_.width <= problem_.grid.m;
   }
 
-  /// Returns the scores of rows [r, r + n) of the block, `width` numbers apart, after maps. Absent scores are -inf.
-  S* scores(Index panel, const Block& block, Index r, Index n, WorkerScratch& scratch) const {
+  /// Computes the scores of rows [r, r + n) of the block, `width` numbers apart, after maps. Absent scores are -inf.
+  void scores(Index panel, const Block& block, Index r, Index n, S* tile, WorkerScratch& scratch) const {
     const Index width = kernels_.width, groups = round_up(n) / kernels_.height;
     const Index c0 = panel * width, c1 = (std::min)(c0 + width, problem_.grid.m);
-    S* tile = scratch.tile.get<S>(groups * kernels_.height * width);
     kernels_.score_panel(block.queries + r * problem_.d(), groups, problem_.keys.panel(panel, scratch), problem_.d(),
                          problem_.scale, tile, width);
     for (Index i = 0; i < n; ++i) {
@@ -154,18 +153,15 @@ class ScoreTiles {
       if constexpr (has_maps) map_row<false>(row, block.first + r + i, c0, c1);
       std::fill(row + c1, row + c0 + width, absent);
     }
-    return tile;
   }
 
-  /// Returns the scores of one group that attends to part of the panel, after patterns and maps.
-  S* masked_scores(Index panel, const Block& block, Index r, Index n, WorkerScratch& scratch) const {
+  /// Computes the scores of one group that attends to part of the panel, after patterns and maps.
+  void masked_scores(Index panel, const Block& block, Index r, Index n, S* tile, WorkerScratch& scratch) const {
     const Index width = kernels_.width, c0 = panel * width;
     const Range columns = visible_columns(panel, r, scratch);
-    S* tile = scratch.tile.get<S>(kernels_.height * width);
     kernels_.score_columns(block.queries + r * problem_.d(), problem_.keys.panel(panel, scratch), problem_.d(),
                            problem_.scale, tile, width, columns.begin, columns.end);
     mask(tile, width, block, r, n, c0, c0 + width, scratch);
-    return tile;
   }
 
   /// Applies patterns and maps to the scores of columns [c0, c1) and rows [r, r + n) of a group, `stride` numbers

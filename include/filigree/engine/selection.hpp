@@ -70,34 +70,56 @@ class SelectionEngine {
   [[nodiscard]] Index block() const { return block_; }
 
   /// Allocates the buffers for one block of queries whose size is known in advance.
-  void reserve(WorkerScratch& scratch) const {
+  template <class Sink>
+  void reserve(WorkerScratch& scratch, const Sink&) const {
     tiles_.reserve(block_, scratch);
     problem_.keys.reserve(scratch);
-    allocate_candidates(block_, scratch);
     if constexpr (ranked) {
       scratch.row.values.get<double>(k_);
       scratch.row.columns.get<Column>(k_);
-      allocate_kept(height_, scratch);
     }
+    ScratchFrame frame(scratch);
+    (void)take_kept(height_, frame);
+    const Memory memory(*this, block_, frame, scratch);
+    (void)frame.take<S>(2 * kernels_.height * problem_.d());  // of queries.pack()
   }
 
   void run(Index first, Index last, WorkerScratch& scratch, const RowSink<S>& sink) const {
+    ScratchFrame frame(scratch);
     if constexpr (ranked) {
-      const kernel::Candidates<S> kept = allocate_kept(last - first, scratch);
-      for (Index begin = first; begin < last; begin += block_) {
-        select_block(begin, (std::min)(begin + block_, last), kept.from(begin - first), scratch);
+      const kernel::Candidates<S> kept = take_kept(last - first, frame);
+      {
+        ScratchFrame block_frame(scratch);
+        Memory memory(*this, (std::min)(block_, last - first), block_frame, scratch);
+        for (Index begin = first; begin < last; begin += block_)
+          select_block(begin, (std::min)(begin + block_, last), kept.from(begin - first), memory, scratch);
       }
       finish(first, last - first, kept, scratch, sink);
     } else {
-      finish(first, last - first, stream(first, last, false, scratch), scratch, sink);
+      Memory memory(*this, last - first, frame, scratch);
+      finish(first, last - first, stream(first, last, false, memory, scratch), scratch, sink);
     }
   }
 
  private:
+  /// The memory of a block of at most `rows` rows.
+  struct Memory {
+    Memory(const SelectionEngine& engine, Index rows, ScratchFrame& f, const WorkerScratch& scratch)
+        : frame(f),
+          queries(engine.tiles_.take_queries(rows, f)),
+          tile(f.take<S>(engine.tiles_.round_up(rows) * engine.kernels_.width)),
+          candidates(engine.take_candidates(engine.tiles_.round_up(rows), f, scratch)) {}
+    ScratchFrame& frame;
+    S* queries;  // [groups][d][height]
+    S* tile;     // [rows][width]
+    kernel::Candidates<S> candidates;
+  };
+
   /// Selects the k largest scores of each query of a block.
-  void select_block(Index first, Index last, const kernel::Candidates<S>& to, WorkerScratch& scratch) const {
+  void select_block(Index first, Index last, const kernel::Candidates<S>& to, Memory& memory,
+                    WorkerScratch& scratch) const {
     const bool guesses = guessing_pays_off();
-    const kernel::Candidates<S> candidates = stream(first, last, guesses, scratch);
+    const kernel::Candidates<S> candidates = stream(first, last, guesses, memory, scratch);
     kernels_.move_top_k(candidates, last - first, k_, to);
     // Reducing a list keeps at least k candidates. A row with a bound and fewer candidates has guessed a bound that is
     // too high. Its group is computed again, in the buffers of the first group, which is finished by then.
@@ -107,7 +129,7 @@ class SelectionEngine {
       const Index failed_before = failed;
       for (Index i = r; i < r + rows; ++i) failed += candidates.count[i] < k_ && candidates.bound[i] > absent ? 1 : 0;
       if (failed > failed_before)
-        kernels_.move_top_k(stream(first + r, first + r + rows, false, scratch), rows, k_, to.from(r));
+        kernels_.move_top_k(stream(first + r, first + r + rows, false, memory, scratch), rows, k_, to.from(r));
     }
     if (guesses) count_guesses(last - first, failed);
   }
@@ -123,10 +145,11 @@ class SelectionEngine {
 
   /// Computes the scores of a block of queries against all keys and returns the candidates. If no guess fails, these
   /// include all scores that the selector keeps.
-  kernel::Candidates<S> stream(Index first, Index last, bool guess, WorkerScratch& scratch) const {
+  kernel::Candidates<S> stream(Index first, Index last, bool guess, Memory& memory, WorkerScratch& scratch) const {
     const Index rows = last - first, padded = tiles_.round_up(rows);
-    const auto block = tiles_.begin(first, rows, scratch);
-    kernel::Candidates<S> candidates = allocate_candidates(padded, scratch);
+    const auto block = tiles_.begin(first, rows, memory.queries, scratch);
+    kernel::Candidates<S>& candidates = memory.candidates;
+    clear(candidates, padded);
     const Index keys = tiles_.keys(scratch);
     // With more keys per kept key, reducing lists costs little compared to the product. A guess also fails more often:
     // it is about the tail of a distribution, and the first scores say little about the tail. If panels are packed when
@@ -135,7 +158,7 @@ class SelectionEngine {
     Index processed = 0, next_check = keys / 8, too_high = 0;
     tiles_.for_each_panel(scratch, [&](Index panel) {
       if (too_high > 0) return;
-      append(panel, block, candidates, scratch);
+      append(panel, block, memory, scratch);
       processed += kernels_.width;
       if (guess) {
         raise_bounds(candidates, padded, static_cast<double>(processed) / static_cast<double>(keys));
@@ -144,11 +167,11 @@ class SelectionEngine {
           next_check = 2 * processed;
         }
       }
-      ensure_capacity(candidates, padded, scratch);
+      ensure_capacity(padded, memory, scratch);
     });
     if (too_high == 0) return candidates;
     count_guesses(0, too_high);
-    return stream(first, last, false, scratch);
+    return stream(first, last, false, memory, scratch);
   }
 
   /// Returns the number of rows whose guessed bound is too high: fewer than k candidates would remain if the remaining
@@ -179,57 +202,61 @@ class SelectionEngine {
     });
   }
 
-  /// Returns empty lists of candidates for a block.
-  kernel::Candidates<S> allocate_candidates(Index padded, WorkerScratch& scratch) const {
+  /// Takes memory for lists of candidates.
+  kernel::Candidates<S> take_candidates(Index padded, ScratchFrame& frame, const WorkerScratch& scratch) const {
     Index stride = limit_ + append_capacity_;
-    if constexpr (!ranked) {
-      const auto capacity =
-          static_cast<Index>((std::min)(scratch.values.bytes() / sizeof(S), scratch.columns.bytes() / sizeof(Column)));
-      stride = std::max<Index>(256 + append_capacity_, capacity / padded);
-    }
-    kernel::Candidates<S> candidates{.values = scratch.values.get<S>(padded * stride),
-                                     .columns = scratch.columns.get<Column>(padded * stride),
-                                     .stride = stride,
-                                     .count = scratch.counts.get<Column>(padded),
-                                     .bound = scratch.bounds.get<S>(padded)};
+    if constexpr (!ranked)
+      stride = std::max<Index>(256 + append_capacity_, scratch.candidate_capacity / std::max<Index>(padded, 1));
+    return {.values = frame.take<S>(padded * stride),
+            .columns = frame.take<Column>(padded * stride),
+            .stride = stride,
+            .count = frame.take<Column>(padded),
+            .bound = frame.take<S>(padded)};
+  }
+  /// Empties the lists of candidates.
+  void clear(const kernel::Candidates<S>& candidates, Index padded) const {
     S bound = absent;
     if constexpr (!ranked) bound = round_bound<S>(std::get<Form::streamed>(stages_).t);
     std::fill_n(candidates.count, padded, Column(0));
     std::fill_n(candidates.bound, padded, bound);
-    return candidates;
   }
 
-  /// Allocates the selected scores of several blocks.
-  kernel::Candidates<S> allocate_kept(Index rows, WorkerScratch& scratch) const {
+  /// Takes memory for the selected scores of several blocks.
+  kernel::Candidates<S> take_kept(Index rows, ScratchFrame& frame) const {
     const Index stride = k_ + Row<S>::padding;
-    return {.values = scratch.kept_values.get<S>(rows * stride),
-            .columns = scratch.kept_columns.get<Column>(rows * stride),
+    return {.values = frame.take<S>(rows * stride),
+            .columns = frame.take<Column>(rows * stride),
             .stride = stride,
-            .count = scratch.kept_counts.get<Column>(rows),
+            .count = frame.take<Column>(rows),
             .bound = nullptr};
   }
 
   /// Appends the candidates of a panel of keys to all rows: directly from registers if the scores need no mask or map,
   /// otherwise through a tile in memory.
-  void append(Index panel, const typename Panels::Block& block, const kernel::Candidates<S>& candidates,
-              WorkerScratch& scratch) const {
+  void append(Index panel, const typename Panels::Block& block, const Memory& memory, WorkerScratch& scratch) const {
     const auto column = static_cast<Column>(panel * kernels_.width);
-    const auto append_scores = [&](const S* tile, Index r, Index n) {
-      kernels_.append_scores(tile, kernels_.width, n, column, candidates.from(r));
+    const kernel::Candidates<S>& candidates = memory.candidates;
+    const auto append_tile = [&](Index r, Index n) {
+      kernels_.append_scores(memory.tile, kernels_.width, n, column, candidates.from(r));
     };
     tiles_.visit(
         panel, block, scratch,
         [&](Index r, Index n) {
-          if (tiles_.is_plain(panel) && packs_on_read_)
+          if (!tiles_.is_plain(panel)) {
+            tiles_.scores(panel, block, r, n, memory.tile, scratch);
+            append_tile(r, n);
+          } else if (packs_on_read_) {
             append_groups(panel, block, r, n, candidates, scratch);
-          else if (tiles_.is_plain(panel))
+          } else {
             kernels_.append_panel(block.queries + r * problem_.d(), tiles_.round_up(n) / kernels_.height,
                                   problem_.keys.panel(panel, scratch), problem_.d(), problem_.scale, column,
                                   candidates.from(r));
-          else
-            append_scores(tiles_.scores(panel, block, r, n, scratch), r, n);
+          }
         },
-        [&](Index r, Index n) { append_scores(tiles_.masked_scores(panel, block, r, n, scratch), r, n); });
+        [&](Index r, Index n) {
+          tiles_.masked_scores(panel, block, r, n, memory.tile, scratch);
+          append_tile(r, n);
+        });
   }
 
   /// Appends the candidates of an unmasked panel group by group, and prefetches the keys of the next panel meanwhile.
@@ -258,22 +285,24 @@ class SelectionEngine {
   }
 
   /// Ensures that every row has capacity for one more panel.
-  void ensure_capacity(kernel::Candidates<S>& candidates, Index rows, WorkerScratch& scratch) const {
+  void ensure_capacity(Index rows, Memory& memory, WorkerScratch& scratch) const {
+    kernel::Candidates<S>& candidates = memory.candidates;
     if constexpr (ranked) {
       kernels_.keep_top_k(candidates, rows, k_, k_ / 2, limit_);
     } else {
       const Index longest = *std::max_element(candidates.count, candidates.count + rows);
       if (longest + append_capacity_ <= candidates.stride) return;
-      const Index old = candidates.stride, stride = 2 * old;
-      candidates.values = scratch.values.grow<S>(rows * stride, rows * old);
-      candidates.columns = scratch.columns.grow<Column>(rows * stride, rows * old);
-      candidates.stride = stride;
-      for (Index r = rows - 1; r > 0; --r) {
-        std::copy_backward(candidates.values + r * old, candidates.values + r * old + candidates.count[r],
-                           candidates.values + r * stride + candidates.count[r]);
-        std::copy_backward(candidates.columns + r * old, candidates.columns + r * old + candidates.count[r],
-                           candidates.columns + r * stride + candidates.count[r]);
+      const Index stride = 2 * candidates.stride;
+      S* values = memory.frame.template take<S>(rows * stride);
+      Column* columns = memory.frame.template take<Column>(rows * stride);
+      for (Index r = 0; r < rows; ++r) {
+        std::copy_n(candidates.values + r * candidates.stride, candidates.count[r], values + r * stride);
+        std::copy_n(candidates.columns + r * candidates.stride, candidates.count[r], columns + r * stride);
       }
+      candidates.values = values;
+      candidates.columns = columns;
+      candidates.stride = stride;
+      scratch.candidate_capacity = (std::max)(scratch.candidate_capacity, rows * stride);  // of the next block
     }
   }
 

@@ -13,11 +13,16 @@
 
 namespace filigree::detail {
 
-/// Allocates the sums of `rows` rows with dv outputs each, without initializing them. dv is a multiple of lanes.
+/// Returns how many numbers the sums of `rows` rows with dv outputs each need. dv is a multiple of lanes.
 template <Real S>
-kernel::SoftmaxState<S> allocate_state(Buffer& memory, Index rows, Index dv) {
+Index state_size(Index rows, Index dv) {
+  return rows * (kernel::kernels<S>().lanes + dv + 1);
+}
+/// Divides memory of state_size() numbers into sums, without initializing them.
+template <Real S>
+kernel::SoftmaxState<S> state_in(S* memory, Index rows, Index dv) {
   const Index lanes = kernel::kernels<S>().lanes;
-  S* sum = memory.get<S>(rows * (lanes + dv + 1));
+  S* sum = memory;
   S* out = sum + rows * lanes;
   return {.out = out, .stride = dv, .maximum = out + rows * dv, .sum = sum};
 }

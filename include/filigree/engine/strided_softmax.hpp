@@ -93,15 +93,18 @@ class StridedEngine {
         dense_(problem, dense_stages_, session, count) {}
 
   [[nodiscard]] Index height() const { return dense_.height(); }
-  void reserve(WorkerScratch& scratch) const { dense_.reserve(scratch); }
+  template <class Sink>
+  void reserve(WorkerScratch& scratch, const Sink& sink) const {
+    dense_.reserve(scratch, sink);
+  }
 
   /// Computes the sums of rows [first, first + count) over the keys that the strided term keeps.
   template <class Sink>
   void prepare(Index first, Index count, const Session& session, const Sink& sink) const {
     const ValueRows<S>& v = sink.values();
-    dense_.take_values(v, session);
+    dense_.take_values(v);
     first_ = first;
-    sums_ = allocate_state<S>(session.next_buffer(), count, v.padded);
+    sums_ = state_in(session.next_buffer().get<S>(state_size<S>(count, v.padded)), count, v.padded);
     clear(sums_, count);
     const Index residues = (std::min)(stride_.step, count);
     const Index blocks = (std::max<Index>)(session.concurrency() * 2 / std::max<Index>(residues, 1), 1);
@@ -114,7 +117,8 @@ class StridedEngine {
   void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
     const Softmax& softmax = std::get<Form::streamed>(stages_);
     if constexpr (has_dense) {
-      const kernel::SoftmaxState<S> state = dense_.partial(first, last - first, sink.values(), scratch);
+      ScratchFrame frame(scratch);
+      const kernel::SoftmaxState<S> state = dense_.partial(first, last - first, sink.values(), frame, scratch);
       kernel::kernels<S>().merge(state, sums(first), last - first, sink.values().padded);
       finish_rows(first, last - first, state, softmax, sink);
     } else {
@@ -139,8 +143,9 @@ class StridedEngine {
                           .p0 = grid.query_at + first + begin * step,
                           .j0 = grid.key_at + c0,
                           .keys = (grid.m - c0 - 1) / step + 1};
-    Column* queries = scratch.kept_columns.get<Column>(end - begin + residue.keys);
-    Column* keys = queries + (end - begin);
+    ScratchFrame frame(scratch);
+    Column* queries = frame.take<Column>(end - begin);
+    Column* keys = frame.take<Column>(residue.keys);
     for (Index s = begin; s < end; ++s) queries[s - begin] = static_cast<Column>(first + s * step);
     for (Index t = 0; t < residue.keys; ++t) keys[t] = static_cast<Column>(c0 + t * step);
     const Order order{{queries, static_cast<std::size_t>(end - begin)}, {keys, static_cast<std::size_t>(residue.keys)}};

@@ -85,7 +85,7 @@ struct ProductSink {
   ValueRows<S> v;
   S* lse = nullptr;  // lse[0] belongs to row `first`
 
-  void reserve(WorkerScratch& scratch) const { scratch.out.get<S>(v.padded); }
+  void reserve(ScratchFrame& frame) const { frame.take<S>(v.padded); }
 
   [[nodiscard]] const ValueRows<S>& values() const { return v; }
 
@@ -108,7 +108,8 @@ struct ProductSink {
       gather(to.data + i * to.row_stride, row.values, row.columns, row.count, v.data, v.stride, v.dv);
       return;
     }
-    S* out = scratch.out.get<S>(v.padded);
+    ScratchFrame frame(scratch);
+    S* out = frame.take<S>(v.padded);
     gather(out, row.values, row.columns, row.count, v.data, v.stride, v.padded);
     to.store_row(i, out);
   }

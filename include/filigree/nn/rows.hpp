@@ -30,7 +30,8 @@ void for_each_rows(Index n, const Session& session, F&& f) {
 /// Returns the sum of f(i) over n rows.
 template <class F>
 double sum_over_rows(Index n, const Session& session, F&& f) {
-  double* chunks = session.scratch(0).sums.get<double>(n / rows_per_task + 1);
+  ScratchFrame frame(session.scratch(0));
+  double* chunks = frame.take<double>(n / rows_per_task + 1);
   for_each_rows(n, session, [&](Index first, Index last) {
     double sum = 0;
     for (Index i = first; i < last; ++i) sum += f(i);
@@ -45,7 +46,7 @@ double sum_over_rows(Index n, const Session& session, F&& f) {
 template <Real S, class F>
 double* sum_columns(const ConstRows<S>& x, const Session& session, F&& f) {
   const Index n = x.rows(), cols = x.cols();
-  double* chunks = session.scratch(0).out.get<double>((n / rows_per_task + 1) * cols);
+  double* chunks = session.column_sums().get<double>((n / rows_per_task + 1) * cols);
   std::fill_n(chunks, cols, 0.0);
   for_each_rows(n, session, [&](Index first, Index last) {
     double* chunk = chunks + first / rows_per_task * cols;

@@ -163,40 +163,49 @@ class State<T, S> {
   }
 
   void select(const T& stage, Activations<S>& in, const Session& session) {
-    const Index cols = in.cols, capacity = cols + Row<S>::padding;
-    memory_.allocate(in.n, max_kept(stage, cols));
+    memory_.allocate(in.n, max_kept(stage, in.cols));
     for (Index worker = 0; worker < session.concurrency(); ++worker) {  // any worker may run a task
-      session.scratch(worker).values.get<S>(capacity);
-      session.scratch(worker).columns.get<Column>(capacity);
+      ScratchFrame frame(session.scratch(worker));
+      (void)RowMemory(in.cols, frame);
     }
     session.run(ceil_div(in.n, rows_per_task), [&](Index task, Index worker) {
       WorkerScratch& scratch = session.scratch(worker);
+      ScratchFrame frame(scratch);
+      const RowMemory memory(in.cols, frame);
       for (Index i = task * rows_per_task; i < (std::min)((task + 1) * rows_per_task, in.n); ++i) {
-        Row<S> row = row_of(in, i, scratch);
+        Row<S> row = row_of(in, i, memory, scratch);
         apply(stage, row);
         memory_.store(row);
       }
     });
   }
+  /// The memory of a row.
+  struct RowMemory {
+    RowMemory(Index cols, ScratchFrame& frame)
+        : values(frame.take<S>(cols + Row<S>::padding)), columns(frame.take<Column>(cols + Row<S>::padding)) {}
+    S* values;
+    Column* columns;
+  };
   /// Returns row i of the input, in memory that stages may overwrite.
-  Row<S> row_of(const Activations<S>& in, Index i, WorkerScratch& scratch) const {
-    S* values = scratch.values.get<S>(in.cols + Row<S>::padding);
+  Row<S> row_of(const Activations<S>& in, Index i, const RowMemory& memory, WorkerScratch& scratch) const {
+    const auto [values, columns] = memory;
     if (!in.has_lists()) {
       std::copy_n(in.data + i * in.cols, in.cols, values);
-      return present(grid_, i, values, scratch);
+      return present(grid_, i, values, columns, scratch);
     }
-    Column* columns = scratch.columns.get<Column>(in.cols + Row<S>::padding);
     std::copy_n(in.lists.values + i * in.lists.stride, in.lists.counts[i], values);
     std::copy_n(in.lists.columns + i * in.lists.stride, in.lists.counts[i], columns);
     Row<S> row = make_row(grid_, i, values, columns, in.lists.counts[i], scratch);
-    if (in.lists.stores_absent) row.filter([&](Index e) { return values[e] != S(0); });
+    if (in.lists.stores_absent) row.filter([&](Index e) { return row.values[e] != S(0); });
     return row;
   }
 
   void select_in_batch(const T& stage, Activations<S>& in, const Session& session) {
     WorkerScratch& scratch = session.scratch(0);
+    ScratchFrame frame(scratch);
+    const RowMemory memory(in.cols, frame);
     const RowList<S>& list =
-        batch_choice_.choose(stage, in, grid_, [&](Index i) -> Row<S> { return row_of(in, i, scratch); });
+        batch_choice_.choose(stage, in, grid_, [&](Index i) -> Row<S> { return row_of(in, i, memory, scratch); });
     const auto begin = [&](Index i) { return list.start[i]; };
     Index max_count = 0;
     for (Index i = 0; i < in.n; ++i) max_count = (std::max)(max_count, begin(i + 1) - begin(i));

@@ -19,10 +19,8 @@ struct DenseRows {
   void pack(const Session&, Index) const {}
   [[nodiscard]] Index height() const { return 16; }
   [[nodiscard]] Index stride() const { return grid.m + Row<Scalar>::padding; }
-  Scalar* fill(Index first, Index count, WorkerScratch& scratch) const {
-    Scalar* values = scratch.tile.get<Scalar>(count * stride());
-    for (Index r = 0; r < count; ++r) reader.copy_row(first + r, values + r * stride());
-    return values;
+  void fill(Index first, Index count, Scalar* to, WorkerScratch&) const {
+    for (Index r = 0; r < count; ++r) reader.copy_row(first + r, to + r * stride());
   }
 };
 

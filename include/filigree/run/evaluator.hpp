@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
 #include <limits>
 #include <memory>
 #include <tuple>
@@ -17,12 +18,12 @@
 // The general evaluator, which defines the meaning of every pipeline. It holds a few complete rows, O(m) memory, and
 // applies the stages in the order in which they are written. The fused engines are tested against it.
 //
-// A source has grid, pack(session, count), height(), stride() and fill(first, count, scratch). pack() is called once,
-// before `count` rows are read. height() is the preferred number of rows per call of fill(), which returns the values
-// of the rows, stride() apart, with Row::padding extra entries after each row.
+// A source has grid, pack(session, count), height(), stride() and fill(first, count, to, scratch). pack() is called
+// once, before `count` rows are read. height() is the preferred number of rows per call of fill(), which writes the
+// values of the rows, stride() apart, with Row::padding extra entries after each row. `to` has room for height() rows.
 //
 // An engine has height() and run(first, last, scratch, sink), which calls sink(row, scratch) for each row in order. It
-// may have reserve(scratch) and prepare(first, count, session, sink). prepare() is called once before rows
+// may have reserve(scratch, sink) and prepare(first, count, session, sink). prepare() is called once before rows
 // [first, first + count) are computed, in blocks of height() rows.
 
 namespace filigree::detail {
@@ -32,10 +33,10 @@ Row<S> make_row(const Grid& grid, Index index, S* values, Column* columns, Index
   return {.grid = grid, .index = index, .values = values, .columns = columns, .count = count, .scratch = scratch.row};
 }
 
-/// Makes a row of the present entries of `values` (those above -inf, and NaN), in place.
+/// Makes a row of the present entries of `values` (those above -inf, and NaN), in place. Stores their columns in
+/// `columns`, which has capacity for grid.m + Row<S>::padding of them.
 template <Real S>
-Row<S> present(const Grid& grid, Index index, S* values, WorkerScratch& scratch) {
-  Column* columns = scratch.columns.get<Column>(grid.m + Row<S>::padding);
+Row<S> present(const Grid& grid, Index index, S* values, Column* columns, WorkerScratch& scratch) {
   const Index count = kernel::kernels<S>().list_above(values, columns, grid.m, -std::numeric_limits<S>::infinity());
   return make_row(grid, index, values, columns, count, scratch);
 }
@@ -65,8 +66,21 @@ class RowSink {
   void (*call_)(void*, Row<S>&, WorkerScratch&);
 };
 
+/// A source of the general evaluator.
+template <class T>
+concept RowSource = requires(T& unpacked, const T& source, Index i, const Session& session, typename T::Scalar* to,
+                             WorkerScratch& scratch) {
+  { source.grid } -> std::convertible_to<Grid>;
+  { unpacked.pack(session, i) } -> std::same_as<void>;
+  { source.height() } -> std::same_as<Index>;
+  { source.stride() } -> std::same_as<Index>;
+  { source.fill(i, i, to, scratch) } -> std::same_as<void>;
+};
+
 template <class Source, class Stages, Real S>
 class RowEngine {
+  static_assert(RowSource<Source>);
+
  public:
   static constexpr bool fused = false;
   static constexpr EngineKind kind = EngineKind::general;
@@ -79,11 +93,15 @@ class RowEngine {
   [[nodiscard]] Index height() const { return source_.height(); }
 
   void run(Index first, Index last, WorkerScratch& scratch, const RowSink<S>& sink) const {
-    for (Index i = first; i < last; i += source_.height()) {
-      const Index count = (std::min)(source_.height(), last - i);
-      S* values = source_.fill(i, count, scratch);
+    const Index height = source_.height(), stride = source_.stride();
+    ScratchFrame frame(scratch);
+    S* values = frame.take<S>(height * stride);
+    Column* columns = frame.take<Column>(source_.grid.m + Row<S>::padding);
+    for (Index i = first; i < last; i += height) {
+      const Index count = (std::min)(height, last - i);
+      source_.fill(i, count, values, scratch);
       for (Index r = 0; r < count; ++r) {
-        Row<S> row = present(source_.grid, i + r, values + r * source_.stride(), scratch);
+        Row<S> row = present(source_.grid, i + r, values + r * stride, columns, scratch);
         std::apply([&](const auto&... stage) { (apply(stage, row), ...); }, stages_);
         sink(row, scratch);
       }
@@ -129,8 +147,9 @@ class ListEngine {
   void run(Index first, Index last, WorkerScratch& scratch, const RowSink<S>& sink) const {
     for (Index i = first; i < last; ++i) {
       const Index begin = list_.start[static_cast<std::size_t>(i)], end = list_.start[static_cast<std::size_t>(i) + 1];
-      S* values = scratch.values.get<S>(end - begin + Row<S>::padding);
-      Column* columns = scratch.columns.get<Column>(end - begin + Row<S>::padding);
+      ScratchFrame frame(scratch);
+      S* values = frame.take<S>(end - begin + Row<S>::padding);
+      Column* columns = frame.take<Column>(end - begin + Row<S>::padding);
       std::copy_n(list_.values.data() + begin, end - begin, values);
       std::copy_n(list_.columns.data() + begin, end - begin, columns);
       Row<S> row = make_row(grid_, i, values, columns, end - begin, scratch);
@@ -167,8 +186,10 @@ template <class Engine, class Sink>
 void prepare(const Engine& engine, Index first, Index count, const Session& session, Sink&& sink) {
   // The assignment of blocks to workers is not deterministic, so every worker allocates for any block.
   for (Index worker = 0; worker < session.concurrency(); ++worker) {
-    if constexpr (requires { engine.reserve(session.scratch(worker)); }) engine.reserve(session.scratch(worker));
-    if constexpr (requires { sink.reserve(session.scratch(worker)); }) sink.reserve(session.scratch(worker));
+    WorkerScratch& scratch = session.scratch(worker);
+    ScratchFrame frame(scratch);
+    if constexpr (requires { sink.reserve(frame); }) sink.reserve(frame);
+    if constexpr (requires { engine.reserve(scratch, sink); }) engine.reserve(scratch, sink);
   }
   if constexpr (requires { engine.prepare(first, count, session, sink); }) engine.prepare(first, count, session, sink);
 }

@@ -98,8 +98,9 @@ class RoutedEngine {
   RoutedEngine& operator=(const RoutedEngine&) = delete;
 
   [[nodiscard]] Index height() const { return engine_.height(); }
-  void reserve(WorkerScratch& scratch) const {
-    if constexpr (requires { engine_.reserve(scratch); }) engine_.reserve(scratch);
+  template <class Sink>
+  void reserve(WorkerScratch& scratch, const Sink& sink) const {
+    if constexpr (requires { engine_.reserve(scratch, sink); }) engine_.reserve(scratch, sink);
   }
   template <class Sink>
   void prepare(Index first, Index count, const Session& session, Sink&& sink) const {

@@ -49,15 +49,10 @@ class PanelCache {
   List<Index> items_;
 };
 
-/// The buffers of one worker for the evaluation of a block of rows.
+/// What one worker keeps between blocks of rows: its arena, from which all buffers of a block are taken, the panels
+/// that it packed, and the plan of the current block.
 struct WorkerScratch : ScratchArena {
   PanelCache keys, value_panels;  // indexed by panel of keys
-  Buffer queries, tile, values, columns, counts, bounds, out, sums;
-  Buffer gathered, gathered_columns;       // gathered keys, packed as panels
-  Buffer gathered_rows, gathered_queries;  // gathered rows of V and gathered queries
-  Index gathered_count = 0;
-  const void* gathered_owner = nullptr;
-  Buffer kept_values, kept_columns, kept_counts;
   RowScratch row;
   Coverage coverage;                     // of the queries that are being planned
   KeySpans block_spans, previous_spans;  // of the current and the previous block of queries
@@ -67,7 +62,8 @@ struct WorkerScratch : ScratchArena {
   List<kernel::Segment> segments;
   bool same_keys = false;  // true if all queries of the block attend to the same keys
   bool groups_planned = false;
-  List<char> rows_planned;  // one flag per group
+  List<char> rows_planned;       // one flag per group
+  Index candidate_capacity = 0;  // of the largest lists of candidates, in entries
 };
 
 class Session;
@@ -86,7 +82,7 @@ class Workspace {
 
  private:
   friend class detail::Session;
-  detail::Buffer keys_, values_;
+  detail::Buffer keys_, values_, operand_, initial_row_, column_sums_;
   detail::StableList<detail::Buffer> more_;
   detail::StableList<detail::WorkerScratch> workers_;
   std::atomic<bool> busy_{false};
@@ -115,8 +111,13 @@ class Session {
   [[nodiscard]] Index concurrency() const { return executor_.concurrency(); }
   void run(Index tasks, TaskRef f) const { executor_.run(tasks, f); }
 
+  // Buffers that all workers read, each for one purpose: packed keys, rows of V, the packed operand and the initial row
+  // of a matrix product, and sums of columns.
   [[nodiscard]] Buffer& keys() const { return workspace_.keys_; }
   [[nodiscard]] Buffer& values() const { return workspace_.values_; }
+  [[nodiscard]] Buffer& operand() const { return workspace_.operand_; }
+  [[nodiscard]] Buffer& initial_row() const { return workspace_.initial_row_; }
+  [[nodiscard]] Buffer& column_sums() const { return workspace_.column_sums_; }
   /// Returns a buffer that an engine owns for the rest of the evaluation. Engines must request buffers in the same
   /// order in each evaluation, so that each gets the same buffer again.
   [[nodiscard]] Buffer& next_buffer() const {

@@ -32,10 +32,11 @@ template <Real S, class F>
 void multiply_lists(const Lists<S>& lists, const S* weights, const S* biases, Index out, S* y, const Session& session,
                     F&& finish) {
   for (Index worker = 0; worker < session.concurrency(); ++worker)  // any worker may run a task
-    session.scratch(worker).out.get<S>(out);
+    (void)ScratchFrame(session.scratch(worker)).take<S>(out);
   session.run(ceil_div(lists.n, rows_per_task), [&](Index task, Index worker) {
     const Index first = task * rows_per_task, last = (std::min)(first + rows_per_task, lists.n);
-    S* sums = session.scratch(worker).out.get<S>(out);
+    ScratchFrame frame(session.scratch(worker));
+    S* sums = frame.take<S>(out);
     for (Index i = first; i < last; ++i) {
       S* row = y + i * out;
       gather_rows(biases != nullptr ? row : sums, lists.values + i * lists.stride, lists.columns + i * lists.stride,
@@ -83,13 +84,14 @@ void multiply_transposed(const ConstRows<S>& x, const ByColumn<S>& by_column, In
   const Index d = x.cols(), width = kernels.width;
   constexpr Index batch = 4;  // panels written together, because each row of `to` is in a different memory page
   for (Index worker = 0; worker < session.concurrency(); ++worker) {  // any worker may run a task
-    session.scratch(worker).tile.get<S>(width * d);
-    session.scratch(worker).queries.get<S>(batch * width * d);
+    ScratchFrame frame(session.scratch(worker));
+    (void)frame.take<S>(width * d);
+    (void)frame.take<S>(batch * width * d);
   }
   session.run((cols + batch * width - 1) / (batch * width), [&](Index task, Index worker) {
-    WorkerScratch& scratch = session.scratch(worker);
-    S* sums = scratch.tile.get<S>(width * d);                   // [width][d]
-    S* transposed = scratch.queries.get<S>(batch * width * d);  // [batch][d][width]
+    ScratchFrame frame(session.scratch(worker));
+    S* sums = frame.take<S>(width * d);                // [width][d]
+    S* transposed = frame.take<S>(batch * width * d);  // [batch][d][width]
     const Index begin = task * batch * width, end = (std::min)(begin + batch * width, cols);
     for (Index j0 = begin; j0 < end; j0 += width) {
       const Index count = (std::min)(width, end - j0);
