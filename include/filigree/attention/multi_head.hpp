@@ -151,16 +151,19 @@ class MultiHead {
           session, ProductSink<Scalar>{head_target, 0, values[key_head]}));
     }
     const Index n = q.rows();
+    std::vector<typename Engine::Run> runs;
+    runs.reserve(jobs.size());
     std::vector<Index> ends;  // cumulative number of blocks of queries, per head: engines may differ in block height
     for (const auto& job : jobs) {
-      prepare(job->engine, 0, n, session, job->sink);
+      runs.push_back(prepare(job->engine, 0, n, session, job->sink));
       ends.push_back((ends.empty() ? 0 : ends.back()) + ceil_div(n, job->engine.height()));
     }
     session.run(ends.back(), [&](Index task, Index worker) {
       const auto found = std::upper_bound(ends.begin(), ends.end(), task);
-      const Job& job = *jobs[static_cast<std::size_t>(found - ends.begin())];
+      const auto head = static_cast<std::size_t>(found - ends.begin());
+      const Job& job = *jobs[head];
       const Index height = job.engine.height(), first = (task - (found == ends.begin() ? 0 : found[-1])) * height;
-      job.engine.run(first, (std::min)(first + height, n), session.scratch(worker), job.sink);
+      runs[head].rows(first, (std::min)(first + height, n), session.scratch(worker), job.sink);
     });
   }
 

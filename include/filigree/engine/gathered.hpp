@@ -27,6 +27,7 @@ class GatheredEngine {
   static constexpr S absent = -std::numeric_limits<S>::infinity();
 
  public:
+  using Run = Unprepared<GatheredEngine>;
   static constexpr bool fused = true;
   static constexpr EngineKind kind = EngineKind::gathered;
 
@@ -43,7 +44,9 @@ class GatheredEngine {
     problem_.keys.reserve(scratch);
   }
 
-  void run(Index first, Index last, WorkerScratch& scratch, const RowSink<S>& sink) const {
+  Run prepare(Index, Index, const Session&, const RowSink<S>&) const { return {*this}; }
+
+  void rows(Index first, Index last, WorkerScratch& scratch, const RowSink<S>& sink) const {
     ScratchFrame frame(scratch);
     S* query = frame.take<S>(problem_.d());
     GatheredPanels gathered;

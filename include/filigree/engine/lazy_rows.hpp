@@ -85,6 +85,17 @@ class LazyRowsEngine {
   using ActiveStages = std::tuple<GatheredRowsPattern<Patterns>, Softmax>;
 
  public:
+  /// The prefix sums of V, and the largest magnitude of a key.
+  struct Run {
+    const LazyRowsEngine& engine;
+    PrefixSums<S> sums{};
+    double largest_key = 0;
+
+    template <class Sink>
+    void rows(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
+      engine.finish(*this, first, last, scratch, sink);
+    }
+  };
   static constexpr bool fused = true;
   static constexpr EngineKind kind = EngineKind::lazy_rows;
 
@@ -115,25 +126,27 @@ class LazyRowsEngine {
   }
 
   /// Computes the prefix sums, and then the active rows as tasks of their own: their positions are irregular, so the
-  /// tasks of run() would be unbalanced.
-  template <class Sink>
-  void prepare(Index first, Index count, const Session& session, Sink&& sink) const {
-    active_engine_.take_values(sink.values());
-    sums_.compute(sink.values(), problem_.grid.m, session);
+  /// tasks of rows() would be unbalanced.
+  template <OutputSink<S> Sink>
+  Run prepare(Index first, Index count, const Session& session, Sink&& sink) const {
+    Run run{*this};
+    run.sums.compute(sink.values(), problem_.grid.m, session);
     const auto index_of = [&](Index row) {
       return static_cast<Index>(std::lower_bound(rows_.begin(), rows_.end(), row) - rows_.begin());
     };
     const Index begin = index_of(first), end = index_of(first + count), height = active_engine_.height();
-    largest_key_ = 0;
-    if (begin == end || end - begin < count) find_largest_key(session);
+    if (begin == end || end - begin < count) run.largest_key = largest_key(session);
+    const auto active = active_engine_.with_values(sink.values());
     session.run((end - begin + height - 1) / height, [&](Index task, Index worker) {
       const Index r = begin + task * height;
-      active_engine_.run(r, (std::min)(r + height, end), session.scratch(worker), ToRows<Sink>{sink, rows_});
+      active.rows(r, (std::min)(r + height, end), session.scratch(worker), ToRows<Sink>{sink, rows_});
     });
+    return run;
   }
 
+ private:
   template <class Sink>
-  void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
+  void finish(const Run& run, Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
     ScratchFrame frame(scratch);
     S* query = frame.take<S>(problem_.d());
     S* out = frame.take<S>(sink.values().padded);
@@ -141,21 +154,20 @@ class LazyRowsEngine {
     kernel::LogSumExp<S> sums{};
     for (Index i = first; i < last; ++i) {
       if (!lazy_.is_lazy(i)) continue;
-      if (!has_finite_scores(i, query)) {
-        exact_.run(i, i + 1, scratch, sink);
+      if (!has_finite_scores(i, query, run.largest_key)) {
+        exact_.rows(i, i + 1, scratch, sink);
         same_until = i;
         continue;
       }
       if (i >= same_until) {
         tiles_.plan(i, i + 1, scratch.coverage, scratch.block_spans);
         same_until = tiles_.same_keys_until(i);
-        sums = mean(i, sink.values(), out, scratch);
+        sums = mean(run.sums, i, sink.values(), out, scratch);
       }
       sink.take(i, out, sums);
     }
   }
 
- private:
   template <class Sink>
   struct ToRows {
     Sink& sink;
@@ -167,7 +179,8 @@ class LazyRowsEngine {
   };
 
   /// Computes the mean (or the sum) of the rows of V that row i attends to, into `out`.
-  kernel::LogSumExp<S> mean(Index i, const ValueRows<S>& v, S* out, WorkerScratch& scratch) const {
+  kernel::LogSumExp<S> mean(const PrefixSums<S>& prefix_sums, Index i, const ValueRows<S>& v, S* out,
+                            WorkerScratch& scratch) const {
     const Grid& grid = problem_.grid;
     Index count = 0, maybe_count = 0;
     for (const KeySpan& span : scratch.block_spans)
@@ -177,13 +190,14 @@ class LazyRowsEngine {
         maybe_count += span.end - span.begin;
     ScratchFrame frame(scratch);
     Column* separate = frame.take<Column>(
-        maybe_count + static_cast<Index>(scratch.block_spans.size()) * sums_.max_separate() + Row<S>::padding);
+        maybe_count + static_cast<Index>(scratch.block_spans.size()) * prefix_sums.max_separate() + Row<S>::padding);
     Index separate_count = 0;
     double* total = frame.take<double>(v.dv);
     std::fill_n(total, v.dv, 0.0);
     for (const KeySpan& span : scratch.block_spans) {
       if (span.all) {
-        sums_.add(span.begin, span.end, total, [&](Index c) { separate[separate_count++] = static_cast<Column>(c); });
+        prefix_sums.add(span.begin, span.end, total,
+                        [&](Index c) { separate[separate_count++] = static_cast<Column>(c); });
         continue;
       }
       for (Index c = span.begin; c < span.end; ++c)
@@ -209,19 +223,20 @@ class LazyRowsEngine {
 
   /// Returns true if no score of row i can be NaN or infinite, so that all become 0: |<q, k>| <= |q|_1 max |k|. Copies
   /// the query to `query`.
-  bool has_finite_scores(Index i, S* query) const {
+  bool has_finite_scores(Index i, S* query, double largest_key) const {
     const Index d = problem_.d();
     if (d == 0) return true;
     problem_.queries.copy(i, query);
     const double sum =
         Eigen::Map<const Eigen::Array<S, Eigen::Dynamic, 1>>(query, d).abs().template cast<double>().sum();
     const double scale = (std::max)(std::abs(static_cast<double>(problem_.scale)), 1.0);
-    return sum * largest_key_ * scale <= static_cast<double>((std::numeric_limits<S>::max)()) / 4;  // false for NaN
+    return sum * largest_key * scale <= static_cast<double>((std::numeric_limits<S>::max)()) / 4;  // false for NaN
   }
 
-  void find_largest_key(const Session& session) const {
+  /// Returns the largest magnitude of a feature of a key, infinite if a key has NaN.
+  double largest_key(const Session& session) const {
     const Index m = problem_.grid.m, d = problem_.d();
-    if (d == 0 || m == 0) return;
+    if (d == 0 || m == 0) return 0;
     constexpr Index batch = 1024;
     std::vector<double> largest(static_cast<std::size_t>(ceil_div(m, batch)));
     session.run(static_cast<Index>(largest.size()), [&](Index task, Index worker) {
@@ -239,7 +254,7 @@ class LazyRowsEngine {
       }
       largest[static_cast<std::size_t>(task)] = nan ? std::numeric_limits<double>::infinity() : top;
     });
-    largest_key_ = *std::max_element(largest.begin(), largest.end());
+    return *std::max_element(largest.begin(), largest.end());
   }
 
   using Lazy = typename Form::template StageAt<Form::lazy>;
@@ -256,8 +271,6 @@ class LazyRowsEngine {
   OnlineSoftmaxEngine<ActiveProblem, ActiveStages> active_engine_;
   double sink_;
   Index height_;
-  mutable PrefixSums<S> sums_;  // of the prepared evaluation
-  mutable double largest_key_ = 0;
 };
 
 }  // namespace filigree::detail

@@ -30,6 +30,33 @@ class OnlineSoftmaxEngine {
   using Form = detail::Form<Stages>;
 
  public:
+  /// A chunk of keys that the block of queries at row `first` attends to.
+  struct Visit {
+    Index first, chunk;
+  };
+  /// The rows of V, and the number of panels in each worker's cache of them; 0 if V is read in place.
+  struct Values : ValueRows<S> {
+    Index slots = 0;
+  };
+  /// The rows of V, and the sums of all visits if the engine parallelized over chunks of keys.
+  struct Run {
+    const OnlineSoftmaxEngine& engine;
+    Values values;
+    Slice<Visit> visits{};
+    kernel::SoftmaxState<S> sums{};
+
+    template <class Sink>
+    void rows(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
+      engine.finish(*this, first, last, scratch, sink);
+    }
+    [[nodiscard]] Index visits_before(Index row) const {
+      const auto before_row = [&](const Visit& visit) { return visit.first < row; };
+      return std::partition_point(visits.begin(), visits.end(), before_row) - visits.begin();
+    }
+    [[nodiscard]] kernel::SoftmaxState<S> slot(Index visit) const {
+      return sums.from(visit * engine.tiles_.round_up(engine.height_), engine.kernels_.lanes);
+    }
+  };
   static constexpr bool fused = true, aligns_values = true;
   static constexpr EngineKind kind = EngineKind::online_softmax;
 
@@ -67,48 +94,29 @@ class OnlineSoftmaxEngine {
     (void)frame.take<S>(kernels_.height * problem_.d());  // of queries.pack()
   }
 
-  /// Sets V. Must be called before run() if prepare() is not.
-  void take_values(const ValueRows<S>& v) const {
-    values_ = v;
-    value_slots_ = 0;
-  }
+  /// Uses V in place, and computes all keys of a block in one task.
+  Run with_values(const ValueRows<S>& v) const { return {*this, {v}}; }
 
-  /// With fewer query blocks than threads, parallelizes over chunks of keys.
-  template <class Sink>
-  void prepare(Index first, Index count, const Session& session, const Sink& sink) const {
-    take_values(sink.values());
-    align_values(count, session);
-    const ValueRows<S>& v = values_;
-    visits_ = {};
-    if (ceil_div(count, height_) >= session.concurrency()) return;
+  /// Copies V if that pays off. With fewer query blocks than threads, parallelizes over chunks of keys.
+  template <OutputSink<S> Sink>
+  Run prepare(Index first, Index count, const Session& session, const Sink& sink) const {
+    Run run{*this, align_values(sink.values(), count, session)};
+    if (ceil_div(count, height_) >= session.concurrency()) return run;
     const Slice<Visit> visits = visits_of(first, first + count, session);
     const Index tasks = 4 * session.concurrency();
-    if (visits.size() < tasks) return;
-    const Index rows = visits.size() * tiles_.round_up(height_);
-    sums_ = state_in(session.next_buffer().get<S>(state_size<S>(rows, v.padded)), rows, v.padded);
+    if (visits.size() < tasks) return run;
+    run.visits = visits;
+    const Index rows = visits.size() * tiles_.round_up(height_), padded = run.values.padded;
+    run.sums = state_in(session.next_buffer().get<S>(state_size<S>(rows, padded)), rows, padded);
     session.run(tasks, [&](Index task, Index worker) {
       const Index begin = task * visits.size() / tasks, end = (task + 1) * visits.size() / tasks;
-      attend_visits(visits, begin, end, first + count, v, session.scratch(worker));
+      attend_visits(run, begin, end, first + count, session.scratch(worker));
     });
-    visits_ = visits;
-  }
-
-  template <class Sink>
-  void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
-    const ValueRows<S>& v = values_;
-    const Index begin = visits_before(first), end = visits_before(last);
-    for (Index i = begin + 1; i < end; ++i) kernels_.merge(slot(begin), slot(i), last - first, v.padded);
-    if constexpr (requires { sink.request(first, last, scratch.prefetcher); })
-      if (begin == end) sink.request(first, last - first, scratch.prefetcher);
-    ScratchFrame frame(scratch);
-    const kernel::SoftmaxState<S> sums =
-        begin == end ? partial(first, last - first, v, frame, scratch)
-                     : recompute_if_nonfinite(slot(begin), first, last - first, v, frame, scratch);
-    finish_rows(first, last - first, sums, std::get<Form::streamed>(stages_), sink);
+    return run;
   }
 
   /// Computes the sums of the rows [first, first + rows), not yet divided, in memory of the frame.
-  kernel::SoftmaxState<S> partial(Index first, Index rows, const ValueRows<S>& v, ScratchFrame& frame,
+  kernel::SoftmaxState<S> partial(Index first, Index rows, const Values& v, ScratchFrame& frame,
                                   WorkerScratch& scratch) const {
     const kernel::SoftmaxState<S> sums = take_sums(rows, v, frame);
     attend<false>(first, rows, v, sums, scratch);
@@ -123,6 +131,21 @@ class OnlineSoftmaxEngine {
 
   using Panels = ScoreTiles<P, Stages>;
   using Block = typename Panels::Block;
+
+  /// Computes rows [first, last), from the sums of their visits if there are any.
+  template <class Sink>
+  void finish(const Run& run, Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
+    const Values& v = run.values;
+    const Index begin = run.visits_before(first), end = run.visits_before(last);
+    for (Index i = begin + 1; i < end; ++i) kernels_.merge(run.slot(begin), run.slot(i), last - first, v.padded);
+    if constexpr (requires { sink.request(first, last, scratch.prefetcher); })
+      if (begin == end) sink.request(first, last - first, scratch.prefetcher);
+    ScratchFrame frame(scratch);
+    const kernel::SoftmaxState<S> sums =
+        begin == end ? partial(first, last - first, v, frame, scratch)
+                     : recompute_if_nonfinite(run.slot(begin), first, last - first, v, frame, scratch);
+    finish_rows(first, last - first, sums, std::get<Form::streamed>(stages_), sink);
+  }
 
   /// Estimates the number of panels that a block attends to, from one block in the middle. Returns the largest number
   /// if neighboring blocks have so few panels in common that packing per block would pack all panels twice.
@@ -144,37 +167,29 @@ class OnlineSoftmaxEngine {
   /// Copies rows of V to aligned memory if that pays off. If a block attends to no more panels than fit in a worker's
   /// L2 cache, copies panels on demand, otherwise all of V. Engines that alternate on one worker, such as those of
   /// heads, must get rows that need no copy, because a PanelCache identifies panels only by their numbers.
-  void align_values(Index count, const Session& session) const {
+  Values align_values(const ValueRows<S>& v, Index count, const Session& session) const {
     const Index m = problem_.grid.m, width = kernels_.width;
-    if (!values_.benefits_from_copy(count, m)) return;
-    const Index slots = PanelCache::slots(static_cast<std::size_t>(width * values_.padded) * sizeof(S));
-    if (slots % (chunk / width) == 0 && estimate_panels(session.scratch(0)) <= slots) {
-      value_slots_ = slots;
-      for (Index worker = 0; worker < session.concurrency(); ++worker)
-        session.scratch(worker).value_panels.reset<S>(slots, width * values_.padded);
-    } else {
-      values_ = values_.copy(m, session);
-    }
+    if (!v.benefits_from_copy(count, m)) return {v};
+    const Index slots = PanelCache::slots(static_cast<std::size_t>(width * v.padded) * sizeof(S));
+    if (slots % (chunk / width) != 0 || estimate_panels(session.scratch(0)) > slots) return {v.copy(m, session)};
+    for (Index worker = 0; worker < session.concurrency(); ++worker)
+      session.scratch(worker).value_panels.template reset<S>(slots, width * v.padded);
+    return {v, slots};
   }
   /// Returns the rows of V from the first key of a panel on, and their stride.
-  std::pair<const S*, Index> values_from(Index panel, const ValueRows<S>& v, WorkerScratch& scratch) const {
+  std::pair<const S*, Index> values_from(Index panel, const Values& v, WorkerScratch& scratch) const {
     const Index width = kernels_.width;
-    if (value_slots_ == 0) return {v.padded > 0 ? v.data + panel * width * v.stride : v.data, v.stride};
+    if (v.slots == 0) return {v.padded > 0 ? v.data + panel * width * v.stride : v.data, v.stride};
     return {scratch.value_panels.slot<S>(panel, width * v.padded), v.padded};
   }
   /// Copies the rows of V of a panel to the worker's cache of panels, if it is used and does not hold them.
-  void fetch_values(Index panel, const ValueRows<S>& v, WorkerScratch& scratch) const {
-    if (value_slots_ == 0 || scratch.value_panels.lookup(panel)) return;
+  void fetch_values(Index panel, const Values& v, WorkerScratch& scratch) const {
+    if (v.slots == 0 || scratch.value_panels.lookup(panel)) return;
     const Index width = kernels_.width, first = panel * width;
     S* to = scratch.value_panels.slot<S>(panel, width * v.padded);
     for (Index j = first; j < (std::min)(first + width, problem_.grid.m); ++j, to += v.padded)
       std::copy_n(v.data + j * v.stride, v.padded, to);
   }
-
-  /// A chunk of keys that the block of queries at row `first` attends to.
-  struct Visit {
-    Index first, chunk;
-  };
 
   /// Returns the visits of the blocks of rows [first, last), in ascending order.
   Slice<Visit> visits_of(Index first, Index last, const Session& session) const {
@@ -194,8 +209,9 @@ class OnlineSoftmaxEngine {
     return {visits, visits + number};
   }
   /// Computes the sums of the visits [begin, end), each in its slot.
-  void attend_visits(Slice<Visit> visits, Index begin, Index end, Index last, const ValueRows<S>& v,
-                     WorkerScratch& scratch) const {
+  void attend_visits(const Run& run, Index begin, Index end, Index last, WorkerScratch& scratch) const {
+    const Slice<Visit>& visits = run.visits;
+    const Values& v = run.values;
     while (begin < end) {
       const Index first = visits[begin].first;
       Index next = begin;
@@ -206,7 +222,7 @@ class OnlineSoftmaxEngine {
       S* scores = take_scores(rows, frame);
       const Block block = tiles_.begin(first, rows, queries, scratch);
       for_each_chunk(block, v, scores, {visits[begin].chunk, visits[next - 1].chunk + 1}, scratch, [&](Index c) {
-        const kernel::SoftmaxState<S> sums = slot(begin++);
+        const kernel::SoftmaxState<S> sums = run.slot(begin++);
         for_each_group(block, [&](Index r, Index n) {
           const kernel::SoftmaxState<S> to = sums.from(r, kernels_.lanes);
           if (!attend_group<false>(c, block, r, scores + r * stride, v, to, scratch)) clear(to, n);
@@ -214,19 +230,10 @@ class OnlineSoftmaxEngine {
       });
     }
   }
-  [[nodiscard]] Index visits_before(Index row) const {
-    const auto before_row = [&](const Visit& visit) { return visit.first < row; };
-    return std::partition_point(visits_.begin(), visits_.end(), before_row) - visits_.begin();
-  }
-  [[nodiscard]] kernel::SoftmaxState<S> slot(Index visit) const {
-    return sums_.from(visit * tiles_.round_up(height_), kernels_.lanes);
-  }
-
   /// Returns the sums if they are finite. Otherwise recomputes them without multiplying masked weights by V: a masked
   /// weight is 0, and 0 * Inf is NaN.
   kernel::SoftmaxState<S> recompute_if_nonfinite(const kernel::SoftmaxState<S>& sums, Index first, Index rows,
-                                                 const ValueRows<S>& v, ScratchFrame& frame,
-                                                 WorkerScratch& scratch) const {
+                                                 const Values& v, ScratchFrame& frame, WorkerScratch& scratch) const {
     if (kernels_.all_finite(sums.out, v.padded, rows, v.padded)) return sums;
     const kernel::SoftmaxState<S> again = take_sums(rows, v, frame);
     attend<true>(first, rows, v, again, scratch);
@@ -243,7 +250,7 @@ class OnlineSoftmaxEngine {
 
   /// Computes the sums of the rows [first, first + rows) in memory of take_sums().
   template <bool nonfinite>
-  void attend(Index first, Index rows, const ValueRows<S>& v, const kernel::SoftmaxState<S>& whole,
+  void attend(Index first, Index rows, const Values& v, const kernel::SoftmaxState<S>& whole,
               WorkerScratch& scratch) const {
     ScratchFrame frame(scratch);
     S* queries = tiles_.take_queries(rows, frame);
@@ -267,7 +274,7 @@ class OnlineSoftmaxEngine {
 
   /// Requests prefetches of the panels and the rows of V that this block reads and the previous block did not, up to
   /// the capacity of the prefetcher, and of the next queries.
-  void request_prefetches(const Block& block, const ValueRows<S>& v, WorkerScratch& scratch) const {
+  void request_prefetches(const Block& block, const Values& v, WorkerScratch& scratch) const {
     if constexpr (!std::remove_reference_t<decltype(problem_.keys)>::in_cache) {
       const Index width = kernels_.width, m = problem_.grid.m, groups = tiles_.round_up(block.rows) / kernels_.height;
       Index panels = 0;
@@ -287,7 +294,7 @@ class OnlineSoftmaxEngine {
 
   /// Calls f(chunk) for each chunk in a range that a query of the block attends to, with its scores in `scores`.
   template <class F>
-  void for_each_chunk(const Block& block, const ValueRows<S>& v, S* scores, Range range, WorkerScratch& scratch,
+  void for_each_chunk(const Block& block, const Values& v, S* scores, Range range, WorkerScratch& scratch,
                       F&& f) const {
     const Index per_chunk = chunk / kernels_.width;
     Index current = -1;
@@ -310,7 +317,7 @@ class OnlineSoftmaxEngine {
   }
 
   /// Computes the scores of a panel for the groups that attend to at least one of its keys.
-  void score(Index panel, const Block& block, const ValueRows<S>& v, S* to, WorkerScratch& scratch) const {
+  void score(Index panel, const Block& block, const Values& v, S* to, WorkerScratch& scratch) const {
     fetch_values(panel, v, scratch);
     const S* keys = problem_.keys.panel(panel, scratch);
     const auto queries = [&](Index r) { return block.queries + r * problem_.d(); };
@@ -332,7 +339,7 @@ class OnlineSoftmaxEngine {
 
   /// Computes the sums of a chunk for the group of row r. Returns false if the group attends to no key of the chunk.
   template <bool nonfinite>
-  bool attend_group(Index number, const Block& block, Index r, S* scores, const ValueRows<S>& v,
+  bool attend_group(Index number, const Block& block, Index r, S* scores, const Values& v,
                     const kernel::SoftmaxState<S>& to, WorkerScratch& scratch) const {
     const Index lanes = kernels_.lanes, n = std::min<Index>(kernels_.height, block.rows - r);
     const Index c0 = number * chunk, c1 = (std::min)(c0 + chunk, problem_.grid.m);
@@ -368,10 +375,6 @@ class OnlineSoftmaxEngine {
   Panels tiles_;
   const kernel::Kernels<S>& kernels_;
   Index height_;
-  mutable ValueRows<S> values_{};
-  mutable Index value_slots_ = 0;  // panels in each worker's cache of rows of V; 0 if V is read in place
-  mutable Slice<Visit> visits_;    // computed by prepare(), with their sums
-  mutable kernel::SoftmaxState<S> sums_{};
 };
 
 }  // namespace filigree::detail

@@ -22,6 +22,20 @@ class PartitionedEngine {
   using Form = detail::Form<Stages>;
 
  public:
+  /// The sums of rows from `first` on.
+  struct Run {
+    const PartitionedEngine& engine;
+    Index first;
+    kernel::SoftmaxState<S> sums;
+
+    template <class Sink>
+    void rows(Index begin, Index end, WorkerScratch& scratch, Sink&& sink) const {
+      engine.finish(*this, begin, end, scratch, sink);
+    }
+    [[nodiscard]] kernel::SoftmaxState<S> from(Index row) const {
+      return sums.from(row - first, kernel::kernels<S>().lanes);
+    }
+  };
   static constexpr bool fused = true;
   static constexpr EngineKind kind = EngineKind::partitioned_softmax;
 
@@ -29,36 +43,33 @@ class PartitionedEngine {
 
   [[nodiscard]] Index height() const { return 64; }
 
-  template <class Sink>
-  void prepare(Index first, Index count, const Session& session, const Sink& sink) const {
+  template <OutputSink<S> Sink>
+  Run prepare(Index first, Index count, const Session& session, const Sink& sink) const {
     const ValueRows<S>& v = sink.values();
-    first_ = first;
-    sums_ = state_in(session.next_buffer().get<S>(state_size<S>(count, v.padded)), count, v.padded);
-    clear(sums_, count);
+    S* memory = session.next_buffer().get<S>(state_size<S>(count, v.padded));
+    const Run run{*this, first, state_in(memory, count, v.padded)};
+    clear(run.sums, count);
     const auto& pattern = std::get<Form::partitioned>(stages_);
     for (Index round = 0; round < pattern.rounds(); ++round)
       session.run(pattern.parts(), [&](Index part, Index worker) {
         WorkerScratch& scratch = session.scratch(worker);
         ScratchFrame frame(scratch);
-        Column* memory = frame.take<Column>(pattern.part_size());
-        const Order order = pattern.part(round, part, first, first + count, Form::counts_repeats, memory);
+        Column* columns = frame.take<Column>(pattern.part_size());
+        const Order order = pattern.part(round, part, first, first + count, Form::counts_repeats, columns);
         if (order.queries.empty()) return;
-        for (const Column row : order.queries) prefetch(sums(row));
+        for (const Column row : order.queries) prefetch(run.from(row));
         attend_reordered(problem_, order, part_stages(round, order), v, scratch,
                          [&](Index row, const kernel::SoftmaxState<S>& state) {
-                           kernel::kernels<S>().merge(sums(row), state, 1, v.padded);
+                           kernel::kernels<S>().merge(run.from(row), state, 1, v.padded);
                          });
       });
-  }
-
-  template <class Sink>
-  void run(Index first, Index last, WorkerScratch&, Sink&& sink) const {
-    finish_rows(first, last - first, sums(first), std::get<Form::streamed>(stages_), sink);
+    return run;
   }
 
  private:
-  [[nodiscard]] kernel::SoftmaxState<S> sums(Index row) const {
-    return sums_.from(row - first_, kernel::kernels<S>().lanes);
+  template <class Sink>
+  void finish(const Run& run, Index first, Index last, WorkerScratch&, Sink&& sink) const {
+    finish_rows(first, last - first, run.from(first), std::get<Form::streamed>(stages_), sink);
   }
 
   auto part_stages(Index round, const Order& order) const {
@@ -79,8 +90,6 @@ class PartitionedEngine {
 
   const P& problem_;
   const Stages& stages_;
-  mutable Index first_ = 0;
-  mutable kernel::SoftmaxState<S> sums_{};  // of rows from first_ on
 };
 
 }  // namespace filigree::detail

@@ -15,6 +15,19 @@ class ScatteredOr {
   using Gathered = GatheredEngine<P, Stages>;
 
  public:
+  /// What the chosen engine prepared.
+  struct Run {
+    std::optional<typename Gathered::Run> gathered{};
+    std::optional<typename Other::Run> other{};
+
+    template <class Sink>
+    void rows(Index begin, Index end, WorkerScratch& scratch, Sink&& sink) const {
+      if (gathered.has_value())
+        gathered->rows(begin, end, scratch, sink);
+      else
+        other->rows(begin, end, scratch, sink);
+    }
+  };
   static constexpr bool fused = Other::fused;
   static constexpr EngineKind kind =
       Other::kind == EngineKind::selection ? EngineKind::selection_or_gathered : EngineKind::online_softmax_or_gathered;
@@ -36,15 +49,13 @@ class ScatteredOr {
     visit([&](const auto& engine) { engine.reserve(scratch, sink); });
   }
   template <class Sink>
-  void prepare(Index first, Index count, const Session& session, Sink&& sink) const {
-    visit([&](const auto& engine) {
-      if constexpr (requires { engine.prepare(first, count, session, sink); })
-        engine.prepare(first, count, session, sink);
-    });
-  }
-  template <class Sink>
-  void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
-    visit([&](const auto& engine) { engine.run(first, last, scratch, sink); });
+  Run prepare(Index first, Index count, const Session& session, Sink&& sink) const {
+    Run run;
+    if (gathered_.has_value())
+      run.gathered.emplace(gathered_->prepare(first, count, session, sink));
+    else
+      run.other.emplace(other_->prepare(first, count, session, sink));
+    return run;
   }
 
  private:

@@ -33,6 +33,7 @@ class SelectionEngine {
   static constexpr S absent = -std::numeric_limits<S>::infinity();
 
  public:
+  using Run = Unprepared<SelectionEngine>;
   static constexpr bool fused = true;
   static constexpr EngineKind kind = EngineKind::selection;
 
@@ -84,7 +85,9 @@ class SelectionEngine {
     (void)frame.take<S>(2 * kernels_.height * problem_.d());  // of queries.pack()
   }
 
-  void run(Index first, Index last, WorkerScratch& scratch, const RowSink<S>& sink) const {
+  Run prepare(Index, Index, const Session&, const RowSink<S>&) const { return {*this}; }
+
+  void rows(Index first, Index last, WorkerScratch& scratch, const RowSink<S>& sink) const {
     ScratchFrame frame(scratch);
     if constexpr (ranked) {
       const kernel::Candidates<S> kept = take_kept(last - first, frame);

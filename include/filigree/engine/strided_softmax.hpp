@@ -81,6 +81,20 @@ class StridedEngine {
   using DenseStages = decltype(dense_stages(std::declval<const Stages&>(), std::declval<const StrideForm&>()));
 
  public:
+  /// The sums of rows from `first` on, over the keys that the strided term keeps.
+  struct Run {
+    const StridedEngine& engine;
+    Index first;
+    kernel::SoftmaxState<S> sums;
+
+    template <class Sink>
+    void rows(Index begin, Index end, WorkerScratch& scratch, Sink&& sink) const {
+      engine.finish(*this, begin, end, scratch, sink);
+    }
+    [[nodiscard]] kernel::SoftmaxState<S> from(Index row) const {
+      return sums.from(row - first, kernel::kernels<S>().lanes);
+    }
+  };
   static constexpr bool fused = true;
   static constexpr EngineKind kind = EngineKind::strided_softmax;
 
@@ -99,40 +113,37 @@ class StridedEngine {
   }
 
   /// Computes the sums of rows [first, first + count) over the keys that the strided term keeps.
-  template <class Sink>
-  void prepare(Index first, Index count, const Session& session, const Sink& sink) const {
+  template <OutputSink<S> Sink>
+  Run prepare(Index first, Index count, const Session& session, const Sink& sink) const {
     const ValueRows<S>& v = sink.values();
-    dense_.take_values(v);
-    first_ = first;
-    sums_ = state_in(session.next_buffer().get<S>(state_size<S>(count, v.padded)), count, v.padded);
-    clear(sums_, count);
+    S* memory = session.next_buffer().get<S>(state_size<S>(count, v.padded));
+    const Run run{*this, first, state_in(memory, count, v.padded)};
+    clear(run.sums, count);
     const Index residues = (std::min)(stride_.step, count);
     const Index blocks = (std::max<Index>)(session.concurrency() * 2 / std::max<Index>(residues, 1), 1);
     session.run(residues * blocks, [&](Index task, Index worker) {
-      attend_residue(first + task / blocks, first + count, task % blocks, blocks, v, session.scratch(worker));
+      attend_residue(run, first + task / blocks, first + count, task % blocks, blocks, v, session.scratch(worker));
     });
-  }
-
-  template <class Sink>
-  void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
-    const Softmax& softmax = std::get<Form::streamed>(stages_);
-    if constexpr (has_dense) {
-      ScratchFrame frame(scratch);
-      const kernel::SoftmaxState<S> state = dense_.partial(first, last - first, sink.values(), frame, scratch);
-      kernel::kernels<S>().merge(state, sums(first), last - first, sink.values().padded);
-      finish_rows(first, last - first, state, softmax, sink);
-    } else {
-      finish_rows(first, last - first, sums(first), softmax, sink);
-    }
+    return run;
   }
 
  private:
-  [[nodiscard]] kernel::SoftmaxState<S> sums(Index row) const {
-    return sums_.from(row - first_, kernel::kernels<S>().lanes);
+  template <class Sink>
+  void finish(const Run& run, Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
+    const Softmax& softmax = std::get<Form::streamed>(stages_);
+    const kernel::SoftmaxState<S> stepped = run.from(first);
+    if constexpr (has_dense) {
+      ScratchFrame frame(scratch);
+      const kernel::SoftmaxState<S> state = dense_.partial(first, last - first, {sink.values()}, frame, scratch);
+      kernel::kernels<S>().merge(state, stepped, last - first, sink.values().padded);
+      finish_rows(first, last - first, state, softmax, sink);
+    } else {
+      finish_rows(first, last - first, stepped, softmax, sink);
+    }
   }
 
   /// Computes part `part` of `parts` of the rows with the residue of row `first`.
-  void attend_residue(Index first, Index last, Index part, Index parts, const ValueRows<S>& v,
+  void attend_residue(const Run& run, Index first, Index last, Index part, Index parts, const ValueRows<S>& v,
                       WorkerScratch& scratch) const {
     const Grid& grid = problem_.grid;
     const Index step = stride_.step, rows = (last - first - 1) / step + 1, rows_per_part = ceil_div(rows, parts);
@@ -154,7 +165,7 @@ class StridedEngine {
       return std::tuple(stepped_stage<At>(residue, order)...);
     });
     attend_reordered(problem_, order, stages, v, scratch, [&](Index row, const kernel::SoftmaxState<S>& state) {
-      kernel::kernels<S>().merge(sums(row), state, 1, v.padded);
+      kernel::kernels<S>().merge(run.from(row), state, 1, v.padded);
     });
   }
 
@@ -172,8 +183,6 @@ class StridedEngine {
   Stepped stepped_;
   DenseStages dense_stages_;
   OnlineSoftmaxEngine<P, DenseStages> dense_;
-  mutable Index first_ = 0;
-  mutable kernel::SoftmaxState<S> sums_{};  // of rows from first_ on
 };
 
 }  // namespace filigree::detail

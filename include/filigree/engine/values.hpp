@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <concepts>
 #include <cstdint>
 #include <type_traits>
 
@@ -76,6 +77,13 @@ struct ValueRows {
   }
 };
 
+/// A sink of engines that compute outputs and not rows of weights. take(i, out, sums) takes the output of row i.
+template <class T, class S>
+concept OutputSink = requires(const T& sink, Index i, const S* out, const kernel::LogSumExp<S>& sums) {
+  { sink.values() } -> std::convertible_to<const ValueRows<S>&>;
+  { sink.take(i, out, sums) } -> std::same_as<void>;
+};
+
 /// Multiplies rows by V: row i of the target is the sum of values[e] * V.row(columns[e]), in ascending columns. Also
 /// writes the logsumexp of each row unless `lse` is null.
 template <Real S>
@@ -119,5 +127,7 @@ struct ProductSink {
     lse[index - first] = sums.sum == S(0) ? sums.maximum : sums.maximum + std::log(sums.sum);
   }
 };
+
+static_assert(OutputSink<ProductSink<float>, float>);
 
 }  // namespace filigree::detail

@@ -22,9 +22,10 @@
 // once, before `count` rows are read. height() is the preferred number of rows per call of fill(), which writes the
 // values of the rows, stride() apart, with Row::padding extra entries after each row. `to` has room for height() rows.
 //
-// An engine has height() and run(first, last, scratch, sink), which calls sink(row, scratch) for each row in order. It
-// may have reserve(scratch, sink) and prepare(first, count, session, sink). prepare() is called once before rows
-// [first, first + count) are computed, in blocks of height() rows.
+// An engine has height() and prepare(first, count, session, sink), which is called once before rows [first, first +
+// count) are computed, in blocks of height() rows. prepare() returns what it prepared, of type Run. run.rows(begin,
+// end, scratch, sink) computes rows [begin, end), and calls sink(row, scratch) for each in order; engines of products
+// call sink.take() instead. An engine may have reserve(scratch, sink), which allocates the buffers of a worker.
 
 namespace filigree::detail {
 
@@ -66,6 +67,28 @@ class RowSink {
   void (*call_)(void*, Row<S>&, WorkerScratch&);
 };
 
+/// What prepare() returns if there is nothing to prepare. The engine computes the rows itself.
+template <class Engine>
+struct Unprepared {
+  const Engine& engine;
+
+  template <class Sink>
+  void rows(Index begin, Index end, WorkerScratch& scratch, Sink&& sink) const {
+    engine.rows(begin, end, scratch, sink);
+  }
+};
+
+/// An engine that can compute rows for this sink.
+template <class E, class Sink>
+concept EngineFor = requires(const E& engine, const typename E::Run& run, Index i, const Session& session,
+                             WorkerScratch& scratch, Sink& sink) {
+  { E::fused } -> std::convertible_to<bool>;
+  { E::kind } -> std::convertible_to<EngineKind>;
+  { engine.height() } -> std::same_as<Index>;
+  { engine.prepare(i, i, session, sink) } -> std::same_as<typename E::Run>;
+  { run.rows(i, i, scratch, sink) } -> std::same_as<void>;
+};
+
 /// A source of the general evaluator.
 template <class T>
 concept RowSource = requires(T& unpacked, const T& source, Index i, const Session& session, typename T::Scalar* to,
@@ -82,6 +105,7 @@ class RowEngine {
   static_assert(RowSource<Source>);
 
  public:
+  using Run = Unprepared<RowEngine>;
   static constexpr bool fused = false;
   static constexpr EngineKind kind = EngineKind::general;
 
@@ -92,7 +116,9 @@ class RowEngine {
 
   [[nodiscard]] Index height() const { return source_.height(); }
 
-  void run(Index first, Index last, WorkerScratch& scratch, const RowSink<S>& sink) const {
+  Run prepare(Index, Index, const Session&, const RowSink<S>&) const { return {*this}; }
+
+  void rows(Index first, Index last, WorkerScratch& scratch, const RowSink<S>& sink) const {
     const Index height = source_.height(), stride = source_.stride();
     ScratchFrame frame(scratch);
     S* values = frame.take<S>(height * stride);
@@ -117,6 +143,7 @@ class RowEngine {
 template <class Source, class Stages, Real S>
 class ListEngine {
  public:
+  using Run = Unprepared<ListEngine>;
   static constexpr bool fused = false;
   static constexpr EngineKind kind = EngineKind::row_list;
 
@@ -125,14 +152,14 @@ class ListEngine {
     RowList<S> all{.grid = grid_};
     const std::tuple<> none;
     RowEngine<Source, std::tuple<>, S>(source, none, session, grid_.n)
-        .run(0, grid_.n, scratch, [&](const Row<S>& row, WorkerScratch&) { all.append(row); });
+        .rows(0, grid_.n, scratch, [&](const Row<S>& row, WorkerScratch&) { all.append(row); });
     list_ = std::move(all);
     const auto step = [&](const auto& stage) {
       if constexpr (WholeMatrixStage<decltype(stage)>) {
         stage.apply(list_);
       } else {
         RowList<S> next{.grid = grid_};
-        run(0, grid_.n, scratch, [&](Row<S>& row, WorkerScratch&) {
+        rows(0, grid_.n, scratch, [&](Row<S>& row, WorkerScratch&) {
           apply(stage, row);
           next.append(row);
         });
@@ -144,7 +171,9 @@ class ListEngine {
 
   [[nodiscard]] Index height() const { return 64; }
 
-  void run(Index first, Index last, WorkerScratch& scratch, const RowSink<S>& sink) const {
+  Run prepare(Index, Index, const Session&, const RowSink<S>&) const { return {*this}; }
+
+  void rows(Index first, Index last, WorkerScratch& scratch, const RowSink<S>& sink) const {
     for (Index i = first; i < last; ++i) {
       const Index begin = list_.start[static_cast<std::size_t>(i)], end = list_.start[static_cast<std::size_t>(i) + 1];
       ScratchFrame frame(scratch);
@@ -181,9 +210,10 @@ struct GeneralChoice {
 template <class Source, class Stages, Real S>
 using GeneralEngine = RoutedOr<Source, Stages, GeneralChoice<Source, Stages, S>::template Of>;
 
-/// Allocates the buffers of an engine and a sink for every worker, and calls engine.prepare().
+/// Allocates the buffers of an engine and a sink for every worker, and prepares rows [first, first + count).
 template <class Engine, class Sink>
-void prepare(const Engine& engine, Index first, Index count, const Session& session, Sink&& sink) {
+typename Engine::Run prepare(const Engine& engine, Index first, Index count, const Session& session, Sink& sink) {
+  static_assert(EngineFor<Engine, Sink>);
   // The assignment of blocks to workers is not deterministic, so every worker allocates for any block.
   for (Index worker = 0; worker < session.concurrency(); ++worker) {
     WorkerScratch& scratch = session.scratch(worker);
@@ -191,17 +221,17 @@ void prepare(const Engine& engine, Index first, Index count, const Session& sess
     if constexpr (requires { sink.reserve(frame); }) sink.reserve(frame);
     if constexpr (requires { engine.reserve(scratch, sink); }) engine.reserve(scratch, sink);
   }
-  if constexpr (requires { engine.prepare(first, count, session, sink); }) engine.prepare(first, count, session, sink);
+  return engine.prepare(first, count, session, sink);
 }
 
 /// Runs the engine over rows [first, first + count) in parallel blocks.
 template <class Engine, class Sink>
 void for_each_row(const Engine& engine, Index first, Index count, const Session& session, Sink&& sink) {
   const Index height = engine.height(), end = first + count;
-  prepare(engine, first, count, session, sink);
+  const typename Engine::Run run = prepare(engine, first, count, session, sink);
   session.run(ceil_div(count, height), [&](Index task, Index worker) {
     const Index begin = first + task * height;
-    engine.run(begin, (std::min)(begin + height, end), session.scratch(worker), sink);
+    run.rows(begin, (std::min)(begin + height, end), session.scratch(worker), sink);
   });
 }
 

@@ -89,6 +89,7 @@ class RoutedEngine {
                                                 std::declval<const Session&>()))::Stages;
 
  public:
+  using Run = typename Engine::Run;
   static constexpr bool fused = Engine::fused;
   static constexpr EngineKind kind = Engine::kind;
 
@@ -103,13 +104,8 @@ class RoutedEngine {
     if constexpr (requires { engine_.reserve(scratch, sink); }) engine_.reserve(scratch, sink);
   }
   template <class Sink>
-  void prepare(Index first, Index count, const Session& session, Sink&& sink) const {
-    if constexpr (requires { engine_.prepare(first, count, session, sink); })
-      engine_.prepare(first, count, session, sink);
-  }
-  template <class Sink>
-  void run(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
-    engine_.run(first, last, scratch, sink);
+  Run prepare(Index first, Index count, const Session& session, Sink&& sink) const {
+    return engine_.prepare(first, count, session, sink);
   }
 
  private:
