@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <cmath>
 #include <concepts>
-#include <cstddef>
-#include <limits>
 #include <tuple>
 
 #include "filigree/attention/scores.hpp"
 #include "filigree/engine/form.hpp"
+#include "filigree/engine/softmax_state.hpp"
 
 namespace filigree {
 
@@ -62,19 +60,9 @@ Attended<S> merge(const Attended<S>& first, const More&... more) {
                         part.lse.size() == whole.lse.size(),
                     "merge(a, b): b.out is ", part.out.rows(), "x", part.out.cols(), ", it must be ", whole.out.rows(),
                     "x", whole.out.cols(), " like a.out");
-    for (Index i = 0; i < whole.lse.size(); ++i) {
-      constexpr S none = -std::numeric_limits<S>::infinity();
-      if (part.lse[i] == none) continue;
-      if (whole.lse[i] == none) {
-        whole.out.row(i) = part.out.row(i);
-        whole.lse[i] = part.lse[i];
-        continue;
-      }
-      const S max = (std::max)(whole.lse[i], part.lse[i]);
-      const S a = std::exp(whole.lse[i] - max), b = std::exp(part.lse[i] - max), sum = a + b;
-      whole.out.row(i) = whole.out.row(i) * (a / sum) + part.out.row(i) * (b / sum);
-      whole.lse[i] = max + std::log(sum);
-    }
+    const Index dv = whole.out.cols();
+    for (Index i = 0; i < whole.lse.size(); ++i)
+      detail::merge_normalized(whole.out.data() + i * dv, whole.lse[i], part.out.data() + i * dv, part.lse[i], dv);
   };
   (add(more), ...);
   return whole;

@@ -23,6 +23,16 @@
 
 namespace filigree::detail {
 
+/// Normalizes the states of the rows from `first` on and passes the outputs to the sink of a product.
+template <Real S, class Sink>
+void finish_rows(Index first, Index rows, const SoftmaxState<S>& states, const Softmax& softmax, Sink&& sink) {
+  for (Index r = 0; r < rows; ++r) {
+    const SoftmaxState<S> row = states.from(r);
+    const kernel::LogSumExp<S> sums = row.normalize(static_cast<S>(softmax.sink));
+    sink.take(first + r, row.out, sums);
+  }
+}
+
 /// The online softmax engine. Its sink is the sink of a product, which has the rows of V and takes outputs.
 template <class P, class Stages>
 class OnlineSoftmaxEngine {
@@ -43,7 +53,7 @@ class OnlineSoftmaxEngine {
     const OnlineSoftmaxEngine& engine;
     Values values;
     Slice<Visit> visits{};
-    kernel::SoftmaxState<S> sums{};
+    SoftmaxState<S> sums{};
 
     template <class Sink>
     void rows(Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
@@ -53,8 +63,8 @@ class OnlineSoftmaxEngine {
       const auto before_row = [&](const Visit& visit) { return visit.first < row; };
       return std::partition_point(visits.begin(), visits.end(), before_row) - visits.begin();
     }
-    [[nodiscard]] kernel::SoftmaxState<S> slot(Index visit) const {
-      return sums.from(visit * engine.tiles_.round_up(engine.height_), engine.kernels_.lanes);
+    [[nodiscard]] SoftmaxState<S> slot(Index visit) const {
+      return sums.from(visit * engine.tiles_.round_up(engine.height_));
     }
   };
   static constexpr bool fused = true, aligns_values = true;
@@ -107,7 +117,7 @@ class OnlineSoftmaxEngine {
     if (visits.size() < tasks) return run;
     run.visits = visits;
     const Index rows = visits.size() * tiles_.round_up(height_), padded = run.values.padded;
-    run.sums = state_in(session.next_buffer().get<S>(state_size<S>(rows, padded)), rows, padded);
+    run.sums = SoftmaxState<S>(session.next_buffer().get<S>(SoftmaxState<S>::size(rows, padded)), rows, padded);
     session.run(tasks, [&](Index task, Index worker) {
       const Index begin = task * visits.size() / tasks, end = (task + 1) * visits.size() / tasks;
       attend_visits(run, begin, end, first + count, session.scratch(worker));
@@ -116,9 +126,8 @@ class OnlineSoftmaxEngine {
   }
 
   /// Computes the sums of the rows [first, first + rows), not yet divided, in memory of the frame.
-  kernel::SoftmaxState<S> partial(Index first, Index rows, const Values& v, ScratchFrame& frame,
-                                  WorkerScratch& scratch) const {
-    const kernel::SoftmaxState<S> sums = take_sums(rows, v, frame);
+  SoftmaxState<S> partial(Index first, Index rows, const Values& v, ScratchFrame& frame, WorkerScratch& scratch) const {
+    const SoftmaxState<S> sums = take_sums(rows, v, frame);
     attend<false>(first, rows, v, sums, scratch);
     return recompute_if_nonfinite(sums, first, rows, v, frame, scratch);
   }
@@ -137,13 +146,13 @@ class OnlineSoftmaxEngine {
   void finish(const Run& run, Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
     const Values& v = run.values;
     const Index begin = run.visits_before(first), end = run.visits_before(last);
-    for (Index i = begin + 1; i < end; ++i) kernels_.merge(run.slot(begin), run.slot(i), last - first, v.padded);
+    for (Index i = begin + 1; i < end; ++i) run.slot(begin).merge(run.slot(i), last - first);
     if constexpr (requires { sink.request(first, last, scratch.prefetcher); })
       if (begin == end) sink.request(first, last - first, scratch.prefetcher);
     ScratchFrame frame(scratch);
-    const kernel::SoftmaxState<S> sums =
-        begin == end ? partial(first, last - first, v, frame, scratch)
-                     : recompute_if_nonfinite(run.slot(begin), first, last - first, v, frame, scratch);
+    const SoftmaxState<S> sums = begin == end
+                                     ? partial(first, last - first, v, frame, scratch)
+                                     : recompute_if_nonfinite(run.slot(begin), first, last - first, v, frame, scratch);
     finish_rows(first, last - first, sums, std::get<Form::streamed>(stages_), sink);
   }
 
@@ -222,53 +231,52 @@ class OnlineSoftmaxEngine {
       S* scores = take_scores(rows, frame);
       const Block block = tiles_.begin(first, rows, queries, scratch);
       for_each_chunk(block, v, scores, {visits[begin].chunk, visits[next - 1].chunk + 1}, scratch, [&](Index c) {
-        const kernel::SoftmaxState<S> sums = run.slot(begin++);
+        const SoftmaxState<S> sums = run.slot(begin++);
         for_each_group(block, [&](Index r, Index n) {
-          const kernel::SoftmaxState<S> to = sums.from(r, kernels_.lanes);
-          if (!attend_group<false>(c, block, r, scores + r * stride, v, to, scratch)) clear(to, n);
+          const SoftmaxState<S> to = sums.from(r);
+          if (!attend_group<false>(c, block, r, scores + r * stride, v, to, scratch)) to.clear(n);
         });
       });
     }
   }
   /// Returns the sums if they are finite. Otherwise recomputes them without multiplying masked weights by V: a masked
   /// weight is 0, and 0 * Inf is NaN.
-  kernel::SoftmaxState<S> recompute_if_nonfinite(const kernel::SoftmaxState<S>& sums, Index first, Index rows,
-                                                 const Values& v, ScratchFrame& frame, WorkerScratch& scratch) const {
+  SoftmaxState<S> recompute_if_nonfinite(const SoftmaxState<S>& sums, Index first, Index rows, const Values& v,
+                                         ScratchFrame& frame, WorkerScratch& scratch) const {
     if (kernels_.all_finite(sums.out, v.padded, rows, v.padded)) return sums;
-    const kernel::SoftmaxState<S> again = take_sums(rows, v, frame);
+    const SoftmaxState<S> again = take_sums(rows, v, frame);
     attend<true>(first, rows, v, again, scratch);
     return again;
   }
 
   /// Takes memory for the sums of a block and of one more group.
-  kernel::SoftmaxState<S> take_sums(Index rows, const ValueRows<S>& v, ScratchFrame& frame) const {
+  SoftmaxState<S> take_sums(Index rows, const ValueRows<S>& v, ScratchFrame& frame) const {
     const Index padded = tiles_.round_up(rows) + kernels_.height;
-    return state_in(frame.take<S>(state_size<S>(padded, v.padded)), padded, v.padded);
+    return SoftmaxState<S>(frame.take<S>(SoftmaxState<S>::size(padded, v.padded)), padded, v.padded);
   }
   /// Takes memory for the scores of a block against a chunk.
   S* take_scores(Index rows, ScratchFrame& frame) const { return frame.take<S>(tiles_.round_up(rows) * stride); }
 
   /// Computes the sums of the rows [first, first + rows) in memory of take_sums().
   template <bool nonfinite>
-  void attend(Index first, Index rows, const Values& v, const kernel::SoftmaxState<S>& whole,
-              WorkerScratch& scratch) const {
+  void attend(Index first, Index rows, const Values& v, const SoftmaxState<S>& whole, WorkerScratch& scratch) const {
     ScratchFrame frame(scratch);
     S* queries = tiles_.take_queries(rows, frame);
     S* scores = take_scores(rows, frame);
     const Block block = tiles_.begin(first, rows, queries, scratch);
     request_prefetches(block, v, scratch);
-    const kernel::SoftmaxState<S> part = whole.from(tiles_.round_up(rows), kernels_.lanes);
+    const SoftmaxState<S> part = whole.from(tiles_.round_up(rows));
     bool any = false;
     for_each_chunk(block, v, scores, all_chunks, scratch, [&](Index c) {
       for_each_group(block, [&](Index r, Index n) {
-        const kernel::SoftmaxState<S> to = whole.from(r, kernels_.lanes);
+        const SoftmaxState<S> to = whole.from(r);
         const bool is_visible = attend_group<nonfinite>(c, block, r, scores + r * stride, v, any ? part : to, scratch);
-        if (is_visible && any) kernels_.merge(to, part, n, v.padded);
-        if (!is_visible && !any) clear(to, n);
+        if (is_visible && any) to.merge(part, n);
+        if (!is_visible && !any) to.clear(n);
       });
       any = true;
     });
-    if (!any) clear(whole, rows);
+    if (!any) whole.clear(rows);
     scratch.prefetcher.clear();
   }
 
@@ -339,8 +347,8 @@ class OnlineSoftmaxEngine {
 
   /// Computes the sums of a chunk for the group of row r. Returns false if the group attends to no key of the chunk.
   template <bool nonfinite>
-  bool attend_group(Index number, const Block& block, Index r, S* scores, const Values& v,
-                    const kernel::SoftmaxState<S>& to, WorkerScratch& scratch) const {
+  bool attend_group(Index number, const Block& block, Index r, S* scores, const Values& v, const SoftmaxState<S>& to,
+                    WorkerScratch& scratch) const {
     const Index lanes = kernels_.lanes, n = std::min<Index>(kernels_.height, block.rows - r);
     const Index c0 = number * chunk, c1 = (std::min)(c0 + chunk, problem_.grid.m);
     const auto round_down = [&](Index c) { return c / lanes * lanes; };

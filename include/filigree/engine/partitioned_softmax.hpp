@@ -26,15 +26,13 @@ class PartitionedEngine {
   struct Run {
     const PartitionedEngine& engine;
     Index first;
-    kernel::SoftmaxState<S> sums;
+    SoftmaxState<S> sums;
 
     template <class Sink>
     void rows(Index begin, Index end, WorkerScratch& scratch, Sink&& sink) const {
       engine.finish(*this, begin, end, scratch, sink);
     }
-    [[nodiscard]] kernel::SoftmaxState<S> from(Index row) const {
-      return sums.from(row - first, kernel::kernels<S>().lanes);
-    }
+    [[nodiscard]] SoftmaxState<S> from(Index row) const { return sums.from(row - first); }
   };
   static constexpr bool fused = true;
   static constexpr EngineKind kind = EngineKind::partitioned_softmax;
@@ -46,9 +44,9 @@ class PartitionedEngine {
   template <OutputSink<S> Sink>
   Run prepare(Index first, Index count, const Session& session, const Sink& sink) const {
     const ValueRows<S>& v = sink.values();
-    S* memory = session.next_buffer().get<S>(state_size<S>(count, v.padded));
-    const Run run{*this, first, state_in(memory, count, v.padded)};
-    clear(run.sums, count);
+    S* memory = session.next_buffer().get<S>(SoftmaxState<S>::size(count, v.padded));
+    const Run run{*this, first, SoftmaxState<S>(memory, count, v.padded)};
+    run.sums.clear(count);
     const auto& pattern = std::get<Form::partitioned>(stages_);
     for (Index round = 0; round < pattern.rounds(); ++round)
       session.run(pattern.parts(), [&](Index part, Index worker) {
@@ -57,11 +55,9 @@ class PartitionedEngine {
         Column* columns = frame.take<Column>(pattern.part_size());
         const Order order = pattern.part(round, part, first, first + count, Form::counts_repeats, columns);
         if (order.queries.empty()) return;
-        for (const Column row : order.queries) prefetch(run.from(row));
+        for (const Column row : order.queries) run.from(row).prefetch();
         attend_reordered(problem_, order, part_stages(round, order), v, scratch,
-                         [&](Index row, const kernel::SoftmaxState<S>& state) {
-                           kernel::kernels<S>().merge(run.from(row), state, 1, v.padded);
-                         });
+                         [&](Index row, const SoftmaxState<S>& state) { run.from(row).merge(state, 1); });
       });
     return run;
   }

@@ -86,10 +86,9 @@ void attend_reordered(const P& problem, const Order& order, const Stages& stages
   for (Index first = 0; first < n; first += engine.height()) {
     const Index rows = (std::min)(engine.height(), n - first);
     ScratchFrame block_frame(scratch);
-    const kernel::SoftmaxState<S> sums = engine.partial(first, rows, {values}, block_frame, scratch);
+    const SoftmaxState<S> sums = engine.partial(first, rows, {values}, block_frame, scratch);
     for (Index r = 0; r < rows; ++r)
-      take(static_cast<Index>(order.queries[static_cast<std::size_t>(first + r)]),
-           sums.from(r, kernel::kernels<S>().lanes));
+      take(static_cast<Index>(order.queries[static_cast<std::size_t>(first + r)]), sums.from(r));
   }
 }
 

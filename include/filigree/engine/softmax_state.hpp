@@ -2,57 +2,79 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "filigree/core/buffer.hpp"
 #include "filigree/core/concepts.hpp"
 #include "filigree/kernel/kernels.hpp"
-#include "filigree/normalize/softmax.hpp"
 
-// Softmax times V over a subset of the keys, as sums that are merged before they are divided.
+// Softmax times V over a subset of the keys. Chunks of keys, parts of a pattern and calls of attend() are merged by the
+// functions of this header.
 
 namespace filigree::detail {
 
-/// Returns how many numbers the sums of `rows` rows with dv outputs each need. dv is a multiple of lanes.
+/// Returns the logsumexp of scores with this maximum and this sum of exp(score - maximum).
 template <Real S>
-Index state_size(Index rows, Index dv) {
-  return rows * (kernel::kernels<S>().lanes + dv + 1);
-}
-/// Divides memory of state_size() numbers into sums, without initializing them.
-template <Real S>
-kernel::SoftmaxState<S> state_in(S* memory, Index rows, Index dv) {
-  const Index lanes = kernel::kernels<S>().lanes;
-  S* sum = memory;
-  S* out = sum + rows * lanes;
-  return {.out = out, .stride = dv, .maximum = out + rows * dv, .sum = sum};
+S logsumexp(const kernel::LogSumExp<S>& sums) {
+  return sums.sum == S(0) ? sums.maximum : sums.maximum + std::log(sums.sum);
 }
 
-/// Sets the sums to those over an empty set of keys.
+/// The states of some rows: out = sum of w V and sum = sum of w, with w = exp(score - maximum). States over disjoint
+/// keys are merged before they are normalized. The memory belongs to the caller.
 template <Real S>
-void clear(const kernel::SoftmaxState<S>& sums, Index rows) {
-  std::fill_n(sums.out, rows * sums.stride, S(0));
-  std::fill_n(sums.maximum, rows, -std::numeric_limits<S>::infinity());
-  std::fill_n(sums.sum, rows * kernel::kernels<S>().lanes, S(0));
-}
+struct SoftmaxState : kernel::SoftmaxState<S> {
+  SoftmaxState() = default;
+  SoftmaxState(const kernel::SoftmaxState<S>& state) : kernel::SoftmaxState<S>(state) {}
+  /// Divides memory of size(rows, dv) numbers into states, without initializing them. dv is a multiple of lanes.
+  SoftmaxState(S* memory, Index rows, Index dv)
+      : kernel::SoftmaxState<S>{memory + rows * lanes(), dv, memory + rows * (lanes() + dv), memory} {}
 
-/// Prefetches the sums of a row.
-template <Real S>
-void prefetch(const kernel::SoftmaxState<S>& row) {
-  constexpr auto line = static_cast<Index>(Buffer::alignment / sizeof(S));
-  for (Index f = 0; f < row.stride; f += line) __builtin_prefetch(row.out + f, 1);
-  for (Index l = 0; l < kernel::kernels<S>().lanes; l += line) __builtin_prefetch(row.sum + l, 1);
-  __builtin_prefetch(row.maximum, 1);
-}
+  static Index size(Index rows, Index dv) { return rows * (lanes() + dv + 1); }
 
-/// Divides the sums of the rows from `first` on by their totals and passes the results to the sink of a product.
-template <Real S, class Sink>
-void finish_rows(Index first, Index rows, const kernel::SoftmaxState<S>& sums, const Softmax& softmax, Sink&& sink) {
-  const auto& kernels = kernel::kernels<S>();
-  for (Index r = 0; r < rows; ++r) {
-    const kernel::SoftmaxState<S> row = sums.from(r, kernels.lanes);
-    const kernel::LogSumExp<S> total = kernels.finish_row(row, sums.stride, static_cast<S>(softmax.sink));
-    sink.take(first + r, row.out, total);
+  /// Returns the states of the rows from `row` on.
+  [[nodiscard]] SoftmaxState from(Index row) const { return kernel::SoftmaxState<S>::from(row, lanes()); }
+
+  /// Sets the states to those over an empty set of keys.
+  void clear(Index rows) const {
+    std::fill_n(this->out, rows * this->stride, S(0));
+    std::fill_n(this->maximum, rows, -std::numeric_limits<S>::infinity());
+    std::fill_n(this->sum, rows * lanes(), S(0));
   }
+  /// Adds states over other keys.
+  void merge(const SoftmaxState& other, Index rows) const {
+    kernel::kernels<S>().merge(*this, other, rows, this->stride);
+  }
+  /// Divides the output of the first row by its sum, to which exp(sink) is added.
+  kernel::LogSumExp<S> normalize(S sink) const { return kernel::kernels<S>().finish_row(*this, this->stride, sink); }
+  /// Prefetches the state of the first row.
+  void prefetch() const {
+    constexpr auto line = static_cast<Index>(Buffer::alignment / sizeof(S));
+    for (Index f = 0; f < this->stride; f += line) __builtin_prefetch(this->out + f, 1);
+    for (Index l = 0; l < lanes(); l += line) __builtin_prefetch(this->sum + l, 1);
+    __builtin_prefetch(this->maximum, 1);
+  }
+
+ private:
+  static Index lanes() { return kernel::kernels<S>().lanes; }
+};
+
+/// Merges normalized outputs of a row over disjoint keys, [dv] each, into `out` and `lse`.
+template <Real S>
+void merge_normalized(S* out, S& lse, const S* other, S other_lse, Index dv) {
+  constexpr S none = -std::numeric_limits<S>::infinity();
+  if (other_lse == none) return;
+  if (lse == none) {
+    std::copy_n(other, dv, out);
+    lse = other_lse;
+    return;
+  }
+  const S max = (std::max)(lse, other_lse);
+  const S a = std::exp(lse - max), b = std::exp(other_lse - max), sum = a + b;
+  using Row = Eigen::Array<S, 1, Eigen::Dynamic>;
+  Eigen::Map<Row> row(out, dv);
+  row = row * (a / sum) + Eigen::Map<const Row>(other, dv) * (b / sum);
+  lse = max + std::log(sum);
 }
 
 }  // namespace filigree::detail

@@ -85,15 +85,13 @@ class StridedEngine {
   struct Run {
     const StridedEngine& engine;
     Index first;
-    kernel::SoftmaxState<S> sums;
+    SoftmaxState<S> sums;
 
     template <class Sink>
     void rows(Index begin, Index end, WorkerScratch& scratch, Sink&& sink) const {
       engine.finish(*this, begin, end, scratch, sink);
     }
-    [[nodiscard]] kernel::SoftmaxState<S> from(Index row) const {
-      return sums.from(row - first, kernel::kernels<S>().lanes);
-    }
+    [[nodiscard]] SoftmaxState<S> from(Index row) const { return sums.from(row - first); }
   };
   static constexpr bool fused = true;
   static constexpr EngineKind kind = EngineKind::strided_softmax;
@@ -116,9 +114,9 @@ class StridedEngine {
   template <OutputSink<S> Sink>
   Run prepare(Index first, Index count, const Session& session, const Sink& sink) const {
     const ValueRows<S>& v = sink.values();
-    S* memory = session.next_buffer().get<S>(state_size<S>(count, v.padded));
-    const Run run{*this, first, state_in(memory, count, v.padded)};
-    clear(run.sums, count);
+    S* memory = session.next_buffer().get<S>(SoftmaxState<S>::size(count, v.padded));
+    const Run run{*this, first, SoftmaxState<S>(memory, count, v.padded)};
+    run.sums.clear(count);
     const Index residues = (std::min)(stride_.step, count);
     const Index blocks = (std::max<Index>)(session.concurrency() * 2 / std::max<Index>(residues, 1), 1);
     session.run(residues * blocks, [&](Index task, Index worker) {
@@ -131,11 +129,11 @@ class StridedEngine {
   template <class Sink>
   void finish(const Run& run, Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
     const Softmax& softmax = std::get<Form::streamed>(stages_);
-    const kernel::SoftmaxState<S> stepped = run.from(first);
+    const SoftmaxState<S> stepped = run.from(first);
     if constexpr (has_dense) {
       ScratchFrame frame(scratch);
-      const kernel::SoftmaxState<S> state = dense_.partial(first, last - first, {sink.values()}, frame, scratch);
-      kernel::kernels<S>().merge(state, stepped, last - first, sink.values().padded);
+      const SoftmaxState<S> state = dense_.partial(first, last - first, {sink.values()}, frame, scratch);
+      state.merge(stepped, last - first);
       finish_rows(first, last - first, state, softmax, sink);
     } else {
       finish_rows(first, last - first, stepped, softmax, sink);
@@ -164,9 +162,8 @@ class StridedEngine {
     const auto stages = with_indices<std::tuple_size_v<Stages>>([&]<std::size_t... At>(std::index_sequence<At...>) {
       return std::tuple(stepped_stage<At>(residue, order)...);
     });
-    attend_reordered(problem_, order, stages, v, scratch, [&](Index row, const kernel::SoftmaxState<S>& state) {
-      kernel::kernels<S>().merge(run.from(row), state, 1, v.padded);
-    });
+    attend_reordered(problem_, order, stages, v, scratch,
+                     [&](Index row, const SoftmaxState<S>& state) { run.from(row).merge(state, 1); });
   }
 
   template <std::size_t At>

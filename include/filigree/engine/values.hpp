@@ -2,13 +2,13 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <concepts>
 #include <cstdint>
 #include <type_traits>
 
 #include "filigree/core/integers.hpp"
 #include "filigree/core/lazy.hpp"
+#include "filigree/engine/softmax_state.hpp"
 #include "filigree/run/widen.hpp"
 #include "filigree/run/workspace.hpp"
 
@@ -123,9 +123,7 @@ struct ProductSink {
   }
 
  private:
-  void put_lse(Index index, const kernel::LogSumExp<S>& sums) const {
-    lse[index - first] = sums.sum == S(0) ? sums.maximum : sums.maximum + std::log(sums.sum);
-  }
+  void put_lse(Index index, const kernel::LogSumExp<S>& sums) const { lse[index - first] = logsumexp(sums); }
 };
 
 static_assert(OutputSink<ProductSink<float>, float>);
