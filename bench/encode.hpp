@@ -78,7 +78,7 @@ class EncodeTopK {
 
   void run() {
     const fg::detail::Session session({{}, &workspace_});
-    pass_.run<0, 2>(net_, x_, {.session = session, .training = true, .draw = 0});
+    pass_.infer(net_, net_.stages(), 0, x_, session);
     keep(codes().values);
   }
 
@@ -93,11 +93,11 @@ class EncodeTopK {
  private:
   using Net = fg::Network<float, fg::Linear<float>, fg::TopK>;
 
-  [[nodiscard]] const fg::detail::Lists<float>& codes() { return pass_.at(2).lists; }
+  [[nodiscard]] const fg::Lists<float>& codes() { return pass_.output().lists; }
 
   /// Returns true if k numbers are kept, their values are right, and no larger number is dropped.
   [[nodiscard]] bool is_right(const ExactProduct& exact, Index r) {
-    const fg::detail::Lists<float>& lists = codes();
+    const fg::Lists<float>& lists = codes();
     const Index i = r * ExactProduct::step;
     const float* values = lists.values + i * lists.stride;
     const auto* columns = lists.columns + i * lists.stride;
@@ -117,7 +117,7 @@ class EncodeTopK {
   const Matrix &x_, &w_;
   Net net_;
   fg::Workspace workspace_;
-  fg::detail::NetworkPass<float, Net::StageTuple> pass_;
+  fg::detail::NetworkPass<float, fg::detail::no_boundary, fg::Linear<float>, fg::TopK> pass_;
 };
 
 }  // namespace bench

@@ -43,6 +43,10 @@ find filigree -name '*.hpp' -o -name '*.inl' | sort | xargs awk '
     else if (folder == "nn" && other == "attention") violation("nn must not include attention", FNR)
   }
 
+  FILENAME ~ /^filigree\/nn\/(network|network_pass|sequence|sequence_pass|pass)\.hpp$/ &&
+  /(^|[^A-Za-z])(Linear|Gated|TopK|PreBias|Penalize|JumpRelu|LayerNorm|Dropout|L0)([^A-Za-z]|$)/ {
+    violation("a network is run without naming a layer; only nn/fuse.hpp names layers that run together", FNR)
+  }
   /Eigen::internal|namespace internal/ && FILENAME != "filigree/core/lazy.hpp" {
     violation("only core/lazy.hpp may use Eigen::internal", FNR)
   }

@@ -51,8 +51,8 @@ TOPICS = [
     Topic(
         "layers", "Layers",
         "A network is a pipeline of layers and stages. Score maps with a derivative, selectors and `dropout` are "
-        "layers too.",
-        ["nn/network.hpp", "encoder/autoencoder.hpp", "nn/layer/linear.hpp", "nn/layer/layer_norm.hpp",
+        "layers too. Layers compose: a sequence of layers is a layer.",
+        ["nn/network.hpp", "nn/sequence.hpp", "encoder/autoencoder.hpp", "nn/layer/sum.hpp", "nn/layer/linear.hpp", "nn/layer/layer_norm.hpp",
          "nn/layer/jump_relu.hpp", "nn/layer/gated.hpp", "nn/layer/pre_bias.hpp", "nn/layer/penalize.hpp"],
     ),
     Topic(
@@ -97,7 +97,8 @@ TOPICS = [
     Topic(
         "own", "For words of your own",
         "What a pattern, map, selector, normalizer or layer of your own is made of.",
-        ["stage/category.hpp", "stage/pattern_traits.hpp", "pattern/verify.hpp", "stage/grid.hpp", "stage/row.hpp", "stage/row_list.hpp", "stage/ranges.hpp", "core/integers.hpp",
+        ["stage/category.hpp", "stage/pattern_traits.hpp", "pattern/verify.hpp", "stage/grid.hpp", "stage/row.hpp",
+         "stage/row_list.hpp", "stage/ranges.hpp", "nn/context.hpp", "nn/activations.hpp", "core/integers.hpp",
          "core/concepts.hpp", "core/lazy.hpp", "core/address_range.hpp"],
     ),
 ]

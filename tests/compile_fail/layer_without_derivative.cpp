@@ -4,7 +4,7 @@
 
 int main() {
 #ifdef FILIGREE_MUST_FAIL
-  const auto net = filigree::network(filigree::linear(4, 2) | filigree::entmax15());
+  const auto net = filigree::network(filigree::linear(4, 2) | filigree::causal());
 #else
   const auto net = filigree::network(filigree::linear(4, 2) | filigree::sigmoid());
 #endif

@@ -36,6 +36,7 @@ TEMPLATE_TEST_CASE("the second pass allocates nothing", "", float, double) {
     check(in | fg::jump_relu<S>(30, {.theta = 0.1}) | fg::penalize(0.1 * fg::l0()) | out, executor);
     check(in | fg::layer_norm<S>(30) | fg::gelu() | out, executor);
     check(fg::gated<S>(20, 30) | out, executor);
+    check(in | fg::residual(fg::layer_norm<S>(30) | fg::linear<S>(30, 30) | fg::tanh()) | out, executor);
     check(in | fg::dropout(0.2, 1) | fg::relu() | fg::gelu() | out, executor);
     check(in | fg::soft_threshold(0.1) | fg::penalize(fg::hoyer_square() + fg::group_lasso(4)) | out, executor);
   }

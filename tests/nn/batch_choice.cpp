@@ -18,7 +18,7 @@ void check(const Matrix<S>& z, Index k) {
   INFO(z.rows() << " x " << z.cols() << ", k = " << k);
   const Eigen::SparseMatrix<S, Eigen::RowMajor> expected = z | fg::batch_top_k(k);
   fg::detail::BatchChoice<S> choice;
-  fg::detail::Activations<S> activations;
+  fg::Activations<S> activations;
   activations.set_view(z.rows(), z.cols(), z.data());
   const fg::Grid grid = {.n = z.rows(), .m = z.cols()};
   Matrix<S> memory(1, z.cols() + fg::Row<S>::padding);

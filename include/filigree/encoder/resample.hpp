@@ -11,6 +11,7 @@
 
 #include "filigree/core/generator.hpp"
 #include "filigree/encoder/start.hpp"
+#include "filigree/nn/layer/pre_bias.hpp"
 
 namespace filigree {
 

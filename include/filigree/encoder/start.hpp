@@ -6,6 +6,7 @@
 
 #include "filigree/core/check.hpp"
 #include "filigree/encoder/autoencoder.hpp"
+#include "filigree/nn/layer/gated.hpp"
 
 namespace filigree {
 

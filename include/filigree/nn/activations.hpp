@@ -6,9 +6,9 @@
 #include "filigree/nn/rows.hpp"
 #include "filigree/stage/row.hpp"
 
-namespace filigree::detail {
+namespace filigree {
 
-/// The entries that a stage keeps of each row, by ascending column.
+/// The entries that a layer keeps of each sample, by ascending column.
 template <Real S>
 struct Lists {
   Index n = 0, stride = 0;
@@ -24,6 +24,8 @@ struct Lists {
     return sum;
   }
 };
+
+namespace detail {
 
 /// Writes lists as a dense matrix: values[i][e] in column columns[i][e], 0 elsewhere.
 template <Real S>
@@ -44,14 +46,16 @@ bool is_sparse(const Lists<S>& lists, Index cols) {
   return 16 * lists.count() <= lists.n * cols;
 }
 
-/// The values between two stages of a network.
+}  // namespace detail
+
+/// The values between two layers of a network: a matrix, or the entries that a layer keeps.
 template <Real S>
 class Activations {
  public:
   enum class Kind {
     dense,     // all values
     lists,     // the entries that a stage keeps; all others are 0
-    postponed  // not computed: the next stage computes the values that it needs
+    postponed  // not computed: a layer that runs together with the next one does not store its outputs
   };
 
   Index n = 0, cols = 0;
@@ -71,28 +75,39 @@ class Activations {
     data = to;
     return to;
   }
-  /// Refers to dense values in memory of the caller.
+  // Refers to dense values in memory of the caller.
   void set_view(Index rows, Index columns, const S* values) {
     set(Kind::dense, rows, columns);
     data = values;
   }
-  /// Refers to the lists of a stage's state.
+  // Refers to the lists of a layer's state.
   void set_lists(Index columns, const Lists<S>& kept) {
     set(Kind::lists, kept.n, columns);
     lists = kept;
   }
-  /// Lets the next stage compute the values.
+  // Only sets the shape.
   void set_postponed(Index rows, Index columns) { set(Kind::postponed, rows, columns); }
+  /// Refers to the values of other activations, which must outlive these.
+  void share(Activations& other) {
+    set(other.kind, other.n, other.cols);
+    data = other.data;
+    lists = other.lists;
+    source_ = &other;
+  }
 
   /// Returns dense values. The first call expands lists.
-  ConstRows<S> rows(const Session& session) {
+  detail::ConstRows<S> rows(const detail::Session& session) {
+    if (data == nullptr && source_ != nullptr) data = source_->rows(session).data();
     if (data == nullptr) {
       S* to = memory_.get<S>((std::max)(n * cols, Index{1}));
-      scatter(lists, lists.values, cols, to, session);
+      detail::scatter(lists, lists.values, cols, to, session);
       data = to;
     }
     return {data, n, cols};
   }
+
+  // Memory for a dense gradient with respect to these values.
+  detail::Buffer& gradient_memory() { return gradient_memory_; }
 
  private:
   void set(Kind new_kind, Index rows, Index columns) {
@@ -101,20 +116,24 @@ class Activations {
     kind = new_kind;
     data = nullptr;
     lists = {};
+    source_ = nullptr;
   }
 
-  Buffer memory_;
+  detail::Buffer memory_, gradient_memory_;
+  Activations* source_ = nullptr;  // set by share()
 };
 
-/// The gradient of the loss with respect to the values between two stages. It is dense, or holds only the entries of
-/// lists.
+/// The gradient of the loss with respect to the values between two layers. It is dense, or holds only the entries of
+/// lists. A layer may overwrite it.
 template <Real S>
 struct Gradient {
-  S* dense = nullptr;               // [n][cols]
-  const Lists<S>* lists = nullptr;  // lists->gradients, if dense is null
+  S* dense = nullptr;               ///< [n][cols]
+  const Lists<S>* lists = nullptr;  ///< if dense is null: all other entries are 0. Also null: no gradient
 };
 
-/// Lists of a stage, with their memory.
+namespace detail {
+
+/// Lists of a layer, with their memory.
 template <Real S>
 class ListMemory {
  public:
@@ -174,4 +193,5 @@ Rows<S> to_dense(const Gradient<S>& dy, Index n, Index cols, Buffer& memory, con
   return {to, n, cols};
 }
 
-}  // namespace filigree::detail
+}  // namespace detail
+}  // namespace filigree

@@ -11,6 +11,7 @@
 #include "filigree/core/sparse_indices.hpp"
 #include "filigree/core/with_indices.hpp"
 #include "filigree/nn/network_pass.hpp"
+#include "filigree/nn/sequence.hpp"
 #include "filigree/stage/pipeline.hpp"
 
 namespace filigree {
@@ -18,7 +19,7 @@ namespace filigree {
 template <class Net>
 class Pass;
 
-/// A sequence of layers with their parameters.
+/// A sequence of layers with their parameters, in one vector.
 template <Real S, Stage... Stages>
 class Network {
  public:
@@ -28,32 +29,23 @@ class Network {
   using StageTuple = std::tuple<Stages...>;
   static constexpr std::size_t depth = sizeof...(Stages);
 
-  Network(StageTuple stages, std::uint64_t seed) : stages_(std::move(stages)) {
-    Index width = first_inputs(), at = 0;
+  Network(StageTuple stages, std::uint64_t seed) : sequence_(std::move(stages)) {
+    Index width = sequence_.inputs(), at = 0;
     std::size_t number = 0;
     const auto measure = [&](const auto& stage) {
       widths_[number] = width;
       offsets_[number++] = at;
-      if constexpr (detail::ParameterLayer<std::remove_cvref_t<decltype(stage)>>) {
-        width = stage.outputs(width);
-        at += stage.parameter_count();
-      }
+      width = detail::outputs_of(stage, width);
+      at += detail::parameter_count(stage);
     };
-    std::apply([&](const auto&... stage) { (measure(stage), ...); }, stages_);
+    std::apply([&](const auto&... stage) { (measure(stage), ...); }, sequence_.stages);
     widths_[depth] = width;
-    each_layer([&](const auto& layer, std::size_t) {
-      if constexpr (detail::is_linear<std::remove_cvref_t<decltype(layer)>>)
-        detail::require(layer.skip == 0 || layer.skip == widths_[0], "linear(", layer.in, ", ", layer.out,
-                        ").skip_connection(", layer.skip, "): the network takes ", widths_[0], " columns");
-    });
-    if constexpr (std::same_as<std::tuple_element_t<0, StageTuple>, PreBias>)
-      detail::require(widths_[0] == width, "pre_bias(): the last layer's bias has ", width,
-                      " numbers, and the samples have ", widths_[0]);
     offsets_[depth] = at;
+    sequence_.check_network(*this);
     parameters_.resize(at);
-    each_layer([&](const auto& layer, std::size_t l) {
+    each_stage([&](const auto& stage, std::size_t l) {
       Generator generator(seed, l);
-      layer.initialize(parameters_.data() + offsets_[l], generator);
+      if constexpr (LayerStage<decltype(stage)>) stage.initialize(parameters_.data() + offsets_[l], generator);
     });
   }
 
@@ -68,7 +60,7 @@ class Network {
   template <std::size_t L>
   [[nodiscard]] const auto& stage() const {
     static_assert(L < depth, "filigree: network.stage<L>(): there are fewer stages");
-    return std::get<L>(stages_);
+    return std::get<L>(sequence_.stages);
   }
   /// Returns the weights of linear stage number L, in x out, in the memory of parameters().
   template <std::size_t L>
@@ -84,13 +76,13 @@ class Network {
   /// Returns the biases of stage number L. For jump_relu these are the thresholds.
   template <std::size_t L>
   [[nodiscard]] Eigen::Map<Vector> biases() {
-    return {parameters_.data() + offsets_[L] + stage<L>().weight_count(),
-            stage<L>().parameter_count() - stage<L>().weight_count()};
+    const Index weights = detail::weight_count(stage<L>());
+    return {parameters_.data() + offsets_[L] + weights, detail::parameter_count(stage<L>()) - weights};
   }
   template <std::size_t L>
   [[nodiscard]] Eigen::Map<const Vector> biases() const {
-    return {parameters_.data() + offsets_[L] + stage<L>().weight_count(),
-            stage<L>().parameter_count() - stage<L>().weight_count()};
+    const Index weights = detail::weight_count(stage<L>());
+    return {parameters_.data() + offsets_[L] + weights, detail::parameter_count(stage<L>()) - weights};
   }
 
   /// Returns W_skip of linear stage number L, inputs x out; empty if it has no skip connection.
@@ -110,9 +102,9 @@ class Network {
   template <std::size_t first = 0, std::size_t last = depth>
   [[nodiscard]] bool is_constrained() const {
     bool holds = true;
-    each_layer([&](const auto& layer, std::size_t l) {
+    each_layer([&](const auto& layer, std::size_t l, Index offset) {
       if constexpr (requires { layer.satisfies_constraints(parameters_.data()); })
-        holds = holds && (l < first || l >= last || layer.satisfies_constraints(parameters_.data() + offsets_[l]));
+        holds = holds && (!is_in<first, last>(l) || layer.satisfies_constraints(parameters_.data() + offset));
     });
     return holds;
   }
@@ -120,13 +112,13 @@ class Network {
   ///
   /// Outputs and losses are always computed from projected parameters. fit calls this function at its start.
   void constrain() {
-    each_layer([&](const auto& layer, std::size_t l) {
+    each_layer([&](const auto& layer, std::size_t, Index offset) {
       if constexpr (requires { layer.project_weights(parameters_.data()); })
-        layer.project_weights(parameters_.data() + offsets_[l]);
+        layer.project_weights(parameters_.data() + offset);
     });
   }
 
-  /// Returns the outputs for samples as rows. Dropout is off.
+  /// Returns the outputs for samples as rows, without dropout.
   ///
   /// Layers pass on either matrices or lists of kept entries, depending on the number of kept entries of all samples.
   /// The last bits of an output may therefore depend on the other samples, unless each sample keeps equally many
@@ -152,15 +144,24 @@ class Network {
   // Returns the offset of the parameters of stage number l in parameters().
   [[nodiscard]] Index offset(std::size_t l) const { return offsets_[l]; }
 
-  // Calls f(layer, l) for the stages that have parameters.
+  [[nodiscard]] const StageTuple& stages() const { return sequence_.stages; }
+
+  // Calls f(layer, l, offset) for the layers of stage l, which has several if it is a sequence or a sum. `offset` is
+  // that of the layer's parameters in parameters().
   template <class F>
   void each_layer(F&& f) const {
-    detail::with_indices<depth>([&]<std::size_t... L>(std::index_sequence<L...>) {
-      const auto visit = [&](const auto& stage, std::size_t l) {
-        if constexpr (detail::ParameterLayer<std::remove_cvref_t<decltype(stage)>>) f(stage, l);
-      };
-      (visit(std::get<L>(stages_), L), ...);
+    each_stage([&](const auto& stage, std::size_t l) {
+      detail::each_layer(stage, offsets_[l], [&](const auto& layer, Index offset) { f(layer, l, offset); });
     });
+  }
+  // Returns true if a layer of stages [first, last) reads the network's input.
+  template <std::size_t first, std::size_t last>
+  [[nodiscard]] bool reads_network_input() const {
+    bool reads = false;
+    each_stage([&](const auto& stage, std::size_t l) {
+      reads = reads || (is_in<first, last>(l) && detail::reads_network_input(stage));
+    });
+    return reads;
   }
 
  protected:
@@ -171,10 +172,9 @@ class Network {
                   "filigree: network(X): X must have the scalar of the network; cast it with .cast<>()");
     detail::require(x.cols() == widths_[first], call, ": X.cols() = ", x.cols(), " must be ", widths_[first]);
     detail::require_valid_samples(x, call);
-    each_layer([&](const auto& layer, std::size_t l) {
-      if constexpr (detail::is_linear<std::remove_cvref_t<decltype(layer)>>)
-        detail::require(first == 0 || l < first || l >= last || layer.skip == 0, call, ": stage ", l,
-                        " has a skip connection and needs the samples; use network(X)");
+    each_stage([&](const auto& stage, std::size_t l) {
+      detail::require(first == 0 || !is_in<first, last>(l) || !detail::reads_network_input(stage), call, ": stage ", l,
+                      " has a skip connection and needs the samples; use network(X)");
     });
     if (is_constrained<first, last>()) return run_stages<first, last>(x);
     Network constrained = *this;
@@ -183,6 +183,11 @@ class Network {
   }
 
  private:
+  template <std::size_t first, std::size_t last>
+  static constexpr bool is_in(std::size_t l) {
+    return l + 1 > first && l < last;
+  }
+
   template <std::size_t L>
   static constexpr void require_weights() {
     static_assert(L < depth, "filigree: network.weights<L>(): there are fewer stages");
@@ -197,62 +202,43 @@ class Network {
 
   template <std::size_t first, std::size_t last, class X>
   [[nodiscard]] Matrix run_stages(const X& x) const {
-    const detail::Session session(detail::Execution{});
-    detail::NetworkPass<S, StageTuple> pass;
-    pass.template run<first, last>(*this, x, {.session = session, .training = false, .draw = 0});
-    return pass.at(last).rows(session);
-  }
-
-  /// Returns the number of inputs of the first layer with a fixed width. Preceding stages keep the width.
-  [[nodiscard]] Index first_inputs() const {
-    Index width = -1;
-    each_layer([&](const auto& layer, std::size_t) {
-      if constexpr (requires { layer.inputs(); })
-        if (width < 0) width = layer.inputs();
+    return detail::with_indices<last - first>([&]<std::size_t... L>(std::index_sequence<L...>) {
+      const detail::Session session(detail::Execution{});
+      detail::NetworkPass<S, detail::no_boundary, std::tuple_element_t<first + L, StageTuple>...> pass;
+      return Matrix(pass.infer(*this, std::tie(stage<first + L>()...), first, x, session).rows(session));
     });
-    return width;
   }
 
-  StageTuple stages_;
+  template <class F>
+  void each_stage(F&& f) const {
+    detail::with_indices<depth>([&]<std::size_t... L>(std::index_sequence<L...>) {
+      (f(std::get<L>(sequence_.stages), L), ...);
+    });
+  }
+
+  Sequence<Stages...> sequence_;
   std::array<Index, depth + 1> widths_, offsets_;
   Vector parameters_;
 };
 
 namespace detail {
 
-template <class S, class T>
-inline constexpr bool has_scalar_or_none = true;
-template <class S, class T>
-  requires requires { typename T::Scalar; }
-inline constexpr bool has_scalar_or_none<S, T> = std::same_as<typename T::Scalar, S>;
-
-/// The scalar type of the first layer that has one.
-template <class... T>
-struct ScalarOf {
-  static_assert(sizeof...(T) > 0, "filigree: network(stages): needs a layer with a scalar, such as linear(in, out)");
-};
-template <class First, class... Rest>
-struct ScalarOf<First, Rest...> : ScalarOf<Rest...> {};
-template <class First, class... Rest>
-  requires requires { typename First::Scalar; }
-struct ScalarOf<First, Rest...> {
-  using type = typename First::Scalar;
-  static_assert((has_scalar_or_none<type, Rest> && ...),
-                "filigree: network(stages): all layers must have the same scalar");
-};
-
 template <class Tuple>
 struct NetworkOf;
 template <class... T>
 struct NetworkOf<std::tuple<T...>> {
-  using type = Network<typename ScalarOf<T...>::type, T...>;
+  static_assert(
+      requires { typename ScalarOf<T...>::Scalar; },
+      "filigree: network(stages): needs a layer with a scalar, such as linear(in, out)");
+  using type = Network<typename ScalarOf<T...>::Scalar, T...>;
 };
 
 }  // namespace detail
 
 /// Makes a network of layers and stages: network(linear(64, 25) | sigmoid() | linear(25, 10), seed).
 ///
-/// Any stage with a derivative can be a layer: maps with a derivative(), selectors, dropout.
+/// Any stage with a derivative can be a layer: maps with a derivative(), selectors, normalizers with a backward(),
+/// dropout.
 /// Throws  Error if the width of a layer does not match the preceding one
 template <detail::Piped P>
 auto network(P&& stages, std::uint64_t seed = 0) {

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "filigree/nn/context.hpp"                        // IWYU pragma: export
 #include "filigree/nn/layer/gated.hpp"                    // IWYU pragma: export
 #include "filigree/nn/layer/jump_relu.hpp"                // IWYU pragma: export
 #include "filigree/nn/layer/layer_norm.hpp"               // IWYU pragma: export
 #include "filigree/nn/layer/linear.hpp"                   // IWYU pragma: export
 #include "filigree/nn/layer/penalize.hpp"                 // IWYU pragma: export
 #include "filigree/nn/layer/pre_bias.hpp"                 // IWYU pragma: export
+#include "filigree/nn/layer/sum.hpp"                      // IWYU pragma: export
 #include "filigree/nn/loss/aux_k.hpp"                     // IWYU pragma: export
 #include "filigree/nn/loss/cross_entropy.hpp"             // IWYU pragma: export
 #include "filigree/nn/loss/gate_losses.hpp"               // IWYU pragma: export
@@ -29,6 +31,8 @@
 #include "filigree/nn/penalty/l1.hpp"                     // IWYU pragma: export
 #include "filigree/nn/penalty/weight_decay.hpp"           // IWYU pragma: export
 #include "filigree/nn/samples.hpp"                        // IWYU pragma: export
+#include "filigree/nn/sequence.hpp"                       // IWYU pragma: export
+#include "filigree/nn/state.hpp"                          // IWYU pragma: export
 #include "filigree/nn/train/checkpoint.hpp"               // IWYU pragma: export
 #include "filigree/nn/train/fit.hpp"                      // IWYU pragma: export
 #include "filigree/nn/train/fit_options.hpp"              // IWYU pragma: export

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "filigree/core/sparse_indices.hpp"
-#include "filigree/core/with_indices.hpp"
+#include "filigree/nn/loss/autoencoder_losses.hpp"
 #include "filigree/nn/network.hpp"
 
 namespace filigree {
@@ -81,7 +81,7 @@ class Pass {
   // samples.
   template <class F>
   Index each_code(F&& f) const {
-    const detail::Activations<S>& codes = network_pass_.at(Net::code);
+    const Activations<S>& codes = this->codes();
     for (Index i = 0; i < codes.n; ++i) {
       if (codes.has_lists()) {
         const Index begin = i * codes.lists.stride, end = begin + codes.lists.counts[i];
@@ -97,6 +97,10 @@ class Pass {
 
  private:
   static constexpr bool has_codes = requires(const Net& net) { net.latents(); };
+  using NetworkPass = typename detail::NetworkPassOf<S, detail::boundary_of<Net>, typename Net::StageTuple>::type;
+  using Groups = typename NetworkPass::Sequence::G;
+
+  [[nodiscard]] const Activations<S>& codes() const { return network_pass_.sequence().at(Groups::at(Net::code)); }
 
   /// Returns the default number of inactive samples after which a latent is dead. The paper of aux_k uses 10^7, with
   /// billions of samples.
@@ -104,7 +108,7 @@ class Pass {
     return (std::min)(Index{10'000'000}, (std::max)(10 * batch, sample_count_ / 10));
   }
   void count_samples_since_active() {
-    const Index n = network_pass_.at(Net::code).n;
+    const Index n = codes().n;
     sample_count_ += n;
     for (Index& samples : samples_since_active_) samples += n;
     each_code([&](Index, Index j) { samples_since_active_[static_cast<std::size_t>(j)] = 0; });
@@ -134,43 +138,42 @@ class Pass {
     detail::require_valid_samples(x, "pass: X");
     detail::require_valid_samples(y, "pass: Y");
     const detail::Session session(detail::Execution{executor_, &workspace_});
-    const detail::Context context = {.session = session, .training = true, .draw = draw};
-    constexpr std::size_t tail = decltype(network_pass_)::template tail<Net>();
-    network_pass_.template run<0, tail>(net, x, context);
+    double value = 0;
+    network_pass_.load(x, session);
+    const Context<S> context = network_pass_.context(net, 0, gradient, &value, session, true, draw);
+    auto& sequence = network_pass_.sequence();
+    constexpr std::size_t tail = NetworkPass::Sequence::tail();
+    sequence.begin(net.stages(), context);
+    sequence.template forward_groups<0, tail>(net.stages(), context);
 
     const Index n = y.rows();
     const S* targets = detail::in_place<S>(y);
     if (targets == nullptr && detail::are_same(x, y)) {
-      targets = network_pass_.at(0).rows(session).data();
+      targets = network_pass_.input().rows(session).data();
     } else if (targets == nullptr) {
       S* copied = target_.get<S>((std::max)(n * y.cols(), Index{1}));
       detail::to_dense_samples(y, copied, session);
       targets = copied;
     }
     const detail::ConstRows<S> target(targets, n, y.cols());
-    double value = 0;
-    detail::Gradient<S> dy = network_pass_.forward_backward(
-        net, detail::is_by_sample(objective), gradient, value, context,
-        [&](const detail::ConstRows<S>& outputs, Index first) {
+    Gradient<S> dy = network_pass_.forward_backward(
+        net, detail::is_by_sample(objective), context, [&](const detail::ConstRows<S>& outputs, Index first) {
           return output_gradient(objective, outputs, target.middleRows(first, outputs.rows()), n, gradient != nullptr,
                                  value, session);
         });
-    value += network_pass_.add_code_losses(net, objective, target, dy, gradient, context);
-    constexpr std::size_t end = decltype(network_pass_)::begins_centered ? 1 : 0;
-    detail::with_indices<(tail > end ? tail - end : 0)>([&]<std::size_t... L>(std::index_sequence<L...>) {
-      ((dy = network_pass_.template backward<tail - 1 - L>(net, dy, gradient, value, context)), ...);
-    });
+    value += losses_.add_code_losses(net, sequence, objective, target, dy, gradient, session);
+    sequence.template backward_groups<0, tail>(net.stages(), context, dy);
     if constexpr (has_codes) {
-      value += network_pass_.add_residual_losses(net, objective, target, {samples_since_active_, default_dead_after(n)},
-                                                 gradient, context);
+      value += losses_.add_residual_losses(net, sequence, objective, target,
+                                           {samples_since_active_, default_dead_after(n)}, gradient, session);
       if (gradient != nullptr) count_samples_since_active();
     }
-    if constexpr (end > 0) network_pass_.template backward<0>(net, dy, gradient, value, context);
+    sequence.finish(net.stages(), context);
     detail::each_term(objective, 1, [&](const auto& term, double factor) {
       if constexpr (TermOf<decltype(term), Decay>)
-        net.each_layer([&](const auto& layer, std::size_t l) {
-          value += term.add(net.parameters().data() + net.offset(l), layer.weight_count(), factor,
-                            gradient != nullptr ? gradient + net.offset(l) : nullptr);
+        net.each_layer([&](const auto& layer, std::size_t, Index offset) {
+          value += term.add(net.parameters().data() + offset, detail::weight_count(layer), factor,
+                            gradient != nullptr ? gradient + offset : nullptr);
         });
     });
     return value;
@@ -179,12 +182,11 @@ class Pass {
   /// Returns the gradient with respect to the outputs of a batch out of n samples. Adds the losses of the batch to
   /// value.
   template <class Objective, class Target>
-  detail::Gradient<S> output_gradient(const Objective& objective, const detail::ConstRows<S>& outputs,
-                                      const Target& targets, Index n, bool differentiated, double& value,
-                                      const detail::Session& session) {
+  Gradient<S> output_gradient(const Objective& objective, const detail::ConstRows<S>& outputs, const Target& targets,
+                              Index n, bool differentiated, double& value, const detail::Session& session) {
     const detail::ConstRows<S> target(targets.data(), targets.rows(), targets.cols());
     const double fraction = n > 0 ? static_cast<double>(outputs.rows()) / static_cast<double>(n) : 1;
-    detail::Gradient<S> dy;
+    Gradient<S> dy;
     if (differentiated) {
       dy.dense = output_gradient_.get<S>((std::max)(outputs.size(), Index{1}));  // null would mean no gradient
       if constexpr (!detail::sets_gradient<Objective>) std::fill_n(dy.dense, outputs.size(), S(0));
@@ -210,7 +212,8 @@ class Pass {
 
   ExecutorRef executor_;
   Workspace workspace_;
-  detail::NetworkPass<S, typename Net::StageTuple> network_pass_;
+  NetworkPass network_pass_;
+  detail::AutoencoderLosses<Net> losses_;
   detail::Buffer target_, output_gradient_;
   std::vector<Index> samples_since_active_;
   Index sample_count_ = 0;

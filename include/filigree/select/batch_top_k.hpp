@@ -12,6 +12,7 @@ namespace filigree {
 struct BatchTopK {
   using Category = MatrixStage;
   static constexpr bool passes_gradient = true;
+  static constexpr bool keeps_largest = true;  // it keeps the largest kept() entries of all rows
   Index k;
 
   template <Real S>

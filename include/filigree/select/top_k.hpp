@@ -20,6 +20,8 @@ struct TopK {
     S bound = -std::numeric_limits<S>::infinity();
     row.count = kernel::kernels<S>().keep_top_k_of(row.values, row.columns, row.count, k, 0, &bound);
   }
+  // Returns the largest number of entries that a row of m columns can keep.
+  [[nodiscard]] Index max_kept(Index m) const { return k < m ? k : m; }
 };
 
 /// Keeps the k largest scores of each row.

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "filigree/nn/activations.hpp"
-#include "filigree/select/batch_top_k.hpp"
 #include "filigree/select/rank.hpp"
 #include "filigree/stage/row_list.hpp"
 
@@ -42,7 +41,7 @@ class BatchChoice {
     constexpr S lowest = -std::numeric_limits<S>::infinity();
     S bound = lowest;
     Index keep = 0;
-    if constexpr (std::same_as<T, BatchTopK>)
+    if constexpr (requires { requires T::keeps_largest; })
       if (!in.has_lists()) {
         // Entries below a bound that enough others exceed need not be listed.
         keep = stage.kept(grid.n, grid.n * grid.m);

@@ -10,12 +10,19 @@
 
 namespace filigree {
 
+namespace detail {
+template <Real S>
+class GatedState;
+}
+
 /// A gated encoder layer. Its parameters are the weights, in x out, the biases of the gates, the biases of the
 /// magnitudes, and the logarithms r of the scales of the magnitudes.
 template <Real S>
 struct Gated {
   using Category = Layer;
   using Scalar = S;
+  template <Real>
+  using State = detail::GatedState<S>;
   Index in, out;
 
   [[nodiscard]] Index inputs() const { return in; }
@@ -53,12 +60,13 @@ template <Real S>
 inline constexpr bool is_gated<Gated<S>> = true;
 
 template <Real S>
-class State<Gated<S>, S> {
+class GatedState {
  public:
-  void forward(const Gated<S>& layer, const S* weights, Activations<S>& in, Activations<S>& out,
-               const Context& context) {
+  void forward(const Gated<S>& layer, Context<S>& context) {
+    Activations<S>& in = context.in;
     const Index cols = layer.out;
-    const S *gate = weights + layer.weight_count(), *magnitude = gate + cols, *r = magnitude + cols;
+    const S *weights = context.parameters, *gate = weights + layer.weight_count(), *magnitude = gate + cols,
+            *r = magnitude + cols;
     S* pi = pi_.set_dense(in.n, cols);
     multiply(view(in.rows(context.session)), {weights, layer.in, cols, cols, 1}, {.data = pi, .stride = cols},
              context.session);
@@ -84,13 +92,13 @@ class State<Gated<S>, S> {
         lists.counts[i] = e - i * lists.stride;
       }
     });
-    out.set_lists(cols, lists);
+    context.out.set_lists(cols, lists);
   }
 
-  Gradient<S> backward(const Gated<S>& layer, const S* weights, Activations<S>& in, Activations<S>& out,
-                       const Gradient<S>& dy, S* gradient, bool needs_input_gradient, const Context& context) {
+  Gradient<S> backward(const Gated<S>& layer, Context<S>& context) {
+    Activations<S>& in = context.in;
     const Index cols = layer.out;
-    memory_.set_gradients(dy, out.cols, context.session);
+    memory_.set_gradients(context.dy, cols, context.session);
     const Lists<S>& lists = memory_.lists();
     sums_.assign(static_cast<std::size_t>(3 * cols), 0);
     for (Index i = 0; i < in.n; ++i)
@@ -104,25 +112,28 @@ class State<Gated<S>, S> {
         lists.gradients[e] = d_magnitude * scale + d_gate;
       }
     // pi is a linear layer without biases. Its State writes their gradient anyway, the column sums of the gradient.
-    const Gradient<S> before = linear_.backward({.in = layer.in, .out = cols}, weights, in, pi_, {.lists = &lists},
-                                                gradient, needs_input_gradient, context);
-    S* gate_gradient = gradient + layer.weight_count();
+    Context<S> linear = context.inside(0, in, pi_);
+    linear.dy = {.lists = &lists};
+    const Gradient<S> before = linear_.backward({.in = layer.in, .out = cols}, linear);
+    S* gate_gradient = context.gradient + layer.weight_count();
     column_sums_.assign(gate_gradient, gate_gradient + cols);
     for (Index p = 0; p < 3 * cols; ++p) gate_gradient[p] = static_cast<S>(sums_[static_cast<std::size_t>(p)]);
     return before;
   }
 
   [[nodiscard]] const Lists<S>& gates() const { return gates_; }
-  /// Returns the sums over samples of the gradients with respect to pi.
-  [[nodiscard]] const S* column_sums() const { return column_sums_.data(); }
+  /// Writes the sum over samples of the gradients with respect to the inputs.
+  void sum_input_gradients(const Gated<S>& layer, Context<S>& context, S* to) {
+    detail::sum_input_gradients(context.parameters, column_sums_.data(), layer.in, layer.out, to, context.session);
+  }
 
  private:
   ListMemory<S> memory_;
   Activations<S> pi_;
   Lists<S> gates_;
   Buffer gate_values_, gate_gradients_;
-  State<Linear<S>, S> linear_;
-  std::vector<S> scales_, column_sums_;
+  LinearState<S> linear_;
+  std::vector<S> scales_, column_sums_;  // column sums of the gradient with respect to pi
   std::vector<double> sums_;
 };
 

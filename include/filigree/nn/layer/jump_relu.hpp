@@ -13,10 +13,16 @@
 
 namespace filigree {
 
+namespace detail {
+template <Real S>
+class JumpReluState;
+}
+
 /// Options of jump_relu(latents, options).
 struct jump_relu_options {
   std::optional<double> theta = {};      ///< initial thresholds; default: 0.001, and when fit() begins, the root mean
-                                         ///< square of the layer's inputs in the first batch
+                                         ///< square of the layer's inputs in the first batch; inside a
+                                         ///< sequence or a sum, 0.001
   std::optional<double> bandwidth = {};  ///< eps, the width of the interval around a threshold in which an input
                                          ///< contributes to its derivative; default: the threshold
 };
@@ -26,6 +32,8 @@ template <Real S>
 struct JumpRelu {
   using Category = Layer;
   using Scalar = S;
+  template <Real>
+  using State = detail::JumpReluState<S>;
   Index latents;
   double theta, bandwidth;  // 0: the default
 
@@ -104,16 +112,17 @@ JumpRelu<S> jump_relu(Index latents, const jump_relu_options& options = {}) {
 namespace detail {
 
 template <Real S>
-class State<JumpRelu<S>, S> {
+class JumpReluState {
  public:
-  void forward(const JumpRelu<S>& layer, const S* thresholds, Activations<S>& in, Activations<S>& out,
-               const Context& context) {
-    const ConstRows<S> z = in.rows(context.session);
+  void forward(const JumpRelu<S>& layer, Context<S>& context) {
+    const Activations<S>& in = context.in;
+    const S* thresholds = context.parameters;
+    const ConstRows<S> z = context.inputs();
     const S half_width = static_cast<S>(layer.bandwidth / 2), scale = layer.bandwidth > 0 ? S(0) : S(0.5);
     memory_.allocate(in.n, in.cols);
     Lists<S> lists = memory_.lists();
     lists.stores_absent = true;
-    for_each_rows(in.n, context.session, [&](Index first, Index last) {
+    context.for_each_rows([&](Index first, Index last) {
       for (Index i = first; i < last; ++i) {
         Index count = i * lists.stride;
         for (Index j = 0; j < in.cols; ++j) {
@@ -128,15 +137,19 @@ class State<JumpRelu<S>, S> {
         lists.counts[i] = count - i * lists.stride;
       }
     });
-    out.set_lists(in.cols, lists);
+    context.out.set_lists(in.cols, lists);
   }
 
-  Gradient<S> backward(const JumpRelu<S>& layer, const S* thresholds, Activations<S>& in, Activations<S>& out,
-                       const Gradient<S>& dy, S* gradient, bool, const Context& context) {
-    memory_.set_gradients(dy, out.cols, context.session);
-    const ConstRows<S> z = in.rows(context.session);
+  Gradient<S> backward(const JumpRelu<S>& layer, Context<S>& context) { return backward(layer, context, 0); }
+  /// `l0_factor` is the factor of l0() in a penalty right after the layer.
+  Gradient<S> backward(const JumpRelu<S>& layer, Context<S>& context, double l0_factor) {
+    const Activations<S>& in = context.in;
+    const S* thresholds = context.parameters;
+    S* gradient = context.gradient;
+    memory_.set_gradients(context.dy, in.cols, context.session);
+    const ConstRows<S> z = context.inputs();
     const Lists<S>& lists = memory_.lists();
-    const double l0 = context.l0 / static_cast<double>((std::max)(in.n, Index{1}));
+    const double l0 = l0_factor / static_cast<double>((std::max)(in.n, Index{1}));
     const S half_width = static_cast<S>(layer.bandwidth / 2), scale = layer.bandwidth > 0 ? S(0) : S(0.5);
     sums_.assign(static_cast<std::size_t>(layer.latents), 0);
     for (Index i = 0; i < in.n; ++i)

@@ -8,11 +8,18 @@
 
 namespace filigree {
 
+namespace detail {
+template <Real S>
+class LayerNormState;
+}
+
 /// A layer normalization. Its parameters are the gains, then the offsets.
 template <Real S>
 struct LayerNorm {
   using Category = Layer;
   using Scalar = S;
+  template <Real>
+  using State = detail::LayerNormState<S>;
   Index width;
   double epsilon;
 
@@ -47,17 +54,16 @@ LayerNorm<S> layer_norm(Index width, double epsilon = 1e-5) {
 namespace detail {
 
 template <Real S>
-class State<LayerNorm<S>, S> {
+class LayerNormState {
  public:
-  void forward(const LayerNorm<S>& layer, const S* parameters, Activations<S>& in, Activations<S>& out,
-               const Context& context) {
-    const ConstRows<S> x = in.rows(context.session);
+  void forward(const LayerNorm<S>& layer, Context<S>& context) {
+    const ConstRows<S> x = context.inputs();
     const Index width = layer.width;
-    const S *gain = parameters, *offset = parameters + width;
-    S* y = out.set_dense(in.n, width);
-    S* normal = normal_.get<S>((std::max)(in.n * width, Index{1}));
-    S* scale = scales_.get<S>((std::max)(in.n, Index{1}));
-    for_each_rows(in.n, context.session, [&](Index first, Index last) {
+    const S *gain = context.parameters, *offset = gain + width;
+    S* y = context.make_outputs(width).data();
+    S* normal = normal_.get<S>((std::max)(x.rows() * width, Index{1}));
+    S* scale = scales_.get<S>((std::max)(x.rows(), Index{1}));
+    context.for_each_rows([&](Index first, Index last) {
       for (Index i = first; i < last; ++i) {
         double sum = 0, square = 0;
         for (Index j = 0; j < width; ++j) sum += static_cast<double>(x(i, j));
@@ -76,20 +82,19 @@ class State<LayerNorm<S>, S> {
     });
   }
 
-  Gradient<S> backward(const LayerNorm<S>& layer, const S* parameters, Activations<S>& in, Activations<S>&,
-                       const Gradient<S>& gradient_of_y, S* gradient, bool needs_input_gradient,
-                       const Context& context) {
-    const Index width = layer.width;
-    const Rows<S> dense_dy = to_dense(gradient_of_y, in.n, width, dense_, context.session);
-    const ConstRows<S> dy(dense_dy.data(), in.n, width);
+  Gradient<S> backward(const LayerNorm<S>& layer, Context<S>& context) {
+    const Index width = layer.width, n = context.in.n;
+    const S* parameters = context.parameters;
+    S* gradient = context.gradient;
+    const ConstRows<S> dy = context.output_gradient();
     S* normal = normal_.get<S>(0);
     const S* scale = scales_.get<S>(0);
     // The products that are summed for the gradient of a gain replace the normalized values, which are not needed
     // later.
-    S* dx = gradients_.get<S>((std::max)(in.n * width, Index{1}));
+    S* dx = gradients_.get<S>((std::max)(n * width, Index{1}));
     const double* sums = sum_columns(dy, context.session, [](S d) { return d; });
     for (Index j = 0; j < width; ++j) gradient[width + j] = static_cast<S>(sums[j]);
-    for_each_rows(in.n, context.session, [&](Index first, Index last) {
+    context.for_each_rows([&](Index first, Index last) {
       for (Index i = first; i < last; ++i) {
         double mean = 0, dot = 0;
         for (Index j = 0; j < width; ++j) {
@@ -107,14 +112,14 @@ class State<LayerNorm<S>, S> {
         }
       }
     });
-    const double* products = sum_columns(ConstRows<S>(normal, in.n, width), context.session, [](S d) { return d; });
+    const double* products = sum_columns(ConstRows<S>(normal, n, width), context.session, [](S d) { return d; });
     for (Index j = 0; j < width; ++j) gradient[j] = static_cast<S>(products[j]);
-    if (!needs_input_gradient) return {};
+    if (!context.needs_input_gradient) return {};
     return {.dense = dx};
   }
 
  private:
-  Buffer normal_, scales_, gradients_, dense_;
+  Buffer normal_, scales_, gradients_;
 };
 
 }  // namespace detail

@@ -15,12 +15,20 @@
 
 namespace filigree {
 
+namespace detail {
+template <Real S>
+class LinearState;
+}
+
 /// A linear layer. Its parameters are the weights, in x out, the weights of the skip connection, skip x out, and the
 /// biases.
 template <Real S>
 struct Linear {
   using Category = Layer;
   using Scalar = S;
+  template <Real>
+  using State = detail::LinearState<S>;
+  static constexpr bool is_affine = true;  // its outputs, without the skip connection
   Index in, out;
   Index skip = 0;  // width of the network's input, if the layer has a skip connection from it
   detail::Constraints constraints = {};
@@ -93,6 +101,12 @@ struct Linear {
   }
   /// Projects the weights after a training step.
   void project_weights(S* parameters) const { constraints.project_weights(parameters, in, out); }
+  template <class Net>
+  void check_network(const Net& net) const {
+    detail::require(skip == 0 || skip == net.inputs(), "linear(", in, ", ", out, ").skip_connection(", skip,
+                    "): the network takes ", net.inputs(), " columns");
+  }
+  [[nodiscard]] bool reads_network_input() const { return skip > 0; }
   [[nodiscard]] bool satisfies_constraints(const S* parameters) const {
     return constraints.are_satisfied(parameters, in, out);
   }
@@ -123,57 +137,75 @@ inline constexpr bool is_linear = false;
 template <Real S>
 inline constexpr bool is_linear<Linear<S>> = true;
 
+/// Computes the sum over samples of W dy from the column sums of dy.
+///
+/// Shapes  weights: in x out, dy_sums: out, to: in
 template <Real S>
-class State<Linear<S>, S> {
+void sum_input_gradients(const S* weights, const S* dy_sums, Index in, Index out, S* to, const Session& session) {
+  detail::for_each_rows(in, session, [&](Index first, Index last) {
+    Column rows[rows_per_task] = {};
+    for (Index i = first; i < last; ++i) rows[i - first] = static_cast<Column>(i);
+    kernel::kernels<S>().dots(to + first, dy_sums, rows, last - first, weights, out, out);
+  });
+}
+
+template <Real S>
+class LinearState {
  public:
-  /// `x` is the input of the network. map(y, first, last) may change complete rows while they are in the cache.
+  static constexpr bool runs_in_batches = true;
+
+  void forward(const Linear<S>& layer, Context<S>& context) {
+    forward(layer, context, [](S*, Index, Index) {});
+  }
+  /// map(y, first, last) may change complete rows of outputs while they are in the cache.
   template <class F>
-  void forward(const Linear<S>& layer, const S* weights, Activations<S>& x, Activations<S>& in, Activations<S>& out,
-               const Context& context, F&& map) {
-    const S* biases = weights + layer.weight_count();
-    S* y = out.set_dense(in.n, layer.out);
+  void forward(const Linear<S>& layer, Context<S>& context, F&& map) {
+    const S *weights = context.parameters, *biases = weights + layer.weight_count();
+    S* y = context.make_outputs(layer.out).data();
     if (layer.skip > 0)
-      add_product(x, {weights + layer.in * layer.out, layer.skip, layer.out, layer.out, 1}, biases, y, context.session,
-                  [](Index, Index) {});
-    add_product(in, {weights, layer.in, layer.out, layer.out, 1}, layer.skip > 0 ? nullptr : biases, y, context.session,
-                [&](Index first, Index last) { map(y, first, last); });
+      add_product(*context.network.input, {weights + layer.in * layer.out, layer.skip, layer.out, layer.out, 1}, biases,
+                  y, context.session, [](Index, Index) {});
+    add_product(context.in, {weights, layer.in, layer.out, layer.out, 1}, layer.skip > 0 ? nullptr : biases, y,
+                context.session, [&](Index first, Index last) { map(y, first, last); });
   }
 
-  /// Writes the gradient of W_skip.
-  void backward_skip(const Linear<S>& layer, Activations<S>& x, Activations<S>& out, const Gradient<S>& dy, S* gradient,
-                     const Context& context) {
-    const Rows<S> dense_dy = to_dense(dy, out.n, out.cols, dense_, context.session);
-    gradient_of(x, {dense_dy.data(), out.n, out.cols}, gradient + layer.in * layer.out, context);
-  }
-
-  Gradient<S> backward(const Linear<S>& layer, const S* weights, Activations<S>& in, Activations<S>& out,
-                       const Gradient<S>& dy, S* gradient, bool needs_input_gradient, const Context& context) {
+  Gradient<S> backward(const Linear<S>& layer, Context<S>& context) {
     const Session& session = context.session;
-    S* biases = gradient + layer.weight_count();
-    const bool sparse_dy = !in.is_sparse() && dy.lists != nullptr && is_sparse(*dy.lists, layer.out);
+    const S* weights = context.parameters;
+    S *gradient = context.gradient, *biases = gradient + layer.weight_count();
+    Activations<S>& in = context.in;
+    if (layer.skip > 0)
+      gradient_of(*context.network.input, context.output_gradient(), gradient + layer.in * layer.out, context);
+    const Lists<S>* lists = context.dy.dense == nullptr ? context.dy.lists : nullptr;
+    const bool sparse_dy = !in.is_sparse() && lists != nullptr && is_sparse(*lists, layer.out);
     if (sparse_dy) {
-      by_column_.sort(*dy.lists, dy.lists->gradients, layer.out);
+      by_column_.sort(*lists, lists->gradients, layer.out);
       multiply_transposed(in.rows(session), by_column_, layer.out, gradient, session);
       for (Index j = 0; j < layer.out; ++j) biases[j] = by_column_.sum(j);
-      if (!needs_input_gradient) return {};
+      if (!context.needs_input_gradient) return {};
     }
-    const Rows<S> dense_dy = to_dense(dy, out.n, out.cols, dense_, session);
-    const ConstRows<S> gradients(dense_dy.data(), out.n, out.cols);
+    const ConstRows<S> dy = context.output_gradient();
     if (!sparse_dy) {
-      gradient_of(in, gradients, gradient, context);
-      const double* sums = sum_columns(gradients, session, [](S d) { return d; });
+      gradient_of(in, dy, gradient, context);
+      const double* sums = sum_columns(dy, session, [](S d) { return d; });
       for (Index j = 0; j < layer.out; ++j)
         biases[j] = (context.accumulate ? biases[j] : S(0)) + static_cast<S>(sums[j]);
     }
-    if (!needs_input_gradient) return {};
+    if (!context.needs_input_gradient) return {};
     if (in.is_sparse()) {
-      dot_lists(in.lists, gradients, weights, session);
+      dot_lists(in.lists, dy, weights, session);
       return {.lists = &in.lists};
     }
     S* dx = gradients_.get<S>((std::max)(in.n * layer.in, Index{1}));
     const MatrixView<S> w = {weights, layer.in, layer.out, layer.out, 1};
-    multiply(view(gradients), w.transposed(), {.data = dx, .stride = layer.in}, session);
+    multiply(view(dy), w.transposed(), {.data = dx, .stride = layer.in}, session);
     return {.dense = dx};
+  }
+
+  /// Writes the sum over samples of the gradients with respect to the inputs, given the gradient of the biases.
+  void sum_input_gradients(const Linear<S>& layer, Context<S>& context, S* to) {
+    detail::sum_input_gradients(context.parameters, context.gradient + layer.weight_count(), layer.in, layer.out, to,
+                                context.session);
   }
 
  private:
@@ -190,18 +222,18 @@ class State<Linear<S>, S> {
                {.data = y, .stride = weights.cols, .start = start, .add = start == nullptr, .finish = &finish_ref},
                session);
   }
-  /// Computes gradient = in' * gradients, or adds to it if context.accumulate, which is set for dense inputs only.
-  void gradient_of(Activations<S>& in, const ConstRows<S>& gradients, S* gradient, const Context& context) {
+  /// Computes gradient = in' * dy, or adds to it if context.accumulate, which is set for dense inputs only.
+  void gradient_of(Activations<S>& in, const ConstRows<S>& dy, S* gradient, const Context<S>& context) {
     if (in.is_sparse()) {
       by_column_.sort(in.lists, in.lists.values, in.cols);
-      multiply_columns(by_column_, in.cols, gradients, gradient, context.session);
+      multiply_columns(by_column_, in.cols, dy, gradient, context.session);
     } else {
-      multiply(view(in.rows(context.session)).transposed(), view(gradients),
-               {.data = gradient, .stride = gradients.cols(), .add = context.accumulate}, context.session);
+      multiply(view(in.rows(context.session)).transposed(), view(dy),
+               {.data = gradient, .stride = dy.cols(), .add = context.accumulate}, context.session);
     }
   }
 
-  Buffer gradients_, dense_;
+  Buffer gradients_;
   ByColumn<S> by_column_;
 };
 

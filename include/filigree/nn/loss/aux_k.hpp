@@ -39,7 +39,7 @@ struct AuxK {
     if (dead.empty() || !(variation > 0)) return 0;
 
     select_latents(pass);
-    const detail::Lists<S>& lists = pass.memory.lists.lists();
+    const Lists<S>& lists = pass.memory.lists.lists();
     const double scale = factor / variation;
     S* residuals = pass.memory.residuals.template get<S>(n * out);
     const double sum = detail::sum_over_rows(n, pass.session, [&](Index i) {
@@ -78,7 +78,7 @@ struct AuxK {
     detail::multiply(detail::view(pass.inputs), {weights, in, count, count, 1},
                      {.data = z, .stride = count, .start = biases}, pass.session);
     memory.lists.allocate(n, count);
-    const detail::Lists<S>& lists = memory.lists.lists();
+    const Lists<S>& lists = memory.lists.lists();
     detail::for_each_rows(n, pass.session, [&](Index first, Index last) {
       for (Index i = first; i < last; ++i) {
         S* values = lists.values + i * lists.stride;
@@ -95,7 +95,7 @@ struct AuxK {
   template <Real S>
   void add_gradients(detail::ResidualPass<S>& pass, const S* residuals) const {
     auto& memory = pass.memory;
-    const detail::Lists<S>& lists = memory.lists.lists();
+    const Lists<S>& lists = memory.lists.lists();
     const Index in = pass.inputs.cols(), out = pass.target.cols(), count = static_cast<Index>(memory.dead.size());
     S* sums = memory.sums.template get<S>(count * (std::max)(in, out));
     const auto each_dead = [&](auto&& f) {

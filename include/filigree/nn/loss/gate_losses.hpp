@@ -14,7 +14,7 @@ struct GateL1 {
   template <Real S>
   double add(detail::CodePass<S>& codes, double factor) const {
     detail::require(codes.gates != nullptr, "gate_l1(): the stage before the decoder must be gated(in, latents)");
-    const detail::Lists<S>& gates = *codes.gates;
+    const Lists<S>& gates = *codes.gates;
     if (gates.n == 0) return 0;
     const double scale = factor / static_cast<double>(gates.n);
     return scale * detail::sum_over_rows(gates.n, codes.session, [&](Index i) {
@@ -42,7 +42,7 @@ struct GateReconstruction {
   double add(detail::CodePass<S>& codes, double factor) const {
     detail::require(codes.gates != nullptr,
                     "gate_reconstruction(): the stage before the decoder must be gated(in, latents)");
-    const detail::Lists<S>& gates = *codes.gates;
+    const Lists<S>& gates = *codes.gates;
     const Index out = codes.out();
     if (gates.n == 0) return 0;
     const double scale = factor / static_cast<double>(gates.n);

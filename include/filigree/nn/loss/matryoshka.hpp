@@ -67,7 +67,7 @@ struct Matryoshka {
 
   /// Returns the range of entries of row i that belong to a level.
   template <Real S>
-  [[nodiscard]] std::pair<Index, Index> entries(const detail::Lists<S>& lists, Index i, Index level) const {
+  [[nodiscard]] std::pair<Index, Index> entries(const Lists<S>& lists, Index i, Index level) const {
     const Column* from = lists.columns + i * lists.stride;
     const Column* to = from + lists.counts[i];
     const auto at = [&](Index column) { return i * lists.stride + (std::lower_bound(from, to, column) - from); };
@@ -85,7 +85,7 @@ struct Matryoshka {
           to[i * out + f] = level > 0 ? to[(i - n) * out + f] : codes.biases[f] - codes.target(i, f);
     });
     if (codes.activations.is_sparse()) {
-      const detail::Lists<S>& lists = codes.activations.lists;
+      const Lists<S>& lists = codes.activations.lists;
       S* sums = codes.memory[1].template get<S>(n * out);
       detail::for_each_rows(n, codes.session, [&](Index first, Index last) {
         for (Index i = first; i < last; ++i) {
@@ -129,7 +129,7 @@ struct Matryoshka {
   void add_sparse(detail::CodePass<S>& codes, const S* residuals) const {
     const Index n = codes.activations.n, out = codes.out();
     const auto levels = static_cast<Index>(prefixes.size());
-    const detail::Lists<S>& lists = codes.activations.lists;
+    const Lists<S>& lists = codes.activations.lists;
     S* products = codes.memory[1].template get<S>(n * lists.stride);
     detail::for_each_rows(n, codes.session, [&](Index first, Index last) {
       for (Index i = first; i < last; ++i)

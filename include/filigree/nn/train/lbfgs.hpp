@@ -104,7 +104,7 @@ FitReport fit_by_lbfgs(Net& net, const X& x, const Y& y, const Objective& object
   require(options.iterations >= 0, "fit: lbfgs: iterations must be at least 0, got ", options.iterations);
   require(options.history >= 1, "fit: lbfgs: history must be at least 1, got ", options.history);
   require(options.tolerance >= 0, "fit: lbfgs: tolerance must be at least 0, got ", options.tolerance);
-  net.each_layer([](const auto& layer, std::size_t l) {
+  net.each_layer([](const auto& layer, std::size_t l, Index) {
     if constexpr (requires { layer.constraints; })
       require(!layer.constraints.any(), "fit: lbfgs: stage ", l,
               " has constraints, which L-BFGS does not support; use another optimizer");

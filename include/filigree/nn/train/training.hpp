@@ -63,8 +63,8 @@ void require_samples(const Net& net, const X& x, const Y& y) {
 /// Throws an Error if the loss or the gradient of a step is not finite.
 template <class Net, class Vector>
 void require_finite_step(const Net& net, double loss, const Vector& gradient, Index step) {
-  net.each_layer([&](const auto& layer, std::size_t l) {
-    require(gradient.segment(net.offset(l), layer.parameter_count()).allFinite(), "fit: the gradient of stage ", l,
+  net.each_layer([&](const auto& layer, std::size_t l, Index offset) {
+    require(gradient.segment(offset, layer.parameter_count()).allFinite(), "fit: the gradient of stage ", l,
             " is not finite in step ", step, "; the parameters are as they were before it");
   });
   require(std::isfinite(loss), "fit: the loss is not finite in step ", step,
@@ -190,19 +190,20 @@ class Training {
     require(std::isfinite(factor) && factor >= 0, "fit: the schedule must be finite and at least 0; schedule(",
             state_.steps - 1, ") is ", factor);
     before_ = net_.parameters();
-    net_.each_layer([&](const auto& layer, std::size_t l) {
-      S* const parameters = net_.parameters().data() + net_.offset(l);
-      S* const gradient = gradient_.data() + net_.offset(l);
+    net_.each_layer([&](const auto& layer, std::size_t, Index offset) {
+      S* const parameters = net_.parameters().data() + offset;
+      S* const gradient = gradient_.data() + offset;
       if constexpr (requires { layer.project_gradient(parameters, gradient); })
         layer.project_gradient(parameters, gradient);
       if constexpr (requires { layer.begin_step(parameters, gradient); }) layer.begin_step(parameters, gradient);
     });
     const double norm = norm_of(gradient_);
     if (norm > options_.clip) gradient_ *= static_cast<S>(options_.clip / norm);
-    net_.each_layer([&](const auto& layer, std::size_t l) {
-      S* const parameters = net_.parameters().data() + net_.offset(l);
-      update(net_.offset(l), layer.weight_count(), true, factor);
-      update(net_.offset(l) + layer.weight_count(), layer.parameter_count() - layer.weight_count(), false, factor);
+    net_.each_layer([&](const auto& layer, std::size_t, Index offset) {
+      S* const parameters = net_.parameters().data() + offset;
+      const Index weights = weight_count(layer);
+      update(offset, weights, true, factor);
+      update(offset + weights, layer.parameter_count() - weights, false, factor);
       if constexpr (requires { layer.end_step(parameters); }) layer.end_step(parameters);
       if constexpr (requires { layer.project_weights(parameters); }) layer.project_weights(parameters);
     });
