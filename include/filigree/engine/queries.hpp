@@ -40,14 +40,13 @@ void pack_groups(Index count, Index d, S* to, WorkerScratch& scratch, Copy&& cop
   const auto& kernels = kernel::kernels<S>();
   const Index height = kernels.height;
   ScratchFrame frame(scratch);
-  S* group = nullptr;
+  S* group = frame.take<S>(height * d);  // always, so that what an evaluation allocates does not depend on the rows
   for (Index g = 0; g < count; g += height, to += d * height) {
     const Index present = (std::min)(height, count - g);
     if (rows.data != nullptr && present == height) {
       kernels.pack_group(rows.data + g * rows.stride, rows.stride, d, to);
       continue;
     }
-    if (group == nullptr) group = frame.take<S>(height * d);
     for (Index r = 0; r < present; ++r) copy(g + r, group + r * d);
     std::fill(group + present * d, group + height * d, S(0));
     kernels.pack_group(group, d, d, to);
