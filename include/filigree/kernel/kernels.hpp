@@ -65,6 +65,7 @@ using detail::RoundToNearest;
 // A standard library template that is instantiated inside a target region is compiled for that instruction set, and the
 // linker may use that instance in the whole program. Kernel code therefore calls no standard library functions.
 // clang-format off
+// NOLINTBEGIN(readability-duplicate-include)
 namespace baseline {
 template <class Scalar>
 struct Level {
@@ -113,6 +114,7 @@ struct Level {
 }  // namespace neon
 #endif
 #endif
+// NOLINTEND(readability-duplicate-include)
 
 // The body of a kernel: the member of the chosen level. A program that links the compiled library gets declarations
 // instead.
