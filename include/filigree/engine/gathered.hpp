@@ -80,8 +80,9 @@ class GatheredEngine {
 
   /// Returns true if the keys of a span are scored from the packed panels.
   [[nodiscard]] bool is_scored_in_panels(const KeySpan& span) const {
-    const Index lanes = kernels_.lanes, begin = span.begin / lanes, end = ceil_div(span.end, lanes);
-    return problem_.keys.packed() != nullptr && span.end - span.begin >= min_keys_per_vector * (end - begin);
+    const Index lanes = kernels_.lanes, size = span.end - span.begin;
+    if (size < min_keys_per_vector || problem_.keys.packed() == nullptr) return false;  // needs no division
+    return size >= min_keys_per_vector * (ceil_div(span.end, lanes) - span.begin / lanes);
   }
 
   /// Ensures that there is memory for the keys of the spans that are gathered.
