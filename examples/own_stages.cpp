@@ -67,6 +67,23 @@ struct Softplus {
   }
 };
 
+/// Returns true if the gradient of a network with the stage is that by differences, in a fixed direction.
+template <class Stage>
+static bool has_right_gradient(const Stage& stage) {
+  Eigen::MatrixXd x(40, 3), y(40, 2);
+  fg::Generator random(2);
+  for (auto* X : {&x, &y}) fg::fill_normal(*X, random);
+  auto net = fg::network(fg::linear<double>(3, 6) | stage | fg::linear<double>(6, 2), 1);
+  const auto [loss, gradient] = fg::loss_and_gradient(net, x, y, fg::squared_error());
+  const Eigen::VectorXd direction = Eigen::VectorXd::LinSpaced(gradient.size(), -1, 1), start = net.parameters();
+  const auto loss_at = [&](double t) {
+    net.parameters() = start + t * direction;
+    return fg::loss_and_gradient(net, x, y, fg::squared_error()).loss;
+  };
+  const double difference = (loss_at(1e-6) - loss_at(-1e-6)) / 2e-6;
+  return std::abs(gradient.dot(direction) / difference - 1) < 1e-6;
+}
+
 int main() {
   const Eigen::MatrixXd keys{{1, 0}, {0, 1}, {1, 1}, {1, 0}, {2, 1}}, queries = keys;
   auto A = fg::scores(queries, keys) | fg::causal() | Forgetting{.rate = 0.5} | Within{.margin = 1.0} | fg::softmax();
@@ -81,4 +98,9 @@ int main() {
   const Eigen::MatrixXd outputs = network(keys);
   std::cout << outputs.rows() << "x" << outputs.cols() << " outputs, the least of them is "
             << (outputs.minCoeff() > 0 ? "positive" : "not positive") << "\n";
+
+  // Each stage with a gradient is a layer, which is how a program can check the gradient.
+  std::cout << "gradients: softplus " << (has_right_gradient(Softplus{}) ? "right" : "wrong") << ", square shares "
+            << (has_right_gradient(SquareShares{}) ? "right" : "wrong") << ", within "
+            << (has_right_gradient(Within{.margin = 1.0}) ? "right" : "wrong") << "\n";
 }
