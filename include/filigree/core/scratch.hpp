@@ -10,6 +10,7 @@
 
 #include "filigree/core/buffer.hpp"
 #include "filigree/core/concepts.hpp"
+#include "filigree/core/integers.hpp"
 #include "filigree/core/list.hpp"
 
 namespace filigree::detail {
@@ -89,8 +90,8 @@ class ScratchFrame {
     constexpr auto alignment = static_cast<Index>(Buffer::alignment), size = static_cast<Index>(sizeof(T));
     if (count < 0 || count > ((std::numeric_limits<Index>::max)() - alignment) / size)
       throw std::bad_array_new_length();
-    const Index lines = (std::max)((count * size + alignment - 1) / alignment, Index{1});
-    return reinterpret_cast<T*>(arena_.take(static_cast<std::size_t>(lines * alignment)));
+    const Index bytes = round_up((std::max)(count * size, Index{1}), alignment);
+    return reinterpret_cast<T*>(arena_.take(static_cast<std::size_t>(bytes)));
   }
 
  private:

@@ -81,6 +81,7 @@ class Pass {
   // samples.
   template <class F>
   Index each_code(F&& f) const {
+    if (!network_pass_.sequence().has_run()) return 0;
     const Activations<S>& codes = this->codes();
     for (Index i = 0; i < codes.n; ++i) {
       if (codes.has_lists()) {

@@ -148,7 +148,9 @@ class SequencePass {
     }
   }
 
-  /// Returns the input of group g; for g = groups, the output.
+  /// Returns false if there was no forward pass yet.
+  [[nodiscard]] bool has_run() const { return at_[0] != nullptr; }
+  /// Returns the input of group g in the last pass; for g = groups, the output.
   [[nodiscard]] Activations<S>& at(std::size_t g) { return *at_[g]; }
   [[nodiscard]] const Activations<S>& at(std::size_t g) const { return *at_[g]; }
   void set_input(std::size_t g, Activations<S>& in) { at_[g] = &in; }

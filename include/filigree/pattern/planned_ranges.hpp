@@ -8,6 +8,7 @@
 
 #include "filigree/core/list.hpp"
 #include "filigree/stage/ranges.hpp"
+#include "filigree/stage/row.hpp"
 
 namespace filigree::detail {
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "filigree/core/check.hpp"
+#include "filigree/core/generator.hpp"
 #include "filigree/nn/state.hpp"
 
 namespace filigree {

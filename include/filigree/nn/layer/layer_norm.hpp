@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "filigree/core/check.hpp"
+#include "filigree/core/generator.hpp"
 #include "filigree/nn/state.hpp"
 
 namespace filigree {
