@@ -146,7 +146,7 @@ TEST_CASE("maps refuse invalid parameters") {
 namespace {
 
 float square(float s, Index, Index) { return s * s; }
-bool before(Index p, Index j) { return j < p; }
+bool before(Index query, Index key) { return key < query; }
 
 }  // namespace
 
