@@ -11,7 +11,8 @@
 namespace bench {
 
 /// Adds the compiler, the flags and the machine to the output, and runs the benchmarks that the arguments select.
-inline int run_benchmarks(int argc, char** argv) {
+/// Reports to `reporter`, or to the default one if it is null.
+inline int run_benchmarks(int argc, char** argv, benchmark::BenchmarkReporter* reporter = nullptr) {
   const auto add = [](const char* what, const std::string& value) { benchmark::AddCustomContext(what, value); };
   add("eigen", std::to_string(EIGEN_WORLD_VERSION) + "." + std::to_string(EIGEN_MAJOR_VERSION) + "." +
                    std::to_string(EIGEN_MINOR_VERSION) + ", " + Eigen::SimdInstructionSetsInUse());
@@ -29,7 +30,7 @@ inline int run_benchmarks(int argc, char** argv) {
 #endif
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  benchmark::RunSpecifiedBenchmarks();
+  benchmark::RunSpecifiedBenchmarks(reporter);
   benchmark::Shutdown();
   return 0;
 }

@@ -1,22 +1,30 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # bench/run.sh [--quick]: builds the benchmarks without -m flags, as a user would, runs them and prints a table of ratios.
+# bench/run.sh --words [filter]: measures every word against its floor.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 repetitions=15
 min_time=0.1
 large=1 # 1: include all cases with large n
+words=0
 case ${1-} in
   "") ;;
   --quick) repetitions=5 min_time=0.05 large=0 ;;
-  *) echo "usage: bench/run.sh [--quick]" >&2; exit 2 ;;
+  --words) words=1 ;;
+  *) echo "usage: bench/run.sh [--quick | --words [filter]]" >&2; exit 2 ;;
 esac
 
 build=build/measure
 results=$build/results
 cmake=${CMAKE:-cmake}
 "$cmake" --preset default -B "$build" -DFILIGREE_BUILD_TESTS=OFF -DFILIGREE_BUILD_EXAMPLES=OFF -DFILIGREE_BUILD_BENCHMARKS=ON
+if ((words)); then
+  "$cmake" --build "$build" --target bench_words
+  exec "$build/bench/bench_words" --benchmark_filter="${2-.}" --benchmark_repetitions=9 --benchmark_min_time=0.03 \
+    --benchmark_enable_random_interleaving=true
+fi
 "$cmake" --build "$build" --target bench_attention bench_encoders bench_eigen_native bench_report
 rm -rf "$results"
 mkdir -p "$results"

@@ -18,9 +18,18 @@ Dependent<Eigen::VectorXd, D> active_samples(const Eigen::DenseBase<D>& codes) {
   const Plain& c = codes.eval();
   Dependent<Eigen::VectorXd, D> active(c.cols());
   active.setZero();
-  for (Index o = 0; o < c.outerSize(); ++o)
-    for (Index i = 0; i < c.innerSize(); ++i)
-      if (c.coeffByOuterInner(o, i) != typename D::Scalar(0)) ++active[bool(Plain::IsRowMajor) ? i : o];
+  double* counts = active.data();
+  for (Index o = 0; o < c.outerSize(); ++o) {
+    double sum = 0;
+    for (Index i = 0; i < c.innerSize(); ++i) {
+      const double is_active = c.coeffByOuterInner(o, i) != typename D::Scalar(0) ? 1.0 : 0.0;
+      if constexpr (bool(Plain::IsRowMajor))
+        counts[i] += is_active;
+      else
+        sum += is_active;
+    }
+    if constexpr (!bool(Plain::IsRowMajor)) counts[o] = sum;
+  }
   return active;
 }
 template <class D>

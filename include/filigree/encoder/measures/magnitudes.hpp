@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <Eigen/Core>
+
 #include "filigree/core/check.hpp"
 #include "filigree/core/concepts.hpp"
 
@@ -24,10 +26,17 @@ Dependent<Eigen::ArrayXd, V> magnitudes(const char* call, const V& v) {
   return size;
 }
 
-/// Returns (sum |v|)^2 / sum v^2: 1 for a single nonzero entry, n for n entries of equal magnitude.
+/// Returns (sum |v|)^2 / sum v^2: 1 for a single nonzero entry, n for n entries of equal magnitude. Divides by the
+/// largest magnitude, as magnitudes(), but stores no copy.
 template <DenseExpression V>
 double effective_count(const char* call, const V& v) {
-  const auto size = magnitudes(call, v);
+  static_assert(V::IsVectorAtCompileTime,
+                "filigree: measure(v): v must be a vector at compile time, such as X.row(i) or X.col(j)");
+  require(v.size() > 0, call, ": v must have at least one entry");
+  const typename V::PlainObject& values = v.eval();
+  const auto largest = static_cast<double>(values.array().abs().template maxCoeff<Eigen::PropagateNaN>());
+  if (largest == 0) return static_cast<double>(values.size());
+  const auto size = values.array().abs().template cast<double>() / largest;
   const double sum = size.sum();
   return sum * sum / size.square().sum();
 }
