@@ -36,6 +36,8 @@ template <class RowOf>
       FILIGREE_UNROLL
       for (int r = 0; r < lanes; ++r) store(out + (f + r) * width, v[r]);
     }
+  } else if (count <= 0) {
+    for (; f < d; ++f) store(out + f * width, Vec{});
   }
   for (; f < d; ++f)
     for (int r = 0; r < lanes; ++r) out[f * width + r] = r < count ? row(r)[f] : Scalar(0);
