@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Scratch memory: frames nest, memory does not move while a frame lives, and is kept for the next frame.
 #include <cstdint>
+#include <filigree/core/generator.hpp>
 #include <filigree/core/scratch.hpp>
 #include <limits>
 #include <new>
+#include <utility>
+#include <vector>
 
 #include "allocations.hpp"
 #include "catch.hpp"
@@ -56,12 +59,38 @@ TEST_CASE("a frame releases its memory at the end of its scope") {
   }
 }
 
+TEST_CASE("nested frames of any sizes keep the memory of the outer frames") {
+  filigree::Generator random(7);
+  ScratchArena arena;
+  // Each level fills its memory with its own number, and checks it after the inner levels.
+  const auto nest = [&](const auto& self, int level) -> bool {
+    ScratchFrame frame(arena);
+    if (random.below(3) == 0) frame.reserve<int>({random.below(500), random.below(3000)});
+    bool kept = true;
+    std::vector<std::pair<int*, Index>> taken;
+    for (Index i = random.below(4); i >= 0; --i) {
+      const Index count = random.below(4) == 0 ? random.below(5000) : random.below(40);
+      int* const memory = frame.take<int>(count);
+      for (Index e = 0; e < count; ++e) memory[e] = level;
+      taken.emplace_back(memory, count);
+      if (level < 6 && random.below(2) == 0) kept &= self(self, level + 1);
+    }
+    for (const auto& [memory, count] : taken)
+      for (Index e = 0; e < count; ++e) kept &= memory[e] == level;
+    return kept;
+  };
+  for (int trial = 0; trial < 300; ++trial) REQUIRE(nest(nest, 0));
+}
+
 TEST_CASE("sizes that overflow throw") {
   ScratchArena arena;
   ScratchFrame frame(arena);
   CHECK_THROWS_AS(frame.take<double>((std::numeric_limits<Index>::max)() / 4), std::bad_array_new_length);
   CHECK_THROWS_AS(frame.take<char>((std::numeric_limits<Index>::max)()), std::bad_array_new_length);
   CHECK_THROWS_AS(frame.take<char>(-1), std::bad_array_new_length);
+  constexpr Index half = (std::numeric_limits<Index>::max)() / 2 - 64;
+  CHECK_THROWS_AS(frame.reserve<char>({half, half, half}), std::bad_array_new_length);
+  CHECK_THROWS_AS(frame.reserve<char>({1, -1}), std::bad_array_new_length);
   CHECK(frame.take<char>(1) != nullptr);
 }
 
@@ -84,5 +113,19 @@ TEST_CASE("an arena that has been used allocates nothing for the same or less me
   CHECK(test::allocated_by([&] { use(0, 0, 30900); }) == 0);
   CHECK(test::allocated_by([&] { use(40000, 0, 0); }) > 0);
   CHECK(test::allocated_by([&] { use(40000, 0, 0); }) == 0);
+}
+
+TEST_CASE("reserved memory is allocated at once") {
+  ScratchArena arena;
+  CHECK(test::allocated_by([&] {
+          ScratchFrame frame(arena);
+          frame.reserve<float>({3, 100, 7000});
+        }) > 0);
+  CHECK(test::allocated_by([&] {
+          ScratchFrame frame(arena);
+          (void)frame.take<float>(3);
+          (void)frame.take<float>(100);
+          (void)frame.take<float>(7000);
+        }) == 0);
 }
 #endif

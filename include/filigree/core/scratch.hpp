@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <initializer_list>
 #include <limits>
 #include <new>
 #include <type_traits>
@@ -25,78 +26,114 @@ class ScratchArena {
  private:
   friend class ScratchFrame;
 
-  /// The memory in use: all blocks before `block`, and `used` bytes of it.
-  struct Mark {
-    Index block = 0;
-    std::size_t used = 0;
-    std::size_t total = 0;  // number of bytes taken from all blocks
+  struct Block {
+    Buffer buffer;
+    std::size_t start = 0;  // number of bytes in use in the blocks before
   };
 
   char* take(std::size_t bytes) {
-    if (blocks_.empty() || bytes > blocks_[mark_.block].bytes() - mark_.used) move_to_next_block(bytes);
-    char* const memory = blocks_[mark_.block].get<char>(0) + mark_.used;
-    mark_.used += bytes;
-    mark_.total += bytes;
-    peak_ = (std::max)(peak_, mark_.total);
+    reserve(bytes);
+    char* const memory = memory_ + (used_ - start_);
+    used_ += bytes;
     return memory;
   }
-  /// Moves to the next block with room for `bytes`. Memory that was taken before does not move.
-  void move_to_next_block(std::size_t bytes) {
-    while (mark_.block + 1 < blocks_.size()) {
-      ++mark_.block;
-      mark_.used = 0;
-      if (bytes <= blocks_[mark_.block].bytes()) return;
+  /// Makes the next `bytes` bytes contiguous. Memory that was taken before does not move.
+  void reserve(std::size_t bytes) {
+    if (bytes > limit_ - used_) move_to_next_block(bytes);
+  }
+  [[gnu::noinline]] void move_to_next_block(std::size_t bytes) {
+    while (used_ > 0 && block_ + 1 < blocks_.size()) {
+      blocks_[block_ + 1].start = used_;
+      enter(block_ + 1);
+      if (bytes <= limit_ - used_) return;
     }
-    Buffer block;
-    (void)block.get<char>(static_cast<std::ptrdiff_t>((std::max)(bytes, peak_)));
-    blocks_.push_back(std::move(block));
-    mark_.block = blocks_.size() - 1;
-    mark_.used = 0;
+    Buffer buffer;
+    (void)buffer.get<char>(static_cast<std::ptrdiff_t>(used_ + bytes));  // so that it can replace all blocks later
+    if (used_ == 0) blocks_.clear();
+    blocks_.push_back({std::move(buffer), used_});
+    peak_ = (std::max)(peak_, used_ + bytes);
+    enter(blocks_.size() - 1);
   }
-  void release(const Mark& mark) noexcept {
-    mark_ = mark;
-    if (mark.total == 0 && blocks_.size() > 1) merge_blocks();
+  void enter(Index block) {
+    Block& b = blocks_[block];
+    block_ = block;
+    memory_ = b.buffer.get<char>(0);
+    start_ = b.start;
+    limit_ = b.start + b.buffer.bytes();
   }
-  /// Replaces several blocks by one that is large enough for all of them. Without memory for it, keeps the blocks.
+  void release(std::size_t used) noexcept {
+    if (blocks_.size() > 1) return release_blocks(used);
+    used_ = used;
+  }
+  [[gnu::noinline]] void release_blocks(std::size_t used) noexcept {
+    peak_ = (std::max)(peak_, used_);
+    used_ = used;
+    if (used == 0) merge_blocks();
+    Index block = block_;
+    while (used < blocks_[block].start) --block;
+    enter(block);
+  }
+  /// Replaces several blocks, none of them in use, by one that is large enough for all of them. Without memory for it,
+  /// keeps the blocks.
   void merge_blocks() noexcept {
     try {
-      Buffer block;
-      (void)block.get<char>(static_cast<std::ptrdiff_t>(peak_));
-      blocks_.clear();
-      blocks_.push_back(std::move(block));  // does not allocate
+      (void)blocks_.back().buffer.get<char>(static_cast<std::ptrdiff_t>(peak_));
     } catch (const std::bad_alloc&) {
       return;
     }
+    blocks_[0] = {std::move(blocks_.back().buffer), 0};
+    blocks_.resize(1);
+    block_ = 0;
   }
 
-  List<Buffer> blocks_;
-  Mark mark_;
-  std::size_t peak_ = 0;
+  List<Block> blocks_;
+  std::size_t used_ = 0;  // number of bytes in use in all blocks; a frame only has to remember this number
+  std::size_t peak_ = 0;  // largest number of bytes that were in use while there were several blocks
+  // The current block. Those after it are not in use.
+  Index block_ = 0;
+  char* memory_ = nullptr;
+  std::size_t start_ = 0, limit_ = 0;  // bytes [start_, limit_) of all bytes are in this block
 };
 
 /// Takes memory of an arena until the end of a scope. Frames must end in the reverse order of their beginnings, and
 /// only the innermost frame may take memory.
 class ScratchFrame {
  public:
-  explicit ScratchFrame(ScratchArena& arena) noexcept : arena_(arena), mark_(arena.mark_) {}
+  explicit ScratchFrame(ScratchArena& arena) noexcept : arena_(arena), used_(arena.used_) {}
   ScratchFrame(const ScratchFrame&) = delete;
   ScratchFrame& operator=(const ScratchFrame&) = delete;
-  ~ScratchFrame() { arena_.release(mark_); }
+  ~ScratchFrame() { arena_.release(used_); }
 
   /// Returns uninitialized memory for `count` values, aligned to a cache line. It is never null.
   template <class T>
   T* take(Index count) {
     static_assert(std::is_trivially_copyable_v<T>);
-    constexpr auto alignment = static_cast<Index>(Buffer::alignment), size = static_cast<Index>(sizeof(T));
-    if (count < 0 || count > ((std::numeric_limits<Index>::max)() - alignment) / size)
-      throw std::bad_array_new_length();
-    const Index bytes = round_up((std::max)(count * size, Index{1}), alignment);
-    return reinterpret_cast<T*>(arena_.take(static_cast<std::size_t>(bytes)));
+    return reinterpret_cast<T*>(arena_.take(bytes<T>(count)));
+  }
+  /// Allocates the memory of the calls take<T>(counts[0]), take<T>(counts[1]), ... at once.
+  template <class T>
+  void reserve(std::initializer_list<Index> counts) {
+    std::size_t sum = 0;
+    for (const Index count : counts) {
+      const std::size_t size = bytes<T>(count);
+      if (size > static_cast<std::size_t>((std::numeric_limits<Index>::max)()) - sum) throw std::bad_array_new_length();
+      sum += size;
+    }
+    arena_.reserve(sum);
   }
 
  private:
+  /// Returns the size of `count` values in whole cache lines, at least one.
+  template <class T>
+  static std::size_t bytes(Index count) {
+    constexpr auto alignment = static_cast<Index>(Buffer::alignment), size = static_cast<Index>(sizeof(T));
+    if (count < 0 || count > ((std::numeric_limits<Index>::max)() - alignment) / size)
+      throw std::bad_array_new_length();
+    return static_cast<std::size_t>(round_up((std::max)(count * size, Index{1}), alignment));
+  }
+
   ScratchArena& arena_;
-  ScratchArena::Mark mark_;
+  std::size_t used_;
 };
 
 }  // namespace filigree::detail
