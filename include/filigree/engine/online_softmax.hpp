@@ -98,10 +98,8 @@ class OnlineSoftmaxEngine {
     scratch.prefetcher.clear();
     scratch.segments.reserve(32);
     ScratchFrame frame(scratch);
-    (void)take_sums(height_, sink.values(), frame);
-    (void)tiles_.take_queries(height_, frame);
-    (void)take_scores(height_, frame);
-    (void)frame.take<S>(kernels_.height * problem_.d());  // of queries.pack()
+    frame.reserve<S>({size_of_sums(height_, sink.values()), tiles_.size_of_queries(height_), size_of_scores(height_),
+                      kernels_.height * problem_.d()});  // the last one is of queries.pack()
   }
 
   /// Uses V in place, and computes all keys of a block in one task.
@@ -251,11 +249,15 @@ class OnlineSoftmaxEngine {
 
   /// Takes memory for the sums of a block and of one more group.
   SoftmaxState<S> take_sums(Index rows, const ValueRows<S>& v, ScratchFrame& frame) const {
-    const Index padded = tiles_.round_up(rows) + kernels_.height;
-    return SoftmaxState<S>(frame.take<S>(SoftmaxState<S>::size(padded, v.padded)), padded, v.padded);
+    return SoftmaxState<S>(frame.take<S>(size_of_sums(rows, v)), padded_rows(rows), v.padded);
   }
   /// Takes memory for the scores of a block against a chunk.
-  S* take_scores(Index rows, ScratchFrame& frame) const { return frame.take<S>(tiles_.round_up(rows) * stride); }
+  S* take_scores(Index rows, ScratchFrame& frame) const { return frame.take<S>(size_of_scores(rows)); }
+  [[nodiscard]] Index padded_rows(Index rows) const { return tiles_.round_up(rows) + kernels_.height; }
+  [[nodiscard]] Index size_of_sums(Index rows, const ValueRows<S>& v) const {
+    return SoftmaxState<S>::size(padded_rows(rows), v.padded);
+  }
+  [[nodiscard]] Index size_of_scores(Index rows) const { return tiles_.round_up(rows) * stride; }
 
   /// Computes the sums of the rows [first, first + rows) in memory of take_sums().
   template <bool nonfinite>

@@ -43,11 +43,13 @@ class ScoreTiles {
   /// Allocates the plan of a block of rows whose size is known in advance.
   void reserve(Index rows, WorkerScratch& scratch) const {
     const Index groups = round_up(rows) / kernels_.height;
-    if (scratch.group_spans.size() < groups) scratch.group_spans.resize(groups);
     scratch.coverage.reserve(16);
     scratch.block_spans.reserve(32);
     scratch.previous_spans.reserve(32);
-    for (KeySpans& group : scratch.group_spans) group.reserve(32);
+    if constexpr (Form::streams_patterns) {  // otherwise all queries attend to the same keys
+      if (scratch.group_spans.size() < groups) scratch.group_spans.resize(groups);
+      for (KeySpans& group : scratch.group_spans) group.reserve(32);
+    }
     if constexpr (by_row) {
       if (scratch.row_spans.size() < rows) scratch.row_spans.resize(rows);
       if (scratch.rows_planned.size() < groups) scratch.rows_planned.resize(groups);
@@ -61,7 +63,8 @@ class ScoreTiles {
   };
 
   /// Takes memory for the queries of a block.
-  S* take_queries(Index rows, ScratchFrame& frame) const { return frame.take<S>(round_up(rows) * problem_.d()); }
+  S* take_queries(Index rows, ScratchFrame& frame) const { return frame.take<S>(size_of_queries(rows)); }
+  [[nodiscard]] Index size_of_queries(Index rows) const { return round_up(rows) * problem_.d(); }
 
   /// Plans a block and packs its queries.
   Block begin(Index first, Index rows, S* queries, WorkerScratch& scratch) const {
