@@ -13,6 +13,7 @@
 #include "filigree/core/with_indices.hpp"
 #include "filigree/engine/form.hpp"
 #include "filigree/pattern/coverage.hpp"
+#include "filigree/pattern/keep.hpp"
 #include "filigree/run/workspace.hpp"
 
 namespace filigree::detail {
@@ -202,18 +203,12 @@ class ScoreTiles {
   /// Computes the keys that any query in [first, last) may keep, and the keys that all of them keep.
   void plan(Index first, Index last, Coverage& coverage, KeySpans& spans) const {
     const Grid& grid = problem_.grid;
-    const Index p0 = grid.query_at + first;
-    const Index p1 = same_keys_until(first) >= last ? p0 + 1 : grid.query_at + last;
     coverage.clear();
     bool first_pattern = true;
     each_stage([&](const auto& stage) {
       if constexpr (PatternStage<decltype(stage)>) {
         const Index maybe_mark = coverage.maybe.size(), sure_mark = coverage.sure.size();
-        covers(stage, p0, p1, grid, coverage.maybe);
-        if (p1 - p0 == 1 && ranges_are_exact<decltype(stage)>)
-          coverage.sure.append(coverage.maybe, maybe_mark);
-        else
-          contains(stage, p0, p1, grid, coverage.sure);
+        add_block(stage, first, last, grid, coverage);
         if (!first_pattern) {
           coverage.maybe.intersect(0, maybe_mark);
           coverage.sure.intersect(0, sure_mark);
@@ -221,10 +216,7 @@ class ScoreTiles {
         first_pattern = false;
       }
     });
-    if (first_pattern) {
-      coverage.maybe.add(grid.key_at, grid.key_end());
-      coverage.sure.add(grid.key_at, grid.key_end());
-    }
+    if (first_pattern) plan_block(KeepAll(), first, last, grid, coverage);
     split_into_spans(coverage, grid, spans);
   }
 

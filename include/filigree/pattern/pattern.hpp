@@ -18,6 +18,7 @@
 #include "filigree/pattern/random.hpp"          // IWYU pragma: export
 #include "filigree/pattern/same_block.hpp"      // IWYU pragma: export
 #include "filigree/pattern/strided.hpp"         // IWYU pragma: export
+#include "filigree/pattern/tile_plan.hpp"       // IWYU pragma: export
 #include "filigree/pattern/verify.hpp"          // IWYU pragma: export
 #include "filigree/pattern/where.hpp"           // IWYU pragma: export
 #include "filigree/pattern/window.hpp"          // IWYU pragma: export

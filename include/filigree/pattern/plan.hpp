@@ -14,15 +14,9 @@
 #include "filigree/core/integers.hpp"
 #include "filigree/pattern/coverage.hpp"
 #include "filigree/pattern/planned_ranges.hpp"
+#include "filigree/pattern/tile_plan.hpp"
 
 namespace filigree {
-
-/// The numbers of tiles of 64 x 64 pairs, starting at the first query and key. Tiles at the border may be smaller.
-struct TileCount {
-  Index full = 0;     ///< tiles of which every pair is kept
-  Index partial = 0;  ///< other tiles that the plan does not exclude
-  Index all = 0;      ///< full, partial and empty tiles
-};
 
 /// A pattern with precomputed key ranges. It keeps the same pairs as the original pattern. Copies share the ranges.
 template <PatternStage P>
@@ -87,38 +81,8 @@ class Plan {
   /// Formula    pairs() / (n · m)
   [[nodiscard]] double density() const { return fraction_of(pairs()); }
 
-  /// Returns the numbers of full and partial tiles according to the plan. It does not evaluate any pair.
-  [[nodiscard]] TileCount tiles() const {
-    constexpr Index size = 64;
-    const Grid& grid = planned_->grid;
-    const Index tiles_per_row = detail::ceil_div(grid.m, size);
-    TileCount result{.all = detail::ceil_div(grid.n, size) * tiles_per_row};
-    detail::Coverage coverage;
-    for (Index r = 0; r < grid.n; r += size) {
-      const Index p0 = grid.query_at + r, p1 = (std::min)(p0 + size, grid.query_at + grid.n);
-      detail::plan_rows(*this, p0, p1, grid, coverage);
-      // The ranges of a planned group that extends beyond the tile may be too loose, so the pattern is planned again.
-      const Index mark = coverage.maybe.size();
-      detail::covers(planned_->pattern, p0, p1, grid, coverage.maybe);
-      coverage.maybe.intersect(0, mark);
-      detail::contains(planned_->pattern, p0, p1, grid, coverage.sure);
-      coverage.sure.normalize(0, grid);
-      Index full = 0, covered = 0, next = 0;  // tiles before `next` are counted
-      for (const Range& range : coverage.maybe) {
-        const Index end = detail::ceil_div(grid.column(range.end), size);
-        covered += end - (std::max)(grid.column(range.begin) / size, next);
-        next = end;
-      }
-      for (const Range& range : coverage.sure) {
-        const Index begin = detail::ceil_div(grid.column(range.begin), size);
-        const Index end = range.end == grid.key_end() ? tiles_per_row : grid.column(range.end) / size;
-        full += std::max<Index>(end - begin, 0);
-      }
-      result.full += full;
-      result.partial += covered - full;
-    }
-    return result;
-  }
+  /// Returns the numbers of full and partial tiles of 64 x 64 pairs. It does not evaluate any pair.
+  [[nodiscard]] TileCount tiles() const { return tile_plan(Tight{*this}, planned_->grid).count(); }
 
   /// Returns the memory of the plan in bytes, without the memory of the pattern.
   [[nodiscard]] std::size_t bytes() const { return sizeof(Planned) + planned_->lists.bytes(); }
@@ -135,6 +99,26 @@ class Plan {
   };
   struct Bounds {
     Index lower = 0, upper = 0;
+  };
+  /// The same pattern with the ranges of both the plan and the pattern. Those of a planned group may be too loose if
+  /// the group exceeds a block, those of the pattern if its keys change within a block.
+  struct Tight {
+    using Category = Pattern;
+    const Plan& plan;
+
+    bool keeps(Index p, Index j, const Grid& grid) const { return plan.keeps(p, j, grid); }
+    Index same_keys_until(Index p, const Grid& grid) const { return plan.same_keys_until(p, grid); }
+    void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
+      const Index mark = out.size();
+      detail::covers(plan, p0, p1, grid, out);
+      const Index middle = out.size();
+      detail::covers(plan.planned_->pattern, p0, p1, grid, out);
+      out.intersect(mark, middle);
+    }
+    void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const {
+      detail::contains(plan, p0, p1, grid, out);
+      detail::contains(plan.planned_->pattern, p0, p1, grid, out);
+    }
   };
 
   /// Queries per group. Kernels process 6 or 4 queries at a time. If keeps() is expensive, a group is a single query.
@@ -168,8 +152,7 @@ class Plan {
   /// Returns true if the grid is the planned one and contains the queries p0 <= p < p1.
   [[nodiscard]] bool is_planned(Index p0, Index p1, const Grid& grid) const {
     const Grid& own = planned_->grid;
-    return own.n == grid.n && own.m == grid.m && own.query_at == grid.query_at && own.key_at == grid.key_at &&
-           p0 < p1 && p0 >= grid.query_at && p1 <= grid.query_at + grid.n;
+    return own == grid && p0 < p1 && p0 >= grid.query_at && p1 <= grid.query_at + grid.n;
   }
 
   /// Returns bounds on the number of pairs. They are equal if the count needs at most `steps` steps.

@@ -14,6 +14,7 @@ struct Grid {
   [[nodiscard]] Index column(Index j) const { return j - key_at; }
   /// Returns one past the position of the last column.
   [[nodiscard]] Index key_end() const { return key_at + m; }
+  friend bool operator==(const Grid&, const Grid&) = default;
 };
 
 }  // namespace filigree
