@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "filigree/core/generator.hpp"
+#include "filigree/stage/dense_row.hpp"
 #include "filigree/stage/row_list.hpp"
 #include "filigree/stage/stage.hpp"
 
@@ -88,6 +89,24 @@ class OneRow {
 template <class S, class Stage>
 std::vector<S> after(const Stage& stage, const std::vector<S>& all) {
   return OneRow<S>(all).apply(stage).dense();
+}
+
+/// Returns a row after a stage that was applied to the dense row, with -inf for absent entries.
+template <class S, class Stage>
+std::vector<S> after_dense(const Stage& stage, const std::vector<S>& all, const filigree::Grid& grid,
+                           Eigen::Index index = 0) {
+  std::vector<S> values = all;
+  values.resize(all.size() + static_cast<std::size_t>(filigree::DenseRow<S>::padding), nan_of<S>);
+  filigree::RowScratch scratch;
+  filigree::DenseRow<S> row{.grid = grid, .index = index, .values = values.data(), .scratch = scratch};
+  stage.apply_dense(row);
+  values.resize(all.size());
+  return values;
+}
+template <class S, class Stage>
+std::vector<S> after_dense(const Stage& stage, const std::vector<S>& all) {
+  const auto m = static_cast<Eigen::Index>(all.size());
+  return after_dense(stage, all, {.n = 1, .m = m, .query_at = m - 1});
 }
 
 /// Returns the rows of a matrix after a matrix stage, with -inf for absent entries.

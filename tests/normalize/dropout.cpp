@@ -32,6 +32,50 @@ TEMPLATE_TEST_CASE("the dropped weights depend only on the seed and the two posi
   CHECK(static_cast<double>(kept) / static_cast<double>(total) == Approx(0.7).margin(0.05));
 }
 
+TEMPLATE_TEST_CASE("dropout of lists and of dense rows draws random_bits for every length and position", "", float,
+                   double) {
+  using S = TestType;
+  const std::uint64_t seed = 0x123456789ABCDEF;
+  fg::Generator g(5);
+  const Index two32 = Index{1} << 32;
+  for (const Index m : {0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 1000})
+    for (const Index key_at : {Index{0}, Index{-20}, two32 - 9, -two32 - 500, 3 * two32 + 11, -7 * two32 - 3})
+      for (const double p : {0.1, 0.5, 1 - 0x1p-20}) {
+        const fg::Grid grid{3, m, -two32 + key_at, key_at};
+        const std::vector<S> row = random_row<S>(g, m, true);
+        const S scale = static_cast<S>(1 / (1 - p));
+        std::vector<S> expected = row;
+        for (std::size_t c = 0; c < row.size(); ++c) {
+          const bool stays = fg::uniform_at(seed, grid.query_at + 2, key_at + static_cast<Index>(c)) >= p;
+          if (row[c] == absent<S>) continue;
+          expected[c] = stays || std::isnan(row[c]) ? row[c] * scale : absent<S>;
+        }
+        CAPTURE(m, key_at, p);
+        REQUIRE(same(after_dense(fg::dropout(p, seed), row, grid, 2), expected));
+        OneRow<S> one(row, grid, 2);
+        one.apply(fg::dropout(p, seed));
+        REQUIRE(same(one.dense(), expected));
+        REQUIRE(one.ascends());
+      }
+}
+
+TEMPLATE_TEST_CASE("dropout is exact where the probability equals a random number", "", float, double) {
+  using S = TestType;
+  const fg::Grid grid{1, 40, 6, 100};
+  const std::vector<S> row(40, S(1));
+  for (const std::size_t c : {0U, 3U, 17U, 39U}) {
+    const double u = fg::uniform_at(77, 6, 100 + static_cast<Index>(c));
+    for (const double p : {u, std::nextafter(u, 0.0), std::nextafter(u, 1.0)}) {
+      std::vector<S> expected(row.size(), absent<S>);
+      for (std::size_t i = 0; i < row.size(); ++i)
+        if (fg::uniform_at(77, 6, 100 + static_cast<Index>(i)) >= p) expected[i] = static_cast<S>(1 / (1 - p));
+      CHECK((expected[c] == absent<S>) == (p > u));
+      CHECK(same(after_dense(fg::dropout(p, 77), row, grid), expected));
+      CHECK(same(OneRow<S>(row, grid).apply(fg::dropout(p, 77)).dense(), expected));
+    }
+  }
+}
+
 TEMPLATE_TEST_CASE("dropout with p = 0, with empty rows and with NaN", "", float, double) {
   using S = TestType;
   const std::vector<S> row{S(1), absent<S>, S(-2), S(3)};

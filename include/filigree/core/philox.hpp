@@ -42,6 +42,18 @@ constexpr std::array<std::uint64_t, 2> wide_product(std::uint64_t a, std::uint64
 /// Converts the top 53 bits to a number in [0, 1). The product is exact, so contraction to FMA cannot change it.
 constexpr double unit(std::uint64_t bits) { return static_cast<double>(bits >> 11) * 0x1p-53; }
 
+/// Returns the least bits with unit(bits) >= p, for 0 <= p < 1.
+constexpr std::uint64_t bits_from(double p) {
+  const double scaled = p * 0x1p53;  // exact
+  const auto floor = static_cast<std::uint64_t>(scaled);
+  return (static_cast<double>(floor) < scaled ? floor + 1 : floor) << 11;
+}
+
+/// Returns the first half of the counter of random_bits(seed, a, b).
+constexpr std::uint64_t first_counter(std::int64_t a) {
+  return static_cast<std::uint64_t>(a) ^ (std::uint64_t{1} << 63);
+}
+
 }  // namespace detail
 
 /// Returns 64 random bits, a function of (seed, a, b) alone, for random decisions about an entry of a matrix:
@@ -50,8 +62,7 @@ constexpr double unit(std::uint64_t bits) { return static_cast<double>(bits >> 1
 /// The result is the first half of Philox4x32-10 with counter (a with its sign bit flipped, b) and key seed. Flipping
 /// the bit moves these counters out of the range that a Generator with the same seed reaches in practice.
 constexpr std::uint64_t random_bits(std::uint64_t seed, std::int64_t a, std::int64_t b) {
-  constexpr std::uint64_t sign = std::uint64_t{1} << 63;
-  return detail::philox(seed, static_cast<std::uint64_t>(a) ^ sign, static_cast<std::uint64_t>(b))[0];
+  return detail::philox(seed, detail::first_counter(a), static_cast<std::uint64_t>(b))[0];
 }
 
 /// Returns a random number, uniform in [0, 1), a function of (seed, a, b) alone.

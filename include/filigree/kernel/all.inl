@@ -14,4 +14,5 @@
 #include "filigree/kernel/multiply.inl"
 #include "filigree/kernel/attend.inl"
 #include "filigree/kernel/select.inl"
+#include "filigree/kernel/philox.inl"
 // clang-format on

@@ -226,6 +226,10 @@ struct Kernels {
       FILIGREE_BY_LEVEL(gather(out, weights, columns, count, v, stride, dv))
   static void dots(Scalar* out, const Scalar* x, const Column* columns, Index count, const Scalar* v, Index stride, Index d)
       FILIGREE_BY_LEVEL(dots(out, x, columns, count, v, stride, d))
+  static void drop(Scalar* values, Index count, RandomRow row, Scalar scale)
+      FILIGREE_BY_LEVEL(drop(values, count, row, scale))
+  static Index drop_listed(Scalar* values, Column* columns, Index count, RandomRow row, Scalar scale)
+      FILIGREE_BY_LEVEL(drop_listed(values, columns, count, row, scale))
   // clang-format on
 };
 

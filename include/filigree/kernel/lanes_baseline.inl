@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Members of a level: fused, multiply_add, add_products_of_feature, times_power_of_two, above, at_least, population,
-// append; nothing else.
+// append, multiply_words; nothing else.
 //
 // Portable version: lane by lane and without branches, which would be unpredictable.
 
@@ -74,4 +74,15 @@ template <int rows, int vectors>
 [[gnu::always_inline]] static inline int append(Scalar* values, Column* columns, const Vec& v, const ColumnVec& c,
                                                 unsigned mask) {
   return append_lanes(values, columns, v, c, mask);
+}
+
+// Returns the products of the low 32 bits of each lane, of 64 bits.
+[[gnu::always_inline]] static inline Wide multiply_words(const Wide& a, const Wide& b) {
+#if defined(__SSE2__) && !defined(__clang__)
+  typedef Lane<int> Ints __attribute__((vector_size(16)));
+  return (Wide)__builtin_ia32_pmuludq128((Ints)a, (Ints)b);
+#else
+  constexpr std::uint64_t low = 0xFFFFFFFF;
+  return (a & low) * (b & low);
+#endif
 }

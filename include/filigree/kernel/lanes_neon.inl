@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Members of a level: fused, multiply_add, add_products_of_feature, times_power_of_two, above, at_least, population,
-// append; nothing else.
+// append, multiply_words; nothing else.
 //
 // NEON of 64-bit ARM. Its multiply-add takes a factor from one lane of a register. Queries are therefore loaded as
 // vectors, and no instruction broadcasts them. 6 x 4 = 24 accumulators, 4 keys and 2 vectors of queries (3 of double)
@@ -110,4 +110,12 @@ typedef unsigned char Bytes __attribute__((vector_size(16)));
   } else {
     return append_lanes(values, columns, v, c, mask);
   }
+}
+
+// Returns the products of the low 32 bits of each lane, of 64 bits.
+[[gnu::always_inline]] static inline Wide multiply_words(const Wide& a, const Wide& b) {
+  typedef Lane<std::uint32_t> Halves2 __attribute__((vector_size(8)));
+  typedef Lane<std::uint64_t> Whole __attribute__((vector_size(16)));
+  const Halves2 x = __builtin_convertvector(a, Halves2), y = __builtin_convertvector(b, Halves2);
+  return (Wide)(__builtin_convertvector(x, Whole) * __builtin_convertvector(y, Whole));
 }

@@ -68,6 +68,15 @@ struct StridedGroups {
   Index stride, step;
 };
 
+/// The random numbers of a row: random_bits(seed, position of the row, position of the column), compared with a limit.
+struct RandomRow {
+  std::uint64_t seed;
+  std::uint64_t counter;  // the position of the row, with its sign bit flipped
+  std::uint64_t first;    // the position of column 0
+  std::uint32_t high;     // the upper half of the positions of all columns
+  std::uint64_t limit;    // columns whose bits are at least this are kept
+};
+
 /// The columns [begin, end) of a tile.
 struct Segment {
   Index begin, end;

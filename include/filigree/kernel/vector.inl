@@ -14,6 +14,7 @@ typedef Bits Mask __attribute__((vector_size(sizeof(Scalar) * lanes)));
 template <class T>
 using Lane = std::conditional_t<single, T, T>;
 typedef Lane<Column> ColumnVec __attribute__((vector_size(sizeof(Column) * lanes)));
+typedef Lane<std::uint64_t> Wide __attribute__((vector_size(sizeof(Scalar) * lanes)));
 
 static constexpr Bits sign_bit = static_cast<Bits>(1) << (8 * sizeof(Bits) - 2) << 1;
 static constexpr Scalar infinity = static_cast<Scalar>(__builtin_inf());

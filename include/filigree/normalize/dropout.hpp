@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "filigree/core/check.hpp"
 #include "filigree/core/philox.hpp"
+#include "filigree/kernel/kernels.hpp"
+#include "filigree/stage/dense_row.hpp"
 #include "filigree/stage/stage.hpp"
 
 namespace filigree {
@@ -17,16 +20,47 @@ struct Dropout {
 
   template <Real S>
   void apply(Row<S>& row) const {
-    const Index position = row.position();
+    if (p == 0 || row.count == 0) return;
+    const Index position = row.position(), first = row.position_of(0), last = row.position_of(row.count - 1);
+    const S scale = static_cast<S>(1 / (1 - p));
+    if (upper_half(first) == upper_half(last)) {
+      const kernel::RandomRow draws = random_row(position, row.grid.key_at, upper_half(first));
+      row.count = kernel::kernels<S>().drop_listed(row.values, row.columns, row.count, draws, scale);
+      return;
+    }
     row.filter(
         [&](Index i) { return row.values[i] != row.values[i] || uniform_at(seed, position, row.position_of(i)) >= p; });
-    const S scale = static_cast<S>(1 / (1 - p));
     for (Index i = 0; i < row.count; ++i) row.values[i] *= scale;
+  }
+  template <Real S>
+  void apply_dense(DenseRow<S>& row) const {
+    if (p == 0) return;
+    const S scale = static_cast<S>(1 / (1 - p));
+    for (Index begin = 0, end = 0; begin < row.size(); begin = end) {
+      // All positions in one call of the kernel have the same upper half.
+      const Index first = row.position_of(begin), rest = (Index{1} << 32) - (first & 0xFFFFFFFF);
+      end = begin + (std::min)(rest, row.size() - begin);
+      kernel::kernels<S>().drop(row.values + begin, end - begin, random_row(row.position(), first, upper_half(first)),
+                                scale);
+    }
   }
   template <Real S>
   void backward(const Row<S>&, const Row<S>& out, S* d) const {
     const S scale = static_cast<S>(1 / (1 - p));
     for (Index i = 0; i < out.count; ++i) d[i] *= scale;
+  }
+
+ private:
+  static std::uint32_t upper_half(Index position) {
+    return static_cast<std::uint32_t>(static_cast<std::uint64_t>(position) >> 32);
+  }
+  /// Returns the random numbers of the row at `position`; `first` is the position of column 0.
+  [[nodiscard]] kernel::RandomRow random_row(Index position, Index first, std::uint32_t high) const {
+    return {.seed = seed,
+            .counter = detail::first_counter(position),
+            .first = static_cast<std::uint64_t>(first),
+            .high = high,
+            .limit = detail::bits_from(p)};
   }
 };
 
