@@ -45,9 +45,16 @@ TEMPLATE_TEST_CASE("prune_n_m keeps the n largest magnitudes of each m columns",
   const std::uint64_t seed = 101;
   CAPTURE(seed);
   fg::Generator g(seed);
-  for (int trial = 0; trial < 1000; ++trial) {
-    const std::vector<S> row = random_row<S>(g, g.below(50), true);
-    const Index m = 1 + g.below(trial % 10 == 0 ? 100 : 8), n = 1 + g.below(m);
+  for (int trial = 0; trial < 3000; ++trial) {
+    std::vector<S> row = random_row<S>(g,
+                                       trial % 50 == 0  ? 1000
+                                       : trial % 7 == 0 ? 60 + g.below(10)
+                                                        : g.below(50),
+                                       true);
+    if (trial % 5 == 0)  // a list with large gaps
+      for (std::size_t c = 0; c < row.size(); ++c) row[c] = c % 37 == 0 || c % 37 == 3 ? row[c] : absent<S>;
+    const Index m = trial % 3 == 0 ? Index{1} << g.below(5) : 1 + g.below(trial % 10 == 0 ? 100 : 8),
+                n = 1 + g.below(m);
     std::vector<S> expected(row.size(), absent<S>);
     for (std::size_t at = 0; at < row.size(); at += static_cast<std::size_t>(m)) {
       const std::size_t end = std::min(row.size(), at + static_cast<std::size_t>(m));
@@ -60,6 +67,7 @@ TEMPLATE_TEST_CASE("prune_n_m keeps the n largest magnitudes of each m columns",
     CAPTURE(trial, n, m);
     REQUIRE(same(one.dense(), expected));
     REQUIRE(one.ascends());
+    REQUIRE(same(after_dense(fg::prune_n_m(n, m), row), expected));
   }
   const S no = absent<S>;
   CHECK(same(after(fg::prune_n_m(2, 4), std::vector<S>{S(1), S(-3), S(2), S(-1), no, S(1), S(1), S(-1), S(5)}),

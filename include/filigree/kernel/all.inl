@@ -15,4 +15,5 @@
 #include "filigree/kernel/attend.inl"
 #include "filigree/kernel/select.inl"
 #include "filigree/kernel/philox.inl"
+#include "filigree/kernel/prune.inl"
 // clang-format on

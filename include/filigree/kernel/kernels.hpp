@@ -230,6 +230,10 @@ struct Kernels {
       FILIGREE_BY_LEVEL(drop(values, count, row, scale))
   static Index drop_listed(Scalar* values, Column* columns, Index count, RandomRow row, Scalar scale)
       FILIGREE_BY_LEVEL(drop_listed(values, columns, count, row, scale))
+  static void prune_n_m(Scalar* values, Index count, Index n, Index m)
+      FILIGREE_BY_LEVEL(prune_n_m(values, count, n, m))
+  static void magnitude_ranks(const Scalar* values, Index count, BitsOf<Scalar>* ranks)
+      FILIGREE_BY_LEVEL(magnitude_ranks(values, count, ranks))
   // clang-format on
 };
 

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "filigree/core/requirements.hpp"
 
@@ -12,6 +13,13 @@ namespace filigree::kernel {
 
 using Index = std::ptrdiff_t;
 using Column = std::int32_t;  // 2^31 keys of one float each would need 8 GiB
+
+/// The signed integer of the size of a scalar.
+template <class Scalar>
+using BitsOf = std::conditional_t<sizeof(Scalar) == 4, std::int32_t, std::int64_t>;
+
+/// The largest m for which the kernel prunes n:m.
+inline constexpr Index max_pruned_group = 64;
 
 /// The tile sizes of an instruction set: bytes per vector, vectors per panel of keys, queries per group.
 struct LevelSizes {
