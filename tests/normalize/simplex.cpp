@@ -31,9 +31,17 @@ Truth slack(const std::vector<S>& row) {
   return 4 * static_cast<Truth>(std::numeric_limits<S>::epsilon()) + 4e-16L * static_cast<Truth>(row.size());
 }
 
+// Returns a row after a stage, and requires the same bits for the dense row.
+template <class S, class Stage>
+std::vector<S> after_both(const Stage& stage, const std::vector<S>& row) {
+  const std::vector<S> got = after(stage, row);
+  REQUIRE(same(after_dense(stage, row), got));
+  return got;
+}
+
 template <class S>
 void sparsemax_is_nearest(const std::vector<S>& row) {
-  const std::vector<S> got = after(fg::sparsemax(), row);
+  const std::vector<S> got = after_both(fg::sparsemax(), row);
   const Truth top = largest(row), error = slack(row);
   Truth sum = 0, tau = 0;
   bool any = false;
@@ -60,7 +68,7 @@ void sparsemax_is_nearest(const std::vector<S>& row) {
 
 template <class S>
 void entmax15_by_bisection(const std::vector<S>& row) {
-  const std::vector<S> got = after(fg::entmax15(), row);
+  const std::vector<S> got = after_both(fg::entmax15(), row);
   const Truth top = largest(row);
   const auto weight = [&](S s, Truth tau) {
     const Truth above = (static_cast<Truth>(s) - top) / 2 - tau;
@@ -112,7 +120,7 @@ std::vector<Truth> bisected(const std::vector<S>& row, Truth alpha) {
 
 template <class S>
 void entmax_by_bisection(const std::vector<S>& row, double alpha) {
-  const std::vector<S> got = after(fg::entmax(alpha), row);
+  const std::vector<S> got = after_both(fg::entmax(alpha), row);
   const std::vector<Truth> expected = bisected(row, static_cast<Truth>(alpha));
   const Truth power = 1 / (static_cast<Truth>(alpha) - 1), error = slack(row);
   for (std::size_t c = 0; c < row.size(); ++c) {
@@ -162,9 +170,9 @@ TEMPLATE_TEST_CASE("entmax(alpha) equals softmax, entmax15 and sparsemax for alp
   near(after(fg::entmax(1 + 0x1p-52), row), after(fg::softmax(), row), rounding);
   const S huge = std::numeric_limits<S>::max();
   for (const double alpha : {1 + 0x1p-52, 1.01, 1.5, 2.0}) {
-    CHECK(same(after(fg::entmax(alpha), std::vector<S>{S(7), S(7), S(7), S(7)}), std::vector<S>(4, S(0.25))));
-    CHECK(same(after(fg::entmax(alpha), std::vector<S>{huge, -huge, huge}), {S(0.5), absent<S>, S(0.5)}));
-    CHECK(same(after(fg::entmax(alpha), std::vector<S>{S(-5)}), {S(1)}));
+    CHECK(same(after_both(fg::entmax(alpha), std::vector<S>{S(7), S(7), S(7), S(7)}), std::vector<S>(4, S(0.25))));
+    CHECK(same(after_both(fg::entmax(alpha), std::vector<S>{huge, -huge, huge}), {S(0.5), absent<S>, S(0.5)}));
+    CHECK(same(after_both(fg::entmax(alpha), std::vector<S>{S(-5)}), {S(1)}));
   }
 }
 
@@ -194,22 +202,48 @@ TEMPLATE_TEST_CASE("sparsemax and entmax15 are exact on random rows", "", float,
   }
 }
 
+TEMPLATE_TEST_CASE("sparsemax and entmax15 are exact on rows that need many steps", "", float, double) {
+  using S = TestType;
+  std::vector<std::vector<S>> rows;
+  for (const double base : {0.5, 0.75, 0.9, 0.99, 0.999}) {  // each step from below drops few of these scores
+    std::vector<S> near(800), above(800);
+    double power = 1;
+    for (std::size_t i = 0; i < near.size(); ++i, power *= base) {
+      near[i] = static_cast<S>(-power);
+      above[i] = static_cast<S>(power - 1);
+    }
+    rows.push_back(near);
+    rows.push_back(above);
+  }
+  for (const std::size_t m : {15U, 16U, 17U, 63U, 64U, 65U, 4096U}) {
+    rows.emplace_back(m, S(-3));
+    std::vector<S> slope(m);
+    for (std::size_t i = 0; i < m; ++i) slope[i] = static_cast<S>(static_cast<double>(i) / static_cast<double>(m));
+    rows.push_back(slope);
+  }
+  for (const auto& row : rows) {
+    sparsemax_is_nearest(row);
+    entmax15_by_bisection(row);
+  }
+}
+
 TEMPLATE_TEST_CASE("sparsemax and entmax15 give known weights for small rows", "", float, double) {
   using S = TestType;
   using Row = std::vector<S>;
   const S no = absent<S>;
-  CHECK(same(after(fg::sparsemax(), Row{S(0.5), S(0.25), S(-2)}), {S(0.625), S(0.375), no}));
-  CHECK(same(after(fg::sparsemax(), Row{S(3), S(2), no}), {S(1), no, no}));  // a gap of exactly 1: the second gets 0
-  CHECK(same(after(fg::sparsemax(), Row{S(7), S(7), S(7), S(7)}), Row(4, S(0.25))));
-  CHECK(same(after(fg::entmax15(), Row{S(7), S(7), S(7), S(7)}), Row(4, S(0.25))));
-  CHECK(same(after(fg::entmax15(), Row{S(3), S(1)}), {S(1), no}));  // a gap of exactly 2
+  CHECK(same(after_both(fg::sparsemax(), Row{S(0.5), S(0.25), S(-2)}), {S(0.625), S(0.375), no}));
+  CHECK(
+      same(after_both(fg::sparsemax(), Row{S(3), S(2), no}), {S(1), no, no}));  // a gap of exactly 1: the second gets 0
+  CHECK(same(after_both(fg::sparsemax(), Row{S(7), S(7), S(7), S(7)}), Row(4, S(0.25))));
+  CHECK(same(after_both(fg::entmax15(), Row{S(7), S(7), S(7), S(7)}), Row(4, S(0.25))));
+  CHECK(same(after_both(fg::entmax15(), Row{S(3), S(1)}), {S(1), no}));  // a gap of exactly 2
   const S huge = std::numeric_limits<S>::max();
-  CHECK(same(after(fg::sparsemax(), Row{huge, -huge, huge}), {S(0.5), no, S(0.5)}));
-  CHECK(same(after(fg::entmax15(), Row{huge, -huge, -huge}), {S(1), no, no}));
-  CHECK(same(after(fg::sparsemax(), Row{S(-5)}), {S(1)}));
-  CHECK(same(after(fg::entmax15(), Row{S(-5)}), {S(1)}));
+  CHECK(same(after_both(fg::sparsemax(), Row{huge, -huge, huge}), {S(0.5), no, S(0.5)}));
+  CHECK(same(after_both(fg::entmax15(), Row{huge, -huge, -huge}), {S(1), no, no}));
+  CHECK(same(after_both(fg::sparsemax(), Row{S(-5)}), {S(1)}));
+  CHECK(same(after_both(fg::entmax15(), Row{S(-5)}), {S(1)}));
   // z = (0, -1/5): tau = -0.7 gives 0.49 + 0.25 < 1; tau = -0.8 gives 0.64 + 0.36 = 1.
-  const auto fifths = after(fg::entmax15(), Row{S(0.4), S(0)});
+  const auto fifths = after_both(fg::entmax15(), Row{S(0.4), S(0)});
   CHECK(fifths[0] == Approx(0.64));
   CHECK(fifths[1] == Approx(0.36));
 }
@@ -220,9 +254,9 @@ TEMPLATE_TEST_CASE("sparse normalizers keep empty rows empty and make rows with 
     CHECK(OneRow<S>({}).apply(stage).count() == 0);
     CHECK(OneRow<S>({absent<S>, absent<S>}).apply(stage).count() == 0);
     for (const S bad : {nan_of<S>, infinity_of<S>}) {
-      CHECK(same(after(stage, std::vector<S>{S(1), bad, absent<S>, S(-100)}),
+      CHECK(same(after_both(stage, std::vector<S>{S(1), bad, absent<S>, S(-100)}),
                  {nan_of<S>, nan_of<S>, absent<S>, nan_of<S>}));
-      CHECK(same(after(stage, std::vector<S>{bad}), {nan_of<S>}));
+      CHECK(same(after_both(stage, std::vector<S>{bad}), {nan_of<S>}));
     }
   };
   each(fg::sparsemax());

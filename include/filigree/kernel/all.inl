@@ -16,4 +16,5 @@
 #include "filigree/kernel/select.inl"
 #include "filigree/kernel/philox.inl"
 #include "filigree/kernel/prune.inl"
+#include "filigree/kernel/simplex.inl"
 // clang-format on

@@ -234,6 +234,16 @@ struct Kernels {
       FILIGREE_BY_LEVEL(prune_n_m(values, count, n, m))
   static void magnitude_ranks(const Scalar* values, Index count, BitsOf<Scalar>* ranks)
       FILIGREE_BY_LEVEL(magnitude_ranks(values, count, ranks))
+  static Scalar largest_of(Scalar* values, Index count, bool* nan)
+      FILIGREE_BY_LEVEL(largest_of(values, count, nan))
+  static Index take_above(Scalar* values, Index count, Scalar bound, Scalar* to, Column* columns)
+      FILIGREE_BY_LEVEL(take_above(values, count, bound, to, columns))
+  static void differences(const Scalar* values, Index count, Scalar highest, double scale, double* z)
+      FILIGREE_BY_LEVEL(differences(values, count, highest, scale, z))
+  static void sparsemax_weights(Scalar* z, Index count)
+      FILIGREE_BY_LEVEL(sparsemax_weights(z, count))
+  static void entmax15_weights(Scalar* z, Index count)
+      FILIGREE_BY_LEVEL(entmax15_weights(z, count))
   // clang-format on
 };
 

@@ -16,15 +16,11 @@ struct Entmax {
 
   template <Real S>
   void apply(Row<S>& row) const {
-    const double beta = alpha - 1, power = 1 / beta;
-    const detail::Nearby z = detail::nearby(row, beta, 1.0);
-    if (z.count == 0) return;
-    const double delta = threshold(z, power), sum = weights(z, power, delta).power;
-    for (Index i = 0; i < row.count; ++i) {
-      const double distance = beta * (static_cast<double>(row.values[i]) - z.highest);
-      row.values[i] = static_cast<S>(weight(distance, power, delta) / sum);
-    }
-    row.filter([&](Index i) { return row.values[i] != S(0); });
+    detail::apply_simplex(row, alpha - 1, [&](double* z, Index count) { weigh(z, count); });
+  }
+  template <Real S>
+  void apply_dense(DenseRow<S>& row) const {
+    detail::apply_simplex(row, alpha - 1, [&](double* z, Index count) { weigh(z, count); });
   }
   /// Formula    u (d − Σ u d / Σ u) with u = w^(2 − α)
   template <Real S>
@@ -37,15 +33,21 @@ struct Entmax {
     double power, below;  // sums of r^power and of r^(power - 1), with r = (z - tau) / -tau
   };
 
+  void weigh(double* z, Index count) const {
+    const double power = 1 / (alpha - 1), delta = threshold(z, count, power),
+                 sum = weights(z, count, power, delta).power;
+    for (Index i = 0; i < count; ++i) z[i] = weight(z[i], power, delta) / sum;
+  }
+
   // tau is in [-1, 0) and stored as delta = 1 + tau. Powers are computed as exp(power * log1p(x)). With alpha close to
   // 1 the power is large and delta small, and these forms keep their accuracy.
 
   /// Returns delta for the solution tau of (sum of (z - tau)^power)^(1 / power) = 1. The left-hand side is convex and
   /// decreasing, and at least 1 at tau = -1. Newton's method from there never passes the solution.
-  static double threshold(const detail::Nearby& z, double power) {
+  static double threshold(const double* z, Index count, double power) {
     double delta = 0;
     for (int step = 0; step < 100; ++step) {
-      const Sums r = weights(z, power, delta);
+      const Sums r = weights(z, count, power, delta);
       const double logarithm = std::log(r.power) / power;
       const double excess = std::expm1(std::log1p(-delta) + logarithm);
       const double move = excess * std::exp(logarithm * (power - 1)) / r.below;
@@ -54,10 +56,10 @@ struct Entmax {
     }
     return delta;
   }
-  static Sums weights(const detail::Nearby& z, double power, double delta) {
+  static Sums weights(const double* z, Index count, double power, double delta) {
     Sums sums = {0, 0};
-    for (Index k = 0; k < z.count; ++k) {
-      const double x = z.values[k] / (1 - delta);  // r - 1
+    for (Index k = 0; k < count; ++k) {
+      const double x = z[k] / (1 - delta);  // r - 1
       if (x <= -1) continue;
       const double r_power = std::exp(power * std::log1p(x));
       sums.power += r_power;

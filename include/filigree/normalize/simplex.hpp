@@ -1,54 +1,75 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <algorithm>
-#include <functional>
+#include <cmath>
 #include <limits>
 
+#include "filigree/kernel/kernels.hpp"
+#include "filigree/stage/dense_row.hpp"
 #include "filigree/stage/row.hpp"
 
 // Helpers of sparsemax and entmax. Only scores close to the row's maximum can have a nonzero weight.
 
 namespace filigree::detail {
 
-/// The scaled scores of a row that are close to its maximum.
-struct Nearby {
-  double* values;  // [count] scale * (score - highest), at most 0
-  Index count;
-  double highest;
-};
-
-/// Returns the scores of a row that are less than `reach` below its maximum, after scaling. If the row holds NaN or
-/// +inf, fills it with NaN and returns an empty list.
-///
-/// Differences from the maximum keep the sums finite and are exact for scores close to it.
+/// Returns a bound below all scores that are at most `reach` below the highest, also after rounding.
 template <Real S>
-Nearby nearby(Row<S>& row, double scale, double reach) {
-  S highest = -std::numeric_limits<S>::infinity();
-  bool invalid = false;
-  for (Index i = 0; i < row.count; ++i) {
-    highest = row.values[i] > highest ? row.values[i] : highest;
-    invalid |= !(row.values[i] <= (std::numeric_limits<S>::max)());
-  }
-  if (invalid) {
-    row.fill(std::numeric_limits<S>::quiet_NaN());
-    return {nullptr, 0, 0};
-  }
-  double* values = row.scratch.values.template get<double>(row.count);
-  Index count = 0;
-  for (Index i = 0; i < row.count; ++i) {
-    values[count] = scale * (static_cast<double>(row.values[i]) - static_cast<double>(highest));
-    count += values[count] > -reach ? 1 : 0;
-  }
-  return {values, count, static_cast<double>(highest)};
+S bound_within(S highest, double reach) {
+  const auto top = static_cast<double>(highest);
+  const double bound = top - 1.001 * reach - 0x1p-20 * std::abs(top);
+  return bound >= static_cast<double>(std::numeric_limits<S>::lowest()) ? static_cast<S>(bound)
+                                                                        : -std::numeric_limits<S>::infinity();
 }
 
-/// Returns the scores that nearby() returns, in descending order.
-template <Real S>
-Nearby falling(Row<S>& row, double scale, double reach) {
-  const Nearby z = nearby(row, scale, reach);
-  std::sort(z.values, z.values + z.count, std::greater<>());
-  return z;
+/// Replaces the scores of a row by weights, in place. weigh(z, count) replaces z = scale * (score - highest) by
+/// weights, for a list that has at least all scores with z > -1; it may write up to 16 numbers after the list. Weights
+/// of 0 are absent. If the row holds NaN or +inf, all weights are NaN.
+///
+/// Differences from the maximum keep the sums finite and are exact for scores close to it.
+template <Real S, class Weigh>
+void apply_simplex(Row<S>& row, double scale, const Weigh& weigh) {
+  const auto& kernels = kernel::kernels<S>();
+  bool nan = false;
+  const S highest = kernels.largest_of(row.values, row.count, &nan);
+  if (nan || highest > (std::numeric_limits<S>::max)()) return row.fill(std::numeric_limits<S>::quiet_NaN());
+  if (row.count == 0) return;
+  row.count = kernels.keep_above(row.values, row.columns, row.count, bound_within(highest, 1 / scale));
+  auto* z = row.scratch.values.template get<double>(row.count + Row<S>::padding);
+  kernels.differences(row.values, row.count, highest, scale, z);
+  weigh(z, row.count);
+  Index kept = 0;
+  for (Index i = 0; i < row.count; ++i) {
+    row.values[kept] = static_cast<S>(z[i]);
+    row.columns[kept] = row.columns[i];
+    kept += row.values[kept] != S(0) ? 1 : 0;
+  }
+  row.count = kept;
+}
+
+/// Does the same for a dense row.
+template <Real S, class Weigh>
+void apply_simplex(DenseRow<S>& row, double scale, const Weigh& weigh) {
+  const auto& kernels = kernel::kernels<S>();
+  const Index size = row.size();
+  bool nan = false;
+  const S highest = kernels.largest_of(row.values, size, &nan);
+  if (nan || highest > (std::numeric_limits<S>::max)()) {
+    for (Index i = 0; i < size; ++i)
+      if (row.values[i] != row.absent) row.values[i] = std::numeric_limits<S>::quiet_NaN();
+    return;
+  }
+  if (highest == row.absent) return;
+  const Index stride = size + row.padding;
+  auto* z = row.scratch.values.template get<double>(2 * stride);
+  auto* candidates = reinterpret_cast<S*>(z + stride);
+  auto* columns = row.scratch.columns.template get<Column>(stride);
+  const Index count = kernels.take_above(row.values, size, bound_within(highest, 1 / scale), candidates, columns);
+  kernels.differences(candidates, count, highest, scale, z);
+  weigh(z, count);
+  for (Index i = 0; i < count; ++i) {
+    const S weight = static_cast<S>(z[i]);
+    row.values[columns[i]] = weight != S(0) ? weight : row.absent;
+  }
 }
 
 /// Replaces d by u (d - sum(u d) / sum(u)), where u = factor(weight): the backward pass of sparsemax and entmax. Sums
