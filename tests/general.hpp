@@ -24,7 +24,7 @@ auto general_sparse(const A& a) {
   const filigree::detail::Session session(a.execution());
   typename A::Bound bound = a.source().bind();
   const Engine engine(bound, a.stages(), session, a.row_count());
-  filigree::detail::SparseSink<S> sink(a.first_row(), a.row_count(), engine.height());
+  filigree::detail::SparseSink<S> sink(a.first_row(), a.row_count(), session);
   filigree::detail::for_each_row(engine, a.first_row(), a.row_count(), session, sink);
   return sink.template matrix<Eigen::SparseMatrix<S, Eigen::RowMajor>>(a.source().grid().m, A::is_column);
 }

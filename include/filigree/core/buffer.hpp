@@ -60,6 +60,11 @@ class Buffer {
     return static_cast<T*>(memory_);
   }
 
+  /// Returns the memory.
+  template <class T>
+  [[nodiscard]] const T* data() const noexcept {
+    return static_cast<const T*>(memory_);
+  }
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
 
  private:

@@ -196,7 +196,7 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
     const Index count = row_count();
     Bound bound = source_.bind();
     const Engine engine(bound, stages_, session, count);
-    detail::SparseSink<Scalar> sink(slice_.first, count, engine.height());
+    detail::SparseSink<Scalar> sink(slice_.first, count, session);
     detail::for_each_row(engine, slice_.first, count, session, detail::RowSink<Scalar>(sink));
     return sink.template matrix<Sparse>(source_.grid().m, is_column);
   }

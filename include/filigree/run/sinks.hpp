@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <limits>
-#include <utility>
-#include <vector>
 
 #include "filigree/core/integers.hpp"
 #include "filigree/core/lazy.hpp"
+#include "filigree/core/list.hpp"
 #include "filigree/run/evaluator.hpp"
 
 // Sinks receive each row after its last stage. A sink may be called concurrently for different rows.
@@ -19,6 +19,9 @@ struct DenseSink {
   Target<S> to;
   Index first;  // the row of the matrix that is written to row 0 of the target
 
+  [[nodiscard]] const Target<S>& target() const { return to; }
+  [[nodiscard]] Index first_row() const { return first; }
+
   void operator()(const Row<S>& row, WorkerScratch&) const {
     const Index i = row.index - first;
     if (to.op == Assign::set && to.col_stride == 1)
@@ -29,31 +32,31 @@ struct DenseSink {
   }
 };
 
-/// Collects rows in one list per block of rows, and builds a sparse matrix from the lists.
+/// Collects rows in one list per worker, and builds a sparse matrix from them.
 template <Real S>
 class SparseSink {
  public:
-  SparseSink(Index first, Index count, Index height)
-      : first_(first),
-        height_(height),
-        counts_(static_cast<std::size_t>(count)),
-        blocks_(static_cast<std::size_t>(ceil_div(count, height))) {}
+  SparseSink(Index first, Index count, const Session& session) : first_(first), session_(session) {
+    rows_.resize(count);
+    for (Index worker = 0; worker < session.concurrency(); ++worker) session.scratch(worker).entries.count = 0;
+  }
 
-  void operator()(const Row<S>& row, WorkerScratch&) {
-    const Index i = row.index - first_;
-    Block& block = blocks_[static_cast<std::size_t>(i / height_)];
-    counts_[static_cast<std::size_t>(i)] = row.count;
-    block.columns.insert(block.columns.end(), row.columns, row.columns + row.count);
-    block.values.insert(block.values.end(), row.values, row.values + row.count);
+  void operator()(const Row<S>& row, WorkerScratch& scratch) {
+    EntryList& list = scratch.entries;
+    const Index begin = list.count, end = begin + row.count;
+    std::copy_n(row.columns, row.count, list.columns.grow<Column>(end, begin) + begin);
+    std::copy_n(row.values, row.count, list.values.grow<S>(end, begin) + begin);
+    list.count = end;
+    rows_[row.index - first_] = {&list, begin, row.count};
   }
 
   /// Builds the sparse matrix. If `is_column`, the single row becomes a column.
   template <class Sparse>
   Sparse matrix(Index cols, bool is_column) const {
     using StorageIndex = typename Sparse::StorageIndex;
-    const auto rows = static_cast<Index>(counts_.size());
+    const Index rows = rows_.size();
     Index stored = 0;
-    for (const Index count : counts_) stored += count;
+    for (const Entries& row : rows_) stored += row.count;
     const auto max_index = static_cast<Index>(
         std::min<unsigned long long>((std::numeric_limits<StorageIndex>::max)(), (std::numeric_limits<Index>::max)()));
     require(stored <= max_index && rows <= max_index && cols <= max_index,
@@ -61,39 +64,86 @@ class SparseSink {
             ", its largest value is ", max_index);
     Sparse result(is_column ? cols : rows, is_column ? rows : cols);
     result.resizeNonZeros(stored);
-    StorageIndex* outer = result.outerIndexPtr();
-    std::fill_n(outer, result.outerSize() + 1, StorageIndex(0));
-    const bool by_column = bool(Sparse::IsRowMajor) == is_column;  // an outer vector is a column of our matrix
-    for_each([&](Index i, Column c, S) { ++outer[(by_column ? Index(c) : i) + 1]; });
-    for (Index o = 0; o < result.outerSize(); ++o) outer[o + 1] = static_cast<StorageIndex>(outer[o + 1] + outer[o]);
-    std::vector<StorageIndex> next(outer, outer + result.outerSize());
-    for_each([&](Index i, Column c, S value) {  // rows and columns ascend, so inner indices are sorted
-      const auto at = next[static_cast<std::size_t>(by_column ? Index(c) : i)]++;
-      result.innerIndexPtr()[at] = static_cast<StorageIndex>(by_column ? i : Index(c));
-      result.valuePtr()[at] = value;
-    });
+    // An outer vector is a row or a column of our matrix.
+    if (bool(Sparse::IsRowMajor) != is_column)
+      write_rows(result.outerIndexPtr(), result.innerIndexPtr(), result.valuePtr());
+    else
+      write_columns(cols, result.outerIndexPtr(), result.innerIndexPtr(), result.valuePtr());
     return result;
   }
 
  private:
-  struct Block {
-    std::vector<Column> columns;
-    std::vector<S> values;
+  /// The entries of a row: [begin, begin + count) of a worker's list.
+  struct Entries {
+    const EntryList* list = nullptr;
+    Index begin = 0, count = 0;
+
+    [[nodiscard]] const Column* columns() const {
+      return count > 0 ? list->columns.template data<Column>() + begin : nullptr;
+    }
+    [[nodiscard]] const S* values() const { return count > 0 ? list->values.template data<S>() + begin : nullptr; }
+    /// Returns the number of entries in columns below `column`.
+    [[nodiscard]] Index before(Column column) const {
+      return column == 0 ? 0 : std::lower_bound(columns(), columns() + count, column) - columns();
+    }
   };
 
-  template <class F>
-  void for_each(F&& f) const {
-    std::size_t e = 0;
-    for (std::size_t i = 0; i < counts_.size(); ++i) {
-      const std::size_t b = i / static_cast<std::size_t>(height_);
-      if (i % static_cast<std::size_t>(height_) == 0) e = 0;
-      for (Index k = 0; k < counts_[i]; ++k, ++e) f(static_cast<Index>(i), blocks_[b].columns[e], blocks_[b].values[e]);
-    }
+  template <class StorageIndex>
+  void write_rows(StorageIndex* outer, StorageIndex* inner, S* values) const {
+    outer[0] = 0;
+    for (Index i = 0; i < rows_.size(); ++i) outer[i + 1] = static_cast<StorageIndex>(outer[i] + rows_[i].count);
+    constexpr Index batch = 64;
+    session_.run(ceil_div(rows_.size(), batch), [&](Index task, Index) {
+      for (Index i = task * batch; i < (std::min)((task + 1) * batch, rows_.size()); ++i) {
+        const Entries& row = rows_[i];
+        std::copy_n(row.columns(), row.count, inner + outer[i]);
+        std::copy_n(row.values(), row.count, values + outer[i]);
+      }
+    });
   }
 
-  Index first_, height_;
-  std::vector<Index> counts_;
-  std::vector<Block> blocks_;
+  template <class StorageIndex>
+  void write_columns(Index cols, StorageIndex* outer, StorageIndex* inner, S* values) const {
+    std::fill_n(outer, cols + 1, StorageIndex(0));
+    for (const Entries& row : rows_)
+      for (Index e = 0; e < row.count; ++e) ++outer[row.columns()[e] + 1];
+    for (Index c = 0; c < cols; ++c) outer[c + 1] = static_cast<StorageIndex>(outer[c + 1] + outer[c]);
+    // Blocks of columns of blocks of rows: what is read and what is written stays in the cache.
+    constexpr Index row_block = 512, entries_per_visit = 16;
+    const Index stored = outer[cols];
+    if (stored == 0) return;
+    const Index width = (std::min)((std::max)(entries_per_visit * cols * rows_.size() / stored, Index{8}), Index{256});
+    List<StorageIndex> next;
+    next.append(outer, outer + cols);
+    const Index tasks = (std::min)(session_.concurrency(), ceil_div(cols, width));
+    session_.run(tasks, [&](Index task, Index) {  // a task writes a range of columns
+      const Index first = cols * task / tasks, last = cols * (task + 1) / tasks;
+      Index done[row_block];  // number of entries of a row before the block of columns
+      for (Index i = 0; i < rows_.size(); i += row_block) {
+        const Index end = (std::min)(i + row_block, rows_.size());
+        for (Index r = i; r < end; ++r) done[r - i] = rows_[r].before(static_cast<Column>(first));
+        for (Index c = first; c < last; c += width) {
+          const auto limit = static_cast<Column>((std::min)(c + width, last));
+          for (Index r = i; r < end; ++r) {
+            const Entries& row = rows_[r];
+            const Column* const columns = row.columns();
+            const S* const from = row.values();
+            Index e = done[r - i];
+            for (; e < row.count && columns[e] < limit; ++e) {
+              const auto at = next[static_cast<Index>(columns[e])]++;
+              inner[at] = static_cast<StorageIndex>(r);
+              values[at] = from[e];
+            }
+            done[r - i] = e;
+          }
+        }
+      }
+    });
+  }
+
+  Index first_;
+  const Session& session_;
+  List<Entries> rows_;
 };
 
 }  // namespace filigree::detail

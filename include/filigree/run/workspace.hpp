@@ -49,11 +49,18 @@ class PanelCache {
   List<Index> items_;
 };
 
+/// Entries of a sparse result, in the order in which a worker computed them.
+struct EntryList {
+  Buffer columns, values;
+  Index count = 0;
+};
+
 /// What one worker keeps between blocks of rows: its arena, from which all buffers of a block are taken, the panels
 /// that it packed, and the plan of the current block.
 struct WorkerScratch : ScratchArena {
   PanelCache keys, value_panels;  // indexed by panel of keys
   RowScratch row;
+  EntryList entries;
   Coverage coverage;                     // of the queries that are being planned
   KeySpans block_spans, previous_spans;  // of the current and the previous block of queries
   Prefetcher prefetcher;
