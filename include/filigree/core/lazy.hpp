@@ -103,6 +103,7 @@ class MemoryReader {
   [[nodiscard]] bool contiguous_rows() const { return col_stride_ == 1 || cols_ <= 1; }
   [[nodiscard]] const S* data() const { return data_; }
   [[nodiscard]] Index row_stride() const { return row_stride_; }
+  [[nodiscard]] Index col_stride() const { return col_stride_; }
 
   S operator()(Index i, Index j) const { return data_[i * row_stride_ + j * col_stride_]; }
 

@@ -6,6 +6,7 @@
 #include "filigree/kernel/widen.inl"
 #include "filigree/kernel/exponential.inl"
 #include "filigree/kernel/maps.inl"
+#include "filigree/kernel/elementwise.inl"
 #include "filigree/kernel/gather.inl"
 #include "filigree/kernel/dots.inl"
 #include "filigree/kernel/pack.inl"
@@ -17,4 +18,5 @@
 #include "filigree/kernel/philox.inl"
 #include "filigree/kernel/prune.inl"
 #include "filigree/kernel/simplex.inl"
+#include "filigree/kernel/dense_selection.inl"
 // clang-format on

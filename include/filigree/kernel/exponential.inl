@@ -45,32 +45,38 @@ static constexpr double double_terms[] = {1.0,
   return times_power_of_two(p, n, shifted, x, broadcast(least));
 }
 
-// w[i] = exp(w[i] - maximum) / (sum + exp(sink - maximum)); if any w is NaN, every w becomes NaN. Each lane is summed
-// over the list, then the lanes are summed. `w` is readable and writable up to a multiple of lanes. -inf: no sink.
+// Replaces each w[i] by exp(w[i] - maximum) / (sum + exp(sink - maximum)), except -inf, which stays: a sum of no
+// entries. If any w is NaN or +inf, every w above -inf becomes NaN. Each lane is summed over the array, then the lanes
+// are summed. The sum is at least 1, and its inverse is multiplied by. `w` is readable and writable up to a multiple of
+// lanes. A sink of -inf means no sink.
 static LogSumExp<Scalar> softmax(Scalar* w, Index count, Scalar sink) {
   const RoundToNearest rounding;
   const Index padded = ceil_div(count, lanes) * lanes;
   for (Index i = count; i < padded; ++i) w[i] = -infinity;
-  Vec high = broadcast(sink);
-  for (Index i = 0; i < padded; i += lanes) {
-    const Vec v = load(w + i);
-    high = v > high ? v : high;  // a NaN is ignored here, but makes the sum NaN
-  }
-  const Scalar maximum = largest(high);
+  const Vec gap = broadcast(-infinity);
+  Vec high[chains];
+  FILIGREE_UNROLL
+  for (int c = 0; c < chains; ++c) high[c] = broadcast(sink);
+  sweep(w, padded, [&](int c, const Vec& v) { high[c] = v > high[c] ? v : high[c]; });  // ignores NaN; the sum does not
+  FILIGREE_UNROLL
+  for (int c = 1; c < chains; ++c) high[0] = high[c] > high[0] ? high[c] : high[0];
+  const Scalar maximum = largest(high[0]);
   const Vec top = broadcast(maximum);
   Vec partial{};
   for (Index i = 0; i < padded; i += lanes) {
-    const Vec v = load(w + i);
-    const Vec e = v == broadcast(-infinity) ? Vec{} : exponential(v - top);
-    store(w + i, e);
-    partial = partial + e;
+    const Vec v = load(w + i), e = exponential(v - top);
+    partial = partial + (v == gap ? Vec{} : e);
+    store(w + i, v == gap ? gap : e);
   }
   Scalar total = sum(partial);
   if (sink > -infinity) {
     const Vec e = exponential(broadcast(sink - maximum));
     total += e[0];
   }
-  const Vec denominator = broadcast(total);
-  for (Index i = 0; i < padded; i += lanes) store(w + i, load(w + i) / denominator);
+  const Vec inverse = broadcast(1 / total);
+  for (Index i = 0; i < padded; i += lanes) {
+    const Vec e = load(w + i);
+    store(w + i, e == gap ? gap : e * inverse);
+  }
   return {maximum, total};
 }

@@ -27,6 +27,12 @@ struct Softmax {
     row.maximum = sums.maximum;
     row.sum = sums.sum;
   }
+  template <Real S>
+  void apply_dense(DenseRow<S>& row) const {
+    const auto sums = kernel::kernels<S>().softmax(row.values, row.size(), static_cast<S>(sink));
+    row.maximum = sums.maximum;
+    row.sum = sums.sum;
+  }
   /// Formula    w (d − Σ w d)
   template <Real S>
   void backward(const Row<S>&, const Row<S>& out, S* d) const {

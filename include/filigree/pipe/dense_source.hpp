@@ -2,9 +2,11 @@
 #pragma once
 
 #include <limits>
+#include <tuple>
 #include <utility>
 
 #include "filigree/core/lazy.hpp"
+#include "filigree/run/dense_engine.hpp"
 #include "filigree/run/evaluator.hpp"
 
 namespace filigree::detail {
@@ -16,12 +18,33 @@ struct DenseRows {
   R reader;
   Grid grid;
 
+  /// Returns the matrix as the dense engine reads it. The result refers to this object.
+  [[nodiscard]] DenseInput<Scalar> input() const {
+    if constexpr (R::direct)
+      return {grid, reader.data(), reader.row_stride(), reader.col_stride(), nullptr, nullptr};
+    else
+      return {grid,    nullptr,
+              0,       0,
+              &reader, [](const void* from, Index i, Scalar* to) {
+                static_cast<const R*>(from)->copy_row(i, to); }};
+  }
+
   void pack(const Session&, Index) const {}
   [[nodiscard]] Index height() const { return 16; }
   [[nodiscard]] Index stride() const { return grid.m + Row<Scalar>::padding; }
   void fill(Index first, Index count, Scalar* to, WorkerScratch&) const {
     for (Index r = 0; r < count; ++r) reader.copy_row(first + r, to + r * stride());
   }
+};
+
+/// The engine of stages on a dense source.
+template <class Source, class Stages, Real S>
+struct DenseChoice {
+  using type = GeneralEngine<Source, Stages, S>;
+};
+template <class Source, RowStage... T, Real S>
+struct DenseChoice<Source, std::tuple<T...>, S> {
+  using type = DenseEngine<Source, std::tuple<T...>, S>;
 };
 
 /// A dense Eigen expression as the source of a pipeline. A compile-time row or column vector is treated as one row.
@@ -52,7 +75,7 @@ class DenseSource {
   using Bound = DenseRows<Reader<Xpr, true>>;
 
   template <class Stages>
-  using Engine = GeneralEngine<Bound, Stages, Scalar>;
+  using Engine = typename DenseChoice<Bound, Stages, Scalar>::type;
   template <class Stages>
   using ProductEngine = Engine<Stages>;
 

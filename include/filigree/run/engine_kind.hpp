@@ -9,6 +9,7 @@ namespace filigree {
 /// The engines that compute expressions. engine_of names the one of an expression.
 enum class EngineKind {
   general,                     // applies the stages one after another to complete rows
+  dense_rows,                  // applies the stages to dense rows, elementwise stages from the source to the target
   row_list,                    // the same, but stores all rows between stages, for stages that need the whole matrix
   gathered,                    // computes only the scores of the keys that a query keeps
   selection,                   // appends scores above a bound to the candidates of each row
@@ -24,6 +25,7 @@ enum class EngineKind {
 constexpr std::string_view name_of(EngineKind kind) {
   switch (kind) {
     case EngineKind::general: return "general";
+    case EngineKind::dense_rows: return "dense rows";
     case EngineKind::row_list: return "row list";
     case EngineKind::gathered: return "gathered";
     case EngineKind::selection: return "selection";

@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "filigree/core/integers.hpp"
+#include "filigree/core/lazy.hpp"
 #include "filigree/run/engine_kind.hpp"
 #include "filigree/run/routed.hpp"
 #include "filigree/run/workspace.hpp"
@@ -58,11 +59,23 @@ class RowSink {
       : sink_(const_cast<void*>(static_cast<const void*>(std::addressof(sink)))),
         call_([](void* f, Row<S>& row, WorkerScratch& scratch) {
           (*static_cast<std::remove_reference_t<F>*>(f))(row, scratch);
-        }) {}
+        }) {
+    if constexpr (requires { sink.target(); }) {
+      target_ = &sink.target();
+      first_row_ = sink.first_row();
+    }
+  }
 
   void operator()(Row<S>& row, WorkerScratch& scratch) const { call_(sink_, row, scratch); }
 
+  /// The dense matrix to which the sink writes rows, or null. An engine may write a row there and not call the sink.
+  [[nodiscard]] const Target<S>* target() const { return target_; }
+  /// The row of the pipeline that is row 0 of the target.
+  [[nodiscard]] Index first_row() const { return first_row_; }
+
  private:
+  const Target<S>* target_ = nullptr;
+  Index first_row_ = 0;
   void* sink_;
   void (*call_)(void*, Row<S>&, WorkerScratch&);
 };

@@ -18,10 +18,23 @@ struct DropLowest {
 
   template <Real S>
   void apply(Row<S>& row) const {
-    const auto dropped = static_cast<Index>(std::floor(fraction * static_cast<double>(row.count)));
-    if (dropped >= row.count) return row.filter([&](Index i) { return row.values[i] != row.values[i]; });
+    const Index kept = kept_of(row.count);
+    if (kept == 0) return row.filter([&](Index i) { return row.values[i] != row.values[i]; });
     S bound = -std::numeric_limits<S>::infinity();
-    row.count = kernel::kernels<S>().keep_top_k_of(row.values, row.columns, row.count, row.count - dropped, 0, &bound);
+    row.count = kernel::kernels<S>().keep_top_k_of(row.values, row.columns, row.count, kept, 0, &bound);
+  }
+  template <Real S>
+  Index list_kept(const S* values, Index m, S* kept, Column* columns) const {
+    constexpr S infinity = std::numeric_limits<S>::infinity();
+    const auto& kernels = kernel::kernels<S>();
+    const Index k = kept_of(kernels.count_in(values, m, -infinity));
+    if (k == 0) return kernels.copy_above(values, m, infinity, kept, columns);  // only NaN
+    return kernels.copy_top_k(values, m, k, kept, columns);
+  }
+
+ private:
+  [[nodiscard]] Index kept_of(Index count) const {
+    return count - static_cast<Index>(std::floor(fraction * static_cast<double>(count)));
   }
 };
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "filigree/core/check.hpp"
+#include "filigree/kernel/kernels.hpp"
 #include "filigree/stage/stage.hpp"
 
 namespace filigree {
@@ -18,6 +19,10 @@ struct HardThreshold {
   void apply(Row<S>& row) const {
     const S bound = detail::round_bound<S>(t);
     row.filter([&](Index i) { return !(std::abs(row.values[i]) <= bound); });
+  }
+  template <Real S>
+  void select_values(const S* from, S* to, Index count, S absent) const {
+    kernel::kernels<S>().select_magnitudes(from, to, count, detail::round_bound<S>(t), absent);
   }
 };
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "filigree/core/check.hpp"
+#include "filigree/kernel/kernels.hpp"
 #include "filigree/stage/stage.hpp"
 
 namespace filigree {
@@ -19,6 +20,10 @@ struct SoftThreshold {
     const S bound = detail::round_bound<S>(t);
     row.filter([&](Index i) { return !(std::abs(row.values[i]) <= bound); });
     for (Index i = 0; i < row.count; ++i) row.values[i] -= std::copysign(bound, row.values[i]);
+  }
+  template <Real S>
+  void select_values(const S* from, S* to, Index count, S absent) const {
+    kernel::kernels<S>().shrink_magnitudes(from, to, count, detail::round_bound<S>(t), absent);
   }
 };
 

@@ -16,6 +16,10 @@ struct Threshold {
   void apply(Row<S>& row) const {
     row.count = kernel::kernels<S>().keep_above(row.values, row.columns, row.count, detail::round_bound<S>(t));
   }
+  template <Real S>
+  void select_values(const S* from, S* to, Index count, S absent) const {
+    kernel::kernels<S>().select_above(from, to, count, detail::round_bound<S>(t), absent);
+  }
 };
 
 /// Keeps values larger than t: [0.9 0.1 0.8 0.6 0.2 0.3] | threshold(0.5) is [0.9 0 0.8 0.6 0 0].

@@ -20,6 +20,10 @@ struct TopK {
     S bound = -std::numeric_limits<S>::infinity();
     row.count = kernel::kernels<S>().keep_top_k_of(row.values, row.columns, row.count, k, 0, &bound);
   }
+  template <Real S>
+  Index list_kept(const S* values, Index m, S* kept, Column* columns) const {
+    return kernel::kernels<S>().copy_top_k(values, m, k, kept, columns);
+  }
   // Returns the largest number of entries that a row of m columns can keep.
   [[nodiscard]] Index max_kept(Index m) const { return k < m ? k : m; }
 };

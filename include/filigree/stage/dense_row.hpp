@@ -7,13 +7,18 @@
 
 namespace filigree {
 
-/// One row of a dense source between two stages: the values of all m columns. An absent entry is -inf.
+/// One row of a dense source between two stages: the values of all m columns. An absent entry is -inf; an entry of NaN
+/// or 0 is present.
 ///
-/// A selector or a normalizer may have the member
+/// A selector or a normalizer may have one of these members, which must have the result of `apply` on the list of the
+/// present entries:
 ///
-///   template <Real S> void apply_dense(DenseRow<S>& row) const
-///
-/// which does in place what `apply` does to the list of the present entries. An entry of NaN or 0 is present.
+/// - `void apply_dense(DenseRow<S>& row) const` changes the row in place.
+/// - `Index list_kept(const S* values, Index m, S* kept, Column* columns) const` lists the entries that the stage
+/// keeps,
+///   in ascending columns, and returns their number. The list has room for m + padding entries.
+/// - `void select_values(const S* from, S* to, Index count, S absent) const`, for a selector that looks at one value at
+///   a time: writes the value after the stage, or `absent`. `from` and `to` are equal or do not overlap.
 template <Real S>
 struct DenseRow {
   static constexpr Index padding = Row<S>::padding;
@@ -31,13 +36,4 @@ struct DenseRow {
   [[nodiscard]] Index position_of(Index column) const { return grid.key_at + column; }
 };
 
-namespace detail {
-
-/// A stage that processes a row as the list of its present entries, or as all its values.
-template <class T, class S>
-concept AppliesDense = requires(const T& stage, DenseRow<S>& row) {
-  stage.apply_dense(row);
-};
-
-}  // namespace detail
 }  // namespace filigree
