@@ -9,8 +9,9 @@
 #include <vector>
 
 #include "filigree/core/generator.hpp"
+#include "filigree/run/workspace.hpp"
+#include "filigree/stage/dense_matrix.hpp"
 #include "filigree/stage/dense_row.hpp"
-#include "filigree/stage/row_list.hpp"
 #include "filigree/stage/stage.hpp"
 
 template <class S>
@@ -109,25 +110,35 @@ std::vector<S> after_dense(const Stage& stage, const std::vector<S>& all) {
   return after_dense(stage, all, {.n = 1, .m = m, .query_at = m - 1});
 }
 
-/// Returns the rows of a matrix after a matrix stage, with -inf for absent entries.
+/// Returns the rows of a matrix after a matrix stage, with -inf for absent entries. The rows after the stage are dense
+/// or lists.
 template <class S, class Stage>
-std::vector<std::vector<S>> matrix_after(const Stage& stage, const std::vector<std::vector<S>>& rows) {
-  filigree::RowList<S> list;
-  list.grid.n = static_cast<Eigen::Index>(rows.size());
-  list.grid.m = rows.empty() ? 0 : static_cast<Eigen::Index>(rows[0].size());
-  for (const auto& row : rows) {
-    for (std::size_t c = 0; c < row.size(); ++c) {
-      if (row[c] == absent<S>) continue;
-      list.values.push_back(row[c]);
-      list.columns.push_back(static_cast<filigree::Column>(c));
-    }
-    list.start.push_back(list.count());
-  }
-  stage.apply(list);
-  std::vector<std::vector<S>> result(rows.size(), std::vector<S>(static_cast<std::size_t>(list.grid.m), absent<S>));
+std::vector<std::vector<S>> matrix_after(const Stage& stage, const std::vector<std::vector<S>>& rows, bool lists) {
+  using Eigen::Index;
+  const auto n = static_cast<Index>(rows.size()), m = n == 0 ? Index{0} : static_cast<Index>(rows[0].size());
+  const filigree::Grid grid{.n = n, .m = m, .query_at = m - n};
+  const Index stride = m + 3;
+  std::vector<S> data(static_cast<std::size_t>(n * stride), nan_of<S>);
   for (std::size_t i = 0; i < rows.size(); ++i)
-    for (auto e = static_cast<std::size_t>(list.start[i]); e < static_cast<std::size_t>(list.start[i + 1]); ++e)
-      result[i][static_cast<std::size_t>(list.columns[e])] = list.values[e];
+    std::copy(rows[i].begin(), rows[i].end(), data.begin() + static_cast<Index>(i) * stride);
+  const filigree::detail::Session session({});
+  filigree::detail::ScratchFrame memory(session.scratch(0));
+  const auto bound = stage.bind(
+      filigree::DenseMatrix<S>{.grid = grid, .data = data.data(), .stride = stride, .memory = memory}, session);
+  std::vector<std::vector<S>> result;
+  for (Index i = 0; i < n; ++i) {
+    std::vector<S> row = rows[static_cast<std::size_t>(i)];
+    if (lists) {
+      result.push_back(OneRow<S>(row, grid, i).apply(bound).dense());
+      continue;
+    }
+    filigree::RowScratch scratch;
+    row.resize(row.size() + static_cast<std::size_t>(filigree::Row<S>::padding), nan_of<S>);
+    filigree::DenseRow<S> dense{.grid = grid, .index = i, .values = row.data(), .scratch = scratch};
+    bound.apply_dense(dense);
+    row.resize(static_cast<std::size_t>(m));
+    result.push_back(row);
+  }
   return result;
 }
 

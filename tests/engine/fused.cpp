@@ -164,7 +164,7 @@ static_assert(!fused<decltype(fg::prob_sparse(2, 1) | fg::softcap(3) | fg::softm
 
 // Dense sources, heads and other operands.
 static_assert(fg::engine_of<decltype(std::declval<M&>() | fg::top_k(2))> == Kind::dense_rows);
-static_assert(fg::engine_of<decltype(std::declval<M&>() | fg::winner_take_all(0.5))> == Kind::row_list);
+static_assert(fg::engine_of<decltype(std::declval<M&>() | fg::winner_take_all(0.5))> == Kind::whole_matrix);
 static_assert(fg::engine_of<decltype(fg::multi_head(fg::heads{2}, std::declval<M&>(), std::declval<M&>(),
                                                     std::declval<M&>(), fg::causal() | fg::softmax()))> ==
               Kind::online_softmax);

@@ -26,7 +26,7 @@ constexpr EngineKind choose_for_rows() {
   else if constexpr (F::is_gathered)
     return EngineKind::gathered;
   else
-    return has_matrix_stage<Stages> ? EngineKind::row_list : EngineKind::general;
+    return has_matrix_stage<Stages> ? EngineKind::whole_matrix : EngineKind::general;
 }
 
 /// Returns the engine that computes weights times V.

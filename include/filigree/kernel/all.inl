@@ -18,5 +18,6 @@
 #include "filigree/kernel/philox.inl"
 #include "filigree/kernel/prune.inl"
 #include "filigree/kernel/simplex.inl"
+#include "filigree/kernel/order_statistics.inl"
 #include "filigree/kernel/dense_selection.inl"
 // clang-format on

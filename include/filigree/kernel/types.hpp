@@ -21,6 +21,10 @@ using BitsOf = std::conditional_t<sizeof(Scalar) == 4, std::int32_t, std::int64_
 /// The largest m for which the kernel prunes n:m.
 inline constexpr Index max_pruned_group = 64;
 
+/// The number of columns of a matrix that bound_columns reads together: four cache lines of each row.
+template <class Scalar>
+inline constexpr Index strip = 256 / sizeof(Scalar);
+
 /// The tile sizes of an instruction set: bytes per vector, vectors per panel of keys, queries per group.
 struct LevelSizes {
   int vector_bytes, vectors, queries;
@@ -40,6 +44,17 @@ struct Candidates {
     return {values + row * stride, columns + row * stride, stride, count + row,
             bound != nullptr ? bound + row : nullptr};
   }
+};
+
+/// A division of values by two bounds: the values strictly between them, and how many others there are.
+template <class Scalar>
+struct Division {
+  Scalar lo, hi;
+  Scalar* values;  // [capacity + one vector] the first values between the bounds
+  Index capacity;
+  Index between = 0;                             // may exceed the capacity
+  Index above_hi = 0, from_hi = 0, from_lo = 0;  // values > hi, >= hi, >= lo; NaN ranks highest
+  Index present = 0;                             // values above -inf
 };
 
 /// The maximum and the scaled sum from which a logsumexp is computed.

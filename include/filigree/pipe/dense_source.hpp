@@ -2,12 +2,10 @@
 #pragma once
 
 #include <limits>
-#include <tuple>
 #include <utility>
 
 #include "filigree/core/lazy.hpp"
-#include "filigree/run/dense_engine.hpp"
-#include "filigree/run/evaluator.hpp"
+#include "filigree/run/matrix_engine.hpp"
 
 namespace filigree::detail {
 
@@ -35,16 +33,6 @@ struct DenseRows {
   void fill(Index first, Index count, Scalar* to, WorkerScratch&) const {
     for (Index r = 0; r < count; ++r) reader.copy_row(first + r, to + r * stride());
   }
-};
-
-/// The engine of stages on a dense source.
-template <class Source, class Stages, Real S>
-struct DenseChoice {
-  using type = GeneralEngine<Source, Stages, S>;
-};
-template <class Source, RowStage... T, Real S>
-struct DenseChoice<Source, std::tuple<T...>, S> {
-  using type = DenseEngine<Source, std::tuple<T...>, S>;
 };
 
 /// A dense Eigen expression as the source of a pipeline. A compile-time row or column vector is treated as one row.

@@ -140,20 +140,20 @@ class DenseRowsEngine {
 
   void stream_flat(Index first, Index last, const RowSink<S>& sink) const {
     const Index m = in_.grid.m;
-    stream(in_.data + first * m, sink.target()->data + (first - sink.first_row()) * m, (last - first) * m, S(0),
-           place(first, 0, false));
+    stream(in_.data + first * m, sink.target()->data + (first - sink.first_row()) * m, (last - first) * m,
+           sink.absent(), place(first, 0, false));
   }
   void stream_rows(Index first, Index last, const RowSink<S>& sink) const {
     const Target<S>& to = *sink.target();
     for (Index i = first; i < last; ++i)
-      stream(in_.data + i * in_.row_stride, to.data + (i - sink.first_row()) * to.row_stride, in_.grid.m, S(0),
+      stream(in_.data + i * in_.row_stride, to.data + (i - sink.first_row()) * to.row_stride, in_.grid.m, sink.absent(),
              place(i, 0, false));
   }
   void stream_columns(Index first, Index last, const RowSink<S>& sink) const {
     const Target<S>& to = *sink.target();
     for (Index c = 0; c < in_.grid.m; ++c)
       stream(in_.data + first + c * in_.col_stride, to.data + (first - sink.first_row()) + c * to.col_stride,
-             last - first, S(0), place(first, c, true));
+             last - first, sink.absent(), place(first, c, true));
   }
 
   void compute_rows(Index first, Index last, const Plan& plan, WorkerScratch& scratch, const RowSink<S>& sink) const {
@@ -168,7 +168,7 @@ class DenseRowsEngine {
         compute_row(i + r, reads_rows ? in_.data + (i + r) * in_.row_stride : values, values, memory, plan, scratch,
                     sink);
       }
-      if (plan.dense_result) write_block(i - sink.first_row(), count, memory, *sink.target());
+      if (plan.dense_result) write_block(i, count, memory, sink);
     }
   }
 
@@ -184,13 +184,15 @@ class DenseRowsEngine {
         copy_numbers(in_.data + (first + r) * in_.row_stride, in_.col_stride, in_.grid.m, to, 1);
     }
   }
-  void write_block(Index first, Index count, const Memory& memory, const Target<S>& to) const {
-    S* const data = to.data + first * to.row_stride;
+  void write_block(Index first, Index count, const Memory& memory, const RowSink<S>& sink) const {
+    const Target<S>& to = *sink.target();
+    S* const data = to.data + (first - sink.first_row()) * to.row_stride;
     if (to.row_stride == 1)
-      return kernel::kernels<S>().transpose(memory.values, memory.stride, count, in_.grid.m, data, to.col_stride, S(0));
+      return kernel::kernels<S>().transpose(memory.values, memory.stride, count, in_.grid.m, data, to.col_stride,
+                                            sink.absent());
     for (Index r = 0; r < count; ++r) {
       S* const values = memory.values + r * memory.stride;
-      kernel::kernels<S>().replace_absent(values, values, in_.grid.m, S(0));
+      kernel::kernels<S>().replace_absent(values, values, in_.grid.m, sink.absent());
       copy_numbers(values, 1, in_.grid.m, data + r * to.row_stride, to.col_stride);
     }
   }
@@ -242,7 +244,7 @@ class DenseRowsEngine {
     const Target<S>* to = sink.target();
     if (to != nullptr && to->op == Assign::set && to->col_stride == 1) {
       S* const data = to->data + (row.index - sink.first_row()) * to->row_stride;
-      return kernel::kernels<S>().replace_absent(row.values, data, in_.grid.m, S(0));
+      return kernel::kernels<S>().replace_absent(row.values, data, in_.grid.m, sink.absent());
     }
     Row<S> list = list_of(row, memory.columns);
     sink(list, scratch);

@@ -10,7 +10,7 @@ namespace filigree {
 enum class EngineKind {
   general,                     // applies the stages one after another to complete rows
   dense_rows,                  // applies the stages to dense rows, elementwise stages from the source to the target
-  row_list,                    // the same, but stores all rows between stages, for stages that need the whole matrix
+  whole_matrix,                // dense rows, after a matrix stage has read all rows
   gathered,                    // computes only the scores of the keys that a query keeps
   selection,                   // appends scores above a bound to the candidates of each row
   selection_or_gathered,       // gathered if a pattern scatters the keys of a query, decided at evaluation
@@ -26,7 +26,7 @@ constexpr std::string_view name_of(EngineKind kind) {
   switch (kind) {
     case EngineKind::general: return "general";
     case EngineKind::dense_rows: return "dense rows";
-    case EngineKind::row_list: return "row list";
+    case EngineKind::whole_matrix: return "whole matrix";
     case EngineKind::gathered: return "gathered";
     case EngineKind::selection: return "selection";
     case EngineKind::selection_or_gathered: return "selection or gathered";

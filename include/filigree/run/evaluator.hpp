@@ -13,7 +13,6 @@
 #include "filigree/run/engine_kind.hpp"
 #include "filigree/run/routed.hpp"
 #include "filigree/run/workspace.hpp"
-#include "filigree/stage/row_list.hpp"
 #include "filigree/stage/stage.hpp"
 
 // The general evaluator, which defines the meaning of every pipeline. It holds a few complete rows, O(m) memory, and
@@ -64,6 +63,7 @@ class RowSink {
       target_ = &sink.target();
       first_row_ = sink.first_row();
     }
+    if constexpr (requires { sink.absent(); }) absent_ = sink.absent();
   }
 
   void operator()(Row<S>& row, WorkerScratch& scratch) const { call_(sink_, row, scratch); }
@@ -72,10 +72,13 @@ class RowSink {
   [[nodiscard]] const Target<S>* target() const { return target_; }
   /// The row of the pipeline that is row 0 of the target.
   [[nodiscard]] Index first_row() const { return first_row_; }
+  /// The value of absent entries in the target.
+  [[nodiscard]] S absent() const { return absent_; }
 
  private:
   const Target<S>* target_ = nullptr;
   Index first_row_ = 0;
+  S absent_ = 0;
   void* sink_;
   void (*call_)(void*, Row<S>&, WorkerScratch&);
 };
@@ -152,58 +155,6 @@ class RowEngine {
   const Stages& stages_;
 };
 
-/// The engine for pipelines with a matrix stage. It stores all rows between stages.
-template <class Source, class Stages, Real S>
-class ListEngine {
- public:
-  using Run = Unprepared<ListEngine>;
-  static constexpr bool fused = false;
-  static constexpr EngineKind kind = EngineKind::row_list;
-
-  ListEngine(Source& source, const Stages& stages, const Session& session, Index) : grid_(source.grid) {
-    WorkerScratch& scratch = session.scratch(0);
-    RowList<S> all{.grid = grid_};
-    const std::tuple<> none;
-    RowEngine<Source, std::tuple<>, S>(source, none, session, grid_.n)
-        .rows(0, grid_.n, scratch, [&](const Row<S>& row, WorkerScratch&) { all.append(row); });
-    list_ = std::move(all);
-    const auto step = [&](const auto& stage) {
-      if constexpr (WholeMatrixStage<decltype(stage)>) {
-        stage.apply(list_);
-      } else {
-        RowList<S> next{.grid = grid_};
-        rows(0, grid_.n, scratch, [&](Row<S>& row, WorkerScratch&) {
-          apply(stage, row);
-          next.append(row);
-        });
-        list_ = std::move(next);
-      }
-    };
-    std::apply([&](const auto&... stage) { (step(stage), ...); }, stages);
-  }
-
-  [[nodiscard]] Index height() const { return 64; }
-
-  Run prepare(Index, Index, const Session&, const RowSink<S>&) const { return {*this}; }
-
-  void rows(Index first, Index last, WorkerScratch& scratch, const RowSink<S>& sink) const {
-    for (Index i = first; i < last; ++i) {
-      const Index begin = list_.start[static_cast<std::size_t>(i)], end = list_.start[static_cast<std::size_t>(i) + 1];
-      ScratchFrame frame(scratch);
-      S* values = frame.take<S>(end - begin + Row<S>::padding);
-      Column* columns = frame.take<Column>(end - begin + Row<S>::padding);
-      std::copy_n(list_.values.data() + begin, end - begin, values);
-      std::copy_n(list_.columns.data() + begin, end - begin, columns);
-      Row<S> row = make_row(grid_, i, values, columns, end - begin, scratch);
-      sink(row, scratch);
-    }
-  }
-
- private:
-  Grid grid_;
-  RowList<S> list_;
-};
-
 template <class Stages>
 inline constexpr bool has_matrix_stage = false;
 template <class... T>
@@ -217,7 +168,7 @@ inline constexpr bool has_layer<std::tuple<T...>> = (LayerStage<T> || ...);
 template <class Source, class Stages, Real S>
 struct GeneralChoice {
   template <class Routed>
-  using Of = std::conditional_t<has_matrix_stage<Routed>, ListEngine<Source, Routed, S>, RowEngine<Source, Routed, S>>;
+  using Of = RowEngine<Source, Routed, S>;
 };
 
 template <class Source, class Stages, Real S>

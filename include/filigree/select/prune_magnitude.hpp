@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <cmath>
-
 #include "filigree/core/check.hpp"
-#include "filigree/select/keep_best.hpp"
+#include "filigree/select/rank_bound.hpp"
 #include "filigree/stage/stage.hpp"
 
 namespace filigree {
@@ -16,18 +14,15 @@ struct PruneMagnitude {
   double fraction;
 
   template <Real S>
-  void apply(RowList<S>& list) const {
-    const auto dropped = static_cast<Index>(std::floor(fraction * static_cast<double>(list.count())));
-    if (dropped >= list.count())
-      return list.filter([&](Index e) { return std::isnan(list.values[static_cast<std::size_t>(e)]); });
-    detail::keep_best(list, list.count() - dropped, [](S x) { return std::abs(x); });
+  [[nodiscard]] detail::RankBound<S> bind(const DenseMatrix<S>& X, const detail::Session& session) const {
+    return detail::RankSearch<S>(X, session, true).find({.dropped = fraction});
   }
 };
 
 /// Drops a fraction of the present entries of a whole matrix, the entries of smallest magnitude.
 ///
 /// Formula    drops ⌊fraction · count⌋
-/// Cost       O(entries)
+/// Cost       O(entries): a sample of the entries, one pass over all, and one over the few that may be the last kept
 /// Edge case  of equal magnitudes, the first in row-major order are kept; NaN ranks highest and is kept even for
 ///            fraction = 1
 /// Throws     Error unless 0 <= fraction <= 1

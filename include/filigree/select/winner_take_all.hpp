@@ -3,13 +3,43 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
+#include "filigree/core/buffer.hpp"
 #include "filigree/core/check.hpp"
+#include "filigree/core/integers.hpp"
+#include "filigree/kernel/kernels.hpp"
+#include "filigree/run/workspace.hpp"
 #include "filigree/select/rank.hpp"
-#include "filigree/stage/row_list.hpp"
+#include "filigree/stage/dense_matrix.hpp"
+#include "filigree/stage/dense_row.hpp"
 #include "filigree/stage/stage.hpp"
 
 namespace filigree {
+
+namespace detail {
+
+/// Selector that keeps the entries above the bound of their column. Of those that are equal to it, it keeps the ones in
+/// rows up to `last`.
+template <Real S>
+struct ColumnBounds {
+  using Category = Selector;
+  const S* bounds;     // [m]
+  const Column* last;  // [m]
+
+  void apply(Row<S>& row) const {
+    row.filter([&](Index e) {
+      const Column c = row.columns[e];
+      const S x = row.values[e], bound = bounds[c];
+      return ranks_above(x, bound) || (!ranks_above(bound, x) && row.index <= last[c]);
+    });
+  }
+  void apply_dense(DenseRow<S>& row) const {
+    kernel::kernels<S>().keep_from_bounds(row.values, row.size(), bounds, last, static_cast<Column>(row.index));
+  }
+};
+
+}  // namespace detail
 
 /// Matrix stage that keeps the largest values of each column.
 struct WinnerTakeAll {
@@ -17,35 +47,42 @@ struct WinnerTakeAll {
   static constexpr bool passes_gradient = true;
   double fraction;
 
-  template <Real S>
-  void apply(RowList<S>& list) const {
-    const auto winners =
-        std::max<Index>(1, static_cast<Index>(std::floor(fraction * static_cast<double>(list.grid.n))));
-    // The entries sorted by column, with ascending rows in each column.
-    const Index m = list.grid.m, count = list.count();
-    list.memory.assign(static_cast<std::size_t>(m + 1 + 2 * count), 0);
-    Index *end = list.memory.data(), *entries = end + m + 1, *wins = entries + count;
-    for (const Column c : list.columns) ++end[c + 1];
-    for (Index c = 0; c < m; ++c) end[c + 1] += end[c];
-    for (Index e = 0; e < count; ++e) entries[end[list.columns[static_cast<std::size_t>(e)]]++] = e;
+  void check(const Grid& grid) const {
+    constexpr Index most = (std::numeric_limits<Column>::max)();
+    detail::require(grid.n <= most, "winner_take_all(fraction): a column must have at most ", most, " rows, got ",
+                    grid.n);
+  }
 
-    for (Index c = 0; c < m; ++c) {
-      const Index begin = c > 0 ? end[c - 1] : 0, keep = (std::min)(winners, end[c] - begin);
-      Index* column = entries + begin;
-      detail::best_first(column, end[c] - begin, keep,
-                         [&](Index e) { return list.values[static_cast<std::size_t>(e)]; });
-      for (Index i = 0; i < keep; ++i) wins[column[i]] = 1;
+  template <Real S>
+  [[nodiscard]] detail::ColumnBounds<S> bind(const DenseMatrix<S>& X, const detail::Session& session) const {
+    const Index n = X.grid.n, m = X.grid.m;
+    const auto winners = (std::max)(Index{1}, static_cast<Index>(std::floor(fraction * static_cast<double>(n))));
+    S* const bounds = X.memory.template take<S>(m + DenseRow<S>::padding);
+    Column* const last = X.memory.template take<Column>(m + DenseRow<S>::padding);
+    const auto& kernels = kernel::kernels<S>();
+    constexpr Index width = kernel::strip<S>;
+    using Bits = kernel::BitsOf<S>;
+    for (Index worker = 0; worker < session.concurrency(); ++worker) {  // any worker may run a task
+      detail::ScratchFrame frame(session.scratch(worker));
+      (void)frame.take<Bits>(detail::size_product(n, width));
     }
-    list.filter([&](Index e) { return wins[e] != 0; });
+    session.run(detail::ceil_div(m, width), [&](Index task, Index worker) {
+      detail::ScratchFrame frame(session.scratch(worker));
+      Bits* const memory = frame.take<Bits>(n * width);
+      const Index first = task * width;
+      kernels.bound_columns(X.data + first, X.stride, n, (std::min)(width, m - first), winners, memory, bounds + first,
+                            last + first);
+    });
+    return {.bounds = bounds, .last = last};
   }
 };
 
 /// Keeps the largest values of each column over a batch of N rows.
 ///
 /// Formula    max(1, ⌊fraction · N⌋) of each column
-/// Cost       O(entries)
+/// Cost       O(entries) per step of a search, of which there are as many as a bound has bits; in general about 15
 /// Edge case  ties go to the lowest row; NaN ranks highest; N counts all rows, including those without an entry
-/// Throws     Error unless 0 < fraction <= 1
+/// Throws     Error unless 0 < fraction <= 1; Error when applied to 2^31 or more rows
 /// Reference  Makhzani and Frey, arXiv:1409.2752, section 2.1 (lifetime sparsity)
 inline WinnerTakeAll winner_take_all(double fraction) {
   detail::require(fraction > 0 && fraction <= 1,

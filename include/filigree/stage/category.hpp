@@ -49,8 +49,10 @@ struct Selector {};
 ///   values of `out`, by the gradient with respect to those of `in`. Both rows hold the entries that are present after
 ///   the stage: `in` with their values before the stage, `out` with those after it.
 struct Normalizer {};
-/// Transforms all rows at once: `void apply(RowList<S>&) const`. Allowed only on a dense source. `passes_gradient` has
-/// the meaning that it has for a selector.
+/// Reads all rows before one of them is passed on, and returns the row stage that replaces it: `auto bind(const
+/// DenseMatrix<S>& X, const Session&) const`. Allowed only on a dense source. As a layer, it needs `passes_gradient`,
+/// with the meaning that it has for a selector. The returned stage is only applied to rows of X; it may hold memory of
+/// X.memory.
 struct MatrixStage {};
 /// Reads all queries and keys before any score is computed, and returns the stages that replace it: `auto bind(const
 /// Source&, const Session&) const`. Allowed only on scores.

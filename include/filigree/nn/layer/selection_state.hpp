@@ -4,9 +4,10 @@
 #include <algorithm>
 
 #include "filigree/core/integers.hpp"
-#include "filigree/nn/layer/batch_choice.hpp"
 #include "filigree/nn/layer/row_of.hpp"
 #include "filigree/nn/state.hpp"
+#include "filigree/stage/dense_matrix.hpp"
+#include "filigree/stage/dense_row.hpp"
 
 namespace filigree::detail {
 
@@ -52,22 +53,34 @@ class SelectionState {
     });
   }
 
-  void select_in_batch(const T& stage, Activations<S>& in, const Session& session) {
-    WorkerScratch& scratch = session.scratch(0);
-    ScratchFrame frame(scratch);
-    const RowMemory<S> memory(in.cols, frame);
-    const RowList<S>& list = batch_choice_.choose(
-        stage, in, grid_, [&](Index i) -> Row<S> { return row_of(in, grid_, i, memory, scratch); });
-    const auto begin = [&](Index i) { return list.start[i]; };
-    Index max_count = 0;
-    for (Index i = 0; i < in.n; ++i) max_count = (std::max)(max_count, begin(i + 1) - begin(i));
-    memory_.allocate(in.n, max_count);
-    for (Index i = 0; i < in.n; ++i)
-      memory_.store(i, list.values.data() + begin(i), list.columns.data() + begin(i), begin(i + 1) - begin(i));
+  /// Applies a matrix stage, which is replaced by a selector after it has read the whole batch.
+  void select_in_batch(const T& stage, const Activations<S>& in, const Session& session) {
+    ScratchFrame frame(session.scratch(0));
+    const S* data = in.data;
+    const Index stride = in.cols;
+    if (in.has_lists()) {
+      S* const rows = frame.take<S>(size_product(in.n, stride));
+      for_each_row_of(in, grid_, session, [&](const Row<S>& row) {
+        S* const to = rows + row.index * stride;
+        std::fill_n(to, stride, DenseRow<S>::absent);
+        for (Index e = 0; e < row.count; ++e) to[row.columns[e]] = row.values[e];
+      });
+      data = rows;
+    }
+    const auto chosen = stage.bind(DenseMatrix<S>{grid_, data, stride, frame}, session);
+    Index* const counts = memory_.counts(in.n);
+    for_each_row_of(in, grid_, session, [&](Row<S>& row) {
+      apply(chosen, row);
+      counts[row.index] = row.count;
+    });
+    memory_.allocate(in.n, in.n == 0 ? 0 : *std::max_element(counts, counts + in.n));
+    for_each_row_of(in, grid_, session, [&](Row<S>& row) {
+      apply(chosen, row);
+      memory_.store(row);
+    });
   }
 
   Grid grid_;
-  BatchChoice<S> batch_choice_;
 };
 
 /// A selector that passes the gradient on, as a layer.
