@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // How does a program add a score map, a selector, a normalizer and a layer of its own?
+#include <algorithm>
 #include <cmath>
 #include <filigree/filigree.hpp>
 #include <iostream>
@@ -16,6 +17,27 @@ struct Forgetting {
   template <fg::Real S>
   S map(S s, Index p, Index j, const fg::Grid&) const {
     return j < p ? s - static_cast<S>(rate) * std::log(static_cast<S>(p - j)) : s;
+  }
+};
+
+/// Raises the scores of keys in the same block of b positions as the query.
+struct SameBlockBonus {
+  using Category = fg::ScoreMap;
+  Index b;
+  double bonus;
+
+  template <fg::Real S>
+  S map(S s, Index p, Index j, const fg::Grid&) const {
+    return fg::floor_div(p, b) == fg::floor_div(j, b) ? s + static_cast<S>(bonus) : s;
+  }
+  // Visits only the keys of the block. -inf + bonus is -inf.
+  template <fg::Real S>
+  void map_tile(const fg::ScoreTile<S>& tile) const {
+    for (Index r = 0; r < tile.queries; ++r) {
+      const Index first = fg::floor_div(tile.p + r, b) * b;
+      const Index begin = std::max(first, tile.j), end = std::min(first + b, tile.j + tile.keys);
+      for (Index j = begin; j < end; ++j) tile.row(r)[j - tile.j] += static_cast<S>(bonus);
+    }
   }
 };
 
@@ -90,6 +112,12 @@ int main() {
   const Eigen::MatrixXd weights = A;
   const Eigen::IOFormat rows(2, 0, "  ", "\n", "  ");
   std::cout << std::fixed << weights.format(rows) << "\n\n";
+
+  // A lambda says the same as the map with tiles.
+  const auto bonus = fg::map([](double s, Index p, Index j) { return p / 2 == j / 2 ? s + 0.5 : s; });
+  const Eigen::MatrixXd by_tiles = fg::scores(queries, keys) | SameBlockBonus{.b = 2, .bonus = 0.5} | fg::softmax();
+  const Eigen::MatrixXd by_scores = fg::scores(queries, keys) | bonus | fg::softmax();
+  std::cout << "maps: " << (by_tiles == by_scores ? "equal" : "different") << "\n\n";
 
   const Eigen::MatrixXd shares = fg::scores(queries, keys) | fg::causal() | SquareShares{};
   std::cout << shares.format(rows) << "\n\n";

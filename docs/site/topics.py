@@ -98,8 +98,8 @@ TOPICS = [
         "own", "For words of your own",
         "What a pattern, map, selector, normalizer or layer of your own is made of.",
         ["stage/category.hpp", "stage/pattern_traits.hpp", "pattern/verify.hpp", "stage/grid.hpp", "stage/row.hpp",
-         "stage/dense_row.hpp", "stage/dense_matrix.hpp", "stage/ranges.hpp", "nn/context.hpp", "nn/activations.hpp",
-         "core/integers.hpp", "core/concepts.hpp", "core/lazy.hpp", "core/address_range.hpp"],
+         "stage/dense_row.hpp", "stage/dense_matrix.hpp", "stage/score_tile.hpp", "stage/ranges.hpp", "nn/context.hpp",
+         "nn/activations.hpp", "core/integers.hpp", "core/concepts.hpp", "core/lazy.hpp", "core/address_range.hpp"],
     ),
 ]
 

@@ -132,20 +132,20 @@ TEMPLATE_TEST_CASE("the logistic function is within a few ulp for all numbers", 
       x[static_cast<std::size_t>(i)] = static_cast<S>(random.normal() * (random.chance(0.5) ? 1 : 20));
     x[0] = count % 2 == 0 ? S(0) : -max_size;
     std::vector<S> y = x;
-    kernels.sigmoid(y.data(), count);
+    kernels.sigmoid({y.data(), count}, 1, count, false);
     for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
       INFO("x = " << x[i]);
       const long double expected = 1 / (1 + std::exp(-static_cast<long double>(x[i])));
       REQUIRE(std::abs(static_cast<long double>(y[i]) - expected) <= 4 * std::numeric_limits<S>::epsilon() * expected);
       std::vector<S> one{x[i]};  // the result does not depend on the other numbers
-      kernels.sigmoid(one.data(), 1);
+      kernels.sigmoid({one.data(), 1}, 1, 1, false);
       REQUIRE(test::same_bits(one[0], y[i]));
     }
     REQUIRE(y.back() == S(7));
   }
   constexpr S infinity = std::numeric_limits<S>::infinity();
   std::vector<S> x{infinity, -infinity, std::numeric_limits<S>::quiet_NaN(), S(1e4), S(-1e4), S(-0.0)};
-  kernels.sigmoid(x.data(), 6);
+  kernels.sigmoid({x.data(), 6}, 1, 6, false);
   CHECK(x[0] == 1);
   CHECK(x[1] == 0);
   CHECK(x[2] != x[2]);

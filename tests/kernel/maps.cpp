@@ -56,10 +56,10 @@ Truth gelu_tanh(Truth x) {
 TEMPLATE_TEST_CASE("tanh and softcap are accurate to a few ulp, near 0 too", "", float, double) {
   using S = TestType;
   const auto& kernels = filigree::kernel::kernels<S>();
-  const auto tanh = [&](S* x, Index n) { kernels.tanh(x, n); };
+  const auto tanh = [&](S* x, Index n) { kernels.tanh({x, n}, 1, n, false); };
   CHECK(worst<S>(
             tanh, [](Truth x) { return std::tanh(x); }, 25) < 3);
-  const auto softcap = [&](S* x, Index n) { kernels.softcap(x, n, S(30)); };
+  const auto softcap = [&](S* x, Index n) { kernels.softcap({x, n}, 1, n, S(30), false); };
   CHECK(worst<S>(
             softcap, [](Truth x) { return 30 * std::tanh(x / 30); }, 400) < 4);
 }
@@ -67,7 +67,7 @@ TEMPLATE_TEST_CASE("tanh and softcap are accurate to a few ulp, near 0 too", "",
 TEMPLATE_TEST_CASE("gelu keeps its relative accuracy far below 0", "", float, double) {
   using S = TestType;
   const auto& kernels = filigree::kernel::kernels<S>();
-  const auto map = [&](S* x, Index n) { kernels.gelu(x, n); };
+  const auto map = [&](S* x, Index n) { kernels.gelu({x, n}, 1, n, false); };
   for (const double range : {0.7, 1.0, 5.0, sizeof(S) == 4 ? 12.0 : 36.0}) {
     INFO("up to " << range);
     CHECK(worst<S>(map, gelu, range) < 8);
@@ -78,7 +78,7 @@ TEMPLATE_TEST_CASE("gelu keeps its relative accuracy far below 0", "", float, do
 TEMPLATE_TEST_CASE("gelu_tanh is accurate relative to its argument", "", float, double) {
   using S = TestType;
   const auto& kernels = filigree::kernel::kernels<S>();
-  const auto map = [&](S* x, Index n) { kernels.gelu_tanh(x, n); };
+  const auto map = [&](S* x, Index n) { kernels.gelu_tanh({x, n}, 1, n, false); };
   CHECK(worst<S>(map, gelu_tanh, 1) < 4);
   CHECK(worst<S>(map, gelu_tanh, 40, true) < 3);
 }
@@ -94,7 +94,7 @@ TEMPLATE_TEST_CASE("edges of the mapped functions, and arrays of any length", ""
     map(y.data(), static_cast<Index>(y.size()));
     return y;
   };
-  const auto tanh = mapped([&](S* y, Index n) { kernels.tanh(y, n); });
+  const auto tanh = mapped([&](S* y, Index n) { kernels.tanh({y, n}, 1, n, false); });
   CHECK(test::same_bits(tanh[0], S(0)));
   CHECK(test::same_bits(tanh[1], S(-0.0)));
   CHECK(tanh[2] == S(1));
@@ -103,7 +103,9 @@ TEMPLATE_TEST_CASE("edges of the mapped functions, and arrays of any length", ""
   CHECK(tanh[5] == S(1));
   CHECK(tanh[6] == S(-1));
   for (const bool exact : {true, false}) {
-    const auto y = mapped([&](S* values, Index n) { exact ? kernels.gelu(values, n) : kernels.gelu_tanh(values, n); });
+    const auto y = mapped([&](S* values, Index n) {
+      exact ? kernels.gelu({values, n}, 1, n, false) : kernels.gelu_tanh({values, n}, 1, n, false);
+    });
     CHECK(y[0] == S(0));
     CHECK(y[1] == S(0));
     CHECK(y[2] == infinity);
@@ -115,9 +117,9 @@ TEMPLATE_TEST_CASE("edges of the mapped functions, and arrays of any length", ""
   const std::vector<S> all = arguments<S>(3);
   for (Index count = 1; count <= 70; ++count) {
     std::vector<S> some(all.begin(), all.begin() + count + 1), one(all.begin(), all.begin() + count);
-    kernels.gelu(some.data(), count);
+    kernels.gelu({some.data(), count}, 1, count, false);
     CHECK(some.back() == all[static_cast<std::size_t>(count)]);
-    for (S& value : one) kernels.gelu(&value, 1);
+    for (S& value : one) kernels.gelu({&value, 1}, 1, 1, false);
     for (std::size_t i = 0; i < one.size(); ++i) REQUIRE(test::same_bits(some[i], one[i]));
   }
 }

@@ -72,11 +72,11 @@ struct Form<std::tuple<T...>> {
 
   /// The number of patterns and maps at the beginning. They are applied to tiles of scores.
   static constexpr std::size_t streamed = first_true({!(PatternStage<T> || MapStage<T>)..., true});
-  /// True if a streamed stage is a pattern, is a map, transforms arrays, or is expensive to evaluate.
+  /// True if a streamed stage is a pattern, is a map, transforms several scores at once, or is expensive to evaluate.
   static constexpr bool streams_patterns = first_true({PatternStage<T>..., true}) < streamed;
   static constexpr bool streams_maps = first_true({MapStage<T>..., true}) < streamed;
   template <Real S>
-  static constexpr bool maps_vectors = first_true({MapsVectors<T, S>..., true}) < streamed;
+  static constexpr bool maps_spans = first_true({(MapsTiles<T, S> || MapsVectors<T, S>)..., true}) < streamed;
   static constexpr bool keeps_is_expensive = first_true({detail::keeps_is_expensive<T>..., true}) < streamed;
   /// True if a pattern may scatter the keys of a query.
   static constexpr bool may_be_scattered = (detail::may_be_scattered<T> || ...);

@@ -15,6 +15,8 @@
 #include "filigree/pattern/coverage.hpp"
 #include "filigree/pattern/keep.hpp"
 #include "filigree/run/workspace.hpp"
+#include "filigree/stage/apply.hpp"
+#include "filigree/stage/score_tile.hpp"
 
 namespace filigree::detail {
 
@@ -30,9 +32,9 @@ class ScoreTiles {
   using S = typename P::Scalar;
   static constexpr S absent = -std::numeric_limits<S>::infinity();
   static constexpr bool has_maps = Form::streams_maps;
-  /// True if a map transforms arrays: stages are then applied one after another to several scores, and not score by
-  /// score.
-  static constexpr bool maps_vectors = Form::template maps_vectors<S>;
+  /// True if a map transforms several scores at once: stages are then applied one after another to tiles, and not score
+  /// by score.
+  static constexpr bool maps_spans = Form::template maps_spans<S>;
   /// True if a pattern is expensive to evaluate; then masks are planned for each row instead of each group.
   static constexpr bool by_row = Form::keeps_is_expensive;
 
@@ -152,11 +154,9 @@ class ScoreTiles {
     const Index c0 = panel * width, c1 = (std::min)(c0 + width, problem_.grid.m);
     kernels_.score_panel(block.queries + r * problem_.d(), groups, problem_.keys.panel(panel, scratch), problem_.d(),
                          problem_.scale, tile, width);
-    for (Index i = 0; i < n; ++i) {
-      S* row = tile + i * width - c0;
-      if constexpr (has_maps) map_row<false>(row, block.first + r + i, c0, c1);
-      std::fill(row + c1, row + c0 + width, absent);
-    }
+    map(tile, width, block, r, n, c0, c1);
+    for (Index i = 0; i < n && c1 < c0 + width; ++i)
+      std::fill(tile + i * width + (c1 - c0), tile + (i + 1) * width, absent);
   }
 
   /// Computes the scores of one group that attends to part of the panel, after patterns and maps.
@@ -184,8 +184,7 @@ class ScoreTiles {
 
   /// Applies the maps only, for rows that attend to all columns [c0, c1).
   void map(S* tile, Index stride, const Block& block, Index r, Index n, Index c0, Index c1) const {
-    if constexpr (has_maps)
-      for (Index i = r; i < r + n; ++i, tile += stride) map_row<false>(tile - c0, block.first + i, c0, c1);
+    if constexpr (has_maps) apply_to_rows<false>(tile - c0, stride, block.first + r, n, c0, c1);
   }
 
   /// Plans the groups of a block once; later calls do nothing.
@@ -235,9 +234,9 @@ class ScoreTiles {
   Index apply_to_span(S* values, Index at, const KeySpan& span, Index i) const {
     S* row = values + (at - span.begin);
     if (!span.all)
-      map_row<true>(row, i, span.begin, span.end);
+      apply_to_rows<true>(row, 0, i, 1, span.begin, span.end);
     else if constexpr (has_maps)
-      map_row<false>(row, i, span.begin, span.end);
+      apply_to_rows<false>(row, 0, i, 1, span.begin, span.end);
     return at + (span.end - span.begin);
   }
 
@@ -286,47 +285,65 @@ class ScoreTiles {
     for (const KeySpan& span : overlapping(spans, c0, c1)) {
       const Index begin = (std::max)(span.begin, c0), end = (std::min)(span.end, c1);
       clear(c, begin);
-      for (Index r = 0; r < n && (has_maps || !span.all); ++r) {
-        if (span.all)
-          map_row<false>(rows + r * stride, i + r, begin, end);
-        else
-          map_row<true>(rows + r * stride, i + r, begin, end);
-      }
+      if (!span.all)
+        apply_to_rows<true>(rows, stride, i, n, begin, end);
+      else if constexpr (has_maps)
+        apply_to_rows<false>(rows, stride, i, n, begin, end);
       c = end;
     }
     clear(c, c1);
   }
 
+  /// Applies maps, and patterns if `masked`, to the scores [c0, c1) of n rows from row i on.
   template <bool masked>
-  void map_row(S* row, Index i, Index c0, Index c1) const {
+  void apply_to_rows(S* rows, Index stride, Index i, Index n, Index c0, Index c1) const {
     const Index p = problem_.grid.query_at + i, key_at = problem_.grid.key_at;
-    if constexpr (maps_vectors) {
-      for (Index c = c0; c < c1; c += batch) apply_stages<masked>(row + c, p, key_at + c, (std::min)(batch, c1 - c));
+    if constexpr (maps_spans) {
+      if (c0 < c1) apply_stages<masked>({rows + c0, stride, p, n, key_at + c0, c1 - c0, problem_.grid});
     } else {
-      for (Index c = c0; c < c1; ++c) row[c] = apply_to_score<masked>(row[c], p, key_at + c);
+      for (Index r = 0; r < n; ++r, rows += stride)
+        for (Index c = c0; c < c1; ++c) rows[c] = apply_to_score<masked>(rows[c], p + r, key_at + c);
     }
   }
 
-  static constexpr Index batch = 64;
-
-  /// Applies one stage after another to at most `batch` scores, of the keys from j on. Absent scores stay absent.
+  /// Applies one stage after another to a tile. Absent scores stay absent.
   template <bool masked>
-  void apply_stages(S* scores, Index p, Index j, Index size) const {
+  void apply_stages(const ScoreTile<S>& tile) const {
     each_stage([&](const auto& stage) {
       using T = std::remove_cvref_t<decltype(stage)>;
-      if constexpr (MapsVectors<T, S>) {
-        S before[batch];
-        std::copy_n(scores, size, before);
-        stage.map_all(scores, size);
-        for (Index e = 0; e < size; ++e) scores[e] = before[e] == absent ? absent : scores[e];
+      if constexpr (MapsTiles<T, S>) {
+        stage.map_tile(tile);
+      } else if constexpr (MapsVectors<T, S>) {
+        for (Index r = 0; r < tile.queries; ++r) map_present(stage, tile.row(r), tile.keys);
       } else if constexpr (MapStage<T>) {
-        for (Index e = 0; e < size; ++e)
-          if (scores[e] != absent) scores[e] = map_at(stage, scores[e], p, j + e, problem_.grid);
+        each_present(tile, [&](S score, Index p, Index j) { return map_at(stage, score, p, j, tile.grid); });
       } else if constexpr (masked) {
-        for (Index e = 0; e < size; ++e)
-          if (scores[e] != absent && !keeps(stage, p, j + e, problem_.grid)) scores[e] = absent;
+        each_present(tile, [&](S score, Index p, Index j) { return keeps(stage, p, j, tile.grid) ? score : absent; });
       }
     });
+  }
+
+  /// Replaces each present score by f(score, p, j).
+  template <class F>
+  static void each_present(const ScoreTile<S>& tile, F&& f) {
+    for (Index r = 0; r < tile.queries; ++r) {
+      S* scores = tile.row(r);
+      for (Index e = 0; e < tile.keys; ++e)
+        if (scores[e] != absent) scores[e] = f(scores[e], tile.p + r, tile.j + e);
+    }
+  }
+
+  /// Applies a map of arrays to the present scores of an array.
+  template <class T>
+  static void map_present(const T& stage, S* scores, Index size) {
+    constexpr Index batch = 64;
+    for (Index begin = 0; begin < size; begin += batch, scores += batch) {
+      const Index count = (std::min)(batch, size - begin);
+      S before[batch];
+      std::copy_n(scores, count, before);
+      stage.map_all(scores, count);
+      for (Index e = 0; e < count; ++e) scores[e] = before[e] == absent ? absent : scores[e];
+    }
   }
 
   /// Returns one score after the patterns and maps, or `absent` if one of them removes it.

@@ -7,6 +7,7 @@
 #include "filigree/kernel/exponential.inl"
 #include "filigree/kernel/maps.inl"
 #include "filigree/kernel/elementwise.inl"
+#include "filigree/kernel/add.inl"
 #include "filigree/kernel/gather.inl"
 #include "filigree/kernel/dots.inl"
 #include "filigree/kernel/pack.inl"

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "filigree/core/check.hpp"
+#include "filigree/kernel/kernels.hpp"
 #include "filigree/stage/stage.hpp"
 
 namespace filigree {
@@ -15,8 +16,13 @@ struct Alibi {
 
   template <Real S>
   S map(S s, Index p, Index j, const Grid&) const {
-    const S penalty = static_cast<S>(slope) * distance<S>(p, j);
-    return s - penalty;
+    kernel::kernels<S>().subtract_distances({&s, 1}, 1, 1, static_cast<S>(slope), j - p);  // rounds as map_tile
+    return s;
+  }
+  template <Real S>
+  void map_tile(const ScoreTile<S>& tile) const {
+    kernel::kernels<S>().subtract_distances({tile.values, tile.stride}, tile.queries, tile.keys, static_cast<S>(slope),
+                                            tile.j - tile.p);
   }
   template <Real S>
   S derivative(S, S) const {

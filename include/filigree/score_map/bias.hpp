@@ -7,6 +7,7 @@
 #include "filigree/core/check.hpp"
 #include "filigree/core/dense_operand.hpp"
 #include "filigree/core/lazy.hpp"
+#include "filigree/kernel/kernels.hpp"
 #include "filigree/stage/stage.hpp"
 
 namespace filigree {
@@ -19,9 +20,16 @@ struct Bias {
 
   template <Real S>
   S map(S s, Index p, Index j, const Grid& grid) const {
-    static_assert(std::is_same_v<S, typename std::remove_cvref_t<Held>::Scalar>,
-                  "filigree: bias(B): B must have the scalar of the scores; use B.cast<...>()");
+    require_scalar<S>();
     return s + b.coeff(grid.row(p), grid.column(j));
+  }
+  template <Real S>
+  void map_tile(const ScoreTile<S>& tile) const {
+    require_scalar<S>();
+    const Index row = tile.grid.row(tile.p), column = tile.grid.column(tile.j);
+    kernel::kernels<S>().add_matrix({tile.values, tile.stride}, tile.queries, tile.keys,
+                                    {b.data() + row * b.rowStride() + column * b.colStride(), b.rowStride()},
+                                    b.colStride());
   }
   template <Real S>
   S derivative(S, S) const {
@@ -38,6 +46,13 @@ struct Bias {
                     " and must have the shape of the scores, ", grid.n, "x", grid.m);
   }
   bool reads(const AddressRange& target) const { return detail::reads_memory(b, target); }
+
+ private:
+  template <Real S>
+  static constexpr void require_scalar() {
+    static_assert(std::is_same_v<S, typename std::remove_cvref_t<Held>::Scalar>,
+                  "filigree: bias(B): B must have the scalar of the scores; use B.cast<...>()");
+  }
 };
 
 /// Adds a matrix of biases, indexed by row and column, independent of positions.

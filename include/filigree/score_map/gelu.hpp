@@ -15,7 +15,11 @@ struct Gelu {
 
   template <Real S>
   void map_all(S* values, Index count) const {
-    kernel::kernels<S>().gelu(values, count);
+    kernel::kernels<S>().gelu({values, count}, 1, count, false);
+  }
+  template <Real S>
+  void map_tile(const ScoreTile<S>& tile) const {
+    kernel::kernels<S>().gelu({tile.values, tile.stride}, tile.queries, tile.keys, true);
   }
   template <Real S>
   S derivative(S x, S) const {
@@ -43,7 +47,11 @@ struct GeluTanh {
 
   template <Real S>
   void map_all(S* values, Index count) const {
-    kernel::kernels<S>().gelu_tanh(values, count);
+    kernel::kernels<S>().gelu_tanh({values, count}, 1, count, false);
+  }
+  template <Real S>
+  void map_tile(const ScoreTile<S>& tile) const {
+    kernel::kernels<S>().gelu_tanh({tile.values, tile.stride}, tile.queries, tile.keys, true);
   }
   template <Real S>
   S derivative(S x, S) const {

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
+#include <limits>
 #include <type_traits>
 #include <utility>
 
+#include "filigree/kernel/kernels.hpp"
 #include "filigree/stage/stage.hpp"
 
 namespace filigree {
@@ -19,6 +22,32 @@ struct MapWith {
     static_assert(std::is_invocable_r_v<S, const F&, S, Index, Index>,
                   "filigree: map(f): f must be callable as s = f(s, Eigen::Index p, Eigen::Index j), and const");
     return static_cast<S>(f(s, p, j));
+  }
+  template <Real S>
+  void map_tile(const ScoreTile<S>& tile) const {
+    const bool any_absent = kernel::kernels<S>().any_absent({tile.values, tile.stride}, tile.queries, tile.keys);
+    for (Index r = 0; r < tile.queries; ++r) {
+      S* scores = tile.row(r);
+      Index c = 0;
+      for (; !any_absent && c + batch <= tile.keys; c += batch)
+        map_batch(scores + c, tile.p + r, tile.j + c, tile.grid);
+      for (; c < tile.keys; ++c)
+        if (scores[c] != -std::numeric_limits<S>::infinity())
+          scores[c] = map(scores[c], tile.p + r, tile.j + c, tile.grid);
+    }
+  }
+
+ private:
+  /// A multiple of the size of a vector: g++ -O2 vectorizes loops of a constant number of steps without a remainder.
+  static constexpr Index batch = 32;
+
+  /// Maps `batch` scores. f may read memory that the compiler cannot distinguish from the scores, so the results are
+  /// written to a local array.
+  template <Real S>
+  void map_batch(S* scores, Index p, Index j, const Grid& grid) const {
+    S results[batch];
+    for (Index e = 0; e < batch; ++e) results[e] = map(scores[e], p, j + e, grid);
+    std::copy_n(results, batch, scores);
   }
 };
 

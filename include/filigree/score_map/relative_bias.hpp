@@ -8,6 +8,7 @@
 #include "filigree/core/check.hpp"
 #include "filigree/core/dense_operand.hpp"
 #include "filigree/core/lazy.hpp"
+#include "filigree/kernel/kernels.hpp"
 #include "filigree/stage/stage.hpp"
 
 namespace filigree {
@@ -20,10 +21,14 @@ struct RelativeBias {
 
   template <Real S>
   S map(S s, Index p, Index j, const Grid&) const {
-    static_assert(
-        std::is_same_v<S, typename std::remove_cvref_t<Held>::Scalar>,
-        "filigree: relative_bias(table): the table must have the scalar of the scores; use table.cast<...>()");
+    require_scalar<S>();
     return s + table.coeff(index(p, j));
+  }
+  template <Real S>
+  void map_tile(const ScoreTile<S>& tile) const {
+    require_scalar<S>();
+    kernel::kernels<S>().add_diagonals({tile.values, tile.stride}, tile.queries, tile.keys, table.data(),
+                                       table.innerStride(), table.size(), tile.j - tile.p + table.size() / 2);
   }
   template <Real S>
   S derivative(S, S) const {
@@ -42,6 +47,12 @@ struct RelativeBias {
   bool reads(const AddressRange& target) const { return detail::reads_memory(table, target); }
 
  private:
+  template <Real S>
+  static constexpr void require_scalar() {
+    static_assert(
+        std::is_same_v<S, typename std::remove_cvref_t<Held>::Scalar>,
+        "filigree: relative_bias(table): the table must have the scalar of the scores; use table.cast<...>()");
+  }
   [[nodiscard]] Index index(Index p, Index j) const {
     const Index r = table.size() / 2;
     return std::clamp<Index>(j - p + r, 0, 2 * r);

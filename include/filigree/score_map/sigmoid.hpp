@@ -13,7 +13,11 @@ struct Sigmoid {
 
   template <Real S>
   void map_all(S* values, Index count) const {
-    kernel::kernels<S>().sigmoid(values, count);
+    kernel::kernels<S>().sigmoid({values, count}, 1, count, false);
+  }
+  template <Real S>
+  void map_tile(const ScoreTile<S>& tile) const {
+    kernel::kernels<S>().sigmoid({tile.values, tile.stride}, tile.queries, tile.keys, true);
   }
   template <Real S>
   S derivative(S, S y) const {

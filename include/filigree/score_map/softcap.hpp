@@ -17,7 +17,11 @@ struct Softcap {
 
   template <Real S>
   void map_all(S* values, Index count) const {
-    kernel::kernels<S>().softcap(values, count, static_cast<S>(c));
+    kernel::kernels<S>().softcap({values, count}, 1, count, static_cast<S>(c), false);
+  }
+  template <Real S>
+  void map_tile(const ScoreTile<S>& tile) const {
+    kernel::kernels<S>().softcap({tile.values, tile.stride}, tile.queries, tile.keys, static_cast<S>(c), true);
   }
   template <Real S>
   S derivative(S, S y) const {

@@ -6,6 +6,7 @@
 #include "filigree/stage/category.hpp"
 #include "filigree/stage/pattern_traits.hpp"
 #include "filigree/stage/row.hpp"
+#include "filigree/stage/score_tile.hpp"
 
 namespace filigree::detail {
 
@@ -13,6 +14,12 @@ namespace filigree::detail {
 template <class T, class S>
 concept MapsVectors = MapStage<T> && requires(const T& stage, S* values) {
   stage.map_all(values, Index{});
+};
+
+/// A map that transforms tiles of scores.
+template <class T, class S>
+concept MapsTiles = MapStage<T> && requires(const T& stage, const ScoreTile<S>& tile) {
+  stage.map_tile(tile);
 };
 
 /// Returns the value of a map for one entry.
@@ -33,10 +40,15 @@ void apply(const T& stage, Row<S>& row) {
   if constexpr (PatternStage<T>) {
     row.filter([&](Index i) { return keeps(stage, p, row.position_of(i), row.grid); });
   } else if constexpr (MapStage<T>) {
-    if constexpr (MapsVectors<T, S>)
+    if constexpr (MapsVectors<T, S>) {
       stage.map_all(row.values, row.count);
-    else
+    } else if constexpr (MapsTiles<T, S>) {
+      row.for_each_run([&](Index i, Index count) {
+        stage.map_tile(ScoreTile<S>{row.values + i, count, p, 1, row.position_of(i), count, row.grid});
+      });
+    } else {
       for (Index i = 0; i < row.count; ++i) row.values[i] = stage.map(row.values[i], p, row.position_of(i), row.grid);
+    }
     row.filter([&](Index i) { return row.values[i] != -std::numeric_limits<S>::infinity(); });
   } else {
     stage.apply(row);

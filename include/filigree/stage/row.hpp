@@ -50,6 +50,18 @@ struct Row {
     count = kept;
   }
 
+  /// Calls f(i, count) for each longest run of entries i, ..., i + count - 1 with consecutive columns.
+  template <class F>
+  void for_each_run(F&& f) const {
+    for (Index i = 0; i < count;) {
+      Index end = i + 1;
+      if (columns[count - 1] - columns[i] == count - 1 - i) end = count;
+      while (end < count && columns[end] == columns[end - 1] + 1) ++end;
+      f(i, end - i);
+      i = end;
+    }
+  }
+
   [[nodiscard]] bool has_nan() const {
     bool found = false;
     for (Index i = 0; i < count; ++i) found |= values[i] != values[i];
