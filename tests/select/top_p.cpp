@@ -11,6 +11,18 @@
 namespace fg = filigree;
 using Truth = long double;
 
+namespace {
+
+// Returns a row after a stage, and requires the same for the dense row.
+template <class S, class Stage>
+std::vector<S> after_both(const Stage& stage, const std::vector<S>& row) {
+  const std::vector<S> got = after(stage, row);
+  REQUIRE(same(after_dense(stage, row), got));
+  return got;
+}
+
+}  // namespace
+
 TEMPLATE_TEST_CASE("top_p keeps the fewest scores whose probabilities sum to at least p", "", float, double) {
   using S = TestType;
   const std::uint64_t seed = 81;
@@ -36,23 +48,55 @@ TEMPLATE_TEST_CASE("top_p keeps the fewest scores whose probabilities sum to at 
     one.apply(fg::top_p(p));
     CAPTURE(trial, p, kept);
     REQUIRE(same(one.dense(), only(row, order, kept)));
+    REQUIRE(same(after_dense(fg::top_p(p), row), only(row, order, kept)));
     REQUIRE(one.ascends());
   }
   CHECK(checked > 1500);
+}
+
+TEMPLATE_TEST_CASE("top_p keeps exactly what its definition says, with sums in double in the order of the ranking", "",
+                   float, double) {
+  using S = TestType;
+  const std::uint64_t seed = 82;
+  CAPTURE(seed);
+  fg::Generator g(seed);
+  const Eigen::Index sizes[] = {1, 11, 12, 13, 15, 16, 17, 63, 64, 65, 1000, 3000};
+  for (int trial = 0; trial < 1200; ++trial) {
+    std::vector<S> row = random_row<S>(g, sizes[trial % 12], trial % 3 == 0);
+    const double scale = std::exp2(static_cast<double>(g.below(16)) - 8);
+    for (S& x : row) x = std::isnan(x) ? S(0) : static_cast<S>(x * scale);
+    const double choices[] = {0.5,   0.25,        0.75,  g.uniform(), 1 - 1e-9 * g.uniform(),
+                              1e-12, 1 - 0x1p-53, 0.125, 0.9,         0.99};
+    const double p = std::max(choices[g.below(10)], 1e-300);
+    const auto order = ranking(row);
+    std::vector<double> weights;
+    double total = 0;
+    for (const std::size_t c : order) {
+      weights.push_back(
+          row[c] == row[order[0]] ? 1 : std::exp(static_cast<double>(row[c]) - static_cast<double>(row[order[0]])));
+      total += weights.back();
+    }
+    std::size_t kept = 0;
+    for (double sum = 0; kept < order.size() && sum < p * total;) sum += weights[kept++];
+    CAPTURE(trial, p, kept, scale, row.size());
+    const auto expected = only(row, order, kept);
+    REQUIRE(same(after(fg::top_p(p), row), expected));
+    REQUIRE(same(after_dense(fg::top_p(p), row), expected));
+  }
 }
 
 TEMPLATE_TEST_CASE("top_p handles ties, extreme p, NaN and infinity", "", float, double) {
   using S = TestType;
   using Row = std::vector<S>;
   const S no = absent<S>, nan = nan_of<S>, inf = infinity_of<S>;
-  CHECK(same(after(fg::top_p(0.5), Row{S(2), S(2), no, S(2), S(2)}), {S(2), S(2), no, no, no}));
-  CHECK(same(after(fg::top_p(0.51), Row{S(2), S(2), no, S(2), S(2)}), {S(2), S(2), no, S(2), no}));
-  CHECK(same(after(fg::top_p(1e-300), Row{S(1), S(2)}), {no, S(2)}));
-  CHECK(same(after(fg::top_p(1), Row{S(0), S(-1000)}), {S(0), S(-1000)}));
-  CHECK(same(after(fg::top_p(0.999), Row{S(0), S(-1000)}), {S(0), no}));
-  CHECK(same(after(fg::top_p(0.1), Row{S(1), nan, S(3), nan}), {no, nan, no, nan}));
-  CHECK(same(after(fg::top_p(0.4), Row{inf, S(1), inf}), {inf, no, no}));
-  CHECK(same(after(fg::top_p(0.6), Row{inf, S(1), inf}), {inf, no, inf}));
+  CHECK(same(after_both(fg::top_p(0.5), Row{S(2), S(2), no, S(2), S(2)}), {S(2), S(2), no, no, no}));
+  CHECK(same(after_both(fg::top_p(0.51), Row{S(2), S(2), no, S(2), S(2)}), {S(2), S(2), no, S(2), no}));
+  CHECK(same(after_both(fg::top_p(1e-300), Row{S(1), S(2)}), {no, S(2)}));
+  CHECK(same(after_both(fg::top_p(1), Row{S(0), S(-1000)}), {S(0), S(-1000)}));
+  CHECK(same(after_both(fg::top_p(0.999), Row{S(0), S(-1000)}), {S(0), no}));
+  CHECK(same(after_both(fg::top_p(0.1), Row{S(1), nan, S(3), nan}), {no, nan, no, nan}));
+  CHECK(same(after_both(fg::top_p(0.4), Row{inf, S(1), inf}), {inf, no, no}));
+  CHECK(same(after_both(fg::top_p(0.6), Row{inf, S(1), inf}), {inf, no, inf}));
   CHECK(OneRow<S>({no, no}).apply(fg::top_p(0.5)).count() == 0);
   CHECK(OneRow<S>({}).apply(fg::top_p(0.5)).count() == 0);
 }

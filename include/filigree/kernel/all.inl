@@ -21,4 +21,5 @@
 #include "filigree/kernel/simplex.inl"
 #include "filigree/kernel/order_statistics.inl"
 #include "filigree/kernel/dense_selection.inl"
+#include "filigree/kernel/top_p.inl"
 // clang-format on

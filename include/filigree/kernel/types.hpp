@@ -100,6 +100,13 @@ struct RandomRow {
   std::uint64_t limit;    // columns whose bits are at least this are kept
 };
 
+/// Bounds on a number of a list whose sum with all larger ones reaches a target.
+template <class Scalar>
+struct SumBounds {
+  Scalar low, high;  // low < number <= high
+  Scalar above;      // the sum of the numbers above `high`
+};
+
 /// The columns [begin, end) of a tile.
 struct Segment {
   Index begin, end;
