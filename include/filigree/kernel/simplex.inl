@@ -115,15 +115,16 @@ static void sparsemax_weights(Scalar* z, Index count) {
 static void entmax15_weights(Scalar* z, Index count) {
   const RoundToNearest rounding;
   const Index padded = pad_simplex(z, count);
-  const Scalar tau = solve_simplex([&](Scalar t) { return excess(z, padded, t, t); },
-                                   [](Scalar t, const Excess& e, bool& exact) {
-                                     // The root of second - 2 d first + count d^2 = 1. If there is none, a step of
-                                     // Newton's method for the root of the sum of squares, which does not pass tau.
-                                     const Scalar square = e.first * e.first - e.count * (e.second - 1);
-                                     exact = square > 0;
-                                     return exact ? t + (e.second - 1) / (e.first + __builtin_sqrt(square))
-                                                  : t + (e.second - __builtin_sqrt(e.second)) / e.first;
-                                   });
+  const Scalar tau =
+      solve_simplex([&](Scalar t) { return excess(z, padded, t, t); },
+                    [](Scalar t, const Excess& e, bool& exact) {
+                      // The root of second - 2 d first + count d^2 = 1. If there is none, a step of
+                      // Newton's method for the root of the sum of squares, which does not pass tau.
+                      const Scalar square = e.first * e.first - e.count * (e.second - 1);
+                      exact = square > 0;
+                      return exact ? t + (e.second - 1) / (e.first + static_cast<Scalar>(__builtin_sqrt(square)))
+                                   : t + (e.second - static_cast<Scalar>(__builtin_sqrt(e.second))) / e.first;
+                    });
   for (Index i = 0; i < padded; i += lanes) {
     const Vec x = load(z + i) - broadcast(tau);
     store(z + i, x > Vec{} ? x * x : Vec{});

@@ -10,6 +10,8 @@ static constexpr int group = 8;  // number of lists that are reduced together
 
 typedef Scalar Vec __attribute__((vector_size(sizeof(Scalar) * lanes)));
 typedef Bits Mask __attribute__((vector_size(sizeof(Scalar) * lanes)));
+typedef std::conditional_t<single, std::uint32_t, std::uint64_t> UnsignedMask
+    __attribute__((vector_size(sizeof(Scalar) * lanes)));
 // T itself, as a type that depends on Scalar. g++ requires this for vectors whose size depends on Scalar.
 template <class T>
 using Lane = std::conditional_t<single, T, T>;
@@ -75,7 +77,7 @@ template <class Int>
 [[gnu::always_inline]] static inline Vec add_to_exponent(const Vec& p, const Vec& shifted, const Vec& x,
                                                          const Vec& least) {
   constexpr int mantissa = single ? 23 : 52;
-  const Vec result = (Vec)((Mask)p + ((Mask)shifted << mantissa));
+  const Vec result = (Vec)((UnsignedMask)p + ((UnsignedMask)shifted << mantissa));  // may wrap where x < least
   return x < least ? Vec{} : x == x ? result : x;
 }
 
