@@ -12,6 +12,9 @@
 
 #include "filigree/attention/scores.hpp"
 #include "filigree/core/integers.hpp"
+#include "filigree/engine/form.hpp"
+#include "filigree/engine/stride.hpp"
+#include "filigree/pattern/plan.hpp"
 
 namespace filigree {
 
@@ -42,6 +45,26 @@ auto head_stages(const Head& head, Index i) {
     return stages_of(head(i));
 }
 
+/// Returns a stage that all heads share: patterns that are expensive to plan are planned here, up to `max_bytes` of
+/// memory. Patterns with an engine of their own stay as they are.
+template <Stage T>
+auto shared_stage(const T& stage, const Grid& grid, std::size_t max_bytes) {
+  if constexpr (keeps_is_expensive<T> && !is_plan<T> && !has_stride<T> && !PartitionedPattern<T>)
+    return Plan<T>(stage, grid, max_bytes);
+  else
+    return stage;
+}
+
+/// Returns the stages of all heads if they share a pipeline. See shared_stage().
+template <class Head>
+auto shared_stages(const Head& head, const Grid& grid, std::size_t max_bytes) {
+  if constexpr (Piped<Head>)
+    return std::apply([&](const auto&... stage) { return std::tuple(shared_stage(stage, grid, max_bytes)...); },
+                      stages_of(head));
+  else
+    return std::tuple<>();
+}
+
 template <class Q, class K, class V, class Head>
 class MultiHead {
   template <class X>
@@ -52,8 +75,15 @@ class MultiHead {
  public:
   using Scalar = typename std::remove_cvref_t<Q>::Scalar;
 
+  using Shared = decltype(shared_stages(std::declval<const Head&>(), Grid(), 0));
+  static auto stages_of_job(const Head& head, Index i, const Shared& shared) {
+    if constexpr (Piped<Head>)
+      return shared;
+    else
+      return head_stages(head, i);
+  }
   using HeadWeights = decltype(make_scores(std::declval<QueryBlock>(), std::declval<PackedKeys<Scalar>>(), {})
-                                   .then(head_stages(std::declval<const Head&>(), 0)));
+                                   .then(stages_of_job(std::declval<const Head&>(), 0, std::declval<const Shared&>())));
   using Engine = typename HeadWeights::ProductEngine;
 
   MultiHead(heads count, Operand<Q> q, Operand<K> k, Operand<V> v, Head head)
@@ -139,6 +169,14 @@ class MultiHead {
                                                [&](Index) { return rows + i * row_size; }));
     }
 
+    // Planning for all heads is not parallel, so it saves time with more heads than threads. The plan takes at most a
+    // quarter of the memory of the operands.
+    const Grid grid{.n = q.rows(), .m = m, .query_at = m - q.rows(), .key_at = 0};
+    const bool plans = h > session.concurrency();
+    const std::size_t max_bytes =
+        plans ? static_cast<std::size_t>(q.size() + k.size() + v.size()) * sizeof(Scalar) / 4 : 0;
+    const Shared shared = shared_stages(head_, grid, max_bytes);
+
     std::vector<std::unique_ptr<const Job>> jobs;  // pointers, since a job has members that refer to other members
     for (Index i = 0; i < h; ++i) {
       Target<Scalar> head_target = to;
@@ -147,7 +185,7 @@ class MultiHead {
       const std::size_t key_head = at(i / heads_per_key_head);
       jobs.push_back(std::make_unique<const Job>(
           make_scores(QueryBlock(q.middleCols(i * d, d)), PackedKeys<Scalar>(packed[key_head]), {})
-              .then(head_stages(head_, i)),
+              .then(stages_of_job(head_, i, shared)),
           session, ProductSink<Scalar>{head_target, 0, values[key_head]}));
     }
     const Index n = q.rows();
@@ -202,7 +240,8 @@ class MultiHead {
 /// `head` is the pipeline of every head, or a function of the head index that returns a pipeline. The result is a lazy
 /// Eigen expression like A * V.
 /// Shapes    Q: n x (h d), K: m x (hkv d), V: m x (hkv dv), result: n x (h dv)
-/// Cost      h times the cost of one head; parallel over heads and blocks of queries; keys are packed once per key head
+/// Cost      h times the cost of one head; parallel over heads and blocks of queries; keys are packed once per key head.
+///           With more heads than threads, a pattern that is expensive to plan, such as random(), is planned once
 /// Aliasing  safe
 /// Throws    Error unless 1 <= h <= 65536 and hkv divides h, or if the numbers of columns are not multiples
 /// Reference Vaswani et al., arXiv:1706.03762, section 3.2.2; grouped queries: Ainslie et al., arXiv:2305.13245

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <limits>
 #include <memory>
 #include <ostream>
@@ -27,9 +28,10 @@ class Plan {
   static constexpr bool ranges_are_exact =
       keeps_is_expensive && detail::ranges_are_exact<P>;  // in this case, each query is planned separately
 
-  Plan(P pattern, const Grid& grid) {
+  // Called by plan(). The queries after those whose lists take `max_bytes` are not planned in advance.
+  Plan(P pattern, const Grid& grid, std::size_t max_bytes = (std::numeric_limits<std::size_t>::max)()) {
     auto planned = std::make_shared<Planned>(Planned{.pattern = std::move(pattern), .grid = grid, .lists = {}});
-    fill(planned->pattern, grid, planned->lists);
+    fill(planned->pattern, grid, max_bytes, planned->lists);
     planned_ = std::move(planned);
   }
 
@@ -127,9 +129,13 @@ class Plan {
   /// limits a plan to about 90 bytes per query.
   static constexpr Index max_ranges = 64;
 
-  static void fill(const P& pattern, const Grid& grid, detail::PlannedRanges& lists) {
+  static void fill(const P& pattern, const Grid& grid, std::size_t max_bytes, detail::PlannedRanges& lists) {
     detail::Coverage coverage;
     for (Index row = 0, end = 0, skip = 0; row < grid.n; row = end) {
+      if (lists.bytes() >= max_bytes) {
+        lists.append_unplanned(row);
+        break;
+      }
       end = (std::min)((row / group_size + 1) * group_size, grid.n);
       const Index until = detail::same_keys_until_row(pattern, row, grid);
       const bool same_keys = until >= end;
@@ -210,6 +216,13 @@ class Plan {
 
   std::shared_ptr<const Planned> planned_;
 };
+
+namespace detail {
+template <class T>
+inline constexpr bool is_plan = false;
+template <class P>
+inline constexpr bool is_plan<Plan<P>> = true;
+}  // namespace detail
 
 /// Plans a pattern once, for reuse with all heads, layers and calls on scores of one shape. The plan is itself a
 /// pattern: `scores(Q, K) | plan | softmax()`.
