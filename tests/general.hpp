@@ -8,9 +8,18 @@
 
 namespace test {
 
+template <class A, bool scores = !filigree::detail::has_matrix_stage<typename A::StageTuple>>
+struct GeneralEngineOf {
+  using type = filigree::detail::GeneralEngine<typename A::Bound, typename A::StageTuple, typename A::Scalar>;
+};
+template <class A>
+struct GeneralEngineOf<A, false> {  // matrix stages, which exist on dense sources only
+  using type = filigree::detail::GeneralEngineOf<typename A::Bound, typename A::StageTuple, typename A::Scalar>;
+};
+
 template <class A, class Sink>
 void general_rows(const A& a, Sink&& sink) {
-  using Engine = filigree::detail::GeneralEngine<typename A::Bound, typename A::StageTuple, typename A::Scalar>;
+  using Engine = typename GeneralEngineOf<A>::type;
   const filigree::detail::Session session(a.execution());
   typename A::Bound bound = a.source().bind();
   const Engine engine(bound, a.stages(), session, a.row_count());
@@ -19,7 +28,7 @@ void general_rows(const A& a, Sink&& sink) {
 
 template <class A>
 auto general_sparse(const A& a) {
-  using Engine = filigree::detail::GeneralEngine<typename A::Bound, typename A::StageTuple, typename A::Scalar>;
+  using Engine = typename GeneralEngineOf<A>::type;
   using S = typename A::Scalar;
   const filigree::detail::Session session(a.execution());
   typename A::Bound bound = a.source().bind();
