@@ -27,6 +27,18 @@ void for_each_rows(Index n, const Session& session, F&& f) {
               [&](Index task, Index) { f(task * rows_per_task, (std::min)((task + 1) * rows_per_task, n)); });
 }
 
+/// Returns the sum of f(j) over j in [0, count). The numbers are added in eight chains, which run in parallel in the
+/// processor: number j to chain j mod 8.
+template <class F>
+double sum_in_chains(Index count, F&& f) {
+  double chains[8] = {};
+  Index j = 0;
+  for (; j + 8 <= count; j += 8)
+    for (Index c = 0; c < 8; ++c) chains[c] += f(j + c);
+  for (Index c = 0; j < count; ++j, ++c) chains[c] += f(j);
+  return ((chains[0] + chains[1]) + (chains[2] + chains[3])) + ((chains[4] + chains[5]) + (chains[6] + chains[7]));
+}
+
 /// Returns the sum of f(i) over n rows.
 template <class F>
 double sum_over_rows(Index n, const Session& session, F&& f) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <Eigen/Core>
 #include <cmath>
 
 #include "filigree/core/check.hpp"
@@ -66,19 +67,20 @@ class LayerNormState {
     S* scale = scales_.get<S>((std::max)(x.rows(), Index{1}));
     context.for_each_rows([&](Index first, Index last) {
       for (Index i = first; i < last; ++i) {
-        double sum = 0, square = 0;
-        for (Index j = 0; j < width; ++j) sum += static_cast<double>(x(i, j));
-        const double mean = sum / static_cast<double>(width);
-        for (Index j = 0; j < width; ++j) {
-          const double d = static_cast<double>(x(i, j)) - mean;
-          square += d * d;
-        }
-        const double s = 1 / std::sqrt(square / static_cast<double>(width) + layer.epsilon);
+        const S* const row = x.data() + i * width;
+        const double size = static_cast<double>(width);
+        const double mean = sum_in_chains(width, [=](Index j) { return static_cast<double>(row[j]); }) / size;
+        const double square = sum_in_chains(width, [=](Index j) {
+          const double d = static_cast<double>(row[j]) - mean;
+          return d * d;
+        });
+        const double s = 1 / std::sqrt(square / size + layer.epsilon);
         scale[i] = static_cast<S>(s);
-        for (Index j = 0; j < width; ++j) {
-          normal[i * width + j] = static_cast<S>((static_cast<double>(x(i, j)) - mean) * s);
-          y[i * width + j] = gain[j] * normal[i * width + j] + offset[j];
-        }
+        using Values = Eigen::Array<S, Eigen::Dynamic, 1>;
+        Eigen::Map<Values> normalized(normal + i * width, width);
+        normalized = ((Eigen::Map<const Values>(row, width).template cast<double>() - mean) * s).template cast<S>();
+        Eigen::Map<Values>(y + i * width, width) =
+            Eigen::Map<const Values>(gain, width) * normalized + Eigen::Map<const Values>(offset, width);
       }
     });
   }
@@ -97,18 +99,18 @@ class LayerNormState {
     for (Index j = 0; j < width; ++j) gradient[width + j] = static_cast<S>(sums[j]);
     context.for_each_rows([&](Index first, Index last) {
       for (Index i = first; i < last; ++i) {
-        double mean = 0, dot = 0;
-        for (Index j = 0; j < width; ++j) {
-          const double g = static_cast<double>(dy(i, j)) * static_cast<double>(parameters[j]);
-          mean += g;
-          dot += g * static_cast<double>(normal[i * width + j]);
-        }
-        mean /= static_cast<double>(width);
-        dot /= static_cast<double>(width);
+        const auto gradient_of = [&](Index j) {
+          return static_cast<double>(dy(i, j)) * static_cast<double>(parameters[j]);
+        };
+        const double size = static_cast<double>(width);
+        const double mean = sum_in_chains(width, gradient_of) / size;
+        const double dot =
+            sum_in_chains(width, [&](Index j) { return gradient_of(j) * static_cast<double>(normal[i * width + j]); }) /
+            size;
         for (Index j = 0; j < width; ++j) {
           S& x = normal[i * width + j];
-          const double g = static_cast<double>(dy(i, j)) * static_cast<double>(parameters[j]);
-          dx[i * width + j] = static_cast<S>((g - mean - static_cast<double>(x) * dot) * static_cast<double>(scale[i]));
+          dx[i * width + j] =
+              static_cast<S>((gradient_of(j) - mean - static_cast<double>(x) * dot) * static_cast<double>(scale[i]));
           x *= dy(i, j);
         }
       }
