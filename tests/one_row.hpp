@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <functional>
 #include <limits>
 #include <vector>
 
@@ -99,10 +100,20 @@ std::vector<S> after_dense(const Stage& stage, const std::vector<S>& all, const 
   std::vector<S> values = all;
   values.resize(all.size() + static_cast<std::size_t>(filigree::DenseRow<S>::padding), nan_of<S>);
   filigree::RowScratch scratch;
-  filigree::DenseRow<S> row{.grid = grid, .index = index, .values = values.data(), .scratch = scratch};
-  stage.apply_dense(row);
-  values.resize(all.size());
-  return values;
+  std::vector<filigree::Column> columns(values.size());
+  if constexpr (filigree::detail::ListsKept<Stage, S>) {
+    std::vector<S> result(all.size(), absent<S>);
+    const auto m = static_cast<Eigen::Index>(all.size());
+    const Eigen::Index count = stage.list_kept(all.data(), m, values.data(), columns.data());
+    for (std::size_t e = 0; e < static_cast<std::size_t>(count); ++e)
+      result[static_cast<std::size_t>(columns[e])] = values[e];
+    return std::is_sorted(columns.begin(), columns.begin() + count, std::less_equal<>()) ? result : std::vector<S>{};
+  } else {
+    filigree::DenseRow<S> row{.grid = grid, .index = index, .values = values.data(), .scratch = scratch};
+    filigree::detail::apply_dense(stage, row, columns.data());
+    values.resize(all.size());
+    return values;
+  }
 }
 template <class S, class Stage>
 std::vector<S> after_dense(const Stage& stage, const std::vector<S>& all) {

@@ -18,7 +18,7 @@ template <class S>
 void agrees(const std::vector<S>& row, double sink) {
   OneRow<S> one(row);
   one.apply(fg::softmax({.sink = sink}));
-  const std::vector<S> got = one.dense();
+  const std::vector<S> got = one.dense(), got_dense = after_dense(fg::softmax({.sink = sink}), row);
   Truth maximum = static_cast<Truth>(static_cast<S>(sink)), sum = 0;
   std::size_t count = 0;
   for (const S s : row) maximum = std::max(maximum, static_cast<Truth>(s));
@@ -29,13 +29,14 @@ void agrees(const std::vector<S>& row, double sink) {
   }
   if (count == 0) {
     CHECK(one.count() == 0);
+    CHECK(same(got_dense, row));
     CHECK(one.maximum == static_cast<S>(sink));
     CHECK(one.sum == S(sink > -infinity_of<double> ? 1 : 0));
     return;
   }
   sum += std::exp(static_cast<Truth>(static_cast<S>(sink)) - maximum);
 
-  // Errors: exp within 2 ulp, the rounding of s - maximum, a sum over lanes, and a division.
+  // Errors: exp within 2 ulp, the rounding of s - maximum, a sum over lanes, its inverse, and a product.
   const Truth eps = std::numeric_limits<S>::epsilon(), least = std::numeric_limits<S>::min();
   const Truth sum_error = eps * (8 + static_cast<Truth>(count));
   CHECK(static_cast<Truth>(one.maximum) == maximum);
@@ -43,11 +44,14 @@ void agrees(const std::vector<S>& row, double sink) {
   for (std::size_t c = 0; c < row.size(); ++c) {
     if (row[c] == absent<S>) {
       CHECK(got[c] == absent<S>);
+      CHECK(got_dense[c] == absent<S>);
       continue;
     }
     const Truth difference = static_cast<Truth>(row[c]) - maximum, truth = std::exp(difference) / sum;
-    CAPTURE(c, row[c], got[c], one.sum);
-    CHECK(std::abs(static_cast<Truth>(got[c]) - truth) <= truth * (sum_error + eps * std::abs(difference)) + least);
+    CAPTURE(c, row[c], got[c], got_dense[c], one.sum);
+    const Truth bound = truth * (sum_error + eps * std::abs(difference)) + least;
+    CHECK(std::abs(static_cast<Truth>(got[c]) - truth) <= bound);
+    CHECK(std::abs(static_cast<Truth>(got_dense[c]) - truth) <= bound);
   }
 }
 

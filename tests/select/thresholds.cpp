@@ -41,9 +41,13 @@ TEMPLATE_TEST_CASE("thresholds follow their formulas", "", float, double) {
     }
     CAPTURE(trial, t);
     REQUIRE(same(after(fg::threshold(t), row), larger));
+    REQUIRE(same(after_dense(fg::threshold(t), row), larger));
     REQUIRE(same(after(fg::hard_threshold(t), row), hard));
+    REQUIRE(same(after_dense(fg::hard_threshold(t), row), hard));
     REQUIRE(same(after(fg::soft_threshold(t), row), soft));
+    REQUIRE(same(after_dense(fg::soft_threshold(t), row), soft));
     REQUIRE(same(after(fg::relu(), row), positive));
+    REQUIRE(same(after_dense(fg::relu(), row), positive));
   }
 }
 
@@ -72,6 +76,10 @@ TEMPLATE_TEST_CASE("infinite and negative thresholds", "", float, double) {
   CHECK(same(after(fg::threshold(-1), row), {no, S(0), nan, infinity_of<S>}));
   CHECK(same(after(fg::threshold(inf), row), {no, no, nan, no}));
   CHECK(same(after(fg::soft_threshold(inf), row), {no, no, nan, no}));
+  CHECK(same(after_dense(fg::threshold(-inf), row), row));
+  CHECK(same(after_dense(fg::threshold(inf), row), {no, no, nan, no}));
+  CHECK(same(after_dense(fg::hard_threshold(inf), row), {no, no, nan, no}));
+  CHECK(same(after_dense(fg::soft_threshold(inf), row), {no, no, nan, no}));
   CHECK_THROWS_WITH(fg::threshold(nan_of<double>), "filigree: threshold(t): t must be a number, got nan");
   CHECK_THROWS_WITH(fg::hard_threshold(-1), "filigree: hard_threshold(t): t must be at least 0, got -1");
   CHECK_THROWS_WITH(fg::soft_threshold(-0.5), "filigree: soft_threshold(t): t must be at least 0, got -0.5");

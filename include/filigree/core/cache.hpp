@@ -96,6 +96,7 @@ struct CacheBudget {
   Eigen::Index panel;        // second level: one panel of a matrix product
   Eigen::Index panels;       // second level: the panels that stay in the cache while rows stream through it
   Eigen::Index operand;      // second level: an operand that is packed completely
+  Eigen::Index transposed;   // second level: rows that are transposed on their way in or out
   Eigen::Index packed;       // larger than the second level: keys that are packed once, even for few queries
   Eigen::Index kept;         // third level: kept entries, until their rows are finished
 
@@ -107,6 +108,7 @@ struct CacheBudget {
             .panel = smaller(sizes.l2 / 4, 256 * kib),
             .panels = smaller(sizes.l2 / 2, 512 * kib),
             .operand = sizes.l2 / 4 * 3,
+            .transposed = sizes.l2 / 2,
             .packed = 2 * sizes.l2,
             .kept = smaller(sizes.l3 / 4, 8192 * kib)};
   }

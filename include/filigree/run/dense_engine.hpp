@@ -5,6 +5,7 @@
 #include <array>
 #include <tuple>
 
+#include "filigree/core/cache.hpp"
 #include "filigree/core/lazy.hpp"
 #include "filigree/run/dense_step.hpp"
 #include "filigree/run/evaluator.hpp"
@@ -112,9 +113,8 @@ class DenseRowsEngine {
     }
     if (streams && target_columns && in_.contiguous_columns()) return {Form::columns, 0, false};
     if (in_.contiguous_rows() && (!sets || target_rows)) return {Form::rows, 1, false};
-    constexpr Index budget = Index{1} << 18;  // bytes
     const Index row_bytes = (in_.grid.m + DenseRow<S>::padding) * static_cast<Index>(sizeof(S));
-    const Index block = (std::min)((std::max)(budget / row_bytes / 16 * 16, Index{16}), Index{64});
+    const Index block = (std::min)((std::max)(cache_budget().transposed / row_bytes / 16 * 16, Index{16}), Index{64});
     return {Form::blocks, block, sets && !target_rows};
   }
 
