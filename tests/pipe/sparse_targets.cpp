@@ -50,6 +50,25 @@ TEST_CASE("sparse targets of every storage order and index type") {
   check<Eigen::SparseMatrix<float>>(a.middleRows(7, 20), expected.middleRows(7, 20), 100);
 }
 
+TEST_CASE("large sparse targets, nearly full and nearly empty") {
+  Random random(422);
+  fg::thread_pool pool(3);
+  for (const double t : {-9.0, -1.0, 0.5, 2.0, 9.0}) {
+    Matrix<float> x = test::normal<float>(random, 700, 150);
+    x.row(5).setConstant(-10);
+    x.middleRows(300, 256).setConstant(-10);
+    x.col(149).setConstant(-10);
+    const Matrix<float> expected = (x.array() > static_cast<float>(t)).select(x, 0.0F);
+    const Index stored = (x.array() > static_cast<float>(t)).count();
+    CAPTURE(t);
+    check<Eigen::SparseMatrix<float>>(x | fg::threshold(t), expected, stored);
+    check<Eigen::SparseMatrix<float>>((x | fg::threshold(t)).on(pool), expected, stored);
+    check<Eigen::SparseMatrix<float, Eigen::RowMajor>>((x | fg::threshold(t)).on(pool), expected, stored);
+    const Eigen::MatrixXf by_column = x;
+    check<Eigen::SparseMatrix<float>>((by_column | fg::threshold(t)).on(pool), expected, stored);
+  }
+}
+
 TEST_CASE("present entries are stored even if their value is 0") {
   Matrix<float> x(2, 3);
   x << 0, -1, -0.0F, 2, 0, -3;

@@ -108,37 +108,74 @@ class SparseSink {
     for (const Entries& row : rows_)
       for (Index e = 0; e < row.count; ++e) ++outer[row.columns()[e] + 1];
     for (Index c = 0; c < cols; ++c) outer[c + 1] = static_cast<StorageIndex>(outer[c + 1] + outer[c]);
-    // Blocks of columns of blocks of rows: what is read and what is written stays in the cache.
-    constexpr Index row_block = 512, entries_per_visit = 16;
     const Index stored = outer[cols];
     if (stored == 0) return;
-    const Index width = (std::min)((std::max)(entries_per_visit * cols * rows_.size() / stored, Index{8}), Index{256});
     List<StorageIndex> next;
     next.append(outer, outer + cols);
-    const Index tasks = (std::min)(session_.concurrency(), ceil_div(cols, width));
+    constexpr Index large = Index{1} << 15;
+    const bool sorts_blocks = stored >= large && stored / cols >= rows_.size() / 32;
+    const Index tasks = stored < large ? 1 : (std::min)(session_.concurrency(), cols);
     session_.run(tasks, [&](Index task, Index) {  // a task writes a range of columns
-      const Index first = cols * task / tasks, last = cols * (task + 1) / tasks;
-      Index done[row_block];  // number of entries of a row before the block of columns
-      for (Index i = 0; i < rows_.size(); i += row_block) {
-        const Index end = (std::min)(i + row_block, rows_.size());
-        for (Index r = i; r < end; ++r) done[r - i] = rows_[r].before(static_cast<Column>(first));
-        for (Index c = first; c < last; c += width) {
-          const auto limit = static_cast<Column>((std::min)(c + width, last));
-          for (Index r = i; r < end; ++r) {
-            const Entries& row = rows_[r];
-            const Column* const columns = row.columns();
-            const S* const from = row.values();
-            Index e = done[r - i];
-            for (; e < row.count && columns[e] < limit; ++e) {
-              const auto at = next[static_cast<Index>(columns[e])]++;
-              inner[at] = static_cast<StorageIndex>(r);
-              values[at] = from[e];
-            }
-            done[r - i] = e;
+      const auto begin = static_cast<Column>(cols * task / tasks), end = static_cast<Column>(cols * (task + 1) / tasks);
+      if (sorts_blocks)
+        scatter_blocks(begin, end, next.data(), inner, values);
+      else
+        scatter(begin, end, next.data(), inner, values);
+    });
+  }
+
+  /// Writes the entries of columns [begin, end) row by row. next[c] is where the next entry of column c is written.
+  template <class StorageIndex>
+  void scatter(Column begin, Column end, StorageIndex* next, StorageIndex* inner, S* values) const {
+    for (Index i = 0; i < rows_.size(); ++i) {
+      const Entries& row = rows_[i];
+      const Column* const columns = row.columns();
+      const S* const from = row.values();
+      for (Index e = row.before(begin); e < row.count && columns[e] < end; ++e) {
+        const auto at = next[columns[e]]++;
+        inner[at] = static_cast<StorageIndex>(i);
+        values[at] = from[e];
+      }
+    }
+  }
+
+  /// The same by blocks of rows and columns, each of which is sorted by columns in the cache. Columns of equal
+  /// length may start at addresses that a cache maps to the same set, so entries are not written one by one.
+  template <class StorageIndex>
+  void scatter_blocks(Column begin, Column end, StorageIndex* next, StorageIndex* inner, S* values) const {
+    constexpr Index width = 64, height = 256, stride = height + 16;  // not a power of two
+    List<S> block_values;
+    List<StorageIndex> block_rows;
+    List<Index> visited, sizes;  // of each row, the number of entries before the block; of each column, in the block
+    block_values.resize(width * stride);
+    block_rows.resize(width * stride);
+    visited.resize(height);
+    for (Index i = 0; i < rows_.size(); i += height) {
+      const Index last = (std::min)(i + height, rows_.size());
+      for (Index r = i; r < last; ++r) visited[r - i] = rows_[r].before(begin);
+      for (Index c = begin; c < end; c += width) {
+        const auto limit = static_cast<Column>((std::min)(c + width, Index{end}));
+        sizes.assign(width, 0);
+        for (Index r = i; r < last; ++r) {
+          const Entries& row = rows_[r];
+          const Column* const columns = row.columns();
+          const S* const from = row.values();
+          Index e = visited[r - i];
+          for (; e < row.count && columns[e] < limit; ++e) {
+            const Index column = columns[e] - c, at = column * stride + sizes[column]++;
+            block_rows[at] = static_cast<StorageIndex>(r);
+            block_values[at] = from[e];
           }
+          visited[r - i] = e;
+        }
+        for (Index column = 0; column < limit - c; ++column) {
+          const Index size = sizes[column];
+          std::copy_n(block_rows.begin() + column * stride, size, inner + next[c + column]);
+          std::copy_n(block_values.begin() + column * stride, size, values + next[c + column]);
+          next[c + column] = static_cast<StorageIndex>(next[c + column] + size);
         }
       }
-    });
+    }
   }
 
   Index first_;

@@ -44,6 +44,8 @@ struct ScoreMap {};
 ///
 /// - `static constexpr bool passes_gradient = true`: kept entries keep their values, or move by a constant.
 /// - `backward`, as a normalizer.
+///
+/// A selector or a normalizer may also have a member for rows of dense sources, which affects only speed: see DenseRow.
 struct Selector {};
 /// Changes the values of a row jointly: `void apply(Row<S>&) const`. Optional member:
 ///
