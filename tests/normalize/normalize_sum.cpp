@@ -12,13 +12,26 @@
 namespace fg = filigree;
 using Truth = long double;
 
+namespace {
+
+// Returns a row after a stage, and requires the same bits for the dense row.
+template <class S, class Stage>
+std::vector<S> after_both(const Stage& stage, const std::vector<S>& row) {
+  const std::vector<S> got = after(stage, row);
+  REQUIRE(same(after_dense(stage, row), got));
+  return got;
+}
+
+}  // namespace
+
 TEMPLATE_TEST_CASE("normalize_sum divides scores by their sum", "", float, double) {
   using S = TestType;
   const std::uint64_t seed = 51;
   CAPTURE(seed);
   fg::Generator g(seed);
-  for (int trial = 0; trial < 300; ++trial) {
-    const std::vector<S> row = random_row<S>(g, g.below(60), false), got = after(fg::normalize_sum(), row);
+  for (int trial = 0; trial < 1000; ++trial) {
+    const std::vector<S> row = random_row<S>(g, trial % 10 == 0 ? 1000 : g.below(70), false),
+                         got = after_both(fg::normalize_sum(), row);
     Truth sum = 0, magnitudes = 0;
     for (const S s : row) {
       if (s == absent<S>) continue;
@@ -45,7 +58,7 @@ TEMPLATE_TEST_CASE("normalize_sum handles sums that are zero, NaN or infinite", 
   using S = TestType;
   using Row = std::vector<S>;
   const S no = absent<S>, nan = nan_of<S>;
-  const auto normalized = [](const Row& row) { return after(fg::normalize_sum(), row); };
+  const auto normalized = [](const Row& row) { return after_both(fg::normalize_sum(), row); };
   CHECK(same(normalized({S(3), no, S(1)}), {S(0.75), no, S(0.25)}));
   CHECK(same(normalized({S(-3), S(1)}), {S(1.5), S(-0.5)}));
   CHECK(same(normalized({S(0), S(2)}), {S(0), S(1)}));  // a score of 0 is present, with a weight of 0
@@ -59,6 +72,6 @@ TEMPLATE_TEST_CASE("normalize_sum handles sums that are zero, NaN or infinite", 
 TEST_CASE("normalize_sum sums floats in double") {
   std::vector<float> row(10001, 1.f);
   row[0] = 1e9f;
-  const auto got = after(fg::normalize_sum(), row);
+  const auto got = after_both(fg::normalize_sum(), row);
   CHECK(got[1] == static_cast<float>(1 / (1e9 + 1e4)));
 }

@@ -22,4 +22,5 @@
 #include "filigree/kernel/order_statistics.inl"
 #include "filigree/kernel/dense_selection.inl"
 #include "filigree/kernel/top_p.inl"
+#include "filigree/kernel/sum.inl"
 // clang-format on

@@ -293,6 +293,10 @@ struct Kernels {
       FILIGREE_BY_LEVEL(narrow_sum(w, at, count, target, limit, bounds))
   static void cut(Scalar* values, Index count, Scalar bound, Index ties)
       FILIGREE_BY_LEVEL(cut(values, count, bound, ties))
+  static double sum_present(const Scalar* values, Index count)
+      FILIGREE_BY_LEVEL(sum_present(values, count))
+  static void divide(Scalar* values, Index count, double divisor)
+      FILIGREE_BY_LEVEL(divide(values, count, divisor))
   // clang-format on
 };
 
