@@ -23,4 +23,5 @@
 #include "filigree/kernel/dense_selection.inl"
 #include "filigree/kernel/top_p.inl"
 #include "filigree/kernel/sum.inl"
+#include "filigree/kernel/power.inl"
 // clang-format on

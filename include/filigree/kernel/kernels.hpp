@@ -297,6 +297,10 @@ struct Kernels {
       FILIGREE_BY_LEVEL(sum_present(values, count))
   static void divide(Scalar* values, Index count, double divisor)
       FILIGREE_BY_LEVEL(divide(values, count, divisor))
+  static void power_sums(const double* z, Index count, double power, double delta, double* sums)
+      FILIGREE_BY_LEVEL(power_sums(z, count, power, delta, sums))
+  static void power_weights(double* z, Index count, double power, double delta, double total)
+      FILIGREE_BY_LEVEL(power_weights(z, count, power, delta, total))
   // clang-format on
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 
 #include "filigree/core/check.hpp"
@@ -29,47 +30,33 @@ struct Entmax {
   }
 
  private:
-  struct Sums {
-    double power, below;  // sums of r^power and of r^(power - 1), with r = (z - tau) / -tau
-  };
+  // tau is in [-1, 0) and stored as delta = 1 + tau. Powers are computed as exp(power * log1p(x)), with x =
+  // z / (1 - delta). With alpha close to 1 the power is large and delta small, and these forms keep their accuracy.
 
   void weigh(double* z, Index count) const {
-    const double power = 1 / (alpha - 1), delta = threshold(z, count, power),
-                 sum = weights(z, count, power, delta).power;
-    for (Index i = 0; i < count; ++i) z[i] = weight(z[i], power, delta) / sum;
+    const auto& kernels = kernel::kernels<double>();
+    std::fill(z + count, z + count + Row<double>::padding, -2.0);
+    const double power = 1 / (alpha - 1), delta = threshold(z, count, power);
+    double sums[2];
+    kernels.power_sums(z, count, power, delta, sums);
+    kernels.power_weights(z, count, power, delta, sums[0]);
+    for (Index i = 0; i < count; ++i)
+      if (z[i] < 0) z[i] = std::exp(power * std::log1p(z[i])) / sums[0];  // a denormal number or 0
   }
-
-  // tau is in [-1, 0) and stored as delta = 1 + tau. Powers are computed as exp(power * log1p(x)). With alpha close to
-  // 1 the power is large and delta small, and these forms keep their accuracy.
-
   /// Returns delta for the solution tau of (sum of (z - tau)^power)^(1 / power) = 1. The left-hand side is convex and
   /// decreasing, and at least 1 at tau = -1. Newton's method from there never passes the solution.
   static double threshold(const double* z, Index count, double power) {
     double delta = 0;
     for (int step = 0; step < 100; ++step) {
-      const Sums r = weights(z, count, power, delta);
-      const double logarithm = std::log(r.power) / power;
+      double sums[2];  // of r^power and of r^(power - 1), with r = (z - tau) / -tau
+      kernel::kernels<double>().power_sums(z, count, power, delta, sums);
+      const double logarithm = std::log(sums[0]) / power;
       const double excess = std::expm1(std::log1p(-delta) + logarithm);
-      const double move = excess * std::exp(logarithm * (power - 1)) / r.below;
+      const double move = excess * std::exp(logarithm * (power - 1)) / sums[1];
       if (!(move > 0) || delta + move >= 1 || delta + move == delta) break;
       delta += move;
     }
     return delta;
-  }
-  static Sums weights(const double* z, Index count, double power, double delta) {
-    Sums sums = {0, 0};
-    for (Index k = 0; k < count; ++k) {
-      const double x = z[k] / (1 - delta);  // r - 1
-      if (x <= -1) continue;
-      const double r_power = std::exp(power * std::log1p(x));
-      sums.power += r_power;
-      sums.below += r_power / (1 + x);
-    }
-    return sums;
-  }
-  static double weight(double distance, double power, double delta) {
-    const double x = distance / (1 - delta);
-    return x > -1 ? std::exp(power * std::log1p(x)) : 0;
   }
 };
 
