@@ -197,7 +197,7 @@ struct Kernels {
       FILIGREE_BY_LEVEL(estimate_bounds(rows, count, limit, expected))
   static void move_top_k(Candidates<Scalar> rows, Index count, Index k, Candidates<Scalar> to)
       FILIGREE_BY_LEVEL(move_top_k(rows, count, k, to))
-  static Scalar kth_largest(Scalar* values, Index count, Index k)
+  static OrderStatistic<Scalar> kth_largest(Scalar* values, Index count, Index k)
       FILIGREE_BY_LEVEL(kth_largest(values, count, k))
   static void divide(const Scalar* values, Index count, bool magnitude, Division<Scalar>& division)
       FILIGREE_BY_LEVEL(divide(values, count, magnitude, division))

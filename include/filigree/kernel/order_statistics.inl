@@ -4,7 +4,7 @@
 
 // Returns the k-th largest of values[0, count), 1 <= k <= count. No value is -inf. The buffer is readable and writable
 // in whole vectors.
-static Scalar kth_largest(Scalar* values, Index count, Index k) {
+static OrderStatistic<Scalar> kth_largest(Scalar* values, Index count, Index k) {
   const Index padded = ceil_div(count, lanes) * lanes;
   for (Index i = count; i < padded; ++i) values[i] = -infinity;
   Search search;
@@ -16,8 +16,8 @@ static Scalar kth_largest(Scalar* values, Index count, Index k) {
   start_search(search, padded, k, 0);
   search.above_lo = count;
   for (int step = 0; is_unfinished(search, k); ++step) bisect(search, padded, k, step);
-  if (search.lo == infinity) return static_cast<Scalar>(__builtin_nan(""));  // at least k are NaN
-  if (search.above_lo > k) return search.hi;  // the k-th largest and the next one are equal
+  if (search.lo == infinity) return {static_cast<Scalar>(__builtin_nan("")), true};  // at least k are NaN
+  if (search.above_lo > k) return {search.hi, true};
   // The smallest value above lo. It is not NaN: fewer than k are.
   const Vec limit = broadcast(search.lo);
   Vec low = broadcast(infinity);
@@ -25,7 +25,7 @@ static Scalar kth_largest(Scalar* values, Index count, Index k) {
     const Vec v = load(values + i);
     low = ((v > limit) & (v < low)) ? v : low;
   }
-  return -largest(-low);
+  return {-largest(-low), false};
 }
 
 // Loads the first `count` lanes; the others are absent.

@@ -57,6 +57,13 @@ struct Division {
   Index present = 0;                             // values above -inf
 };
 
+/// The k-th largest of some values, and whether the next one may be equal to it.
+template <class Scalar>
+struct OrderStatistic {
+  Scalar value;
+  bool may_repeat;
+};
+
 /// The maximum and the scaled sum from which a logsumexp is computed.
 template <class Scalar>
 struct LogSumExp {

@@ -153,7 +153,7 @@ class RankSearch {
     const double rank = static_cast<double>(kept.of(estimate)) / scale;
     const double margin = 5 * std::sqrt((std::max)(rank * (1 - rank / (1 + static_cast<double>(present))), 0.0)) + 5;
     const auto order = [&](double r, S beyond) {
-      const S x = kernel::kernels<S>().kth_largest(sample, present, static_cast<Index>(r));
+      const S x = kernel::kernels<S>().kth_largest(sample, present, static_cast<Index>(r)).value;
       return x == x ? x : beyond;
     };
     const S hi =
@@ -190,7 +190,8 @@ class RankSearch {
   /// Returns the bound if it is the k-th largest of the collected entries.
   [[nodiscard]] RankBound<S> among(const Division& division, Index k) const {
     const auto& kernels = kernel::kernels<S>();
-    const S bound = kernels.kth_largest(division.values, division.between, k);
+    const auto [bound, may_repeat] = kernels.kth_largest(division.values, division.between, k);
+    if (!may_repeat) return {.magnitude = magnitude_, .bound = bound};
     Division part{.lo = bound, .hi = bound, .values = division.values, .capacity = 0};
     kernels.divide(division.values, division.between, false, part);
     return bounded(bound, k - part.above_hi, part.from_hi - part.above_hi);

@@ -24,10 +24,11 @@ namespace detail {
 template <Real S>
 struct ColumnBounds {
   using Category = Selector;
-  const S* bounds;     // [m]
-  const Column* last;  // [m]
+  const S* bounds = nullptr;     // [m]; null if all entries are kept
+  const Column* last = nullptr;  // [m]
 
   void apply(Row<S>& row) const {
+    if (bounds == nullptr) return;
     row.filter([&](Index e) {
       const Column c = row.columns[e];
       const S x = row.values[e], bound = bounds[c];
@@ -35,7 +36,8 @@ struct ColumnBounds {
     });
   }
   void apply_dense(DenseRow<S>& row) const {
-    kernel::kernels<S>().keep_from_bounds(row.values, row.size(), bounds, last, static_cast<Column>(row.index));
+    if (bounds != nullptr)
+      kernel::kernels<S>().keep_from_bounds(row.values, row.size(), bounds, last, static_cast<Column>(row.index));
   }
 };
 
@@ -57,6 +59,7 @@ struct WinnerTakeAll {
   [[nodiscard]] detail::ColumnBounds<S> bind(const DenseMatrix<S>& X, const detail::Session& session) const {
     const Index n = X.grid.n, m = X.grid.m;
     const auto winners = (std::max)(Index{1}, static_cast<Index>(std::floor(fraction * static_cast<double>(n))));
+    if (winners >= n) return {};
     S* const bounds = X.memory.template take<S>(m + DenseRow<S>::padding);
     Column* const last = X.memory.template take<Column>(m + DenseRow<S>::padding);
     const auto& kernels = kernel::kernels<S>();

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <algorithm>
+#include <tuple>
 
+#include "filigree/core/buffer.hpp"
 #include "filigree/core/integers.hpp"
 #include "filigree/nn/layer/row_of.hpp"
 #include "filigree/nn/state.hpp"
-#include "filigree/stage/dense_matrix.hpp"
+#include "filigree/run/matrix_engine.hpp"
 #include "filigree/stage/dense_row.hpp"
 
 namespace filigree::detail {
@@ -59,25 +61,22 @@ class SelectionState {
     const S* data = in.data;
     const Index stride = in.cols;
     if (in.has_lists()) {
-      S* const rows = frame.take<S>(size_product(in.n, stride));
+      S* const all = frame.take<S>(size_product(in.n, stride));
       for_each_row_of(in, grid_, session, [&](const Row<S>& row) {
-        S* const to = rows + row.index * stride;
+        S* const to = all + row.index * stride;
         std::fill_n(to, stride, DenseRow<S>::absent);
         for (Index e = 0; e < row.count; ++e) to[row.columns[e]] = row.values[e];
       });
-      data = rows;
+      data = all;
     }
-    const auto chosen = stage.bind(DenseMatrix<S>{grid_, data, stride, frame}, session);
+    MatrixRows<S> rows{grid_, data, stride};
+    const std::tuple<const T&> stages(stage);
+    const MatrixEngine<MatrixRows<S>, std::tuple<const T&>, S> engine(rows, stages, session, in.n);
     Index* const counts = memory_.counts(in.n);
-    for_each_row_of(in, grid_, session, [&](Row<S>& row) {
-      apply(chosen, row);
-      counts[row.index] = row.count;
-    });
+    for_each_row(engine, 0, in.n, session,
+                 RowSink<S>([&](const Row<S>& row, WorkerScratch&) { counts[row.index] = row.count; }));
     memory_.allocate(in.n, in.n == 0 ? 0 : *std::max_element(counts, counts + in.n));
-    for_each_row_of(in, grid_, session, [&](Row<S>& row) {
-      apply(chosen, row);
-      memory_.store(row);
-    });
+    for_each_row(engine, 0, in.n, session, RowSink<S>([&](const Row<S>& row, WorkerScratch&) { memory_.store(row); }));
   }
 
   Grid grid_;
