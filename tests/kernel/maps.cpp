@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
-// The kernels of tanh, softcap, GELU and its approximation against their formulas in long double.
+// The kernels of score maps: tanh, softcap, GELU and its approximation against their formulas in long double, and sums
+// against the same operations on single numbers.
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <filigree/kernel/kernels.hpp>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "catch.hpp"
@@ -121,5 +123,157 @@ TEMPLATE_TEST_CASE("edges of the mapped functions, and arrays of any length", ""
     CHECK(some.back() == all[static_cast<std::size_t>(count)]);
     for (S& value : one) kernels.gelu({&value, 1}, 1, 1, false);
     for (std::size_t i = 0; i < one.size(); ++i) REQUIRE(test::same_bits(some[i], one[i]));
+  }
+}
+
+TEMPLATE_TEST_CASE("softcap is accurate for any cap, on both sides of its range for polynomials", "", float, double) {
+  using S = TestType;
+  using Limits = std::numeric_limits<S>;
+  const auto& kernels = filigree::kernel::kernels<S>();
+  for (const double cap : {1e-37, 1e-20, 1e-3, 1.0, 2.5, 50.0, 1e20, 1e37}) {
+    INFO("cap " << cap);
+    const Truth c = static_cast<S>(cap);
+    const auto map = [&](S* x, Index n) { kernels.softcap({x, n}, 1, n, S(cap), false); };
+    const auto formula = [&](Truth x) { return c * std::tanh(x / c); };
+    for (const double range : {0.1, 0.52, 1.0, 9.0})
+      if (range * cap < static_cast<double>(Limits::max())) CHECK(worst<S>(map, formula, range * cap) < 4);
+    std::vector<S> x = {S(0), S(-0.0), Limits::infinity(), -Limits::infinity(), Limits::quiet_NaN(), Limits::max()};
+    map(x.data(), 6);
+    CHECK(test::same_bits(x[0], S(0)));
+    CHECK(test::same_bits(x[1], S(-0.0)));
+    CHECK(x[2] == S(cap));
+    CHECK(x[3] == -S(cap));
+    CHECK(std::isnan(x[4]));
+    CHECK(std::abs(Truth(x[5]) - formula(Limits::max())) <= 4 * Truth(Limits::epsilon()) * c);
+  }
+}
+
+namespace {
+
+constexpr Index sizes[] = {0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 127, 130, 1000};
+
+/// A tile of random scores whose rows are longer than the tile. Some scores are NaN or infinite.
+template <class S>
+struct Scores {
+  static constexpr S infinity = std::numeric_limits<S>::infinity();
+  Index rows, count, stride;
+  std::vector<S> values;
+
+  Scores(Index r, Index c, test::Random& random) : rows(r), count(c), stride(c + 3) {
+    for (Index i = 0; i < rows * stride; ++i) {
+      const bool special = random.chance(0.1);
+      const S size = static_cast<S>(random.normal() * std::pow(10, random.between(-3, 2)));
+      values.push_back(special ? random.pick({infinity, -infinity, S(0), std::numeric_limits<S>::quiet_NaN()}) : size);
+    }
+  }
+  filigree::kernel::StridedRows<S> tile() { return {values.data(), stride}; }
+
+  /// Requires that map(tile) changes each score x of the tile at (r, c) to expected(x, r, c), and nothing else; a score
+  /// of -inf must not change.
+  template <class Map, class Expected>
+  void require(const Map& map, const Expected& expected) {
+    const std::vector<S> before = values;
+    map(tile());
+    for (Index i = 0; i < rows * stride; ++i) {
+      const Index r = i / stride, c = i % stride;
+      const S x = before[static_cast<std::size_t>(i)], got = values[static_cast<std::size_t>(i)];
+      const S y = c < count && x != -infinity ? expected(x, r, c) : x;
+      if (std::isnan(y) ? std::isnan(got) : test::same_bits(y, got)) continue;
+      CAPTURE(rows, count, r, c, x, y, got);
+      FAIL("a score differs");
+    }
+    SUCCEED();
+    values = before;
+  }
+};
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("each score of a tile is mapped as if it were alone, and -inf stays -inf", "", float, double) {
+  using S = TestType;
+  const auto& kernels = filigree::kernel::kernels<S>();
+  test::Random random(72);
+  for (const Index count : sizes) {
+    for (const Index rows : {1, 5}) {
+      Scores<S> scores(rows, count, random);
+      const auto check = [&](const auto& kernel) {
+        scores.require([&](auto tile) { kernel(tile, rows, count, true); },
+                       [&](S x, Index, Index) {
+                         kernel(filigree::kernel::StridedRows<S>{&x, 1}, 1, 1, false);
+                         return x;
+                       });
+      };
+      check(kernels.sigmoid);
+      check(kernels.tanh);
+      check(kernels.gelu);
+      check(kernels.gelu_tanh);
+      for (const S cap : {S(1e-3), S(3), S(50), S(1e37)})
+        check([&](auto tile, Index n, Index m, bool keeps) { kernels.softcap(tile, n, m, cap, keeps); });
+    }
+  }
+}
+
+TEMPLATE_TEST_CASE("matrices and tables are added as numbers are", "", float, double) {
+  using S = TestType;
+  const auto& kernels = filigree::kernel::kernels<S>();
+  test::Random random(73);
+  for (const Index count : sizes) {
+    for (const Index rows : {1, 6, 17, 40}) {
+      Scores<S> scores(rows, count, random);
+      const Index n = rows + 2, m = count + 2;
+      Scores<S> b(3 * n * m, 1, random);  // NaN and infinities, too
+      const auto at = [&](Index i) { return b.values[static_cast<std::size_t>(i)]; };
+      const std::pair<Index, Index> strides[] = {{m, 1}, {1, n}, {3 * m, 3}, {0, 0}};
+      for (const auto& [row, column] : strides)
+        scores.require(
+            [&, r = row, c = column](auto tile) {
+              kernels.add_matrix(tile, rows, count, {&b.values[1], r}, c);
+            },
+            [&, dr = row, dc = column](S x, Index r, Index c) { return x + at(1 + r * dr + c * dc); });
+      for (const Index size : {Index(1), Index(3), Index(9), Index(65), 2 * (rows + count) + 1})
+        for (const Index first : {-count - size, -count / 2, Index(0), size / 2, size - 1, size + rows})
+          for (const Index step : {1, 2})
+            if (size * step <= 12 * n * m)
+              scores.require(
+                  [&](auto tile) { kernels.add_diagonals(tile, rows, count, b.values.data(), step, size, first); },
+                  [&](S x, Index r, Index c) { return x + at(std::clamp<Index>(first - r + c, 0, size - 1) * step); });
+    }
+  }
+}
+
+TEMPLATE_TEST_CASE("distances are subtracted exactly, also far from 0", "", float, double) {
+  using S = TestType;
+  const auto& kernels = filigree::kernel::kernels<S>();
+  test::Random random(74);
+  for (const Index count : sizes)
+    for (const Index rows : {1, 6, 17})
+      for (const Index first : {Index(0), -count / 2, rows, Index(-70000), Index(1) << 26, (Index(1) << 31) - 300,
+                                -(Index(1) << 31), Index(1) << 40})
+        for (const double slope : {0.1, -3.0, 0.0, 1e30, -1e36})
+          Scores<S>(rows, count, random)
+              .require([&](auto tile) { kernels.subtract_distances(tile, rows, count, S(slope), first); },
+                       [&](S x, Index r, Index c) {
+                         const S distance = static_cast<S>(std::abs(first - r + c));
+                         return kernels.fused() ? std::fma(-S(slope), distance, x) : x - S(slope) * distance;
+                       });
+}
+
+TEMPLATE_TEST_CASE("a tile reports absent scores wherever they are", "", float, double) {
+  using S = TestType;
+  const auto& kernels = filigree::kernel::kernels<S>();
+  for (const Index count : sizes) {
+    const Index rows = 3, stride = count + 2;
+    std::vector<S> values(static_cast<std::size_t>(rows * stride), S(-1));
+    for (std::size_t i = 0; i < values.size(); i += 3) values[i] = i % 2 == 0 ? Scores<S>::infinity : std::nan("");
+    for (Index r = 0; r < rows; ++r) values[static_cast<std::size_t>(r * stride + count)] = -Scores<S>::infinity;
+    const auto any = [&] { return kernels.any_absent({values.data(), stride}, rows, count); };
+    REQUIRE_FALSE(any());
+    for (Index r = 0; r < rows; ++r)
+      for (Index c = 0; c < count; ++c) {
+        S& value = values[static_cast<std::size_t>(r * stride + c)];
+        const S before = std::exchange(value, -Scores<S>::infinity);
+        if (!any()) FAIL("row " << r << ", column " << c << " of " << count);
+        value = before;
+      }
   }
 }

@@ -16,3 +16,9 @@ TEST_CASE("the law for two maps, a pattern and a threshold") {
 TEST_CASE("the law for a where pattern and relu without a normalizer") {
   law_of_both(44, 60, [](auto w) { return (w.where() || w.first()) | w.relu(); });
 }
+TEST_CASE("the law for softcap and alibi before softmax") {
+  law_of_both(45, 60, [](auto w) { return w.causal() | w.softcap() | w.alibi() | w.softmax(); });
+}
+TEST_CASE("the law for a bias, a map and a relative bias before softmax") {
+  law_of_both(46, 60, [](auto w) { return w.bias() | w.map() | w.relative_bias() | w.softmax(); });
+}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The score maps compared with their formulas in long double.
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <limits>
@@ -155,4 +156,87 @@ TEST_CASE("map and where take functions as well as function objects") {
   CHECK(after(fg::map(square), row) == std::vector<float>{1, 4, 9});
   CHECK(after(fg::map(&square), row) == std::vector<float>{1, 4, 9});
   CHECK(after(fg::where(before), row) == std::vector<float>{1, 2, absent<float>});
+}
+
+namespace {
+
+/// Requires that a tile is mapped as each of its scores is alone, and that its absent scores stay absent.
+template <class S, class Stage>
+void maps_tiles(const Stage& stage) {
+  static_assert(fg::detail::MapsTiles<Stage, S>);
+  fg::Generator g(78);
+  for (const Index keys : {0, 1, 5, 16, 31, 32, 33, 64, 100})
+    for (const bool with_absent : {false, true}) {
+      const fg::Grid all{.n = 9, .m = 110, .query_at = 40, .key_at = 30};
+      const Index queries = 3, stride = keys + 2, at = all.query_at + 4, j0 = all.key_at + 7;
+      std::vector<S> before;
+      for (Index i = 0; i < queries * stride; ++i) {
+        before.push_back(static_cast<S>(g.uniform(-2, 2)));
+        if (with_absent && g.below(5) == 0) before.back() = absent<S>;
+      }
+      std::vector<S> after = before;
+      stage.map_tile(fg::ScoreTile<S>{after.data(), stride, at, queries, j0, keys, all});
+      for (Index i = 0; i < queries * stride; ++i) {
+        const Index r = i / stride, c = i % stride;
+        const S x = before[static_cast<std::size_t>(i)];
+        const S y = c < keys && x != absent<S> ? fg::detail::map_at(stage, x, at + r, j0 + c, all) : x;
+        CAPTURE(keys, r, c, x);
+        REQUIRE(same(after[static_cast<std::size_t>(i)], y));
+      }
+    }
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("a map gives a tile the values that it gives to single scores", "", float, double) {
+  using S = TestType;
+  using Rows = Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  fg::Generator g(6);
+  Rows b(9, 110);
+  fg::fill_normal(b, g);
+  b(5, 20) = absent<S>;
+  b(6, 21) = nan_of<S>;
+  b(7, 22) = infinity_of<S>;
+  const Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic> twin = b;
+  Rows wide = Rows::Zero(18, 330);
+  const Eigen::Map<const Rows, 0, Eigen::Stride<Eigen::Dynamic, Eigen::Dynamic>> apart(wide.data(), 9, 110, {660, 3});
+  maps_tiles<S>(fg::softcap(2.5));
+  maps_tiles<S>(fg::softcap(0.1));
+  maps_tiles<S>(fg::tanh());
+  maps_tiles<S>(fg::sigmoid());
+  maps_tiles<S>(fg::gelu());
+  maps_tiles<S>(fg::gelu_tanh());
+  maps_tiles<S>(fg::alibi(0.1));
+  maps_tiles<S>(fg::alibi(-7));
+  maps_tiles<S>(fg::bias(b));
+  maps_tiles<S>(fg::bias(twin));
+  maps_tiles<S>(fg::bias(apart));
+  for (const Index size : {1, 3, 21, 301}) {
+    Eigen::Matrix<S, Eigen::Dynamic, 1> table(size);
+    fg::fill_normal(table, g);
+    table(size / 2) = nan_of<S>;
+    maps_tiles<S>(fg::relative_bias(table));
+    maps_tiles<S>(fg::relative_bias(table.transpose()));
+    Rows tables = Rows::Ones(size, 2);
+    tables.col(1) = table;
+    maps_tiles<S>(fg::relative_bias(tables.col(1)));
+  }
+  S factor = S(0.75);
+  maps_tiles<S>(fg::map([&factor](S s, Index, Index) { return factor * s; }));
+  maps_tiles<S>(fg::map([](double s, Index at, Index j) { return s / static_cast<double>(1 + std::abs(at - j)); }));
+  maps_tiles<S>(fg::map([](S s, Index, Index j) { return j % 3 == 0 ? absent<S> : s; }));
+  maps_tiles<S>(fg::map([](S s, Index, Index) { return 2 * s; }, [](S, Index, Index) { return S(2); }));
+}
+
+TEST_CASE("map does not call its function for absent scores of a tile") {
+  std::vector<float> values(100, 1.f);
+  for (std::size_t i = 0; i < values.size(); i += 7) values[i] = absent<float>;
+  int calls = 0;
+  const auto stage = fg::map([&calls](float s, Index, Index) {
+    CHECK(s == 1.f);
+    return s + static_cast<float>(++calls > 0);
+  });
+  stage.map_tile(fg::ScoreTile<float>{values.data(), 50, 0, 2, 0, 50, {.n = 2, .m = 50}});
+  CHECK(calls == 85);
+  CHECK(std::count(values.begin(), values.end(), 2.f) == 85);
 }
