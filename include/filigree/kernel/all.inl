@@ -24,4 +24,6 @@
 #include "filigree/kernel/top_p.inl"
 #include "filigree/kernel/sum.inl"
 #include "filigree/kernel/power.inl"
+#include "filigree/kernel/reduce.inl"
+#include "filigree/kernel/step.inl"
 // clang-format on

@@ -38,8 +38,10 @@
 #define FILIGREE_PRAGMA(text) _Pragma(#text)
 #if defined(__clang__)
 #define FILIGREE_HAS_ELEMENTWISE_FMA __has_builtin(__builtin_elementwise_fma)
+#define FILIGREE_HAS_ELEMENTWISE_SQRT __has_builtin(__builtin_elementwise_sqrt)
 #else
 #define FILIGREE_HAS_ELEMENTWISE_FMA 0
+#define FILIGREE_HAS_ELEMENTWISE_SQRT 0
 #endif
 
 // Disables compiler options that reorder sums or replace division by multiplication. The error bounds of the kernels
@@ -301,6 +303,25 @@ struct Kernels {
       FILIGREE_BY_LEVEL(power_sums(z, count, power, delta, sums))
   static void power_weights(double* z, Index count, double power, double delta, double total)
       FILIGREE_BY_LEVEL(power_weights(z, count, power, delta, total))
+  static double sum_squares(const Scalar* x, Index count)
+      FILIGREE_BY_LEVEL(sum_squares(x, count))
+  static ProductSums sum_products(const Scalar* x, const Scalar* y, Index count)
+      FILIGREE_BY_LEVEL(sum_products(x, y, count))
+  static Scalar magnitude_bound(const Scalar* x, Index count)
+      FILIGREE_BY_LEVEL(magnitude_bound(x, count))
+  static void subtract_multiple(Scalar* y, const Scalar* x, Scalar factor, Index count)
+      FILIGREE_BY_LEVEL(subtract_multiple(y, x, factor, count))
+  static void multiply_all(Scalar* y, const Scalar* x, Scalar factor, Index count)
+      FILIGREE_BY_LEVEL(multiply_all(y, x, factor, count))
+  static void scale_wide(Scalar* x, double factor, Index count)
+      FILIGREE_BY_LEVEL(scale_wide(x, factor, count))
+  static void sgd_step(Scalar* values, const Scalar* gradient, Scalar* moments, Index count, SgdStep<Scalar> step)
+      FILIGREE_BY_LEVEL(sgd_step(values, gradient, moments, count, step))
+  static void adam_step(Scalar* values, const Scalar* gradient, Scalar* means, Scalar* squares, Scalar* max_squares,
+      Index count, const AdamStep<Scalar>& step)
+      FILIGREE_BY_LEVEL(adam_step(values, gradient, means, squares, max_squares, count, step))
+  static void proximal_step(Scalar* values, const Scalar* gradient, Index count, Scalar size, Scalar bound)
+      FILIGREE_BY_LEVEL(proximal_step(values, gradient, count, size, bound))
   // clang-format on
 };
 
@@ -328,6 +349,7 @@ const Kernels<Scalar>& kernels() {
 
 #undef FILIGREE_PRAGMA
 #undef FILIGREE_HAS_ELEMENTWISE_FMA
+#undef FILIGREE_HAS_ELEMENTWISE_SQRT
 #undef FILIGREE_UNROLL
 #undef FILIGREE_UNROLL_TWICE
 #undef FILIGREE_TARGET_BEGIN

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Members of a level: fused, multiply_add, add_products_of_feature, times_power_of_two, above, at_least, population,
-// append, multiply_words; nothing else.
+// append, multiply_words, square_root; nothing else.
 //
 // AVX2 has no compress instruction: a permutation from a table indexed by the mask moves the selected lanes to the
 // front. Builtins replace intrinsics, because <immintrin.h> takes a third of the compile time of Eigen.
@@ -108,5 +108,16 @@ typedef std::int64_t Pair __attribute__((vector_size(16)));
 #else
   typedef Lane<int> Ints __attribute__((vector_size(32)));
   return (Wide)__builtin_ia32_pmuludq256((Ints)a, (Ints)b);
+#endif
+}
+
+[[gnu::always_inline]] static inline Vec square_root(const Vec& x) {
+#if FILIGREE_HAS_ELEMENTWISE_SQRT
+  return __builtin_elementwise_sqrt(x);
+#else
+  if constexpr (single)
+    return (Vec)__builtin_ia32_sqrtps256(x);
+  else
+    return (Vec)__builtin_ia32_sqrtpd256(x);
 #endif
 }

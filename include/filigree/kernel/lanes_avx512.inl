@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Members of a level: fused, multiply_add, add_products_of_feature, times_power_of_two, above, at_least, population,
-// append, multiply_words; nothing else.
+// append, multiply_words, square_root; nothing else.
 //
 // AVX-512: a comparison returns a bit mask, and a compress instruction moves the selected lanes to the front.
 // Builtins replace intrinsics, because <immintrin.h> takes a third of the compile time of Eigen.
@@ -79,5 +79,21 @@ template <int predicate>
   typedef Lane<int> Ints __attribute__((vector_size(64)));
   typedef Lane<long long> Product __attribute__((vector_size(64)));
   return (Wide)__builtin_ia32_pmuludq512_mask((Ints)a, (Ints)b, Product{}, 255);
+#endif
+}
+
+[[gnu::always_inline]] static inline Vec square_root(const Vec& x) {
+#if FILIGREE_HAS_ELEMENTWISE_SQRT
+  return __builtin_elementwise_sqrt(x);
+#elif defined(__clang__)
+  if constexpr (single)
+    return (Vec)__builtin_ia32_sqrtps512(x, 4);  // in the current rounding mode
+  else
+    return (Vec)__builtin_ia32_sqrtpd512(x, 4);
+#else
+  if constexpr (single)
+    return (Vec)__builtin_ia32_sqrtps512_mask(x, x, -1, 4);
+  else
+    return (Vec)__builtin_ia32_sqrtpd512_mask(x, x, -1, 4);
 #endif
 }

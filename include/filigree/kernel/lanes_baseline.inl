@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Members of a level: fused, multiply_add, add_products_of_feature, times_power_of_two, above, at_least, population,
-// append, multiply_words; nothing else.
+// append, multiply_words, square_root; nothing else.
 //
 // Portable version: lane by lane and without branches, which would be unpredictable.
 
@@ -84,5 +84,18 @@ template <int rows, int vectors>
 #else
   constexpr std::uint64_t low = 0xFFFFFFFF;
   return (a & low) * (b & low);
+#endif
+}
+
+[[gnu::always_inline]] static inline Vec square_root(const Vec& x) {
+#if FILIGREE_HAS_ELEMENTWISE_SQRT
+  return __builtin_elementwise_sqrt(x);
+#elif defined(__SSE2__)
+  if constexpr (single)
+    return (Vec)__builtin_ia32_sqrtps(x);
+  else
+    return (Vec)__builtin_ia32_sqrtpd(x);
+#else
+  return square_root_lanes(x);
 #endif
 }

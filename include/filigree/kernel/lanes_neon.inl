@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Members of a level: fused, multiply_add, add_products_of_feature, times_power_of_two, above, at_least, population,
-// append, multiply_words; nothing else.
+// append, multiply_words, square_root; nothing else.
 //
 // NEON of 64-bit ARM. Its multiply-add takes a factor from one lane of a register. Queries are therefore loaded as
 // vectors, and no instruction broadcasts them. 6 x 4 = 24 accumulators, 4 keys and 2 vectors of queries (3 of double)
@@ -118,4 +118,17 @@ typedef unsigned char Bytes __attribute__((vector_size(16)));
   typedef Lane<std::uint64_t> Whole __attribute__((vector_size(16)));
   const Halves2 x = __builtin_convertvector(a, Halves2), y = __builtin_convertvector(b, Halves2);
   return (Wide)(__builtin_convertvector(x, Whole) * __builtin_convertvector(y, Whole));
+}
+
+[[gnu::always_inline]] static inline Vec square_root(const Vec& x) {
+#if FILIGREE_HAS_ELEMENTWISE_SQRT
+  return __builtin_elementwise_sqrt(x);
+#elif defined(__clang__)
+  return square_root_lanes(x);
+#else
+  if constexpr (single)
+    return (Vec)__builtin_aarch64_sqrtv4sf(x);
+  else
+    return (Vec)__builtin_aarch64_sqrtv2df(x);
+#endif
 }

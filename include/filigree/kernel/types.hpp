@@ -119,6 +119,26 @@ struct Segment {
   Index begin, end;
 };
 
+/// The sums of x[i] y[i] and of x[i] x[i].
+struct ProductSums {
+  double products, squares;
+};
+
+/// The numbers of a step of sgd.
+template <class Scalar>
+struct SgdStep {
+  Scalar size, momentum;
+  bool nesterov;
+};
+
+/// The numbers of a step of adam.
+template <class Scalar>
+struct AdamStep {
+  Scalar size, beta1, beta2, rest1, rest2;  // rest: 1 - beta, rounded once
+  Scalar root, epsilon;                     // the square root of a moment is divided by `root`
+  Scalar shrink;                            // factor of the values before the step
+};
+
 /// For each mask, the order in which a permutation moves the selected lanes to the front.
 struct CompressOrder {
   unsigned char eight[256][8];  // positions of the set bits of the index, ascending

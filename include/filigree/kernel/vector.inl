@@ -72,6 +72,19 @@ template <class Int>
   return result;
 }
 
+// Returns the square root of each lane.
+[[gnu::always_inline]] static inline Vec square_root_lanes(const Vec& x) {
+  Vec result{};
+  FILIGREE_UNROLL
+  for (int l = 0; l < lanes; ++l) {
+    if constexpr (single)
+      result[l] = __builtin_sqrtf(x[l]);
+    else
+      result[l] = __builtin_sqrt(x[l]);
+  }
+  return result;
+}
+
 // Returns p * 2^n; exactly 0 where x < least, NaN where x is NaN. The low bits of `shifted` hold n as an integer, which
 // is added to the exponent of p.
 [[gnu::always_inline]] static inline Vec add_to_exponent(const Vec& p, const Vec& shifted, const Vec& x,
@@ -141,4 +154,23 @@ template <class Take>
     for (int c = 0; c < chains; ++c) take(c, load(values + i + c * lanes));
   }
   for (; i < padded; i += lanes) take(0, load(values + i));
+}
+
+// Calls f(i, at) for each vector of an array of `count` numbers, which begins at number i. at.load(p) and
+// at.store(p, v) access a whole vector, or the numbers that are left.
+struct WholeVector {
+  [[gnu::always_inline]] inline Vec load(const Scalar* p) const { return Level::load(p); }
+  [[gnu::always_inline]] inline void store(Scalar* p, const Vec& v) const { Level::store(p, v); }
+};
+struct FirstLanes {
+  Index count;
+
+  [[gnu::always_inline]] inline Vec load(const Scalar* p) const { return load_first(p, count); }
+  [[gnu::always_inline]] inline void store(Scalar* p, const Vec& v) const { store_first(p, v, count); }
+};
+template <class F>
+[[gnu::always_inline]] static inline void for_vectors(Index count, const F& f) {
+  Index i = 0;
+  for (; i + lanes <= count; i += lanes) f(i, WholeVector{});
+  if (i < count) f(i, FirstLanes{count - i});
 }
