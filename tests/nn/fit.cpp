@@ -298,3 +298,53 @@ TEST_CASE("fit rejects invalid options and shapes") {
   CHECK_THROWS_WITH(fg::fit(net, Matrix(0, 5), Matrix(0, 3), fg::squared_error(), fg::sgd{}),
                     "filigree: fit: X must have at least 1 row");
 }
+
+TEST_CASE("a step that fails changes no parameter of any layer") {
+  Random random(673);
+  const Matrix x = test::normal<double>(random, 30, 120);
+  fg::thread_pool pool(2);
+  const auto check = [&](auto net, const auto& optimizer, const std::string& message) {
+    auto constrained = net;
+    constrained.constrain();  // as fit does first
+    const Eigen::VectorXd before = constrained.parameters();
+    CHECK_THROWS_WITH(fg::fit(net, x, 1e4 * fg::squared_error(), optimizer, {.epochs = 2, .executor = pool}),
+                      contains(message));
+    CHECK(test::same(net.parameters(), before));
+  };
+  const auto in = fg::linear<double>(120, 100), out = fg::linear<double>(100, 120);
+  const auto plain = fg::network(in | fg::tanh() | out, 3),
+             unit = fg::network(in | fg::tanh() | out.unit_norm_rows(), 3);
+  const auto jump = fg::network(in | fg::jump_relu<double>(100, {.theta = 0.1}) | out, 3);
+  const std::string overflow = "the parameters would not be finite after step 1";
+  check(plain, fg::sgd{.rate = 1e308}, overflow);
+  check(unit, fg::sgd{.rate = 1.7e308, .momentum = 0.5}, overflow);
+  check(jump, fg::adam{.rate = 1e5}, overflow);  // the logarithm of a threshold
+  auto not_finite = plain;
+  not_finite.biases<2>()[119] = 1.7e308;
+  check(not_finite, fg::sgd{}, "the gradient of stage ");
+  not_finite = plain;
+  not_finite.biases<0>()[7] = std::numeric_limits<double>::infinity();  // its tanh is 1, its derivative 0
+  check(not_finite, fg::sgd{}, overflow);
+}
+
+TEST_CASE("parameters close to the largest number can be trained") {
+  Random random(674);
+  const Matrix x = test::normal<double>(random, 30, 4), y = x.leftCols(2);
+  auto net = fg::network(fg::linear<double>(4, 3) | fg::tanh() | fg::linear<double>(3, 2), 3);
+  net.biases<0>()[1] = 1.6e308;  // its tanh is 1
+  const auto report = fg::fit(net, x, y, fg::squared_error(), fg::adam{.rate = 0.02}, {.epochs = 60});
+  CHECK(report.losses.back() < 0.8 * report.losses.front());
+  CHECK(net.biases<0>()[1] == 1.6e308);
+}
+
+TEST_CASE("after_epoch may change the parameters") {
+  Random random(675);
+  const Matrix x = test::normal<double>(random, 30, 4);
+  auto net = fg::network(fg::linear<double>(4, 3) | fg::tanh() | fg::linear<double>(3, 4), 3);
+  const auto after_epoch = [&](const fg::EpochReport& epoch) {
+    if (epoch.epoch == 2) net.biases<0>()[1] = std::numeric_limits<double>::infinity();
+    return true;
+  };
+  CHECK_THROWS_WITH(fg::fit(net, x, fg::squared_error(), fg::sgd{}, {.epochs = 5, .after_epoch = after_epoch}),
+                    contains("the parameters would not be finite after step 3"));
+}

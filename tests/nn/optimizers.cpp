@@ -2,6 +2,7 @@
 // Steps of optimizers against their formulas.
 #include <cmath>
 #include <filigree/filigree.hpp>
+#include <limits>
 #include <vector>
 
 #include "catch.hpp"
@@ -158,4 +159,120 @@ TEMPLATE_TEST_CASE("moments decay to exactly 0 without a gradient", "", float, d
   check(fg::adam{.beta2 = 0.9});
   check(fg::adamw{.beta2 = 0.9, .decay = 0});
   check(fg::sgd{.momentum = 0.9});
+}
+
+namespace {
+
+/// An optimizer of a user, with a step that depends on all parameters of a layer.
+struct Normalized {
+  double rate = 0.1;
+  static constexpr Index moments = 0;
+  template <class S>
+  void step(const fg::Parameters<S>& p, Index, double factor) const {
+    CHECK(p.stride == p.count);
+    double square = 0;
+    for (Index i = 0; i < p.count; ++i) square += static_cast<double>(p.gradient[i] * p.gradient[i]);
+    if (square == 0) return;
+    for (Index i = 0; i < p.count; ++i)
+      p.values[i] -= static_cast<S>(rate * factor / std::sqrt(square)) * p.gradient[i];
+  }
+};
+
+/// Trains step by step, with the formulas of clipping and of constraints in loops over single numbers.
+template <class Net, class Opt>
+Eigen::VectorXd trained(Net net, const test::Matrix<double>& x, const Opt& optimizer, double clip, Index steps) {
+  fg::Pass pass(net);
+  Eigen::VectorXd gradient,
+      moments = Eigen::VectorXd::Zero(fg::detail::moments_of(optimizer) * net.parameters().size());
+  for (Index step = 1; step <= steps; ++step) {
+    pass.gradient(net, x, fg::squared_error(), gradient);
+    net.each_layer([&](const auto& layer, std::size_t, Index offset) {
+      if constexpr (requires { layer.constraints; })
+        for (Index i = 0; layer.constraints.unit_rows && i < layer.in; ++i) {
+          const auto w = net.parameters().segment(offset + i * layer.out, layer.out);
+          auto g = gradient.segment(offset + i * layer.out, layer.out);
+          if (layer.constraints.mask != nullptr)
+            for (Index j = 0; j < layer.out; ++j)
+              g[j] *= (*layer.constraints.mask)[static_cast<std::size_t>(i * layer.out + j)];
+          g -= g.dot(w) / w.squaredNorm() * w;
+        }
+    });
+    if (gradient.norm() > clip) gradient *= clip / gradient.norm();
+    net.each_layer([&](const auto& layer, std::size_t, Index offset) {
+      const Index weights = fg::detail::weight_count(layer);
+      const auto update = [&](Index from, Index count, bool are_weights) {
+        optimizer.step(
+            fg::Parameters<double>{net.parameters().data() + from, gradient.data() + from,
+                                   moments.data() + fg::detail::moments_of(optimizer) * from, count, are_weights},
+            step, 1.0);
+      };
+      update(offset, weights, true);
+      update(offset + weights, layer.parameter_count() - weights, false);
+    });
+    net.constrain();
+  }
+  return net.parameters();
+}
+
+}  // namespace
+
+TEST_CASE("fit updates parameters in parts with the same results as one by one") {
+  Random random(643);
+  const test::Matrix<double> x = test::normal<double>(random, 20, 150);
+  const Eigen::MatrixXd mask = (test::normal<double>(random, 90, 150).array() > 0).cast<double>();
+  fg::thread_pool pool(3);
+  const auto check = [&](const auto& net, const auto& optimizer, double clip) {
+    const auto run = [&](fg::ExecutorRef executor) {
+      auto copy = net;
+      fg::fit(copy, x, fg::squared_error(), optimizer, {.epochs = 4, .clip = clip, .executor = executor});
+      return copy.parameters();
+    };
+    const Eigen::VectorXd expected = trained(net, x, optimizer, clip, 4), alone = run(fg::serial());
+    CHECK((alone - expected).norm() <= 1e-11 * expected.norm());
+    CHECK(alone != net.parameters());
+    CHECK(test::same(run(pool), alone));
+  };
+  const auto check_all = [&](const auto& net) {
+    for (const double clip : {std::numeric_limits<double>::infinity(), 0.5}) {
+      check(net, fg::sgd{.rate = 1e-3, .momentum = 0.9}, clip);
+      check(net, fg::adam{.rate = 1e-2, .epsilon = 1e-3}, clip);  // a small epsilon amplifies rounding errors
+      check(net, fg::adamw{.rate = 1e-2, .epsilon = 1e-3, .amsgrad = true}, clip);
+      check(net, fg::proximal_gradient{.rate = 1e-3, .l1 = 1e-3}, clip);
+      check(net, Normalized{}, clip);
+    }
+  };
+  const auto in = fg::linear<double>(150, 90), out = fg::linear<double>(90, 150);  // two parts each
+  check_all(fg::network(in | fg::tanh() | out.unit_norm_rows(), 5));
+  check_all(fg::network(in | fg::tanh() | out.masked(mask).unit_norm_rows(), 5));
+  check_all(fg::network(in | fg::tanh() | out.non_negative().skip_connection(150), 5));
+}
+
+TEMPLATE_TEST_CASE("bounds of steps hold", "", float, double) {
+  using S = TestType;
+  Random random(644);
+  constexpr Index count = 40;
+  const auto check = [&](const auto& optimizer) {
+    for (const bool weights : {true, false}) {
+      std::vector<S> values(count), gradient(count),
+          moments(static_cast<std::size_t>(fg::detail::moments_of(optimizer) * count));
+      double bound = 4, moment_bounds[3] = {};
+      for (S& x : values) x = static_cast<S>(random.uniform(-4, 4));
+      for (Index step = 1; step <= 30; ++step) {
+        const double size = std::pow(10.0, random.uniform(-8, 3)), factor = random.uniform(0, 2);
+        for (S& x : gradient) x = static_cast<S>(random.uniform(-size, size));
+        bound = optimizer.template bound_step<S>(bound, size, moment_bounds, step, factor);
+        optimizer.step(fg::Parameters<S>{values.data(), gradient.data(), moments.data(), count, weights}, step, factor);
+        for (const S x : values) CHECK(static_cast<double>(std::abs(x)) <= bound * (1 + 1e-5));
+        for (std::size_t i = 0; i < moments.size(); ++i)
+          CHECK(static_cast<double>(std::abs(moments[i])) <= moment_bounds[i / count] * (1 + 1e-5));
+      }
+    }
+  };
+  check(fg::sgd{.rate = 0.3});
+  check(fg::sgd{.rate = 0.3, .momentum = 0.9});
+  check(fg::sgd{.rate = 2, .momentum = 0.9, .nesterov = true});
+  check(fg::adam{.rate = 2});
+  check(fg::adam{.rate = 1e-3, .beta1 = 0, .beta2 = 0, .amsgrad = true});
+  check(fg::adamw{.rate = 2, .decay = 3, .amsgrad = true});
+  check(fg::proximal_gradient{.rate = 2, .l1 = 3});
 }

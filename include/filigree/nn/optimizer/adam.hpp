@@ -3,8 +3,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <type_traits>
+#include <limits>
 
+#include "filigree/kernel/kernels.hpp"
 #include "filigree/nn/optimizer/optimizer.hpp"
 
 namespace filigree {
@@ -23,6 +24,7 @@ struct adam {
   bool amsgrad = false;   ///< divides by the largest mean square so far
 
   static constexpr Index moments = 2;
+  static constexpr bool is_elementwise = true;
   [[nodiscard]] Index extra_moments() const { return amsgrad ? 1 : 0; }
   template <Real S>
   void check() const {
@@ -35,23 +37,33 @@ struct adam {
   }
   template <Real S>
   void step(const Parameters<S>& p, Index number, double factor) const {
+    step(p, number, factor, S(1));
+  }
+  // Multiplies the parameters by `shrink` first.
+  template <Real S>
+  void step(const Parameters<S>& p, Index number, double factor, S shrink) const {
     const auto t = static_cast<double>(number);
-    const S size = static_cast<S>(rate * factor / (1 - std::pow(beta1, t)));
-    const S root = static_cast<S>(std::sqrt(1 - std::pow(beta2, t))), eps = static_cast<S>(epsilon);
-    const S b1 = static_cast<S>(beta1), b2 = static_cast<S>(beta2);
-    const S c1 = static_cast<S>(1 - beta1), c2 = static_cast<S>(1 - beta2);
-    S *m = p.moments, *v = m + p.count, *max_v = v + p.count;
-    const auto update = [&](auto with_max) {
-      for (Index i = 0; i < p.count; ++i) {
-        const S g = p.gradient[i];
-        m[i] = detail::flush_denormal(b1 * m[i] + c1 * g);
-        v[i] = detail::flush_denormal(b2 * v[i] + c2 * g * g);
-        S square = v[i];
-        if constexpr (with_max) square = max_v[i] = (std::max)(max_v[i], square);
-        p.values[i] -= size * m[i] / (std::sqrt(square) / root + eps);
-      }
-    };
-    amsgrad ? update(std::true_type()) : update(std::false_type());
+    const kernel::AdamStep<S> step = {.size = static_cast<S>(rate * factor / (1 - std::pow(beta1, t))),
+                                      .beta1 = static_cast<S>(beta1),
+                                      .beta2 = static_cast<S>(beta2),
+                                      .rest1 = static_cast<S>(1 - beta1),
+                                      .rest2 = static_cast<S>(1 - beta2),
+                                      .root = static_cast<S>(std::sqrt(1 - std::pow(beta2, t))),
+                                      .epsilon = static_cast<S>(epsilon),
+                                      .shrink = shrink};
+    kernel::kernels<S>().adam_step(p.values, p.gradient, p.moment(0), p.moment(1), amsgrad ? p.moment(2) : nullptr,
+                                   p.count, step);
+  }
+  template <Real S>
+  [[nodiscard]] double bound_step(double values, double gradient, double* moment, Index number, double factor) const {
+    if (epsilon < static_cast<double>((std::numeric_limits<S>::min)())) return std::numeric_limits<double>::infinity();
+    moment[0] = beta1 * moment[0] + gradient;
+    moment[1] = beta2 * moment[1] + gradient * gradient;
+    if (amsgrad) moment[2] = (std::max)(moment[2], moment[1]);
+    const double step = rate * factor / (1 - std::pow(beta1, static_cast<double>(number)));
+    const double root = std::sqrt(1 - std::pow(beta2, static_cast<double>(number)));
+    const double change = step * moment[0];
+    return values + step + change + change / epsilon + moment[1] + moment[amsgrad ? 2 : 1] / root;
   }
 };
 

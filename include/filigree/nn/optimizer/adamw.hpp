@@ -18,6 +18,7 @@ struct adamw {
   bool amsgrad = false;   ///< divides by the largest mean square so far
 
   static constexpr Index moments = 2;
+  static constexpr bool is_elementwise = true;
   [[nodiscard]] Index extra_moments() const { return amsgrad ? 1 : 0; }
   template <Real S>
   void check() const {
@@ -26,9 +27,11 @@ struct adamw {
   }
   template <Real S>
   void step(const Parameters<S>& p, Index number, double factor) const {
-    const S shrink = static_cast<S>(1 - rate * factor * decay);
-    for (Index i = 0; i < p.count && p.weights; ++i) p.values[i] *= shrink;
-    as_adam().step(p, number, factor);
+    as_adam().step(p, number, factor, p.weights ? static_cast<S>(1 - rate * factor * decay) : S(1));
+  }
+  template <Real S>
+  [[nodiscard]] double bound_step(double values, double gradient, double* moment, Index number, double factor) const {
+    return as_adam().bound_step<S>(values * (1 + rate * factor * decay), gradient, moment, number, factor);
   }
 
  private:

@@ -13,11 +13,15 @@ namespace filigree {
 /// Parameters that are updated together, with their gradient and the moments of the optimizer.
 template <Real S>
 struct Parameters {
-  S* values;          // [count]
-  const S* gradient;  // [count]
-  S* moments;         // [Optimizer::moments + extra_moments()][count], 0 before the first step
-  Index count;
-  bool weights;  // false: biases, which do not decay and are not penalized
+  S* values;             // [count]
+  const S* gradient;     // [count]
+  S* moments;            // [Optimizer::moments + extra_moments()][stride], 0 before the first step
+  Index count;           // at most stride
+  bool weights;          // false: biases, which do not decay and are not penalized
+  Index stride = count;  // distance from one moment of a parameter to the next
+
+  /// Returns moment k of the parameters.
+  [[nodiscard]] S* moment(Index k) const { return moments + k * stride; }
 };
 
 // An optimizer is an aggregate of options with these members:
@@ -27,6 +31,13 @@ struct Parameters {
 //     step `number`, counted from 1. The schedule's factor multiplies the rate.
 //   template <class S> void check() const: optional, throws an Error if an option is invalid for parameters of type S.
 //     fit calls it before it changes anything.
+//   static constexpr bool is_elementwise = true: optional. The step of each parameter depends on that parameter only,
+//     so fit may call step for a part of the parameters, with a stride above their count, on several threads.
+//   template <class S> double bound_step(double values, double gradient, double* moments, Index number, double factor)
+//     const: optional. Given bounds of the magnitudes of the parameters, their gradient and, for each moment, its
+//     values, returns a bound of the parameters after the step and of all numbers from which they are computed, and
+//     updates the bounds of the moments. If it is far below the largest S, fit need not copy the parameters before the
+//     step. It may return infinity or NaN.
 
 namespace detail {
 

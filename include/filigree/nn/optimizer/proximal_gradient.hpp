@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <cmath>
-
+#include "filigree/kernel/kernels.hpp"
 #include "filigree/nn/optimizer/optimizer.hpp"
 
 namespace filigree {
@@ -17,6 +16,7 @@ struct proximal_gradient {
   double l1 = 0.0;     ///< factor of the sum of the magnitudes
 
   static constexpr Index moments = 0;
+  static constexpr bool is_elementwise = true;
   template <Real S>
   void check() const {
     detail::require_not_negative<S>(rate, "proximal_gradient{.rate}: rate");
@@ -25,10 +25,11 @@ struct proximal_gradient {
   template <Real S>
   void step(const Parameters<S>& p, Index, double factor) const {
     const S size = static_cast<S>(rate * factor), bound = p.weights ? static_cast<S>(rate * factor * l1) : S(0);
-    for (Index i = 0; i < p.count; ++i) {
-      const S x = p.values[i] - size * p.gradient[i];
-      p.values[i] = std::abs(x) <= bound ? S(0) : x - std::copysign(bound, x);  // NaN stays
-    }
+    kernel::kernels<S>().proximal_step(p.values, p.gradient, p.count, size, bound);
+  }
+  template <Real S>
+  [[nodiscard]] double bound_step(double values, double gradient, double*, Index, double factor) const {
+    return values + rate * factor * (1 + gradient + l1);
   }
 };
 

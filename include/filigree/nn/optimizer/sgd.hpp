@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "filigree/kernel/kernels.hpp"
 #include "filigree/nn/optimizer/optimizer.hpp"
 
 namespace filigree {
@@ -14,7 +15,8 @@ struct sgd {
   double momentum = 0.0;  ///< decay rate of v, below 1
   bool nesterov = false;  ///< Nesterov's form; needs momentum
 
-  static constexpr Index moments = 1;
+  static constexpr Index moments = 1;  // 0 without momentum
+  static constexpr bool is_elementwise = true;
   template <Real S>
   void check() const {
     detail::require_not_negative<S>(rate, "sgd{.rate}: rate");
@@ -23,11 +25,14 @@ struct sgd {
   }
   template <Real S>
   void step(const Parameters<S>& p, Index, double factor) const {
-    const S decay = static_cast<S>(momentum), size = static_cast<S>(rate * factor);
-    for (Index i = 0; i < p.count; ++i) {
-      p.moments[i] = detail::flush_denormal(decay * p.moments[i] + p.gradient[i]);
-      p.values[i] -= size * (nesterov ? p.gradient[i] + decay * p.moments[i] : p.moments[i]);
-    }
+    const S size = static_cast<S>(rate * factor);
+    kernel::kernels<S>().sgd_step(p.values, p.gradient, p.moment(0), p.count,
+                                  {size, static_cast<S>(momentum), nesterov});
+  }
+  template <Real S>
+  [[nodiscard]] double bound_step(double values, double gradient, double* moment, Index, double factor) const {
+    *moment = momentum * *moment + gradient;
+    return values + (1 + rate * factor) * (1 + gradient + *moment);
   }
 };
 

@@ -32,6 +32,17 @@ struct lbfgs {
 
 namespace detail {
 
+/// Throws an Error if the loss or the gradient of a step is not finite.
+template <class Net, class Vector>
+void require_finite_step(const Net& net, double loss, const Vector& gradient, Index step) {
+  net.each_layer([&](const auto& layer, std::size_t l, Index offset) {
+    require(gradient.segment(offset, layer.parameter_count()).allFinite(), "fit: the gradient of stage ", l,
+            " is not finite in step ", step, "; the parameters are as they were before it");
+  });
+  require(std::isfinite(loss), "fit: the loss is not finite in step ", step,
+          "; the parameters are as they were before it");
+}
+
 /// The loss and its gradient as a function object of LBFGSpp. It keeps the best parameters so far, and its destructor
 /// assigns them to the network.
 template <class Net, class X, class Y, class Objective>

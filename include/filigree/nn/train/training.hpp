@@ -15,6 +15,7 @@
 #include "filigree/nn/train/checkpoint.hpp"
 #include "filigree/nn/train/fingerprint.hpp"
 #include "filigree/nn/train/fit_options.hpp"
+#include "filigree/nn/train/parameter_update.hpp"
 #include "filigree/nn/train/progress.hpp"
 
 namespace filigree::detail {
@@ -60,29 +61,6 @@ void require_samples(const Net& net, const X& x, const Y& y) {
   if (!are_same(x, y)) require_finite(y, "Y");
 }
 
-/// Throws an Error if the loss or the gradient of a step is not finite.
-template <class Net, class Vector>
-void require_finite_step(const Net& net, double loss, const Vector& gradient, Index step) {
-  net.each_layer([&](const auto& layer, std::size_t l, Index offset) {
-    require(gradient.segment(offset, layer.parameter_count()).allFinite(), "fit: the gradient of stage ", l,
-            " is not finite in step ", step, "; the parameters are as they were before it");
-  });
-  require(std::isfinite(loss), "fit: the loss is not finite in step ", step,
-          "; the parameters are as they were before it");
-}
-
-/// Returns the Euclidean norm. It is scaled by the largest entry, so that no square overflows.
-template <class V>
-double norm_of(const V& x) {
-  double largest = 0, sum = 0;
-  for (Index i = 0; i < x.size(); ++i) largest = (std::max)(largest, std::abs(static_cast<double>(x[i])));
-  for (Index i = 0; i < x.size() && largest > 0; ++i) {
-    const double ratio = static_cast<double>(x[i]) / largest;
-    sum += ratio * ratio;
-  }
-  return largest * std::sqrt(sum);
-}
-
 /// A layer whose parameters can be initialized from its inputs.
 template <class T, class S, class Matrix>
 concept InitializedFromSamples = requires(const T& layer, S* parameters, const Matrix& z) {
@@ -104,6 +82,7 @@ class Training {
         y_(y),
         batch_(options.batch == 0 ? x_.rows() : options.batch),
         pass_(net, options.executor),
+        update_(net, optimizer, options.executor),
         order_(static_cast<std::size_t>(x_.rows())) {
     state_.moments.setZero(moments_of(optimizer) * net.parameters().size());
     if constexpr (has_codes) state_.active.setZero(net.latents());
@@ -128,6 +107,7 @@ class Training {
         break;
       }
       shuffle();
+      update_.forget_parameters();  // after_epoch may have changed them
       if (state_.steps == 0) initialize_from_samples();
       while (state_.first < samples_per_epoch()) {
         step(objective);
@@ -184,34 +164,12 @@ class Training {
     const SelectedRows<Y> y = {y_, order, count};
     const std::uint64_t draw = Generator(options_.seed, static_cast<std::uint64_t>(state_.steps)).bits64();
     const double loss = pass_.gradient_of_constrained(net_, x, y, objective, gradient_, draw);
-    require_finite_step(net_, loss, gradient_, state_.steps + 1);
+    update_.check(loss, gradient_, state_.steps + 1, options_.clip);
     const double factor = options_.schedule ? options_.schedule(state_.steps) : 1;
     ++state_.steps;
     require(std::isfinite(factor) && factor >= 0, "fit: the schedule must be finite and at least 0; schedule(",
             state_.steps - 1, ") is ", factor);
-    before_ = net_.parameters();
-    net_.each_layer([&](const auto& layer, std::size_t, Index offset) {
-      S* const parameters = net_.parameters().data() + offset;
-      S* const gradient = gradient_.data() + offset;
-      if constexpr (requires { layer.project_gradient(parameters, gradient); })
-        layer.project_gradient(parameters, gradient);
-      if constexpr (requires { layer.begin_step(parameters, gradient); }) layer.begin_step(parameters, gradient);
-    });
-    const double norm = norm_of(gradient_);
-    if (norm > options_.clip) gradient_ *= static_cast<S>(options_.clip / norm);
-    net_.each_layer([&](const auto& layer, std::size_t, Index offset) {
-      S* const parameters = net_.parameters().data() + offset;
-      const Index weights = weight_count(layer);
-      update(offset, weights, true, factor);
-      update(offset + weights, layer.parameter_count() - weights, false, factor);
-      if constexpr (requires { layer.end_step(parameters); }) layer.end_step(parameters);
-      if constexpr (requires { layer.project_weights(parameters); }) layer.project_weights(parameters);
-    });
-    if (!net_.parameters().allFinite()) {
-      net_.parameters() = before_;
-      fail("fit: the parameters would not be finite after step ", state_.steps,
-           "; the rate may be too large. They are as they were before it");
-    }
+    update_.run(gradient_, state_.moments, state_.steps, factor, options_.clip);
     state_.sum += loss * static_cast<double>(count);
     state_.first += count;
     if constexpr (has_codes)
@@ -220,15 +178,6 @@ class Training {
         state_.active[j] = 1;
       });
   }
-  void update(Index from, Index count, bool weights, double factor) {
-    const Parameters<S> parameters = {.values = net_.parameters().data() + from,
-                                      .gradient = gradient_.data() + from,
-                                      .moments = state_.moments.data() + moments_of(optimizer_) * from,
-                                      .count = count,
-                                      .weights = weights};
-    optimizer_.step(parameters, state_.steps, factor);
-  }
-
   /// Returns the report of the epoch and begins the next one.
   EpochReport end_epoch() {
     EpochReport report = {.epoch = state_.epoch, .loss = state_.losses.back()};
@@ -284,6 +233,7 @@ class Training {
     pass_.samples_since_active() = state_.samples_since_active;
     pass_.sample_count() = (state_.epoch - 1) * samples_per_epoch() + state_.first;
     net_.parameters() = state_.parameters;
+    update_.set_moments(state_.moments);
   }
 
   Net& net_;
@@ -293,7 +243,8 @@ class Training {
   const Y& y_;
   const Index batch_;
   Pass<Net> pass_;
-  typename Net::Vector gradient_, before_;
+  ParameterUpdate<Net, Opt> update_;
+  typename Net::Vector gradient_;
   std::vector<Index> order_;
   Checkpoint<S> state_;
 };
