@@ -240,7 +240,8 @@ class MultiHead {
 /// `head` is the pipeline of every head, or a function of the head index that returns a pipeline. The result is a lazy
 /// Eigen expression like A * V.
 /// Shapes    Q: n x (h d), K: m x (hkv d), V: m x (hkv dv), result: n x (h dv)
-/// Cost      h times the cost of one head; parallel over heads and blocks of queries; keys are packed once per key head.
+/// Cost      h times the cost of one head; parallel over heads and blocks of queries; keys are packed once per key
+/// head.
 ///           With more heads than threads, a pattern that is expensive to plan, such as random(), is planned once
 /// Aliasing  safe
 /// Throws    Error unless 1 <= h <= 65536 and hkv divides h, or if the numbers of columns are not multiples

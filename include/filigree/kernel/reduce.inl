@@ -17,26 +17,26 @@ template <class V>
   return v;
 }
 
-typedef Lane<double> Wide __attribute__((vector_size(sizes.vector_bytes)));
+typedef Lane<double> Doubles __attribute__((vector_size(sizes.vector_bytes)));
 static constexpr int wide_lanes = sizes.vector_bytes / static_cast<int>(sizeof(double));
-typedef Scalar Narrow __attribute__((vector_size(sizeof(Scalar) * wide_lanes)));  // as many numbers as a Wide
-static constexpr int partial_sums = 16;
+typedef Scalar Narrow __attribute__((vector_size(sizeof(Scalar) * wide_lanes)));  // as many numbers as Doubles
+static constexpr int double_sums = 16;
 
-[[gnu::always_inline]] static inline Wide load_wide(const Scalar* p) {
+[[gnu::always_inline]] static inline Doubles load_wide(const Scalar* p) {
   Narrow v;
   __builtin_memcpy(&v, p, sizeof v);
   if constexpr (single)
-    return __builtin_convertvector(v, Wide);
+    return __builtin_convertvector(v, Doubles);
   else
     return v;
 }
 
-// Partial sums: number i of an array is added to sum i % partial_sums.
+// Partial sums: number i of an array is added to sum i % double_sums.
 struct WideSums {
-  static constexpr int vectors = partial_sums / wide_lanes;
-  Wide lanes[vectors] = {};
+  static constexpr int vectors = double_sums / wide_lanes;
+  Doubles lanes[vectors] = {};
 
-  [[gnu::always_inline]] inline void add_products(const Scalar* x, const Scalar* y /*[partial_sums]*/) {
+  [[gnu::always_inline]] inline void add_products(const Scalar* x, const Scalar* y /*[double_sums]*/) {
     FILIGREE_UNROLL
     for (int c = 0; c < vectors; ++c)
       lanes[c] = lanes[c] + rounded(load_wide(x + c * wide_lanes) * load_wide(y + c * wide_lanes));
@@ -48,9 +48,9 @@ struct WideSums {
     return sum;
   }
 };
-// The last numbers of an array, fewer than partial_sums, followed by zeros.
+// The last numbers of an array, fewer than double_sums, followed by zeros.
 struct LastNumbers {
-  Scalar values[partial_sums] = {};
+  Scalar values[double_sums] = {};
 
   LastNumbers(const Scalar* x, Index count) {
     for (Index i = 0; i < count; ++i) values[i] = x[i];
@@ -61,7 +61,7 @@ struct LastNumbers {
 static double sum_squares(const Scalar* x, Index count) {
   WideSums sums;
   Index i = 0;
-  for (; i + partial_sums <= count; i += partial_sums) sums.add_products(x + i, x + i);
+  for (; i + double_sums <= count; i += double_sums) sums.add_products(x + i, x + i);
   if (i < count) {
     const LastNumbers last(x + i, count - i);
     sums.add_products(last.values, last.values);
@@ -73,7 +73,7 @@ static double sum_squares(const Scalar* x, Index count) {
 static ProductSums sum_products(const Scalar* x, const Scalar* y, Index count) {
   WideSums products, squares;
   Index i = 0;
-  for (; i + partial_sums <= count; i += partial_sums) {
+  for (; i + double_sums <= count; i += double_sums) {
     products.add_products(x + i, y + i);
     squares.add_products(x + i, x + i);
   }
@@ -125,7 +125,7 @@ static void multiply_all(Scalar* y, const Scalar* x, Scalar factor, Index count)
 static void scale_wide(Scalar* x, double factor, Index count) {
   Index i = 0;
   for (; i + wide_lanes <= count; i += wide_lanes) {
-    const Wide product = load_wide(x + i) * (factor - Wide{});
+    const Doubles product = load_wide(x + i) * (factor - Doubles{});
     Narrow narrow;
     if constexpr (single)
       narrow = __builtin_convertvector(product, Narrow);
