@@ -92,7 +92,8 @@ class RankSearch {
     bool complete = X_.grid.n * X_.grid.m <= chunk;
     for (;;) {
       ScratchFrame frame(session_.scratch(0));
-      const Division division = divide(lo, hi, complete ? chunk_size() : chunk_size() / 4, frame);
+      auto* const parts = frame.take<Division>(tasks_);
+      const Division division = divide(lo, hi, complete ? chunk_size() : chunk_size() / 4, parts, frame);
       const Index keep = kept.of(division.present), above_lo = division.between + division.from_hi;
       if (keep >= division.present) return keep_all();
       if (keep == 0) return {.magnitude = magnitude_, .bound = infinity, .last_row = -1};
@@ -101,7 +102,7 @@ class RankSearch {
       if (keep > division.above_hi && keep <= division.from_hi)
         return bounded(hi, keep - division.above_hi, division.from_hi - division.above_hi);
       if (keep > division.from_hi && keep <= above_lo) {
-        if (division.between <= division.capacity) return among(division, keep - division.from_hi);
+        if (division.between <= division.capacity) return among(division, parts, keep - division.from_hi);
       } else if (keep > above_lo && keep <= division.from_lo) {
         return bounded(lo, keep - above_lo, division.from_lo - above_lo);
       } else if (keep <= division.above_hi) {
@@ -138,13 +139,14 @@ class RankSearch {
     if (entries <= chunk) return {-infinity, infinity};
     ScratchFrame frame(session_.scratch(0));
     S* const sample = frame.take<S>(samples + Row<S>::padding);
+    const Index range = (std::min)(stride, Index{1} << 31);  // its product with 32 bits does not overflow
     Index present = 0;
     for (Index s = 0; s < samples; ++s) {
       // One of each `stride` values: at random, so that no regular matrix deceives the sample.
       const auto hash = static_cast<std::uint64_t>(s + 1) * 0x9E3779B97F4A7C15U;
       const auto mixed = ((hash ^ (hash >> 32)) * 0xD6E8FEB86659FD93U) >> 32;
-      const Index e = s * stride + static_cast<Index>(mixed % static_cast<std::uint64_t>(stride));
-      const S x = X_.row(e / m)[e % m];
+      const Index e = s * stride + static_cast<Index>((mixed * static_cast<std::uint64_t>(range)) >> 32);
+      const S x = X_.stride == m ? X_.data[e] : X_.row(e / m)[e % m];
       sample[present] = magnitude_ && x != -infinity ? std::abs(x) : x;
       present += x == -infinity ? 0 : 1;
     }
@@ -164,9 +166,8 @@ class RankSearch {
 
   /// Divides the entries of the matrix. Each task collects up to `capacity` entries; more are a failure, for which
   /// `between` exceeds `capacity`. Otherwise, `values` are all entries between the bounds.
-  Division divide(S lo, S hi, Index capacity, ScratchFrame& frame) const {
+  Division divide(S lo, S hi, Index capacity, Division* parts, ScratchFrame& frame) const {
     const Index stride = capacity + Row<S>::padding;
-    auto* const parts = frame.take<Division>(tasks_);
     S* const values = frame.take<S>(size_product(tasks_, stride));
     session_.run(tasks_, [&](Index task, Index) {
       Division part{.lo = lo, .hi = hi, .values = values + task * stride, .capacity = capacity};
@@ -188,38 +189,54 @@ class RankSearch {
   }
 
   /// Returns the bound if it is the k-th largest of the collected entries.
-  [[nodiscard]] RankBound<S> among(const Division& division, Index k) const {
+  [[nodiscard]] RankBound<S> among(const Division& division, const Division* parts, Index k) const {
     const auto& kernels = kernel::kernels<S>();
     const auto [bound, may_repeat] = kernels.kth_largest(division.values, division.between, k);
     if (!may_repeat) return {.magnitude = magnitude_, .bound = bound};
-    Division part{.lo = bound, .hi = bound, .values = division.values, .capacity = 0};
+    S ignored[Row<S>::padding];
+    Division part{.lo = bound, .hi = bound, .values = ignored, .capacity = 0};
     kernels.divide(division.values, division.between, false, part);
-    return bounded(bound, k - part.above_hi, part.from_hi - part.above_hi);
+    Index kept = k - part.above_hi;
+    if (kept == part.from_hi - part.above_hi) return {.magnitude = magnitude_, .bound = bound};
+    // The entries were collected in their order in the matrix.
+    Index task = 0;
+    for (const S* values = division.values;; values += parts[task++].between) {
+      const Index equal = kernels.count_equal(values, parts[task].between, false, bound);
+      if (kept <= equal) return bounded_in(task, bound, kept);
+      kept -= equal;
+    }
   }
 
   /// Returns a bound that keeps the first `kept` of the entries that are equal to it.
   [[nodiscard]] RankBound<S> bounded(S bound, Index kept, Index equal) const {
-    RankBound<S> result{.magnitude = magnitude_, .bound = bound};
-    if (kept == equal) return result;
+    if (kept == equal) return {.magnitude = magnitude_, .bound = bound};
     ScratchFrame frame(session_.scratch(0));
-    auto* const counts = frame.take<Index>(X_.grid.n);
-    const auto in_row = [&](Index i) {
-      return kernel::kernels<S>().count_equal(X_.row(i), X_.grid.m, magnitude_, bound);
-    };
-    session_.run(ceil_div(X_.grid.n, rows_), [&](Index task, Index) {
-      for (Index i = task * rows_; i < (std::min)((task + 1) * rows_, X_.grid.n); ++i) counts[i] = in_row(i);
+    auto* const counts = frame.take<Index>(tasks_);
+    session_.run(tasks_, [&](Index task, Index) {
+      counts[task] = 0;
+      for_each_part(task, [&](const S* x, Index count) { counts[task] += count_equal(x, count, bound); });
     });
-    Index i = 0;
-    for (; kept > counts[i]; ++i) kept -= counts[i];
-    const S* const x = X_.row(i);
-    Index column = 0;
-    for (;; ++column) {
-      kept -= kernel::kernels<S>().count_equal(x + column, 1, magnitude_, bound);
-      if (kept == 0) break;
-    }
-    result.last_row = i;
-    result.last_column = column;
-    return result;
+    Index task = 0;
+    for (; kept > counts[task]; ++task) kept -= counts[task];
+    return bounded_in(task, bound, kept);
+  }
+
+  /// The same for the entries of one task and those before it. `kept` counts only those of the task.
+  [[nodiscard]] RankBound<S> bounded_in(Index task, S bound, Index kept) const {
+    Index row = task / pieces_ * rows_, column = task % pieces_ * chunk;
+    const auto skip = [&](Index count) {  // unless the last entry that is kept is one of these
+      const Index equal = count_equal(X_.row(row) + column, count, bound);
+      if (kept <= equal) return false;
+      kept -= equal;
+      return true;
+    };
+    while (skip((std::min)(chunk, X_.grid.m - column))) ++row;
+    while (skip((std::min)(Index{64}, X_.grid.m - column))) column += 64;
+    while (skip(1)) ++column;
+    return {.magnitude = magnitude_, .bound = bound, .last_row = row, .last_column = column};
+  }
+  [[nodiscard]] Index count_equal(const S* values, Index count, S bound) const {
+    return kernel::kernels<S>().count_equal(values, count, magnitude_, bound);
   }
 
   const DenseMatrix<S>& X_;
