@@ -14,7 +14,7 @@ struct GeneralEngineOf {
 };
 template <class A>
 struct GeneralEngineOf<A, false> {  // matrix stages, which exist on dense sources only
-  using type = filigree::detail::GeneralEngineOf<typename A::Bound, typename A::StageTuple, typename A::Scalar>;
+  using type = typename A::Engine;
 };
 
 template <class A, class Sink>
