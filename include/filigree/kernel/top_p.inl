@@ -56,13 +56,16 @@ struct SumsAbove {
   return {{sum(even[0] + odd[0]), sum(even[1] + odd[1]), sum(even[2] + odd[2])}};
 }
 
-// Reduces a list of positive numbers and their positions to those in (low, high], with
-//   sum of the numbers above high < target <= sum of the numbers above low,
-// until at most `limit` remain or low and high are almost equal. `above` is the sum of those above high. Returns the
-// new length of the list. Sums are rounded; the positions stay in ascending order.
+// Moves the numbers in (low, high] to the front and lists their positions, with
+//   sum of the numbers above high < target <= sum of the numbers above low.
+// Starts with the given bounds, of which `low` is positive, and ends if at most `limit` numbers remain or low and high
+// are almost equal. `above` is the sum of the numbers above high. Returns the length of the list. Sums are rounded; the
+// positions are in ascending order.
 static Index narrow_sum(Scalar* w, Column* at, Index count, Scalar target, Index limit, SumBounds<Scalar>* bounds) {
   Scalar low = bounds->low, high = bounds->high, above_high = bounds->above;
-  while (count > limit && high > low * Scalar(1 + 0x1p-20)) {
+  constexpr Scalar close = single ? Scalar(1 + 0x1p-16) : Scalar(1 + 0x1p-32);
+  bool listed = false;  // the positions
+  while (count > limit && high > low * close) {
     // Three bounds at equal distances in the order of the bits, which is almost that of the logarithms.
     const Bits first = __builtin_bit_cast(Bits, low), distance = (__builtin_bit_cast(Bits, high) - first) / 4;
     const Scalar bound[3] = {__builtin_bit_cast(Scalar, first + distance),
@@ -80,10 +83,13 @@ static Index narrow_sum(Scalar* w, Column* at, Index count, Scalar target, Index
     for (Index i = 0; i < count; i += lanes) {
       const Vec v = load(w + i);
       const unsigned valid = count - i < lanes ? (1U << (count - i)) - 1 : ~0U;
-      out += append(w + out, at + out, v, load_columns(at + i), above(v, vlow) & ~above(v, vhigh) & valid);
+      out += append(w + out, at + out, v, listed ? load_columns(at + i) : iota() + static_cast<Column>(i),
+                    above(v, vlow) & ~above(v, vhigh) & valid);
     }
     count = out;
+    listed = true;
   }
+  for (Index i = 0; !listed && i < count; ++i) at[i] = static_cast<Column>(i);
   *bounds = {low, high, above_high};
   return count;
 }

@@ -62,16 +62,14 @@ struct TopP {
   template <Real S>
   bool search(const S* values, Index count, S highest, RowScratch& scratch, Bound<S>& last) const {
     constexpr Index few = 12, padding = Row<S>::padding;
-    const auto& doubles = kernel::kernels<double>();
     auto* w = scratch.values.template get<double>(count + padding);
     auto* at = scratch.columns.template get<Column>(2 * (count + padding));
     Column* order = at + count + padding;
     const double total = kernel::kernels<S>().weights_of(values, count, highest, w), target = p * total;
     // The dropped scores have the sum (1 - p) total, so the largest of them, and the last kept one, has at least the
     // mean of that over all scores.
-    kernel::SumBounds<double> bounds{0.999 * (1 - p) * total / static_cast<double>(count), 2, 0};
-    Index size = doubles.list_above(w, at, count, bounds.low);
-    size = doubles.narrow_sum(w, at, size, target, few, &bounds);
+    kernel::SumBounds<double> bounds{0.999 * (1 - p) * total / static_cast<double>(count), 1 + 0x1p-30, 0};
+    const Index size = kernel::kernels<double>().narrow_sum(w, at, count, target, few, &bounds);
 
     bool tied = true;
     for (Index i = 0; i < size; ++i) {
