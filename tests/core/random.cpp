@@ -68,6 +68,25 @@ double ulps(double x, long double truth) {
 
 }  // namespace
 
+TEST_CASE("bits_from returns the least bits whose number is at least p") {
+  using fg::detail::bits_from;
+  using fg::detail::unit;
+  CHECK(bits_from(0) == 0);
+  CHECK(bits_from(0.5) == std::uint64_t{1} << 63);
+  CHECK(bits_from(1e-300) == 2048);
+  fg::Generator g(8);
+  for (int trial = 0; trial < 1000; ++trial) {
+    const double u = g.uniform() * std::exp2(-static_cast<double>(g.below(60)));
+    for (const double p : {u, std::nextafter(u, 0.0), std::nextafter(u, 1.0), 1 - u * 0.5}) {
+      if (p == 1) continue;
+      const std::uint64_t bits = bits_from(p);
+      CAPTURE(p, bits);
+      CHECK(unit(bits) >= p);
+      CHECK((bits == 0 || unit(bits - 1) < p));
+    }
+  }
+}
+
 TEST_CASE("philox matches the known answers of Random123") {
   using Block = std::array<std::uint32_t, 4>;
   CHECK(philox({0, 0, 0, 0}, {0, 0}) == Block{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});

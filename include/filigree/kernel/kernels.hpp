@@ -291,8 +291,9 @@ struct Kernels {
       FILIGREE_BY_LEVEL(entmax15_weights(z, count))
   static double weights_of(const Scalar* values, Index count, Scalar highest, double* w)
       FILIGREE_BY_LEVEL(weights_of(values, count, highest, w))
-  static Index narrow_sum(Scalar* w, Column* at, Index count, Scalar target, Index limit, SumBounds<Scalar>* bounds)
-      FILIGREE_BY_LEVEL(narrow_sum(w, at, count, target, limit, bounds))
+  static Index narrow_sum(Scalar* w, Column* at, Index count, Scalar target, Scalar total, Index limit,
+      SumBounds<Scalar>* bounds)
+      FILIGREE_BY_LEVEL(narrow_sum(w, at, count, target, total, limit, bounds))
   static void cut(Scalar* values, Index count, Scalar bound, Index ties)
       FILIGREE_BY_LEVEL(cut(values, count, bound, ties))
   static double sum_present(const Scalar* values, Index count)

@@ -56,21 +56,58 @@ struct SumsAbove {
   return {{sum(even[0] + odd[0]), sum(even[1] + odd[1]), sum(even[2] + odd[2])}};
 }
 
+[[gnu::always_inline]] static inline Bits bits_of(Scalar x) { return __builtin_bit_cast(Bits, x); }
+[[gnu::always_inline]] static inline Scalar from_bits(Bits x) { return __builtin_bit_cast(Scalar, x); }
+
+// Sets three bounds in (low, high) at equal distances in the order of the bits, which is almost that of the logarithms.
+[[gnu::always_inline]] static inline void quarter(Scalar low, Scalar high, Scalar (&bound)[3]) {
+  const Bits first = bits_of(low), distance = (bits_of(high) - first) / 4;
+  for (int i = 0; i < 3; ++i) bound[i] = from_bits(first + (i + 1) * distance);
+}
+
+// Moves the bounds close to the value at which the sum in a sample of the numbers is a fraction `part` of its total.
+[[gnu::always_inline]] static inline void sample_bounds(const Scalar* w, Index count, Scalar part, Scalar low,
+                                                        Scalar high, Scalar (&bound)[3]) {
+  constexpr Index size = 256;
+  if (count < 4 * size) return;
+  Scalar sample[size];
+  const Index stride = count / size * lanes;
+  Vec all{};
+  for (Index i = 0; i < size; i += lanes) {
+    const Vec v = load(w + i / lanes * stride);
+    store(sample + i, v);
+    all += v;
+  }
+  const Scalar target = part * sum(all);
+  const Bits distance = (bits_of(high) - bits_of(low)) / 16;
+  Scalar from = low, to = high, guess[3];
+  for (int step = 0; step < 3; ++step) {
+    quarter(from, to, guess);
+    const SumsAbove s = sums_above(sample, size, guess);
+    const Scalar limits[5] = {from, guess[0], guess[1], guess[2], to};
+    const int interval = (s.sum[0] >= target) + (s.sum[1] >= target) + (s.sum[2] >= target);
+    from = limits[interval];
+    to = limits[interval + 1];
+  }
+  const Bits middle = bits_of(from) + (bits_of(to) - bits_of(from)) / 2;
+  if (!(middle - distance > bits_of(low) && middle + distance < bits_of(high))) return;
+  for (int i = 0; i < 3; ++i) bound[i] = from_bits(middle + (i - 1) * distance);
+}
+
 // Moves the numbers in (low, high] to the front and lists their positions, with
 //   sum of the numbers above high < target <= sum of the numbers above low.
 // Starts with the given bounds, of which `low` is positive, and ends if at most `limit` numbers remain or low and high
-// are almost equal. `above` is the sum of the numbers above high. Returns the length of the list. Sums are rounded; the
-// positions are in ascending order.
-static Index narrow_sum(Scalar* w, Column* at, Index count, Scalar target, Index limit, SumBounds<Scalar>* bounds) {
+// are almost equal. `total` is the sum of all numbers, and `above` is the sum of the numbers above high. Returns the
+// length of the list. Sums are rounded; the positions are in ascending order.
+static Index narrow_sum(Scalar* w, Column* at, Index count, Scalar target, Scalar total, Index limit,
+                        SumBounds<Scalar>* bounds) {
   Scalar low = bounds->low, high = bounds->high, above_high = bounds->above;
   constexpr Scalar close = single ? Scalar(1 + 0x1p-16) : Scalar(1 + 0x1p-32);
   bool listed = false;  // the positions
   while (count > limit && high > low * close) {
-    // Three bounds at equal distances in the order of the bits, which is almost that of the logarithms.
-    const Bits first = __builtin_bit_cast(Bits, low), distance = (__builtin_bit_cast(Bits, high) - first) / 4;
-    const Scalar bound[3] = {__builtin_bit_cast(Scalar, first + distance),
-                             __builtin_bit_cast(Scalar, first + 2 * distance),
-                             __builtin_bit_cast(Scalar, first + 3 * distance)};
+    Scalar bound[3];
+    quarter(low, high, bound);
+    if (!listed) sample_bounds(w, count, target / total, low, high, bound);
     const SumsAbove s = sums_above(w, count, bound);
     const Scalar limits[5] = {low, bound[0], bound[1], bound[2], high};
     const Scalar sums[5] = {0, above_high + s.sum[0], above_high + s.sum[1], above_high + s.sum[2], above_high};

@@ -69,7 +69,7 @@ struct TopP {
     // The dropped scores have the sum (1 - p) total, so the largest of them, and the last kept one, has at least the
     // mean of that over all scores.
     kernel::SumBounds<double> bounds{0.999 * (1 - p) * total / static_cast<double>(count), 1 + 0x1p-30, 0};
-    const Index size = kernel::kernels<double>().narrow_sum(w, at, count, target, few, &bounds);
+    const Index size = kernel::kernels<double>().narrow_sum(w, at, count, target, total, few, &bounds);
 
     bool tied = true;
     for (Index i = 0; i < size; ++i) {
