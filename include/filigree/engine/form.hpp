@@ -77,6 +77,8 @@ struct Form<std::tuple<T...>> {
   static constexpr bool streams_maps = first_true({MapStage<T>..., true}) < streamed;
   template <Real S>
   static constexpr bool maps_spans = first_true({(MapsTiles<T, S> || MapsVectors<T, S>)..., true}) < streamed;
+  /// True if a streamed map requests its operand.
+  static constexpr bool requests_tiles = first_true({RequestsTiles<T>..., true}) < streamed;
   static constexpr bool keeps_is_expensive = first_true({detail::keeps_is_expensive<T>..., true}) < streamed;
   /// True if a pattern may scatter the keys of a query.
   static constexpr bool may_be_scattered = (detail::may_be_scattered<T> || ...);

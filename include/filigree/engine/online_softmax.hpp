@@ -311,7 +311,12 @@ class OnlineSoftmaxEngine {
     tiles_.for_each_panel(scratch,
                           [&](Index panel) {
                             const Index number = panel / per_chunk;
-                            if (current != number && current >= 0) f(current);
+                            if (current != number) {
+                              if (current >= 0) f(current);
+                              tiles_.request_for_maps(block, number * chunk, (number + 1) * chunk,
+                                                      per_chunk * tiles_.round_up(block.rows) / kernels_.height,
+                                                      scratch);
+                            }
                             current = number;
                             score(panel, block, v, scores + (panel % per_chunk) * kernels_.width, scratch);
                           },
@@ -336,11 +341,13 @@ class OnlineSoftmaxEngine {
         [&](Index r, Index n) {
           for (const Index end = r + n; r < end; r += kernels_.height) {
             scratch.prefetcher.issue();
+            tiles_.issue_for_maps(scratch);
             kernels_.score_panel(queries(r), 1, keys, problem_.d(), problem_.scale, to + r * stride, stride);
           }
         },
         [&](Index r, Index) {
           scratch.prefetcher.issue();
+          tiles_.issue_for_maps(scratch);
           const Range columns = tiles_.visible_columns(panel, r, scratch);
           kernels_.score_columns(queries(r), keys, problem_.d(), problem_.scale, to + r * stride, stride, columns.begin,
                                  columns.end);

@@ -152,8 +152,14 @@ class ScoreTiles {
   void scores(Index panel, const Block& block, Index r, Index n, S* tile, WorkerScratch& scratch) const {
     const Index width = kernels_.width, groups = round_up(n) / kernels_.height;
     const Index c0 = panel * width, c1 = (std::min)(c0 + width, problem_.grid.m);
-    kernels_.score_panel(block.queries + r * problem_.d(), groups, problem_.keys.panel(panel, scratch), problem_.d(),
-                         problem_.scale, tile, width);
+    const S *queries = block.queries + r * problem_.d(), *keys = problem_.keys.panel(panel, scratch);
+    // A map's operand is requested for the next panel while the scores of this panel are computed.
+    const Index step = Form::requests_tiles ? 1 : groups, size = kernels_.height * problem_.d();
+    for (Index g = 0; g < groups; g += step) {
+      issue_for_maps(scratch);
+      kernels_.score_panel(queries + g * size, step, keys, problem_.d(), problem_.scale,
+                           tile + g * kernels_.height * width, width);
+    }
     map(tile, width, block, r, n, c0, c1);
     for (Index i = 0; i < n && c1 < c0 + width; ++i)
       std::fill(tile + i * width + (c1 - c0), tile + (i + 1) * width, absent);
@@ -185,6 +191,25 @@ class ScoreTiles {
   /// Applies the maps only, for rows that attend to all columns [c0, c1).
   void map(S* tile, Index stride, const Block& block, Index r, Index n, Index c0, Index c1) const {
     if constexpr (has_maps) apply_to_rows<false>(tile - c0, stride, block.first + r, n, c0, c1);
+  }
+
+  /// Requests what the maps read for the columns [c0, c1) of a block, in about `steps` calls of issue_for_maps().
+  void request_for_maps(const Block& block, Index c0, Index c1, Index steps, WorkerScratch& scratch) const {
+    if constexpr (Form::requests_tiles) {
+      const Grid& grid = problem_.grid;
+      if (!scratch.block_spans.empty()) c1 = (std::min)(c1, scratch.block_spans.back().end);
+      scratch.map_prefetcher.clear();
+      each_stage([&](const auto& stage) {
+        if constexpr (RequestsTiles<std::remove_cvref_t<decltype(stage)>>)
+          stage.request_tile(grid.query_at + block.first, block.rows, grid.key_at + c0, c1 - c0, grid,
+                             scratch.map_prefetcher);
+      });
+      scratch.map_prefetcher.pace(steps);
+      scratch.map_prefetcher.limit(20);  // more requests at once would make the core wait
+    }
+  }
+  void issue_for_maps(WorkerScratch& scratch) const {
+    if constexpr (Form::requests_tiles) scratch.map_prefetcher.issue();
   }
 
   /// Plans the groups of a block once; later calls do nothing.
@@ -299,50 +324,14 @@ class ScoreTiles {
   void apply_to_rows(S* rows, Index stride, Index i, Index n, Index c0, Index c1) const {
     const Index p = problem_.grid.query_at + i, key_at = problem_.grid.key_at;
     if constexpr (maps_spans) {
-      if (c0 < c1) apply_stages<masked>({rows + c0, stride, p, n, key_at + c0, c1 - c0, problem_.grid});
+      if (c0 == c1) return;
+      const ScoreTile<S> tile{rows + c0, stride, p, n, key_at + c0, c1 - c0, problem_.grid};
+      each_stage([&](const auto& stage) {
+        if constexpr (masked || MapStage<decltype(stage)>) apply_to_tile(stage, tile);
+      });
     } else {
       for (Index r = 0; r < n; ++r, rows += stride)
         for (Index c = c0; c < c1; ++c) rows[c] = apply_to_score<masked>(rows[c], p + r, key_at + c);
-    }
-  }
-
-  /// Applies one stage after another to a tile. Absent scores stay absent.
-  template <bool masked>
-  void apply_stages(const ScoreTile<S>& tile) const {
-    each_stage([&](const auto& stage) {
-      using T = std::remove_cvref_t<decltype(stage)>;
-      if constexpr (MapsTiles<T, S>) {
-        stage.map_tile(tile);
-      } else if constexpr (MapsVectors<T, S>) {
-        for (Index r = 0; r < tile.queries; ++r) map_present(stage, tile.row(r), tile.keys);
-      } else if constexpr (MapStage<T>) {
-        each_present(tile, [&](S score, Index p, Index j) { return map_at(stage, score, p, j, tile.grid); });
-      } else if constexpr (masked) {
-        each_present(tile, [&](S score, Index p, Index j) { return keeps(stage, p, j, tile.grid) ? score : absent; });
-      }
-    });
-  }
-
-  /// Replaces each present score by f(score, p, j).
-  template <class F>
-  static void each_present(const ScoreTile<S>& tile, F&& f) {
-    for (Index r = 0; r < tile.queries; ++r) {
-      S* scores = tile.row(r);
-      for (Index e = 0; e < tile.keys; ++e)
-        if (scores[e] != absent) scores[e] = f(scores[e], tile.p + r, tile.j + e);
-    }
-  }
-
-  /// Applies a map of arrays to the present scores of an array.
-  template <class T>
-  static void map_present(const T& stage, S* scores, Index size) {
-    constexpr Index batch = 64;
-    for (Index begin = 0; begin < size; begin += batch, scores += batch) {
-      const Index count = (std::min)(batch, size - begin);
-      S before[batch];
-      std::copy_n(scores, count, before);
-      stage.map_all(scores, count);
-      for (Index e = 0; e < count; ++e) scores[e] = before[e] == absent ? absent : scores[e];
     }
   }
 

@@ -161,6 +161,8 @@ class SelectionEngine {
     Index processed = 0, next_check = keys / 8, too_high = 0;
     tiles_.for_each_panel(scratch, [&](Index panel) {
       if (too_high > 0) return;
+      tiles_.request_for_maps(block, (panel + 1) * kernels_.width, (panel + 2) * kernels_.width,
+                              padded / kernels_.height, scratch);
       append(panel, block, memory, scratch);
       processed += kernels_.width;
       if (guess) {

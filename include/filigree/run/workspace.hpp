@@ -64,6 +64,7 @@ struct WorkerScratch : ScratchArena {
   Coverage coverage;                     // of the queries that are being planned
   KeySpans block_spans, previous_spans;  // of the current and the previous block of queries
   Prefetcher prefetcher;
+  Prefetcher map_prefetcher;   // of what maps read
   List<KeySpans> group_spans;  // of each register group of queries
   List<KeySpans> row_spans;    // of each query
   List<kernel::Segment> segments;

@@ -7,6 +7,7 @@
 #include "filigree/core/check.hpp"
 #include "filigree/core/dense_operand.hpp"
 #include "filigree/core/lazy.hpp"
+#include "filigree/core/prefetcher.hpp"
 #include "filigree/kernel/kernels.hpp"
 #include "filigree/stage/stage.hpp"
 
@@ -30,6 +31,15 @@ struct Bias {
     kernel::kernels<S>().add_matrix({tile.values, tile.stride}, tile.queries, tile.keys,
                                     {b.data() + row * b.rowStride() + column * b.colStride(), b.rowStride()},
                                     b.colStride());
+  }
+  // Requests the entries for a tile that is mapped soon. They are read only once, so the processor cannot know them.
+  void request_tile(Index p, Index queries, Index j, Index keys, const Grid& grid,
+                    detail::Prefetcher& prefetcher) const {
+    const auto* first = b.data() + grid.row(p) * b.rowStride() + grid.column(j) * b.colStride();
+    if (b.colStride() == 1)
+      prefetcher.request(first, queries, keys, b.rowStride());
+    else if (b.rowStride() == 1)
+      prefetcher.request(first, keys, queries, b.colStride());
   }
   template <Real S>
   S derivative(S, S) const {

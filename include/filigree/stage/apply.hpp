@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <limits>
 
+#include "filigree/core/prefetcher.hpp"
 #include "filigree/stage/category.hpp"
 #include "filigree/stage/pattern_traits.hpp"
 #include "filigree/stage/row.hpp"
@@ -22,6 +24,12 @@ concept MapsTiles = MapStage<T> && requires(const T& stage, const ScoreTile<S>& 
   stage.map_tile(tile);
 };
 
+/// A map that reads a large operand, and can request the part for a tile.
+template <class T>
+concept RequestsTiles = MapStage<T> && requires(const T& stage, Index i, const Grid& grid, Prefetcher& prefetcher) {
+  stage.request_tile(i, i, i, i, grid, prefetcher);
+};
+
 /// Returns the value of a map for one entry.
 template <MapStage T, Real S>
 S map_at(const T& stage, S x, Index p, Index j, const Grid& grid) {
@@ -30,6 +38,46 @@ S map_at(const T& stage, S x, Index p, Index j, const Grid& grid) {
     return x;
   } else {
     return stage.map(x, p, j, grid);
+  }
+}
+
+/// Applies a map of arrays to the present values of an array.
+template <class T, Real S>
+  requires MapsVectors<T, S>
+void map_present(const T& stage, S* values, Index size) {
+  constexpr S absent = -std::numeric_limits<S>::infinity();
+  constexpr Index batch = 64;
+  for (Index begin = 0; begin < size; begin += batch, values += batch) {
+    const Index count = (std::min)(batch, size - begin);
+    S before[batch];
+    std::copy_n(values, count, before);
+    stage.map_all(values, count);
+    for (Index e = 0; e < count; ++e) values[e] = before[e] == absent ? absent : values[e];
+  }
+}
+
+/// Applies a pattern or a map to a tile. Absent scores stay absent; those that a pattern removes become -inf.
+template <RowStage T, Real S>
+void apply_to_tile(const T& stage, const ScoreTile<S>& tile) {
+  constexpr S absent = -std::numeric_limits<S>::infinity();
+  if constexpr (MapsTiles<T, S>) {
+    stage.map_tile(tile);
+  } else {
+    for (Index r = 0; r < tile.queries; ++r) {
+      S* scores = tile.row(r);
+      const Index p = tile.p + r;
+      if constexpr (MapsVectors<T, S>) {
+        map_present(stage, scores, tile.keys);
+      } else {
+        for (Index e = 0; e < tile.keys; ++e) {
+          if (scores[e] == absent) continue;
+          if constexpr (MapStage<T>)
+            scores[e] = map_at(stage, scores[e], p, tile.j + e, tile.grid);
+          else if (!keeps(stage, p, tile.j + e, tile.grid))
+            scores[e] = absent;
+        }
+      }
+    }
   }
 }
 
