@@ -160,6 +160,28 @@ TEST_CASE("the report of an epoch counts the active and dead latents of an autoe
            }});
 }
 
+TEST_CASE("the report of an epoch counts dense codes for any number of threads") {
+  Random random(676);
+  const Matrix x = test::normal<double>(random, 70, 6);
+  auto sae = fg::autoencoder(fg::linear<double>(6, 600) | fg::relu(), fg::linear<double>(600, 6), 2);
+  sae.biases<0>().segment(250, 20).setConstant(-1e6);  // never active
+  sae.biases<0>()[599] = -1e6;
+  const Matrix codes = sae.encode(x);
+  fg::thread_pool pool(3);
+  for (const fg::ExecutorRef executor : {fg::ExecutorRef(fg::serial()), fg::ExecutorRef(pool)})
+    fg::fit(sae, x, fg::squared_error(), fg::sgd{.rate = 0},
+            {.epochs = 2,
+             .batch = 20,
+             .after_epoch =
+                 [&](const auto& epoch) {
+                   CHECK(epoch.l0 == fg::l0(codes));
+                   CHECK(epoch.dead_latents == static_cast<Index>(fg::dead_latents(codes).size()));
+                   CHECK(epoch.dead_latents >= 21);
+                   return true;
+                 },
+             .executor = executor});
+}
+
 TEST_CASE("the report of an epoch counts the codes before a selection in the decoder") {
   Random random(658);
   const Matrix x = test::normal<double>(random, 50, 8);

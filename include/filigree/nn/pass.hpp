@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <numeric>
 #include <utility>
 #include <vector>
 
+#include "filigree/core/integers.hpp"
 #include "filigree/core/sparse_indices.hpp"
 #include "filigree/nn/loss/autoencoder_losses.hpp"
 #include "filigree/nn/network.hpp"
@@ -74,6 +76,9 @@ class Pass {
   [[nodiscard]] std::vector<Index>& samples_since_active() { return samples_since_active_; }
   [[nodiscard]] const std::vector<Index>& samples_since_active() const { return samples_since_active_; }
 
+  // Returns the number of nonzero latents of all samples in the last pass with a gradient.
+  [[nodiscard]] Index active_count() const { return active_count_; }
+
   /// Returns the number of samples in passes with a gradient.
   [[nodiscard]] Index& sample_count() { return sample_count_; }
 
@@ -108,11 +113,38 @@ class Pass {
   [[nodiscard]] Index default_dead_after(Index batch) const {
     return (std::min)(Index{10'000'000}, (std::max)(10 * batch, sample_count_ / 10));
   }
-  void count_samples_since_active() {
-    const Index n = codes().n;
+  void count_active(const detail::Session& session) {
+    const Activations<S>& codes = this->codes();
+    const Index n = codes.n;
     sample_count_ += n;
-    for (Index& samples : samples_since_active_) samples += n;
-    each_code([&](Index, Index j) { samples_since_active_[static_cast<std::size_t>(j)] = 0; });
+    if (codes.has_lists()) {
+      active_count_ = 0;
+      for (Index& samples : samples_since_active_) samples += n;
+      each_code([&](Index, Index j) {
+        samples_since_active_[static_cast<std::size_t>(j)] = 0;
+        ++active_count_;
+      });
+      return;
+    }
+    constexpr Index per_task = 256;  // latents
+    Index* counts = counts_.get<Index>(codes.cols / per_task + 1);
+    session.run(detail::ceil_div(codes.cols, per_task), [&](Index task, Index) {
+      const Index first = task * per_task, count = (std::min)(per_task, codes.cols - first);
+      bool active[per_task] = {};
+      Index sum = 0;
+      for (Index i = 0; i < n; ++i)
+        for (Index j = 0; j < count; ++j) {
+          const bool is_active = codes.data[i * codes.cols + first + j] != 0;
+          active[j] |= is_active;
+          sum += is_active ? 1 : 0;
+        }
+      for (Index j = 0; j < count; ++j) {
+        Index& samples = samples_since_active_[static_cast<std::size_t>(first + j)];
+        samples = active[j] ? 0 : samples + n;
+      }
+      counts[task] = sum;
+    });
+    active_count_ = std::accumulate(counts, counts + detail::ceil_div(codes.cols, per_task), Index{0});
   }
 
   template <class X, class Y, class Objective>
@@ -167,7 +199,7 @@ class Pass {
     if constexpr (has_codes) {
       value += losses_.add_residual_losses(net, sequence, objective, target,
                                            {samples_since_active_, default_dead_after(n)}, gradient, session);
-      if (gradient != nullptr) count_samples_since_active();
+      if (gradient != nullptr) count_active(session);
     }
     sequence.finish(net.stages(), context);
     detail::each_term(objective, 1, [&](const auto& term, double factor) {
@@ -215,9 +247,9 @@ class Pass {
   Workspace workspace_;
   NetworkPass network_pass_;
   detail::AutoencoderLosses<Net> losses_;
-  detail::Buffer target_, output_gradient_;
+  detail::Buffer target_, output_gradient_, counts_;
   std::vector<Index> samples_since_active_;
-  Index sample_count_ = 0;
+  Index sample_count_ = 0, active_count_ = 0;
 };
 
 }  // namespace filigree

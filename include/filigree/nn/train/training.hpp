@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "filigree/core/with_indices.hpp"
+#include "filigree/kernel/kernels.hpp"
 #include "filigree/nn/optimizer/optimizer.hpp"
 #include "filigree/nn/pass.hpp"
 #include "filigree/nn/train/checkpoint.hpp"
@@ -30,8 +32,14 @@ void require_finite(const M& x, const char* name) {
   if constexpr (SparseSamples<M>) {
     each_entry(x, check);
   } else {
-    for (Index i = 0; i < x.rows(); ++i)
+    using T = typename M::Scalar;
+    for (Index i = 0; i < x.rows(); ++i) {
+      if constexpr (std::same_as<T, float> || std::same_as<T, double>) {
+        const T* row = x.reader().data() + i * x.reader().row_stride();
+        if (std::isfinite(kernel::kernels<T>().magnitude_bound(row, x.cols()))) continue;
+      }
       for (Index j = 0; j < x.cols(); ++j) check(i, j, x(i, j));
+    }
   }
 }
 
@@ -172,11 +180,12 @@ class Training {
     update_.run(gradient_, state_.moments, state_.steps, factor, options_.clip);
     state_.sum += loss * static_cast<double>(count);
     state_.first += count;
-    if constexpr (has_codes)
-      pass_.each_code([&](Index, Index j) {
-        ++state_.entries;
-        state_.active[j] = 1;
-      });
+    if constexpr (has_codes) {
+      state_.entries += pass_.active_count();
+      const std::vector<Index>& inactive = pass_.samples_since_active();
+      for (std::size_t j = 0; j < inactive.size(); ++j)
+        if (inactive[j] == 0) state_.active[static_cast<Index>(j)] = 1;
+    }
   }
   /// Returns the report of the epoch and begins the next one.
   EpochReport end_epoch() {
