@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Training steps after the first allocate nothing.
 #include <filigree/filigree.hpp>
+#include <limits>
 
 #include "allocations.hpp"
 #include "catch.hpp"
@@ -40,6 +41,31 @@ TEMPLATE_TEST_CASE("the second pass allocates nothing", "", float, double) {
     check(in | fg::dropout(0.2, 1) | fg::relu() | fg::gelu() | out, executor);
     check(in | fg::soft_threshold(0.1) | fg::penalize(fg::hoyer_square() + fg::group_lasso(4)) | out, executor);
   }
+}
+
+TEMPLATE_TEST_CASE("the second step of an optimizer allocates nothing", "", float, double) {
+  using S = TestType;
+  using Vector = Eigen::Matrix<S, Eigen::Dynamic, 1>;
+  fg::thread_pool pool(3);
+  const auto check = [](auto net, const auto& optimizer, double clip, fg::ExecutorRef executor) {
+    Vector gradient = Vector::Constant(net.parameters().size(), S(0.01));
+    Vector moments = Vector::Zero(fg::detail::moments_of(optimizer) * net.parameters().size());
+    fg::detail::ParameterUpdate update(net, optimizer, executor);
+    const auto step = [&](test::Index number) {
+      update.check(1.0, gradient, number, clip);
+      update.run(gradient, moments, number, 1.0, clip);
+    };
+    step(1);
+    CHECK(test::allocated_by([&] { step(2); }) == 0);
+  };
+  for (const fg::ExecutorRef executor : {fg::ExecutorRef(fg::serial()), fg::ExecutorRef(pool)})
+    for (const double clip : {0.1, std::numeric_limits<double>::infinity()}) {
+      const auto net = fg::network(fg::linear<S>(200, 90) | fg::jump_relu<S>(90, {.theta = 0.1}) |
+                                   fg::linear<S>(90, 200).unit_norm_rows());
+      check(net, fg::adam{.amsgrad = true}, clip, executor);
+      check(net, fg::sgd{.momentum = 0.5}, clip, executor);
+      check(net, fg::proximal_gradient{}, clip, executor);
+    }
 }
 #else
 TEST_CASE("allocations cannot be counted on this platform") { SUCCEED(); }
