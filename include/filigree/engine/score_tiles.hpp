@@ -205,7 +205,7 @@ class ScoreTiles {
                              scratch.map_prefetcher);
       });
       scratch.map_prefetcher.pace(steps);
-      scratch.map_prefetcher.limit(20);  // more requests at once would make the core wait
+      scratch.map_prefetcher.limit(16);  // more requests at once would make the core wait
     }
   }
   void issue_for_maps(WorkerScratch& scratch) const {

@@ -20,8 +20,39 @@ template <class F>
   store_first(values + i, add_to_present(load_first(values + i, count - i), b), count - i);
 }
 
+// Adds b(r, c) to the score of row r and column c, where the rows of b are contiguous and its columns `step` numbers
+// apart. Squares of lanes x lanes numbers are transposed, so that each column is read once for several rows.
+static void add_transposed(StridedRows<Scalar> tile, Index rows, Index count, const Scalar* b, Index step) {
+  for (Index r0 = 0; r0 < rows; r0 += lanes) {
+    const Index n = rows - r0 < lanes ? rows - r0 : Index(lanes);
+    for (Index c0 = 0; c0 < count; c0 += lanes) {
+      const Index m = count - c0 < lanes ? count - c0 : Index(lanes);
+      const Scalar* from = b + r0 + c0 * step;
+      Vec v[lanes];
+      if (n == lanes && m == lanes) {
+        FILIGREE_UNROLL
+        for (int l = 0; l < lanes; ++l) v[l] = load(from + l * step);
+        transpose(v);
+      } else {
+        Scalar square[lanes * lanes]{};
+        for (Index l = 0; l < m; ++l)
+          for (Index r = 0; r < n; ++r) square[r * lanes + l] = from[l * step + r];
+        for (Index r = 0; r < n; ++r) v[r] = load(square + r * lanes);
+      }
+      for (Index r = 0; r < n; ++r) {
+        Scalar* values = tile.data + (r0 + r) * tile.stride + c0;
+        if (m == lanes)
+          store(values, add_to_present(load(values), v[r]));
+        else
+          store_first(values, add_to_present(load_first(values, m), v[r]), m);
+      }
+    }
+  }
+}
+
 // Adds b(r, c) to the score of row r and column c. The columns of b are `step` numbers apart.
 static void add_matrix(StridedRows<Scalar> tile, Index rows, Index count, StridedRows<const Scalar> b, Index step) {
+  if (step != 1 && b.stride == 1 && rows > 1) return add_transposed(tile, rows, count, b.data, step);
   for (Index r = 0; r < rows; ++r) {
     const Scalar* from = b.data + r * b.stride;
     Scalar* values = tile.data + r * tile.stride;

@@ -36,10 +36,7 @@ struct Bias {
   void request_tile(Index p, Index queries, Index j, Index keys, const Grid& grid,
                     detail::Prefetcher& prefetcher) const {
     const auto* first = b.data() + grid.row(p) * b.rowStride() + grid.column(j) * b.colStride();
-    if (b.colStride() == 1)
-      prefetcher.request(first, queries, keys, b.rowStride());
-    else if (b.rowStride() == 1)
-      prefetcher.request(first, keys, queries, b.colStride());
+    if (b.colStride() == 1) prefetcher.request(first, queries, keys, b.rowStride());
   }
   template <Real S>
   S derivative(S, S) const {
