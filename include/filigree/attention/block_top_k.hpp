@@ -15,7 +15,7 @@
 #include "filigree/core/integers.hpp"
 #include "filigree/engine/problem.hpp"
 #include "filigree/engine/selection.hpp"
-#include "filigree/pattern/all_of.hpp"
+#include "filigree/pattern/patterns_of.hpp"
 #include "filigree/pattern/random.hpp"
 #include "filigree/run/routed.hpp"
 

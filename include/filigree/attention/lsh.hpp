@@ -15,7 +15,7 @@
 #include "filigree/core/check.hpp"
 #include "filigree/core/generator.hpp"
 #include "filigree/engine/reordered.hpp"
-#include "filigree/pattern/all_of.hpp"
+#include "filigree/pattern/patterns_of.hpp"
 #include "filigree/run/routed.hpp"
 
 namespace filigree {
@@ -136,7 +136,7 @@ struct Lsh {
     const auto tokens = std::make_shared<detail::HashedTokens>(buckets, chunk, std::move(queries), std::move(keys));
     if constexpr (one_list)
       tokens->exclude_self(session, [&, patterns = detail::patterns_of(before)](Index i, Index c) {
-        return patterns.keeps(grid.query_at + i, grid.key_at + c, grid);
+        return detail::keeps(patterns, grid.query_at + i, grid.key_at + c, grid);
       });
     if constexpr (counts)
       return std::tuple(HashedKeys(tokens), HashedCounts(tokens));

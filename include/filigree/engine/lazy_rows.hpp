@@ -15,7 +15,8 @@
 #include "filigree/engine/online_softmax.hpp"
 #include "filigree/engine/prefix_sums.hpp"
 #include "filigree/engine/problem.hpp"
-#include "filigree/pattern/all_of.hpp"
+#include "filigree/pattern/patterns_of.hpp"
+#include "filigree/pattern/reindexed.hpp"
 #include "filigree/run/engine_kind.hpp"
 #include "filigree/run/evaluator.hpp"
 
@@ -42,36 +43,23 @@ struct LazyRowWeights {
   }
 };
 
-/// A pattern restricted to a subset of the rows.
-template <PatternStage P>
-struct GatheredRowsPattern {
-  using Category = Pattern;
-  static constexpr bool keeps_is_expensive = detail::keeps_is_expensive<P>,
-                        ranges_are_exact = detail::ranges_are_exact<P>;
-  const P& pattern;
+/// A subset of the rows of a grid, ascending, and all keys.
+struct RowIndices {
   const std::vector<Index>& rows;
   Grid grid;
 
-  bool keeps(Index r, Index j, const Grid&) const { return detail::keeps(pattern, position(r), j, grid); }
-  void covers(Index r0, Index r1, const Grid&, Ranges& out) const {
-    const Index mark = out.size();
-    for (Index r = r0; r < r1; ++r) detail::covers(pattern, position(r), position(r) + 1, grid, out);
-    out.normalize(mark, grid);
+  [[nodiscard]] Index query(Index r) const { return grid.query_at + rows[static_cast<std::size_t>(r)]; }
+  [[nodiscard]] Index key(Index j) const { return j; }
+  [[nodiscard]] const Grid& original(const Grid&) const { return grid; }
+  template <class F>
+  void for_each_range(Index r0, Index r1, F&& f) const {
+    for (Index r = r0; r < r1; ++r) f(query(r), query(r) + 1);
   }
-  void contains(Index r0, Index r1, const Grid&, Ranges& out) const {
-    const Index mark = out.size();
-    for (Index r = r0; r < r1; ++r) {
-      const Index middle = out.size();
-      if constexpr (ranges_are_exact)
-        detail::covers(pattern, position(r), position(r) + 1, grid, out);
-      else
-        detail::contains(pattern, position(r), position(r) + 1, grid, out);
-      if (r > r0) out.intersect(mark, middle);
-    }
+  [[nodiscard]] Index first_query(Index q) const {
+    const auto before = [&](Index row) { return grid.query_at + row < q; };
+    return std::partition_point(rows.begin(), rows.end(), before) - rows.begin();
   }
-
- private:
-  [[nodiscard]] Index position(Index r) const { return grid.query_at + rows[static_cast<std::size_t>(r)]; }
+  void to_keys(Index, Ranges&, const Grid&) const {}
 };
 
 /// The engine of lazy rows. Its sink is the sink of a product.
@@ -82,7 +70,7 @@ class LazyRowsEngine {
   using Patterns = decltype(patterns_of(std::declval<const Stages&>()));
   using ActiveProblem =
       Problem<GatheredQueries<decltype(P::queries), Index>, std::remove_reference_t<decltype(P::keys)>&>;
-  using ActiveStages = std::tuple<GatheredRowsPattern<Patterns>, Softmax>;
+  using ActiveStages = std::tuple<Reindexed<const Patterns&, RowIndices>, Softmax>;
 
  public:
   /// The prefix sums of V, and the largest magnitude of a key.
@@ -111,7 +99,8 @@ class LazyRowsEngine {
                         problem.keys,
                         {.n = static_cast<Index>(rows_.size()), .m = problem.grid.m, .key_at = problem.grid.key_at},
                         problem.scale},
-        active_stages_(GatheredRowsPattern<Patterns>{patterns_, rows_, problem.grid}, std::get<Form::streamed>(stages)),
+        active_stages_(Reindexed<const Patterns&, RowIndices>{patterns_, {rows_, problem.grid}},
+                       std::get<Form::streamed>(stages)),
         active_engine_(active_problem_, active_stages_, session, (std::min)(count, static_cast<Index>(rows_.size()))),
         sink_(std::get<Form::streamed>(stages).sink) {
     const Index tasks = session.concurrency() > 1 ? 4 * session.concurrency() : 1;
@@ -201,7 +190,7 @@ class LazyRowsEngine {
         continue;
       }
       for (Index c = span.begin; c < span.end; ++c)
-        if (patterns_.keeps(grid.query_at + i, grid.key_at + c, grid)) {
+        if (keeps(patterns_, grid.query_at + i, grid.key_at + c, grid)) {
           separate[separate_count++] = static_cast<Column>(c);
           ++count;
         }

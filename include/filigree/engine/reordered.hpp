@@ -8,6 +8,7 @@
 #include "filigree/core/integers.hpp"
 #include "filigree/engine/online_softmax.hpp"
 #include "filigree/engine/problem.hpp"
+#include "filigree/pattern/reindexed.hpp"
 
 // Attention of a subset of the queries to a subset of the keys, in an order in which the keys that a query keeps are
 // contiguous. The online softmax engine then works on dense tiles of keys that are in the cache.
@@ -19,18 +20,14 @@ struct Order {
   std::span<const Column> queries, keys;
 };
 
-/// A pattern on positions of an order. It has no covers() or contains().
-template <PatternStage P>
-struct ReorderedPattern {
-  using Category = Pattern;
-  const P& pattern;
+/// The positions of an order on a grid.
+struct OrderIndices {
   const Order& order;
   const Grid& grid;
 
-  bool keeps(Index p, Index j) const {
-    return detail::keeps(pattern, grid.query_at + order.queries[static_cast<std::size_t>(p)],
-                         grid.key_at + order.keys[static_cast<std::size_t>(j)], grid);
-  }
+  [[nodiscard]] Index query(Index p) const { return grid.query_at + order.queries[static_cast<std::size_t>(p)]; }
+  [[nodiscard]] Index key(Index j) const { return grid.key_at + order.keys[static_cast<std::size_t>(j)]; }
+  [[nodiscard]] const Grid& original(const Grid&) const { return grid; }
 };
 
 /// A map on positions of an order.
@@ -38,16 +35,14 @@ template <MapStage M>
 struct ReorderedMap {
   using Category = ScoreMap;
   const M& stage;
-  const Order& order;
-  const Grid& grid;
+  OrderIndices indices;
 
   template <Real S>
     requires MapsVectors<M, S>
   void map_all(S* scores, Index count) const { stage.map_all(scores, count); }
   template <Real S>
   S map(S score, Index p, Index j, const Grid&) const {
-    return map_at(stage, score, grid.query_at + order.queries[static_cast<std::size_t>(p)],
-                  grid.key_at + order.keys[static_cast<std::size_t>(j)], grid);
+    return map_at(stage, score, indices.query(p), indices.key(j), indices.grid);
   }
 };
 
@@ -55,9 +50,9 @@ struct ReorderedMap {
 template <Stage T>
 auto reordered_stage(const T& stage, const Order& order, const Grid& grid) {
   if constexpr (PatternStage<T>)
-    return ReorderedPattern<T>{stage, order, grid};
+    return Reindexed<const T&, OrderIndices>{stage, {order, grid}};
   else if constexpr (MapStage<T>)
-    return ReorderedMap<T>{stage, order, grid};
+    return ReorderedMap<T>{stage, {order, grid}};
   else
     return stage;
 }

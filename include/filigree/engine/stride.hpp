@@ -34,46 +34,37 @@ inline auto stride_of(const Strided& p) { return Stride<KeepNone, KeepAll>{{}, {
 inline auto stride_of(const DilatedWindow& p) {
   return Stride<KeepNone, Window>{{}, {.left = p.reach, .right = p.reach}, p.step};
 }
-template <class A, class B>
-auto stride_of(const And<A, B>& p);
-template <class A, class B>
-auto stride_of(const Or<A, B>& p);
+template <bool all, class A, class B>
+auto stride_of(const Combination<all, A, B>& p);
 
 template <class P>
 inline constexpr bool has_stride = !std::is_same_v<decltype(stride_of(std::declval<const P&>())), NoStride>;
 
-template <class A, class B>
-auto stride_and(const Stride<KeepNone, A>& a, const B& b) {
-  return Stride<KeepNone, And<A, B>>{{}, {a.stepped, b}, a.step};
+/// Returns the strided form of a && b or a || b.
+template <bool all, class Dense, class Stepped, class B>
+auto combine_stride(const Stride<Dense, Stepped>& a, const B& b) {
+  auto dense = [&] {
+    if constexpr (!std::is_same_v<Dense, KeepNone>)
+      return Combination<all, Dense, B>{a.dense, b};
+    else if constexpr (all)
+      return KeepNone{};
+    else
+      return b;
+  }();
+  auto stepped = [&] {
+    if constexpr (all)
+      return And<Stepped, B>{a.stepped, b};
+    else
+      return a.stepped;
+  }();
+  return Stride<decltype(dense), decltype(stepped)>{dense, stepped, a.step};
 }
-template <class D, class A, class B>
-auto stride_and(const Stride<D, A>& a, const B& b) {
-  return Stride<And<D, B>, And<A, B>>{{a.dense, b}, {a.stepped, b}, a.step};
-}
-template <class A, class B>
-auto stride_or(const Stride<KeepNone, A>& a, const B& b) {
-  return Stride<B, A>{b, a.stepped, a.step};
-}
-template <class D, class A, class B>
-auto stride_or(const Stride<D, A>& a, const B& b) {
-  return Stride<Or<D, B>, A>{{a.dense, b}, a.stepped, a.step};
-}
-
-template <class A, class B>
-auto stride_of(const And<A, B>& p) {
+template <bool all, class A, class B>
+auto stride_of(const Combination<all, A, B>& p) {
   if constexpr (has_stride<A>)
-    return stride_and(stride_of(p.a), p.b);
+    return combine_stride<all>(stride_of(p.a), p.b);
   else if constexpr (has_stride<B>)
-    return stride_and(stride_of(p.b), p.a);
-  else
-    return NoStride{};
-}
-template <class A, class B>
-auto stride_of(const Or<A, B>& p) {
-  if constexpr (has_stride<A>)
-    return stride_or(stride_of(p.a), p.b);
-  else if constexpr (has_stride<B>)
-    return stride_or(stride_of(p.b), p.a);
+    return combine_stride<all>(stride_of(p.b), p.a);
   else
     return NoStride{};
 }

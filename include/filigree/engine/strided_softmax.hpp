@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <limits>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -14,6 +15,7 @@
 #include "filigree/engine/stride.hpp"
 #include "filigree/pattern/algebra.hpp"
 #include "filigree/pattern/keep.hpp"
+#include "filigree/pattern/reindexed.hpp"
 #include "filigree/run/engine_kind.hpp"
 
 // Patterns with a stride. Grouped by their residue modulo the stride l, queries and keys form l dense problems.
@@ -24,35 +26,23 @@ namespace filigree::detail {
 struct Residue {
   Index step, p0, j0;
   Index keys;  // number of keys
+  const Grid& grid;
 
-  /// Converts ranges of positions, from `mark` on, to ranges of indices t of keys.
-  void to_residue_indices(Index mark, Ranges& ranges, const Grid& residue_grid) const {
+  [[nodiscard]] Index query(Index s) const { return p0 + s * step; }
+  [[nodiscard]] Index key(Index t) const { return j0 + t * step; }
+  [[nodiscard]] const Grid& original(const Grid&) const { return grid; }
+  template <class F>
+  void for_each_range(Index s0, Index s1, F&& f) const {
+    f(query(s0), query(s1 - 1) + 1);
+  }
+  [[nodiscard]] Index first_query(Index q) const {
+    constexpr Index max_index = (std::numeric_limits<Index>::max)();
+    return q <= p0 ? 0 : q > max_index / 2 ? max_index : (q - p0 - 1) / step + 1;
+  }
+  void to_keys(Index mark, Ranges& ranges, const Grid& residue_grid) const {
     const auto index_of = [&](Index j) { return j <= j0 ? 0 : (std::min)((j - j0 - 1) / step + 1, keys); };
     ranges.transform(mark, [&](const Range& r) { return Range{index_of(r.begin), index_of(r.end)}; });
     ranges.normalize(mark, residue_grid);
-  }
-};
-
-/// A pattern restricted to a residue, on the indices s and t.
-template <PatternStage P>
-struct ResiduePattern {
-  using Category = Pattern;
-  const P& pattern;
-  const Residue& residue;
-  const Grid& grid;
-
-  bool keeps(Index s, Index t) const {
-    return detail::keeps(pattern, residue.p0 + s * residue.step, residue.j0 + t * residue.step, grid);
-  }
-  void covers(Index s0, Index s1, const Grid& residue_grid, Ranges& out) const {
-    const Index mark = out.size();
-    detail::covers(pattern, residue.p0 + s0 * residue.step, residue.p0 + (s1 - 1) * residue.step + 1, grid, out);
-    residue.to_residue_indices(mark, out, residue_grid);
-  }
-  void contains(Index s0, Index s1, const Grid& residue_grid, Ranges& out) const {
-    const Index mark = out.size();
-    detail::contains(pattern, residue.p0 + s0 * residue.step, residue.p0 + (s1 - 1) * residue.step + 1, grid, out);
-    residue.to_residue_indices(mark, out, residue_grid);
   }
 };
 
@@ -151,7 +141,8 @@ class StridedEngine {
     const Residue residue{.step = step,
                           .p0 = grid.query_at + first + begin * step,
                           .j0 = grid.key_at + c0,
-                          .keys = (grid.m - c0 - 1) / step + 1};
+                          .keys = (grid.m - c0 - 1) / step + 1,
+                          .grid = grid};
     ScratchFrame frame(scratch);
     Column* queries = frame.take<Column>(end - begin);
     Column* keys = frame.take<Column>(residue.keys);
@@ -169,7 +160,7 @@ class StridedEngine {
   template <std::size_t At>
   auto stepped_stage(const Residue& residue, const Order& order) const {
     if constexpr (At == at)
-      return ResiduePattern<Stepped>{stepped_, residue, problem_.grid};
+      return Reindexed<const Stepped&, const Residue&>{stepped_, residue};
     else
       return reordered_stage(std::get<At>(stages_), order, problem_.grid);
   }

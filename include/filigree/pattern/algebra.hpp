@@ -13,83 +13,54 @@ namespace filigree {
 template <Stage... Stages>
 struct Pipeline;
 
+/// The intersection (`all`) or the union of two patterns.
+template <bool all, PatternStage A, PatternStage B>
+struct Combination {
+  using Category = Pattern;
+  static constexpr bool keeps_is_expensive = detail::keeps_is_expensive<A> || detail::keeps_is_expensive<B>;
+  static constexpr bool ranges_are_exact = detail::ranges_are_exact<A> && detail::ranges_are_exact<B>;
+  A a;
+  B b;
+
+  bool keeps(Index p, Index j, const Grid& grid) const {
+    return detail::keeps(a, p, j, grid) == all ? detail::keeps(b, p, j, grid) : !all;
+  }
+  Index same_keys_until(Index p, const Grid& grid) const {
+    return (std::min)(detail::same_keys_until(a, p, grid), detail::same_keys_until(b, p, grid));
+  }
+  void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
+    combine(out, [&](const auto& pattern) { detail::covers(pattern, p0, p1, grid, out); });
+  }
+  void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const {
+    combine(out, [&](const auto& pattern) { detail::contains(pattern, p0, p1, grid, out); });
+  }
+  void check(const Grid& grid) const {
+    detail::check(a, grid);
+    detail::check(b, grid);
+  }
+  bool is_scattered(const Grid& grid) const requires(detail::may_be_scattered<A> || detail::may_be_scattered<B>) {
+    return detail::is_scattered(a, grid) || detail::is_scattered(b, grid);
+  }
+  bool reads(const AddressRange& target) const { return detail::reads(a, target) || detail::reads(b, target); }
+
+ private:
+  /// Adds the intersection or the union of the lists that add(pattern) adds.
+  template <class Add>
+  void combine(Ranges& out, Add&& add) const {
+    const Index mark = out.size();
+    add(a);
+    const Index middle = out.size();
+    add(b);
+    all ? out.intersect(mark, middle) : out.unite(mark, middle);
+  }
+};
+
 /// The intersection of two patterns.
 template <PatternStage A, PatternStage B>
-struct And {
-  using Category = Pattern;
-  static constexpr bool keeps_is_expensive = detail::keeps_is_expensive<A> || detail::keeps_is_expensive<B>;
-  static constexpr bool ranges_are_exact = detail::ranges_are_exact<A> && detail::ranges_are_exact<B>;
-  A a;
-  B b;
-
-  bool keeps(Index p, Index j, const Grid& grid) const {
-    return detail::keeps(a, p, j, grid) && detail::keeps(b, p, j, grid);
-  }
-  Index same_keys_until(Index p, const Grid& grid) const {
-    return (std::min)(detail::same_keys_until(a, p, grid), detail::same_keys_until(b, p, grid));
-  }
-  void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
-    const Index mark = out.size();
-    detail::covers(a, p0, p1, grid, out);
-    const Index middle = out.size();
-    detail::covers(b, p0, p1, grid, out);
-    out.intersect(mark, middle);
-  }
-  void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const {
-    const Index mark = out.size();
-    detail::contains(a, p0, p1, grid, out);
-    const Index middle = out.size();
-    detail::contains(b, p0, p1, grid, out);
-    out.intersect(mark, middle);
-  }
-  void check(const Grid& grid) const {
-    detail::check(a, grid);
-    detail::check(b, grid);
-  }
-  bool is_scattered(const Grid& grid) const requires(detail::may_be_scattered<A> || detail::may_be_scattered<B>) {
-    return detail::is_scattered(a, grid) || detail::is_scattered(b, grid);
-  }
-  bool reads(const AddressRange& target) const { return detail::reads(a, target) || detail::reads(b, target); }
-};
-
+using And = Combination<true, A, B>;
 /// The union of two patterns.
 template <PatternStage A, PatternStage B>
-struct Or {
-  using Category = Pattern;
-  static constexpr bool keeps_is_expensive = detail::keeps_is_expensive<A> || detail::keeps_is_expensive<B>;
-  static constexpr bool ranges_are_exact = detail::ranges_are_exact<A> && detail::ranges_are_exact<B>;
-  A a;
-  B b;
-
-  bool keeps(Index p, Index j, const Grid& grid) const {
-    return detail::keeps(a, p, j, grid) || detail::keeps(b, p, j, grid);
-  }
-  Index same_keys_until(Index p, const Grid& grid) const {
-    return (std::min)(detail::same_keys_until(a, p, grid), detail::same_keys_until(b, p, grid));
-  }
-  void covers(Index p0, Index p1, const Grid& grid, Ranges& out) const {
-    const Index mark = out.size();
-    detail::covers(a, p0, p1, grid, out);
-    const Index middle = out.size();
-    detail::covers(b, p0, p1, grid, out);
-    out.unite(mark, middle);
-  }
-  void contains(Index p0, Index p1, const Grid& grid, Ranges& out) const {
-    const Index mark = out.size();
-    detail::contains(a, p0, p1, grid, out);
-    const Index middle = out.size();
-    detail::contains(b, p0, p1, grid, out);
-    out.unite(mark, middle);
-  }
-  void check(const Grid& grid) const {
-    detail::check(a, grid);
-    detail::check(b, grid);
-  }
-  bool is_scattered(const Grid& grid) const requires(detail::may_be_scattered<A> || detail::may_be_scattered<B>) {
-    return detail::is_scattered(a, grid) || detail::is_scattered(b, grid);
-  }
-  bool reads(const AddressRange& target) const { return detail::reads(a, target) || detail::reads(b, target); }
-};
+using Or = Combination<false, A, B>;
 
 /// The complement of a pattern.
 template <PatternStage A>

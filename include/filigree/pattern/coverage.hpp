@@ -7,9 +7,10 @@
 
 namespace filigree::detail {
 
-/// Returns the first row after `row` whose query may attend to other keys.
+/// Returns the first row after `row` whose query may attend to other keys, at most n.
 template <PatternStage P>
 Index same_keys_until_row(const P& pattern, Index row, const Grid& grid) {
+  if (row >= grid.n) return grid.n;  // without queries, engines still ask for row 0
   const Index until = same_keys_until(pattern, grid.query_at + row, grid);
   return until >= grid.query_at + grid.n ? grid.n : grid.row(until);
 }
