@@ -52,10 +52,27 @@ class GatheredEngine {
     GatheredPanels gathered;
     Index same_until = first;
     for (Index i = first; i < last; ++i) {
+      if constexpr (lists_columns) {
+        const auto& pattern = std::get<0>(stages_);
+        const Index p = problem_.grid.query_at + i;
+        if (pattern.has_scattered_columns(p, problem_.grid)) {
+          ensure_capacity(gathered, pattern.column_count(p, problem_.grid), frame);
+          problem_.queries.copy(i, query);
+          ScratchFrame row_frame(scratch);
+          Row<S> row = listed_scores(i, query, gathered, row_frame, scratch);
+          each_stage_after([&](const auto& stage) { apply(stage, row); });
+          sink(row, scratch);
+          same_until = i;
+          continue;
+        }
+      }
       if (i >= same_until) {
         tiles_.plan(i, i + 1, scratch.coverage, scratch.block_spans);
         same_until = tiles_.same_keys_until(i);
-        ensure_capacity(gathered, scratch.block_spans, frame);
+        Index count = 0;
+        for (const KeySpan& span : scratch.block_spans)
+          if (!is_scored_in_panels(span)) count += span.end - span.begin;
+        ensure_capacity(gathered, count, frame);
       }
       problem_.queries.copy(i, query);
       ScratchFrame row_frame(scratch);
@@ -85,12 +102,9 @@ class GatheredEngine {
     return size >= min_keys_per_vector * (ceil_div(span.end, lanes) - span.begin / lanes);
   }
 
-  /// Ensures that there is memory for the keys of the spans that are gathered.
-  void ensure_capacity(GatheredPanels& gathered, const KeySpans& spans, ScratchFrame& frame) const {
+  /// Ensures that there is memory for `count` gathered keys.
+  void ensure_capacity(GatheredPanels& gathered, Index count, ScratchFrame& frame) const {
     const Index width = kernels_.width, d = problem_.d();
-    Index count = 0;
-    for (const KeySpan& span : spans)
-      if (!is_scored_in_panels(span)) count += span.end - span.begin;
     if (count <= gathered.capacity * width) return;
     const Index capacity = (std::max)(ceil_div(count, width), 2 * gathered.capacity);
     const Index kept = round_up(gathered.count, width);
@@ -99,6 +113,31 @@ class GatheredEngine {
     std::copy_n(gathered.keys, kept * d, keys);
     std::copy_n(gathered.columns, kept, columns);
     gathered = {keys, columns, capacity, gathered.count};
+  }
+
+  /// True if the only stage before the others is a pattern that lists the columns of a query.
+  static constexpr bool lists_columns = [] {
+    if constexpr (Form::streamed == 1)
+      return requires(const typename Form::template StageAt<0>& pattern, const Grid& grid, Column* to) {
+        pattern.list_columns(Index{}, grid, to);
+      };
+    else
+      return false;
+  }();
+
+  /// Computes the scores of the columns that the pattern lists for query i, in memory of the frame.
+  Row<S> listed_scores(Index i, const S* query, GatheredPanels& gathered, ScratchFrame& frame,
+                       WorkerScratch& scratch) const {
+    const auto& pattern = std::get<0>(stages_);
+    const Index p = problem_.grid.query_at + i, count = pattern.column_count(p, problem_.grid);
+    S* values = frame.take<S>(round_up(count, Index(kernels_.width)) + Row<S>::padding);
+    Column* columns = frame.take<Column>(count + Row<S>::padding);
+    pattern.list_columns(p, problem_.grid, columns);
+    const Index width = kernels_.width;
+    for (Index begin = 0; begin < count; begin += width)
+      score_gathered_panel(query, columns + begin, (std::min)(width, count - begin), begin, gathered, values + begin);
+    const Index kept = kernels_.keep_above(values, columns, count, absent);
+    return make_row(problem_.grid, i, values, columns, kept, scratch);
   }
 
   /// Computes the scores that query i keeps, in memory of the frame.
@@ -148,18 +187,25 @@ class GatheredEngine {
 
   /// Computes the scores of keys that are not in packed panels. `run` has room for one panel of scores.
   void score_gathered(const S* query, const Gathering& gathering, GatheredPanels& gathered, S* run, S* values) const {
-    const Index width = kernels_.width, d = problem_.d(), panels = ceil_div(gathering.count, width);
-    for (Index p = 0; p < panels; ++p) {
-      const Index begin = p * width, n = (std::min)(width, gathering.count - begin);
-      const Column *columns = gathering.keys + begin, *targets = gathering.targets + begin;
-      if (begin + n > gathered.count || !std::equal(columns, columns + n, gathered.columns + begin)) {
-        problem_.keys.gather(columns, n, gathered.keys + begin * d);
-        std::copy_n(columns, n, gathered.columns + begin);
-        gathered.count = begin + n;
-      }
-      kernels_.score_run(query, gathered.keys + begin * d, 0, ceil_div(n, kernels_.lanes), d, problem_.scale, run);
-      for (Index e = 0; e < n; ++e) values[targets[e]] = run[e];
+    const Index width = kernels_.width;
+    for (Index begin = 0; begin < gathering.count; begin += width) {
+      const Index n = (std::min)(width, gathering.count - begin);
+      score_gathered_panel(query, gathering.keys + begin, n, begin, gathered, run);
+      for (Index e = 0; e < n; ++e) values[gathering.targets[begin + e]] = run[e];
     }
+  }
+  /// Computes the scores of n keys, at most one panel. They are gathered as the panel at index `begin` of the gathered
+  /// keys, unless it holds them. Writes whole vectors.
+  void score_gathered_panel(const S* query, const Column* columns, Index n, Index begin, GatheredPanels& gathered,
+                            S* scores) const {
+    const Index d = problem_.d();
+    if (begin + n > gathered.count || !std::equal(columns, columns + n, gathered.columns + begin)) {
+      problem_.keys.gather(columns, n, gathered.keys + begin * d);
+      std::copy_n(columns, n, gathered.columns + begin);
+      gathered.count = begin + n;
+    }
+    kernels_.score_run(query, gathered.keys + begin * d, 0, ceil_div(n, Index(kernels_.lanes)), d, problem_.scale,
+                       scores);
   }
 
   template <class F>

@@ -22,16 +22,20 @@ template <int distance = 1>
   }
 }
 
-// Packs the rows row(0), ..., row(lanes - 1) as `lanes` columns of a panel. Rows from `count` on are packed as 0.
-template <class RowOf>
-[[gnu::always_inline]] static inline void pack_lanes(const RowOf& row, Index count, Index d,
+// Packs the rows row(0), ..., row(lanes - 1) as `lanes` columns of a panel. Rows from `count` on are packed as 0. The
+// rows next(r), which are packed next, are prefetched: a processor does not recognize the order in which rows are read.
+template <class RowOf, class NextRow>
+[[gnu::always_inline]] static inline void pack_lanes(const RowOf& row, const NextRow& next, Index count, Index d,
                                                      Scalar* out /*[d][width]*/) {
   Index f = 0;
   if (count >= lanes) {
     for (; f + lanes <= d; f += lanes) {
       Vec v[lanes];
       FILIGREE_UNROLL
-      for (int r = 0; r < lanes; ++r) v[r] = load(row(r) + f);
+      for (int r = 0; r < lanes; ++r) {
+        v[r] = load(row(r) + f);
+        __builtin_prefetch(next(r) + f, 0, 2);
+      }
       transpose(v);
       FILIGREE_UNROLL
       for (int r = 0; r < lanes; ++r) store(out + (f + r) * width, v[r]);
@@ -47,7 +51,8 @@ template <class RowOf>
 static void pack_panel(const Scalar* rows /*[count][stride]*/, Index stride, Index count, Index d,
                        Scalar* out /*[d][width]*/) {
   for (int c = 0; c < width; c += lanes)
-    pack_lanes([&](Index r) { return rows + (c + r) * stride; }, count - c, d, out + c);
+    pack_lanes([&](Index r) { return rows + (c + r) * stride; },
+               [&](Index r) { return rows + (c + lanes + r) * stride; }, count - c, d, out + c);
 }
 
 // The same for the rows given by `columns`. Vectors without a row are not written.
@@ -55,12 +60,13 @@ static void gather_panel(const Scalar* rows /*[m][stride]*/, Index stride, const
                          Scalar* out /*[d][width]*/) {
   if (d == 0) return;  // rows and out may be null
   Index c = 0;
+  const auto row_of = [&](Index i) { return rows + columns[i < count ? i : count - 1] * stride; };
   for (; c + lanes <= count; c += lanes)
-    pack_lanes([&](Index r) { return rows + columns[c + r] * stride; }, lanes, d, out + c);
+    pack_lanes([&](Index r) { return rows + columns[c + r] * stride; }, [&](Index r) { return row_of(c + lanes + r); },
+               lanes, d, out + c);
   if (c == count) return;
   // The last key fills the unused lanes, because the score kernel reads whole vectors.
-  const Index last = count - 1;
-  pack_lanes([&](Index r) { return rows + columns[c + r < count ? c + r : last] * stride; }, lanes, d, out + c);
+  pack_lanes([&](Index r) { return row_of(c + r); }, [&](Index r) { return row_of(c + r); }, lanes, d, out + c);
 }
 
 // Packs a group of queries. Vectors of features are transposed as for keys. The lanes after the last query of a stored
@@ -68,18 +74,27 @@ static void gather_panel(const Scalar* rows /*[m][stride]*/, Index stride, const
 static void pack_group(const Scalar* rows /*[height][stride]*/, Index stride, Index d, Scalar* out /*[d][height]*/) {
   constexpr int vectors = ceil_div(height, lanes);
   Index f = 0;
-  for (; f + 2 * lanes <= d; f += lanes, rows += lanes, out += lanes * height) {
+  for (; f + lanes <= d; f += lanes, rows += lanes, out += lanes * height) {
     Vec v[vectors][lanes];
     FILIGREE_UNROLL
     for (int c = 0; c < vectors; ++c) {
       FILIGREE_UNROLL
-      for (int r = 0; r < lanes; ++r) v[c][r] = load(rows + (c * lanes + r < height ? c * lanes + r : 0) * stride);
+      for (int r = 0; r < lanes; ++r) {
+        v[c][r] = load(rows + (c * lanes + r < height ? c * lanes + r : 0) * stride);
+        if (c * lanes + r < height) __builtin_prefetch(rows + (2 * height + c * lanes + r) * stride, 0, 2);
+      }
       transpose(v[c]);
     }
     FILIGREE_UNROLL
     for (int r = 0; r < lanes; ++r) {
       FILIGREE_UNROLL
-      for (int c = 0; c < vectors; ++c) store(out + r * height + c * lanes, v[c][r]);
+      for (int c = 0; c < vectors; ++c) {
+        // A whole vector, unless it would end after the group.
+        if (r * height + (c + 1) * lanes <= lanes * height)
+          store(out + r * height + c * lanes, v[c][r]);
+        else
+          store_first(out + r * height + c * lanes, v[c][r], height - c * lanes < lanes ? height - c * lanes : lanes);
+      }
     }
   }
   for (; f < d; ++f, ++rows, out += height) {

@@ -53,6 +53,22 @@ struct Given {
     }
   }
 
+  // The columns of the keys that query p keeps, ascending, for engines that need no ranges. They are scattered if most
+  // are not next to the previous one.
+  bool has_scattered_columns(Index p, const Grid& grid) const requires(by_row) {
+    const auto [begin, end] = inner(grid.row(p));
+    Index scattered = 0;
+    for (const StorageIndex* at = begin; at != end; ++at) scattered += at == begin || at[0] - at[-1] != 1 ? 1 : 0;
+    return 2 * scattered > end - begin;
+  }
+  Index column_count(Index p, const Grid& grid) const requires(by_row) {
+    const auto [begin, end] = inner(grid.row(p));
+    return end - begin;
+  }
+  void list_columns(Index p, const Grid& grid, kernel::Column* out) const requires(by_row) {
+    const auto [begin, end] = inner(grid.row(p));
+    for (const StorageIndex* at = begin; at != end; ++at) *out++ = static_cast<kernel::Column>(*at);
+  }
   bool is_scattered(const Grid& grid) const requires(by_row) { return s.nonZeros() / 4 < grid.n * grid.m / 16; }
   void check(const Grid& grid) const {
     detail::require(s.rows() == grid.n && s.cols() == grid.m, "given(S): S is ", s.rows(), "x", s.cols(),
