@@ -85,6 +85,11 @@ static_assert(
     fg::is_fused<decltype(fg::scores(std::declval<Eigen::MatrixXd&>(), std::declval<Eigen::MatrixXd&>(), {.scale = 2}) |
                           fg::top_k(2))>);
 
+// A normalizer that weighs only scores close to the maximum of a row.
+static_assert(fused<decltype(fg::sparsemax())>);
+static_assert(fused<decltype(fg::entmax15() | fg::dropout(0.1, 1))>);
+static_assert(fused<decltype(fg::causal() | fg::softcap(2) | fg::entmax(1.5))>);
+
 // No selector: softmax after patterns and maps, times values.
 static_assert(fused<decltype(fg::softmax())>);
 static_assert(fused<decltype(fg::softmax({.sink = 1}))>);
@@ -101,7 +106,7 @@ static_assert(fused<decltype(fg::dilated_window(8, 2) | fg::softmax())>);
 static_assert(fused<decltype(fg::random(8, 2) | fg::softmax())>);
 
 // Not fused: another normalizer, a stage after softmax, another kind of selector first, a dense source.
-static_assert(!fused<decltype(fg::sparsemax())>);
+static_assert(!fused<decltype(fg::normalize_sum())>);
 static_assert(!fused<decltype(fg::softmax() | fg::dropout(0.1, 1))>);
 static_assert(!fused<decltype(fg::top_p(0.5) | fg::top_k(2))>);
 static_assert(!fg::is_fused<decltype(std::declval<M&>() | fg::top_k(2))>);
@@ -121,10 +126,10 @@ constexpr bool runs(Kind both) {
 static_assert(runs<decltype(fg::softmax())>(Kind::general, Kind::online_softmax));
 static_assert(runs<decltype(fg::softcap(3) | fg::softmax())>(Kind::general, Kind::online_softmax));
 static_assert(runs<decltype(fg::softcap(3))>(Kind::general));
-static_assert(runs<decltype(fg::sparsemax())>(Kind::general));
+static_assert(runs<decltype(fg::normalize_sum())>(Kind::general));
 static_assert(runs<decltype(fg::top_p(0.5) | fg::top_k(2))>(Kind::general));
 static_assert(runs<decltype(fg::causal())>(Kind::gathered));
-static_assert(runs<decltype(fg::causal() | fg::sparsemax())>(Kind::gathered));
+static_assert(runs<decltype(fg::causal() | fg::normalize_sum())>(Kind::gathered));
 static_assert(runs<decltype(fg::causal() | fg::top_p(0.5) | fg::top_k(2))>(Kind::gathered));
 static_assert(runs<decltype(fg::causal() | fg::softmax() | fg::dropout(0.1, 1))>(Kind::gathered));
 static_assert(runs<decltype(fg::causal() | fg::softmax())>(Kind::gathered, Kind::online_softmax));
@@ -141,6 +146,11 @@ static_assert(runs<decltype((fg::random(8, 2) || fg::strided(9)) | fg::softmax()
                                                                                    Kind::online_softmax_or_gathered));
 static_assert(runs<decltype(fg::top_k(2))>(Kind::selection));
 static_assert(runs<decltype(fg::causal() | fg::threshold(2) | fg::softmax())>(Kind::selection));
+static_assert(runs<decltype(fg::sparsemax())>(Kind::selection));
+static_assert(runs<decltype(fg::causal() | fg::entmax15() | fg::dropout(0.1, 1))>(Kind::selection));
+static_assert(runs<decltype(fg::softcap(3) | fg::entmax(1.25))>(Kind::selection));
+static_assert(runs<decltype(fg::random(8, 2) | fg::sparsemax())>(Kind::selection_or_gathered));
+static_assert(runs<decltype(fg::top_p(0.5) | fg::sparsemax())>(Kind::general));
 static_assert(runs<decltype(fg::strided(8) | fg::relu())>(Kind::selection_or_gathered));
 
 // Routers: the engine of the stages that replace them.

@@ -25,6 +25,8 @@ void with_pipelines(F&& f) {
   f(fg::bigbird(16, 2, 5) | fg::alibi(0.25) | fg::softmax());
   f(fg::sparse_transformer_strided(9) | fg::softmax());
   f(fg::softcap(3) | fg::sparsemax());
+  f((fg::causal() || fg::window(9)) | fg::entmax15());
+  f(fg::entmax(1.25));
 }
 
 }  // namespace

@@ -113,3 +113,33 @@ TEMPLATE_TEST_CASE("each head uses its own columns of V", "", float, double) {
     }
   }
 }
+
+TEMPLATE_TEST_CASE("rows that are multiplied by chunks of a large V have the bits of single rows", "", float, double) {
+  using S = TestType;
+  Random random(562);
+  const Index n = 37, m = 6500;
+  const Matrix<S> q = test::normal<S>(random, n, 8), k = test::normal<S>(random, m, 8);
+  fg::thread_pool two(2);
+  for (const Index dv : {64, 83}) {
+    Matrix<S> v = test::normal<S>(random, m, dv);
+    v(4000, 5) = std::numeric_limits<S>::quiet_NaN();
+    const auto check = [&](const auto& pipeline) {
+      const auto a = fg::scores(q, k) | pipeline;
+      const Matrix<S> out = a * v;
+      CHECK(test::same(Matrix<S>(a.on(two) * v), out));
+      const auto both = fg::attend(a, v);
+      CHECK(test::same(Matrix<S>(both.out), out));
+      Eigen::Matrix<S, -1, -1> by_column = Eigen::Matrix<S, -1, -1>::Constant(n, dv, S(2));
+      by_column += a * v;
+      for (Index i = 0; i < n; ++i) {  // the entries of one row are too few for chunks
+        const Matrix<S> row = a.middleRows(i, 1) * v;
+        REQUIRE(test::same(row, Matrix<S>(out.row(i))));
+        REQUIRE(test::same(Matrix<S>(by_column.row(i)), Matrix<S>((row.array() + S(2)).matrix())));
+        const auto single = fg::attend(a.middleRows(i, 1), v);
+        REQUIRE(test::same_bits(single.lse(0), both.lse(i)));
+      }
+    };
+    check(fg::top_k(3000) | fg::softmax());
+    check(fg::threshold(0.25) | fg::softmax({.sink = 0.5}));
+  }
+}

@@ -11,6 +11,10 @@ TEST_CASE("the law for pattern, normalizer") {
   law_of_both(93, 200, [](auto w) { return w.any_map() | w.pattern() | w.normalize_sum(); });
   law_of_both(94, 200, [](auto w) { return w.pattern() | w.top_p() | w.softmax(); });
 }
+TEST_CASE("the law for normalizers that weigh only scores close to the maximum") {
+  law_of_both(100, 150, [](auto w) { return w.sparsemax() | w.dropout(); });
+  law_of_both(101, 150, [](auto w) { return w.any_map() | w.entmax15(); });
+}
 TEST_CASE("the law for scattered patterns") {
   law_of_both(95, 150, [](auto w) { return w.strided() | w.softmax(); });
   law_of_both(96, 150, [](auto w) { return (w.random_keys() && w.causal()) | w.alibi() | w.sparsemax(); });

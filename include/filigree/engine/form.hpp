@@ -8,7 +8,10 @@
 
 #include "filigree/engine/stride.hpp"
 #include "filigree/normalize/dropout.hpp"
+#include "filigree/normalize/entmax.hpp"
+#include "filigree/normalize/entmax15.hpp"
 #include "filigree/normalize/softmax.hpp"
+#include "filigree/normalize/sparsemax.hpp"
 #include "filigree/select/threshold.hpp"
 #include "filigree/select/top_k.hpp"
 #include "filigree/stage/stage.hpp"
@@ -43,6 +46,15 @@ template <class T>
 inline constexpr bool is_softmax = std::is_same_v<std::remove_cvref_t<T>, Softmax>;
 template <class T>
 inline constexpr bool is_top_k = std::is_same_v<std::remove_cvref_t<T>, TopK>;
+/// Returns the distance below the maximum of a row from which on all weights of the normalizer are 0. Such a normalizer
+/// makes a row with NaN or +inf NaN.
+inline double reach_of(const Sparsemax&) { return 1; }
+inline double reach_of(const Entmax15&) { return 2; }
+inline double reach_of(const Entmax& normalizer) { return (1 + 0x1p-20) / (normalizer.alpha - 1); }  // rounded up
+template <class T>
+inline constexpr bool has_reach = requires(const std::remove_cvref_t<T>& stage) {
+  reach_of(stage);
+};
 /// True if a stage may follow softmax without changing the logsumexp of a row.
 template <class T>
 inline constexpr bool keeps_logsumexp = std::is_same_v<std::remove_cvref_t<T>, Dropout> || requires {
@@ -83,11 +95,18 @@ struct Form<std::tuple<T...>> {
   /// True if a pattern may scatter the keys of a query.
   static constexpr bool may_be_scattered = (detail::may_be_scattered<T> || ...);
 
-  /// True for patterns and maps | top_k or threshold | any stages. The selector is stage `streamed`.
+  /// True if stage `streamed` is a normalizer that weighs only scores close to the maximum of a row.
+  static constexpr bool selects_near_maximum = [] {
+    constexpr bool near_maximum[] = {has_reach<T>..., false};
+    return near_maximum[streamed];
+  }();
+  /// True for patterns and maps | top_k, threshold or such a normalizer | any stages. The selector is stage `streamed`.
   static constexpr bool is_selection = [] {
     constexpr bool selects[] = {is_top_k<T> || std::is_same_v<std::remove_cvref_t<T>, Threshold>..., false};
-    return is_row_wise && selects[streamed];
+    return is_row_wise && (selects[streamed] || selects_near_maximum);
   }();
+  /// The index of the first stage that the selection engine applies to lists.
+  static constexpr std::size_t after_selection = selects_near_maximum ? streamed : streamed + 1;
   /// True if the selector is top_k.
   static constexpr bool is_ranked = [] {
     constexpr bool ranks[] = {is_top_k<T>..., false};

@@ -18,9 +18,10 @@
 #include "filigree/run/evaluator.hpp"
 #include "filigree/select/threshold.hpp"
 
-// The selection engine: scores | patterns and maps | top_k or threshold | any stages. Tiles of scores are compared with
-// each row's bound while they are in registers. Scores above the bound are appended to the row's candidates. The n x m
-// scores are never materialized.
+// The selection engine: scores | patterns and maps | top_k, threshold, sparsemax or entmax | any stages. Tiles of
+// scores are compared with each row's bound while they are in registers. Scores above the bound are appended to the
+// row's candidates. The n x m scores are never materialized. The bound of sparsemax and entmax is the largest score so
+// far, minus the distance from which on weights are 0.
 
 namespace filigree::detail {
 
@@ -29,7 +30,7 @@ class SelectionEngine {
   using Form = detail::Form<Stages>;
   using S = typename P::Scalar;
   using Panels = ScoreTiles<P, Stages>;
-  static constexpr bool ranked = Form::is_ranked;
+  static constexpr bool ranked = Form::is_ranked, near_maximum = Form::selects_near_maximum;
   static constexpr S absent = -std::numeric_limits<S>::infinity();
 
  public:
@@ -100,7 +101,12 @@ class SelectionEngine {
       finish(first, last - first, kept, scratch, sink);
     } else {
       Memory memory(*this, last - first, frame, scratch);
-      finish(first, last - first, stream(first, last, false, memory, scratch), scratch, sink);
+      const kernel::Candidates<S>& candidates = stream(first, last, near_maximum, memory, scratch);
+      if constexpr (near_maximum) {
+        finish_near_maximum(first, last - first, memory, scratch, sink);
+      } else {
+        finish(first, last - first, candidates, scratch, sink);
+      }
     }
   }
 
@@ -111,11 +117,15 @@ class SelectionEngine {
         : frame(f),
           queries(engine.tiles_.take_queries(rows, f)),
           tile(f.take<S>(engine.tiles_.round_up(rows) * engine.kernels_.width)),
-          candidates(engine.take_candidates(engine.tiles_.round_up(rows), f, scratch)) {}
+          candidates(engine.take_candidates(engine.tiles_.round_up(rows), f, scratch)),
+          maximum(near_maximum ? f.take<S>(engine.tiles_.round_up(rows)) : nullptr),
+          seen(near_maximum ? f.take<Column>(engine.tiles_.round_up(rows)) : nullptr) {}
     ScratchFrame& frame;
     S* queries;  // [groups][d][height]
     S* tile;     // [rows][width]
     kernel::Candidates<S> candidates;
+    S* maximum;    // [rows] the largest candidate, for bounds relative to the maximum
+    Column* seen;  // [rows] the number of candidates that `maximum` includes
   };
 
   /// Selects the k largest scores of each query of a block.
@@ -153,11 +163,15 @@ class SelectionEngine {
     const auto block = tiles_.begin(first, rows, memory.queries, scratch);
     kernel::Candidates<S>& candidates = memory.candidates;
     clear(candidates, padded);
+    if constexpr (near_maximum) {
+      std::fill_n(memory.maximum, padded, absent);
+      std::fill_n(memory.seen, padded, Column(0));
+    }
     const Index keys = tiles_.keys(scratch);
     // With more keys per kept key, reducing lists costs little compared to the product. A guess also fails more often:
     // it is about the tail of a distribution, and the first scores say little about the tail. If panels are packed when
     // they are read, computing a block again repeats the packing too.
-    guess = guess && keys <= (packs_on_read_ ? 256 : 512) * k_;
+    if constexpr (ranked) guess = guess && keys <= (packs_on_read_ ? 256 : 512) * k_;
     Index processed = 0, next_check = keys / 8, too_high = 0;
     tiles_.for_each_panel(scratch, [&](Index panel) {
       if (too_high > 0) return;
@@ -165,7 +179,9 @@ class SelectionEngine {
                               padded / kernels_.height, scratch);
       append(panel, block, memory, scratch);
       processed += kernels_.width;
-      if (guess) {
+      if constexpr (near_maximum) {
+        if (guess) kernels_.follow_maximum(candidates, padded, reach(), memory.maximum, memory.seen);
+      } else if (guess) {
         raise_bounds(candidates, padded, static_cast<double>(processed) / static_cast<double>(keys));
         if (processed >= next_check && processed < keys) {
           too_high = count_too_high(candidates, rows, processed, keys);
@@ -189,21 +205,66 @@ class SelectionEngine {
     return 8 * too_high >= rows ? too_high : 0;
   }
 
+  [[nodiscard]] S reach() const requires(near_maximum) {
+    return static_cast<S>(reach_of(std::get<Form::streamed>(stages_)));
+  }
+
+  /// Removes the candidates that were appended when the bounds were lower, and finishes the rows. The lists then do not
+  /// depend on the order in which the bounds rose. A row with NaN or +inf needs all of its scores, so it is computed
+  /// again without a bound.
+  void finish_near_maximum(Index first, Index rows, const Memory& memory, WorkerScratch& scratch,
+                           const RowSink<S>& sink) const {
+    const kernel::Candidates<S>& candidates = memory.candidates;
+    for (Index r = 0; r < rows; ++r) {
+      const kernel::Candidates<S> row = candidates.from(r);
+      *row.count = static_cast<Column>(kernels_.keep_above(row.values, row.columns, Index(*row.count), *row.bound));
+      if (*row.count == 0 || is_finite(memory.maximum[r], row)) {
+        finish(first + r, 1, row, scratch, sink);
+        continue;
+      }
+      ScratchFrame frame(scratch);
+      Memory again(*this, 1, frame, scratch);
+      finish(first + r, 1, stream(first + r, first + r + 1, false, again, scratch), scratch, sink);
+    }
+  }
+  static bool is_finite(S maximum, const kernel::Candidates<S>& row) {
+    bool nan = false;
+    for (Index e = 0; e < *row.count; ++e) nan |= row.values[e] != row.values[e];
+    return !nan && maximum <= (std::numeric_limits<S>::max)();
+  }
+
   /// Applies the stages after the selector and passes the rows to the sink.
   void finish(Index first, Index rows, const kernel::Candidates<S>& kept, WorkerScratch& scratch,
               const RowSink<S>& sink) const {
-    for (Index r = 0; r < rows; ++r) {
+    const auto finished = [&](Index r) {
       Row<S> row = make_row(problem_.grid, first + r, kept.values + r * kept.stride, kept.columns + r * kept.stride,
                             Index(kept.count[r]), scratch);
       each_stage_after_selector([&](const auto& stage) { apply(stage, row); });
-      sink(row, scratch);
+      return row;
+    };
+    Index entries = 0;
+    for (Index r = 0; r < rows; ++r) entries += kept.count[r];
+    if (!sink.prefers_rows(entries, problem_.grid.m)) {
+      for (Index r = 0; r < rows; ++r) {
+        Row<S> row = finished(r);
+        sink(row, scratch);
+      }
+      return;
     }
+    ScratchFrame frame(scratch);
+    auto* sums = frame.take<kernel::LogSumExp<S>>(rows);
+    for (Index r = 0; r < rows; ++r) {
+      const Row<S> row = finished(r);
+      kept.count[r] = static_cast<Column>(row.count);
+      sums[r] = {row.maximum, row.sum};
+    }
+    sink.take_rows({first, rows, problem_.grid.m, kept, sums}, scratch);
   }
 
   template <class F>
   void each_stage_after_selector(F&& f) const {
-    with_indices<Form::size - Form::streamed - 1>([&]<std::size_t... At>(std::index_sequence<At...>) {
-      (f(std::get<Form::streamed + 1 + At>(stages_)), ...);
+    with_indices<Form::size - Form::after_selection>([&]<std::size_t... At>(std::index_sequence<At...>) {
+      (f(std::get<Form::after_selection + At>(stages_)), ...);
     });
   }
 
@@ -221,7 +282,7 @@ class SelectionEngine {
   /// Empties the lists of candidates.
   void clear(const kernel::Candidates<S>& candidates, Index padded) const {
     S bound = absent;
-    if constexpr (!ranked) bound = round_bound<S>(std::get<Form::streamed>(stages_).t);
+    if constexpr (!ranked && !near_maximum) bound = round_bound<S>(std::get<Form::streamed>(stages_).t);
     std::fill_n(candidates.count, padded, Column(0));
     std::fill_n(candidates.bound, padded, bound);
   }
@@ -295,8 +356,17 @@ class SelectionEngine {
     if constexpr (ranked) {
       kernels_.keep_top_k(candidates, rows, k_, k_ / 2, limit_);
     } else {
-      const Index longest = *std::max_element(candidates.count, candidates.count + rows);
+      Index longest = *std::max_element(candidates.count, candidates.count + rows);
       if (longest + append_capacity_ <= candidates.stride) return;
+      if constexpr (near_maximum) {  // bounds have risen since the first candidates were appended
+        for (Index r = 0; r < rows; ++r) {
+          const kernel::Candidates<S> row = candidates.from(r);
+          *row.count = static_cast<Column>(kernels_.keep_above(row.values, row.columns, Index(*row.count), *row.bound));
+          memory.seen[r] = *row.count;
+        }
+        longest = *std::max_element(candidates.count, candidates.count + rows);
+        if (2 * longest + append_capacity_ <= candidates.stride) return;
+      }
       const Index stride = 2 * candidates.stride;
       S* values = memory.frame.template take<S>(rows * stride);
       Column* columns = memory.frame.template take<Column>(rows * stride);

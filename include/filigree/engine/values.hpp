@@ -6,9 +6,11 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "filigree/core/cache.hpp"
 #include "filigree/core/integers.hpp"
 #include "filigree/core/lazy.hpp"
 #include "filigree/engine/softmax_state.hpp"
+#include "filigree/run/evaluator.hpp"
 #include "filigree/run/widen.hpp"
 #include "filigree/run/workspace.hpp"
 
@@ -106,6 +108,26 @@ struct ProductSink {
   void take(Index index, const S* out, const kernel::LogSumExp<S>& sums) const {
     to.store_row(index - first, out);
     if (lse != nullptr) put_lse(index, sums);
+  }
+
+  /// Multiplies several rows by V, a chunk of V at a time: if V exceeds the second-level cache, each row of V is read
+  /// from memory once for all rows and not for each.
+  void take_rows(const FinishedRows<S>& rows, WorkerScratch& scratch) const {
+    const Index chunk = std::max<Index>(cache_budget().panel_cache / 8 / (v.padded * static_cast<Index>(sizeof(S))), 1);
+    ScratchFrame frame(scratch);
+    S* out = frame.take<S>(rows.count * v.padded);
+    Column* next = frame.take<Column>(rows.count);
+    kernel::kernels<S>().gather_rows({out, v.padded}, rows.lists, rows.count, rows.m, chunk, next, v.data, v.stride,
+                                     v.padded);
+    for (Index r = 0; r < rows.count; ++r) {
+      to.store_row(rows.first + r - first, out + r * v.padded);
+      if (lse != nullptr) put_lse(rows.first + r, rows.sums[r]);
+    }
+  }
+  /// Returns true if V exceeds the second-level cache and the rows have several entries for each row of V.
+  [[nodiscard]] bool prefers_rows(Index entries, Index m) const {
+    return v.padded > 0 && m * v.padded * static_cast<Index>(sizeof(S)) > 2 * cache_budget().panel_cache &&
+           entries >= 4 * m;
   }
 
   void operator()(const Row<S>& row, WorkerScratch& scratch) const {

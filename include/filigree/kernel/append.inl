@@ -64,3 +64,24 @@ static Index keep_above(Scalar* values, Column* columns, Index count, Scalar bou
   }
   return out;
 }
+
+// Raises the bounds of rows to their maxima minus `reach`, rounded downward. Candidates from seen[row] on are new: the
+// maxima do not include them yet. NaN is ignored here.
+static void follow_maximum(Candidates<Scalar> rows, Index count, Scalar reach, Scalar* maximum, Column* seen) {
+  for (Index r = 0; r < count; ++r) {
+    const Index end = rows.count[r];
+    if (end == seen[r]) continue;
+    Scalar* values = rows.values + r * rows.stride;
+    store(values + end, broadcast(-infinity));
+    Vec high = broadcast(maximum[r]);
+    for (Index i = seen[r]; i < end; i += lanes) {
+      const Vec v = load(values + i);
+      high = v > high ? v : high;
+    }
+    seen[r] = static_cast<Column>(end);
+    const Scalar top = largest(high), bound = top - reach;
+    if (top == maximum[r]) continue;
+    maximum[r] = top;
+    rows.bound[r] = bound > -infinity ? below(bound) : -infinity;
+  }
+}

@@ -187,6 +187,8 @@ struct Kernels {
       FILIGREE_BY_LEVEL(append_panel(q, groups, k, d, scale, first, rows))
   static void append_scores(const Scalar* scores, Index stride, Index count, Column first, Candidates<Scalar> rows)
       FILIGREE_BY_LEVEL(append_scores(scores, stride, count, first, rows))
+  static void follow_maximum(Candidates<Scalar> rows, Index count, Scalar reach, Scalar* maximum, Column* seen)
+      FILIGREE_BY_LEVEL(follow_maximum(rows, count, reach, maximum, seen))
   static Index list_above(Scalar* values, Column* columns, Index count, Scalar bound)
       FILIGREE_BY_LEVEL(list_above(values, columns, count, bound))
   static Index keep_above(Scalar* values, Column* columns, Index count, Scalar bound)
@@ -269,6 +271,9 @@ struct Kernels {
   static void gather(Scalar* out, const Scalar* weights, const Column* columns, Index count, const Scalar* v,
       Index stride, Index dv)
       FILIGREE_BY_LEVEL(gather(out, weights, columns, count, v, stride, dv))
+  static void gather_rows(StridedRows<Scalar> out, Candidates<Scalar> lists, Index count, Index m, Index chunk,
+      Column* next, const Scalar* v, Index stride, Index dv)
+      FILIGREE_BY_LEVEL(gather_rows(out, lists, count, m, chunk, next, v, stride, dv))
   static void dots(Scalar* out, const Scalar* x, const Column* columns, Index count, const Scalar* v, Index stride, Index d)
       FILIGREE_BY_LEVEL(dots(out, x, columns, count, v, stride, d))
   static void drop(Scalar* values, Index count, RandomRow row, Scalar scale)

@@ -48,8 +48,19 @@ template <class F, class S>
 concept RowCallable =
     !std::is_same_v<std::remove_cvref_t<F>, RowSink<S>> && std::is_invocable_v<F&, Row<S>&, WorkerScratch&>;
 
+/// Several rows after their last stage, as lists. sums[r] belongs to row `first` + r.
+template <Real S>
+struct FinishedRows {
+  Index first, count, m;
+  kernel::Candidates<S> lists;
+  const kernel::LogSumExp<S>* sums;
+};
+
 /// A reference to a sink, which is a callable sink(row, scratch). The sink must outlive the reference. Engines take
 /// this type, so that each engine is compiled once for all sinks.
+///
+/// A sink may have take_rows(rows, scratch), which takes several rows in less time than one after another, and
+/// prefers_rows(entries, m), which returns true if it does for lists of this many entries.
 template <Real S>
 class RowSink {
  public:
@@ -64,9 +75,21 @@ class RowSink {
       first_row_ = sink.first_row();
     }
     if constexpr (requires { sink.absent(); }) absent_ = sink.absent();
+    if constexpr (requires(const FinishedRows<S>& rows, WorkerScratch& scratch) { sink.take_rows(rows, scratch); }) {
+      take_rows_ = [](void* f, const FinishedRows<S>& rows, WorkerScratch& scratch) {
+        static_cast<std::remove_reference_t<F>*>(f)->take_rows(rows, scratch);
+      };
+      prefers_rows_ = [](void* f, Index entries, Index m) {
+        return static_cast<std::remove_reference_t<F>*>(f)->prefers_rows(entries, m);
+      };
+    }
   }
 
   void operator()(Row<S>& row, WorkerScratch& scratch) const { call_(sink_, row, scratch); }
+  [[nodiscard]] bool prefers_rows(Index entries, Index m) const {
+    return prefers_rows_ != nullptr && prefers_rows_(sink_, entries, m);
+  }
+  void take_rows(const FinishedRows<S>& rows, WorkerScratch& scratch) const { take_rows_(sink_, rows, scratch); }
 
   /// The dense matrix to which the sink writes rows, or null. An engine may write a row there and not call the sink.
   [[nodiscard]] const Target<S>* target() const { return target_; }
@@ -81,6 +104,8 @@ class RowSink {
   S absent_ = 0;
   void* sink_;
   void (*call_)(void*, Row<S>&, WorkerScratch&);
+  void (*take_rows_)(void*, const FinishedRows<S>&, WorkerScratch&) = nullptr;
+  bool (*prefers_rows_)(void*, Index, Index) = nullptr;
 };
 
 /// What prepare() returns if there is nothing to prepare. The engine computes the rows itself.
