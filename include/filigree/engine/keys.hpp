@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <concepts>
 #include <cstddef>
+#include <limits>
 #include <span>
 
 #include "filigree/core/cache.hpp"
@@ -25,6 +26,7 @@ namespace filigree::detail {
 /// - gather(columns, count, to) packs `count` keys as one panel. The padding of the panel is unspecified.
 /// - copy(j, to) copies key j. in_place() returns the keys in memory if each key is contiguous, or null.
 /// - prefetch(p, prefetcher) prefetches the memory that panel(p) will read. in_cache is true if that is never useful.
+/// - cached_panels() returns how many consecutive panels the pointers of panel() stay valid for at the same time.
 /// - max_repacks() returns how many times all panels can be packed in less time than writing them to memory and reading
 ///   them again takes.
 template <class K>
@@ -40,6 +42,7 @@ concept Keys = requires(K& unpacked, const K& keys, Index i, const Column* colum
   { keys.copy(i, to) } -> std::same_as<void>;
   { keys.in_place() } -> std::same_as<kernel::StridedRows<const typename K::Scalar>>;
   { keys.prefetch(i, prefetcher) } -> std::same_as<void>;
+  { keys.cached_panels() } -> std::same_as<Index>;
   { keys.max_repacks() } -> std::same_as<Index>;
   { K::in_cache } -> std::convertible_to<bool>;
 };
@@ -70,6 +73,7 @@ struct PanelKeys {
   }
   [[nodiscard]] kernel::StridedRows<const S> in_place() const { return {nullptr, 0}; }
   void prefetch(Index p, Prefetcher& prefetcher) const { prefetcher.request(panels.panel(p), panels.width, d(), d()); }
+  [[nodiscard]] Index cached_panels() const { return (std::numeric_limits<Index>::max)(); }
   [[nodiscard]] Index max_repacks() const { return 0; }
 
  private:
@@ -138,6 +142,9 @@ struct StreamedKeys {
       prefetcher.request(panels.panel(p), panels.width, d(), d());
     else
       request_rows(reader, p * panels.width, (std::min)(panels.width, panels.m - p * panels.width), prefetcher);
+  }
+  [[nodiscard]] Index cached_panels() const {
+    return packed() != nullptr ? (std::numeric_limits<Index>::max)() : slots;
   }
   /// 0 if the keys are packed or small, 1 if they are an expression or are stored by features.
   [[nodiscard]] Index max_repacks() const {

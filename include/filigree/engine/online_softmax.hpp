@@ -11,6 +11,7 @@
 #include "filigree/core/integers.hpp"
 #include "filigree/core/list.hpp"
 #include "filigree/engine/form.hpp"
+#include "filigree/engine/group_pass.hpp"
 #include "filigree/engine/problem.hpp"
 #include "filigree/engine/score_tiles.hpp"
 #include "filigree/engine/softmax_state.hpp"
@@ -44,10 +45,7 @@ class OnlineSoftmaxEngine {
   struct Visit {
     Index first, chunk;
   };
-  /// The rows of V, and the number of panels in each worker's cache of them; 0 if V is read in place.
-  struct Values : ValueRows<S> {
-    Index slots = 0;
-  };
+  using Values = CachedValues<S>;
   /// The rows of V, and the sums of all visits if the engine parallelized over chunks of keys.
   struct Run {
     const OnlineSoftmaxEngine& engine;
@@ -78,12 +76,18 @@ class OnlineSoftmaxEngine {
   }
   /// `rows_per_task` is the number of rows per task that keeps all workers busy.
   OnlineSoftmaxEngine(const P& problem, const Stages& stages, Index rows_per_task)
-      : problem_(problem), stages_(stages), tiles_(problem, stages), kernels_(kernel::kernels<S>()) {
+      : problem_(problem),
+        stages_(stages),
+        tiles_(problem, stages),
+        kernels_(kernel::kernels<S>()) {
     const Index cached = cache_budget().queries / (static_cast<Index>(sizeof(S)) * std::max<Index>(problem.d(), 1));
     const Index max_height = tiles_.round_up(std::clamp<Index>(cached, 4 * kernels_.height, 96));
     // A block of rows that attend to the same keys needs no plan for its groups.
     const Index same_rows = tiles_.same_keys_until(0);
-    height_ = (std::min)(2 * same_rows > max_height && same_rows < 2 * max_height ? same_rows : max_height,
+    // Groups of such a block, if it is small, are scored against its own keys only.
+    const bool blocks = Form::keeps_is_expensive && same_rows >= 2 * kernels_.height &&
+                        5 * same_rows >= 4 * tiles_.round_up(same_rows) && same_rows < max_height;
+    height_ = (std::min)(blocks || (2 * same_rows > max_height && same_rows < 2 * max_height) ? same_rows : max_height,
                          tiles_.round_up(std::max<Index>(rows_per_task, 1)));
   }
 
@@ -131,10 +135,7 @@ class OnlineSoftmaxEngine {
   }
 
  private:
-  /// Keys are processed in fixed chunks that are merged in ascending order. Results therefore do not depend on the
-  /// number of threads or on the other rows.
-  static constexpr Index chunk = 512;
-  static constexpr Index stride = chunk + 16;  // so that rows of scores begin in different cache sets
+  static constexpr Index chunk = SoftmaxChunk::keys, stride = SoftmaxChunk::stride;
 
   using Panels = ScoreTiles<P, Stages>;
   using Block = typename Panels::Block;
@@ -178,26 +179,13 @@ class OnlineSoftmaxEngine {
     const Index m = problem_.grid.m, width = kernels_.width;
     if (!v.benefits_from_copy(count, m)) return {v};
     const Index slots = PanelCache::slots(static_cast<std::size_t>(width * v.padded) * sizeof(S));
-    if (slots % (chunk / width) != 0 || estimate_panels(session.scratch(0)) > slots) return {v.copy(m, session)};
+    const Index panels = estimate_panels(session.scratch(0));
+    if (panels <= 2 * height_ / width) return {v};  // a row of V is read by so few groups that a copy takes longer
+    if (slots % (chunk / width) != 0 || panels > slots) return {v.copy(m, session)};
     for (Index worker = 0; worker < session.concurrency(); ++worker)
       session.scratch(worker).value_panels.template reset<S>(slots, width * v.padded);
     return {v, slots};
   }
-  /// Returns the rows of V from the first key of a panel on, and their stride.
-  std::pair<const S*, Index> values_from(Index panel, const Values& v, WorkerScratch& scratch) const {
-    const Index width = kernels_.width;
-    if (v.slots == 0) return {v.padded > 0 ? v.data + panel * width * v.stride : v.data, v.stride};
-    return {scratch.value_panels.slot<S>(panel, width * v.padded), v.padded};
-  }
-  /// Copies the rows of V of a panel to the worker's cache of panels, if it is used and does not hold them.
-  void fetch_values(Index panel, const Values& v, WorkerScratch& scratch) const {
-    if (v.slots == 0 || scratch.value_panels.lookup(panel)) return;
-    const Index width = kernels_.width, first = panel * width;
-    S* to = scratch.value_panels.slot<S>(panel, width * v.padded);
-    for (Index j = first; j < (std::min)(first + width, problem_.grid.m); ++j, to += v.padded)
-      std::copy_n(v.data + j * v.stride, v.padded, to);
-  }
-
   /// Returns the visits of the blocks of rows [first, last), in ascending order.
   Slice<Visit> visits_of(Index first, Index last, const Session& session) const {
     const Index chunks = ceil_div(problem_.grid.m, chunk), blocks = (last - first + height_ - 1) / height_;
@@ -266,8 +254,13 @@ class OnlineSoftmaxEngine {
     S* queries = tiles_.take_queries(rows, frame);
     S* scores = take_scores(rows, frame);
     const Block block = tiles_.begin(first, rows, queries, scratch);
-    request_prefetches(block, v, scratch);
     const SoftmaxState<S> part = whole.from(tiles_.round_up(rows));
+    const GroupPass<P, Stages> pass(problem_, stages_, tiles_);
+    if (pass.pays_off(block, v, scratch)) {
+      pass.template attend<nonfinite>(block, v, whole, part, scores, scratch);
+      return scratch.prefetcher.clear();
+    }
+    request_prefetches(block, v, scratch);
     bool any = false;
     for_each_chunk(block, v, scores, all_chunks, scratch, [&](Index c) {
       for_each_group(block, [&](Index r, Index n) {
@@ -333,7 +326,7 @@ class OnlineSoftmaxEngine {
 
   /// Computes the scores of a panel for the groups that attend to at least one of its keys.
   void score(Index panel, const Block& block, const Values& v, S* to, WorkerScratch& scratch) const {
-    fetch_values(panel, v, scratch);
+    v.fetch(panel, kernels_.width, problem_.grid.m, scratch);
     const S* keys = problem_.keys.panel(panel, scratch);
     const auto queries = [&](Index r) { return block.queries + r * problem_.d(); };
     tiles_.visit(
@@ -381,7 +374,7 @@ class OnlineSoftmaxEngine {
         tiles_.mask(scores + round_down(s.begin), stride, block, r, n, c0 + round_down(s.begin), c0 + round_up(s.end),
                     scratch);
     }
-    const auto [rows, rows_stride] = values_from(number * (chunk / kernels_.width), v, scratch);
+    const auto [rows, rows_stride] = v.from(number * (chunk / kernels_.width), kernels_.width, scratch);
     (nonfinite ? kernels_.attend_nonfinite : kernels_.attend_chunk)(
         scores, stride, segments.data(), static_cast<Index>(segments.size()), rows, rows_stride, v.padded, n, to);
     return true;

@@ -20,6 +20,13 @@ S logsumexp(const kernel::LogSumExp<S>& sums) {
   return sums.sum == S(0) ? sums.maximum : sums.maximum + std::log(sums.sum);
 }
 
+/// Keys are processed in fixed chunks that are merged in ascending order. Results therefore do not depend on the number
+/// of threads or on the other rows.
+struct SoftmaxChunk {
+  static constexpr Index keys = 512;
+  static constexpr Index stride = keys + 16;  // of a tile of scores, so that its rows begin in different cache sets
+};
+
 /// The states of some rows: out = sum of w V and sum = sum of w, with w = exp(score - maximum). States over disjoint
 /// keys are merged before they are normalized. The memory belongs to the caller.
 template <Real S>

@@ -5,6 +5,7 @@
 #include <concepts>
 #include <cstdint>
 #include <type_traits>
+#include <utility>
 
 #include "filigree/core/cache.hpp"
 #include "filigree/core/integers.hpp"
@@ -76,6 +77,27 @@ struct ValueRows {
       }
     });
     return {to, padded, dv, padded};
+  }
+};
+
+/// Rows of V, read in place or through each worker's cache of panels, whose rows are aligned.
+template <Real S>
+struct CachedValues : ValueRows<S> {
+  Index slots = 0;  // the number of panels in the cache; 0 if V is read in place
+
+  /// Returns the rows from the first key of a panel of `width` keys on, and their stride.
+  std::pair<const S*, Index> from(Index panel, Index width, WorkerScratch& scratch) const {
+    const Index padded = this->padded;
+    if (slots == 0) return {padded > 0 ? this->data + panel * width * this->stride : this->data, this->stride};
+    return {scratch.value_panels.template slot<S>(panel, width * padded), padded};
+  }
+  /// Copies the rows of a panel, of m rows in total, to the cache, if it is used and does not hold them.
+  void fetch(Index panel, Index width, Index m, WorkerScratch& scratch) const {
+    if (slots == 0 || scratch.value_panels.lookup(panel)) return;
+    const Index first = panel * width, padded = this->padded;
+    S* to = scratch.value_panels.template slot<S>(panel, width * padded);
+    for (Index j = first; j < (std::min)(first + width, m); ++j, to += padded)
+      std::copy_n(this->data + j * this->stride, padded, to);
   }
 };
 

@@ -179,6 +179,12 @@ struct Kernels {
       FILIGREE_BY_LEVEL(score_columns(q, k, d, scale, out, stride, begin, end))
   static void score_run(const Scalar* q, const Scalar* panels, Index begin, Index end, Index d, Scalar scale, Scalar* out)
       FILIGREE_BY_LEVEL(score_run(q, panels, begin, end, d, scale, out))
+  static void score_listed(const Scalar* q, const Scalar* const* keys, const Column* at, Index count, Index d, Scalar scale,
+      Scalar* out, Index stride)
+      FILIGREE_BY_LEVEL(score_listed(q, keys, at, count, d, scale, out, stride))
+  static void keep_columns(Scalar* tile, Index stride, Index rows, Index first, Index last, const Column* begin,
+      const Column* end)
+      FILIGREE_BY_LEVEL(keep_columns(tile, stride, rows, first, last, begin, end))
   static void multiply_panel(StridedGroups<Scalar> a, Index groups, StridedRows<const Scalar> b, Index d,
       StridedRows<const Scalar> start, StridedRows<Scalar> out, Index count)
       FILIGREE_BY_LEVEL(multiply_panel(a, groups, b, d, start, out, count))

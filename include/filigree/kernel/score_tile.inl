@@ -113,3 +113,60 @@ static void score_columns(const Scalar* q, const Scalar* k, Index d, Scalar scal
   if (d > 0) k += first * lanes;  // else it may be null
   score_vectors(q, k, d, scale, out, stride, first, last - first);
 }
+
+// Computes the scores of one group against `vectors` vectors of keys that are anywhere in memory: the features of
+// vector c are `width` numbers apart from keys[c] on. Writes them at column at[c].
+template <int vectors>
+[[gnu::always_inline]] static inline void score_listed_vectors(const Scalar* q /*[d][height]*/,
+                                                               const Scalar* const* keys, const Column* at, Index d,
+                                                               Scalar scale, Scalar* out /*[height][stride]*/,
+                                                               Index stride) {
+  const Scalar* k[vectors];
+  Vec acc[height][vectors];
+  FILIGREE_UNROLL
+  for (int c = 0; c < vectors; ++c) {
+    k[c] = keys[c];
+    FILIGREE_UNROLL
+    for (int r = 0; r < height; ++r) acc[r][c] = Vec{};
+  }
+  FILIGREE_UNROLL_TWICE
+  for (Index f = 0; f < d; ++f, q += height) {
+    Vec key[vectors];
+    FILIGREE_UNROLL
+    for (int c = 0; c < vectors; ++c, k[c - 1] += width) key[c] = load(k[c]);
+    add_products_of_feature(q, key, acc);
+  }
+  const Vec factor = broadcast(scale);
+  FILIGREE_UNROLL
+  for (int c = 0; c < vectors; ++c) {
+    Scalar* to = out + at[c];
+    FILIGREE_UNROLL
+    for (int r = 0; r < height; ++r, to += stride) store(to, acc[r][c] * factor);
+  }
+}
+
+// Computes the scores of one group against `count` vectors of keys, as many at a time as the registers hold.
+template <int vectors = cols>
+static void score_listed(const Scalar* q, const Scalar* const* keys, const Column* at, Index count, Index d,
+                         Scalar scale, Scalar* out, Index stride) {
+  for (; count >= vectors; count -= vectors, keys += vectors, at += vectors)
+    score_listed_vectors<vectors>(q, keys, at, d, scale, out, stride);
+  if constexpr (vectors > 1)
+    if (count > 0) score_listed<vectors - 1>(q, keys, at, count, d, scale, out, stride);
+}
+
+// Replaces the scores of `rows` rows that are outside the columns [begin[r], end[r]) by -inf. `first` and `last` are
+// multiples of lanes.
+static void keep_columns(Scalar* tile /*[rows][stride]*/, Index stride, Index rows, Index first, Index last,
+                         const Column* begin, const Column* end) {
+  Mask index{};
+  FILIGREE_UNROLL
+  for (int l = 0; l < lanes; ++l) index[l] = l;
+  for (Index r = 0; r < rows; ++r, tile += stride) {
+    const Mask low = Mask{} + static_cast<Bits>(begin[r]), high = Mask{} + static_cast<Bits>(end[r]);
+    for (Index c = first; c < last; c += lanes) {
+      const Mask column = index + static_cast<Bits>(c);
+      store(tile + c, ((column >= low) & (column < high)) != 0 ? load(tile + c) : broadcast(-infinity));
+    }
+  }
+}
