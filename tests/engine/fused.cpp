@@ -93,6 +93,7 @@ static_assert(fused<decltype(fg::causal() | fg::softcap(2) | fg::entmax(1.5))>);
 // No selector: softmax after patterns and maps, times values.
 static_assert(fused<decltype(fg::softmax())>);
 static_assert(fused<decltype(fg::softmax({.sink = 1}))>);
+static_assert(fg::is_fused<Product<decltype(fg::softmax() | fg::dropout(0.1, 1))>>);
 static_assert(fused<decltype(fg::causal() | fg::softmax())>);
 static_assert(fused<decltype(fg::alibi(2) | fg::causal() | fg::softcap(3) | fg::softmax())>);
 static_assert(fused<decltype(std::declval<Bias>() | std::declval<Given>() | fg::softmax())>);
@@ -107,7 +108,7 @@ static_assert(fused<decltype(fg::random(8, 2) | fg::softmax())>);
 
 // Not fused: another normalizer, a stage after softmax, another kind of selector first, a dense source.
 static_assert(!fused<decltype(fg::normalize_sum())>);
-static_assert(!fused<decltype(fg::softmax() | fg::dropout(0.1, 1))>);
+static_assert(!fused<decltype(fg::softmax() | fg::dropout(0.1, 1) | fg::dropout(0.1, 2))>);
 static_assert(!fused<decltype(fg::top_p(0.5) | fg::top_k(2))>);
 static_assert(!fg::is_fused<decltype(std::declval<M&>() | fg::top_k(2))>);
 static_assert(!fg::is_fused<decltype(fg::scores(std::declval<M&>(), std::declval<M&>()))>);
@@ -131,7 +132,11 @@ static_assert(runs<decltype(fg::top_p(0.5) | fg::top_k(2))>(Kind::general));
 static_assert(runs<decltype(fg::causal())>(Kind::gathered));
 static_assert(runs<decltype(fg::causal() | fg::normalize_sum())>(Kind::gathered));
 static_assert(runs<decltype(fg::causal() | fg::top_p(0.5) | fg::top_k(2))>(Kind::gathered));
-static_assert(runs<decltype(fg::causal() | fg::softmax() | fg::dropout(0.1, 1))>(Kind::gathered));
+static_assert(runs<decltype(fg::softmax() | fg::dropout(0.1, 1))>(Kind::general, Kind::online_softmax));
+static_assert(runs<decltype(fg::causal() | fg::softmax() | fg::dropout(0.1, 1))>(Kind::gathered, Kind::online_softmax));
+static_assert(runs<decltype(fg::softmax() | fg::dropout(0.1, 1) | fg::dropout(0.1, 2))>(Kind::general));
+static_assert(runs<decltype(fg::strided(8) | fg::softmax() | fg::dropout(0.1, 1))>(Kind::gathered,
+                                                                                   Kind::online_softmax_or_gathered));
 static_assert(runs<decltype(fg::causal() | fg::softmax())>(Kind::gathered, Kind::online_softmax));
 static_assert(runs<decltype(fg::alibi(1) | fg::bigbird(8, 0, 1) | fg::softmax())>(Kind::gathered,
                                                                                   Kind::online_softmax_or_gathered));

@@ -55,6 +55,7 @@ TEMPLATE_TEST_CASE("attention over many chunks of keys is right and the same to 
   agrees(fg::sparse_transformer_strided(7) | fg::softmax());
   agrees((fg::strided(1500) || fg::global({3, 700})) | fg::softmax({.sink = 1}));
   agrees(fg::dilated_window(900, 3) | fg::alibi(0.001) | fg::softmax());
+  agrees(fg::softmax({.sink = 1}) | fg::dropout(0.3, 9));
 }
 
 TEMPLATE_TEST_CASE("merging attention over two sets of keys gives attention and logsumexp over all keys", "", float,

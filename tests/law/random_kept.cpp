@@ -15,6 +15,10 @@ TEST_CASE("the law for normalizers that weigh only scores close to the maximum")
   law_of_both(100, 150, [](auto w) { return w.sparsemax() | w.dropout(); });
   law_of_both(101, 150, [](auto w) { return w.any_map() | w.entmax15(); });
 }
+TEST_CASE("the law for dropout after softmax") {
+  law_of_both(102, 150, [](auto w) { return w.softmax() | w.dropout(); });
+  law_of_both(103, 200, [](auto w) { return w.pattern() | w.any_map() | w.sink() | w.dropout(); });
+}
 TEST_CASE("the law for scattered patterns") {
   law_of_both(95, 150, [](auto w) { return w.strided() | w.softmax(); });
   law_of_both(96, 150, [](auto w) { return (w.random_keys() && w.causal()) | w.alibi() | w.sparsemax(); });

@@ -45,6 +45,8 @@ inline constexpr bool weighs_lazy_rows = requires {
 template <class T>
 inline constexpr bool is_softmax = std::is_same_v<std::remove_cvref_t<T>, Softmax>;
 template <class T>
+inline constexpr bool is_dropout = std::is_same_v<std::remove_cvref_t<T>, Dropout>;
+template <class T>
 inline constexpr bool is_top_k = std::is_same_v<std::remove_cvref_t<T>, TopK>;
 /// Returns the distance below the maximum of a row from which on all weights of the normalizer are 0. Such a normalizer
 /// makes a row with NaN or +inf NaN.
@@ -57,7 +59,7 @@ inline constexpr bool has_reach = requires(const std::remove_cvref_t<T>& stage) 
 };
 /// True if a stage may follow softmax without changing the logsumexp of a row.
 template <class T>
-inline constexpr bool keeps_logsumexp = std::is_same_v<std::remove_cvref_t<T>, Dropout> || requires {
+inline constexpr bool keeps_logsumexp = is_dropout<T> || requires {
   requires std::remove_cvref_t<T>::keeps_logsumexp;
 };
 
@@ -122,7 +124,13 @@ struct Form<std::tuple<T...>> {
     return soft[streamed];
   }();
   /// True for patterns and maps | softmax.
-  static constexpr bool is_online_softmax = streams_to_softmax && streamed + 1 == size;
+  static constexpr bool ends_in_softmax = streams_to_softmax && streamed + 1 == size;
+  /// True for patterns and maps | softmax | dropout.
+  static constexpr bool drops_weights = [] {
+    constexpr bool drops[] = {is_dropout<T>..., false, false};
+    return streams_to_softmax && streamed + 2 == size && drops[streamed + 1];
+  }();
+  static constexpr bool is_online_softmax = ends_in_softmax || drops_weights;
 
   /// The index of a partitioned pattern, and true if its CountRepeats map follows.
   static constexpr std::size_t partitioned = first_true({PartitionedPattern<T>..., true});
@@ -136,7 +144,7 @@ struct Form<std::tuple<T...>> {
   /// evaluate, since the other patterns are evaluated for each pair. With repeated keys, no map may follow, because
   /// keys are counted after all maps.
   static constexpr bool is_partitioned = [] {
-    if constexpr (partitioned < size && is_online_softmax) {
+    if constexpr (partitioned < size && ends_in_softmax) {
       constexpr bool maps[] = {MapStage<T>...};
       for (std::size_t i = partitioned + 2; counts_repeats && i < size; ++i)
         if (maps[i]) return false;
@@ -151,7 +159,7 @@ struct Form<std::tuple<T...>> {
   static constexpr std::size_t strided = first_true({has_stride<T>..., true});
   /// True for patterns and maps | softmax, with a pattern with a stride and no other pattern that scatters keys.
   static constexpr bool is_strided = [] {
-    if constexpr (strided < size && is_online_softmax) {
+    if constexpr (strided < size && ends_in_softmax) {
       using OfStride = decltype(stride_of(std::declval<const StageAt<strided>&>()));
       return (int(detail::may_be_scattered<T>) + ...) == 1 && !detail::may_be_scattered<decltype(OfStride::dense)> &&
              !detail::may_be_scattered<decltype(OfStride::stepped)>;

@@ -6,6 +6,7 @@
 
 #include "filigree/core/buffer.hpp"
 #include "filigree/core/integers.hpp"
+#include "filigree/engine/dropped_weights.hpp"
 #include "filigree/engine/row_ranges.hpp"
 #include "filigree/engine/score_tiles.hpp"
 #include "filigree/engine/softmax_state.hpp"
@@ -24,8 +25,8 @@ class GroupPass {
   using Block = typename Tiles::Block;
 
  public:
-  GroupPass(const P& problem, const Stages& stages, const Tiles& tiles)
-      : problem_(problem), stages_(stages), tiles_(tiles), kernels_(kernel::kernels<S>()) {}
+  GroupPass(const P& problem, const Stages& stages, const Tiles& tiles, const DroppedWeights<P, Stages>& drops)
+      : problem_(problem), stages_(stages), tiles_(tiles), drops_(drops), kernels_(kernel::kernels<S>()) {}
 
   /// Returns true if this pass is faster for a planned block, and possible: all panels of the block are in memory at
   /// the same time.
@@ -154,9 +155,11 @@ class GroupPass {
       else
         tiles_.mask(scores + first, stride, block, group.r, group.n, c0 + first, c0 + last, scratch);
     }
+    typename DroppedWeights<P, Stages>::Rows random;
     const auto [rows, rows_stride] = v.from(c0 / kernels_.width, kernels_.width, scratch);
     (nonfinite ? kernels_.attend_nonfinite : kernels_.attend_chunk)(
-        scores, stride, segments.data(), static_cast<Index>(segments.size()), rows, rows_stride, v.padded, group.n, to);
+        scores, stride, segments.data(), static_cast<Index>(segments.size()), rows, rows_stride, v.padded, group.n,
+        drops_.of(block.first + group.r, group.n, c0, random), to);
   }
 
   /// Masks the columns [first, last) of the chunk at c0.
@@ -174,6 +177,7 @@ class GroupPass {
   const P& problem_;
   const Stages& stages_;
   const Tiles& tiles_;
+  const DroppedWeights<P, Stages>& drops_;
   const kernel::Kernels<S>& kernels_;
 };
 

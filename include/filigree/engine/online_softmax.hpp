@@ -10,6 +10,7 @@
 
 #include "filigree/core/integers.hpp"
 #include "filigree/core/list.hpp"
+#include "filigree/engine/dropped_weights.hpp"
 #include "filigree/engine/form.hpp"
 #include "filigree/engine/group_pass.hpp"
 #include "filigree/engine/problem.hpp"
@@ -19,17 +20,20 @@
 #include "filigree/normalize/softmax.hpp"
 #include "filigree/run/engine_kind.hpp"
 
-// The online softmax engine: scores | patterns and maps | softmax, times V. The scores of a block of queries against a
-// chunk of keys become weights and are multiplied by V before the next chunk. The n x m scores are never materialized.
+// The online softmax engine: scores | patterns and maps | softmax, optionally followed by dropout, times V. The scores
+// of a block of queries against a chunk of keys become weights and are multiplied by V before the next chunk. The n x m
+// scores are never materialized. Dropped weights count in the sums by which the outputs are divided.
 
 namespace filigree::detail {
 
-/// Normalizes the states of the rows from `first` on and passes the outputs to the sink of a product.
+/// Normalizes the states of the rows from `first` on, multiplies the outputs by `scale` and passes them to the sink of
+/// a product.
 template <Real S, class Sink>
-void finish_rows(Index first, Index rows, const SoftmaxState<S>& states, const Softmax& softmax, Sink&& sink) {
+void finish_rows(Index first, Index rows, const SoftmaxState<S>& states, const Softmax& softmax, Sink&& sink,
+                 S scale = S(1)) {
   for (Index r = 0; r < rows; ++r) {
     const SoftmaxState<S> row = states.from(r);
-    const kernel::LogSumExp<S> sums = row.normalize(static_cast<S>(softmax.sink));
+    const kernel::LogSumExp<S> sums = row.normalize(static_cast<S>(softmax.sink), scale);
     sink.take(first + r, row.out, sums);
   }
 }
@@ -79,6 +83,7 @@ class OnlineSoftmaxEngine {
       : problem_(problem),
         stages_(stages),
         tiles_(problem, stages),
+        drops_(problem, stages),
         kernels_(kernel::kernels<S>()) {
     const Index cached = cache_budget().queries / (static_cast<Index>(sizeof(S)) * std::max<Index>(problem.d(), 1));
     const Index max_height = tiles_.round_up(std::clamp<Index>(cached, 4 * kernels_.height, 96));
@@ -152,7 +157,7 @@ class OnlineSoftmaxEngine {
     const SoftmaxState<S> sums = begin == end
                                      ? partial(first, last - first, v, frame, scratch)
                                      : recompute_if_nonfinite(run.slot(begin), first, last - first, v, frame, scratch);
-    finish_rows(first, last - first, sums, std::get<Form::streamed>(stages_), sink);
+    finish_rows(first, last - first, sums, std::get<Form::streamed>(stages_), sink, drops_.scale());
   }
 
   /// Estimates the number of panels that a block attends to, from one block in the middle. Returns the largest number
@@ -255,7 +260,7 @@ class OnlineSoftmaxEngine {
     S* scores = take_scores(rows, frame);
     const Block block = tiles_.begin(first, rows, queries, scratch);
     const SoftmaxState<S> part = whole.from(tiles_.round_up(rows));
-    const GroupPass<P, Stages> pass(problem_, stages_, tiles_);
+    const GroupPass<P, Stages> pass(problem_, stages_, tiles_, drops_);
     if (pass.pays_off(block, v, scratch)) {
       pass.template attend<nonfinite>(block, v, whole, part, scores, scratch);
       return scratch.prefetcher.clear();
@@ -374,15 +379,18 @@ class OnlineSoftmaxEngine {
         tiles_.mask(scores + round_down(s.begin), stride, block, r, n, c0 + round_down(s.begin), c0 + round_up(s.end),
                     scratch);
     }
+    typename DroppedWeights<P, Stages>::Rows random;
     const auto [rows, rows_stride] = v.from(number * (chunk / kernels_.width), kernels_.width, scratch);
     (nonfinite ? kernels_.attend_nonfinite : kernels_.attend_chunk)(
-        scores, stride, segments.data(), static_cast<Index>(segments.size()), rows, rows_stride, v.padded, n, to);
+        scores, stride, segments.data(), static_cast<Index>(segments.size()), rows, rows_stride, v.padded, n,
+        drops_.of(block.first + r, n, c0, random), to);
     return true;
   }
 
   const P& problem_;
   const Stages& stages_;
   Panels tiles_;
+  DroppedWeights<P, Stages> drops_;
   const kernel::Kernels<S>& kernels_;
   Index height_;
 };

@@ -52,8 +52,10 @@ struct SoftmaxState : kernel::SoftmaxState<S> {
   void merge(const SoftmaxState& other, Index rows) const {
     kernel::kernels<S>().merge(*this, other, rows, this->stride);
   }
-  /// Divides the output of the first row by its sum, to which exp(sink) is added.
-  kernel::LogSumExp<S> normalize(S sink) const { return kernel::kernels<S>().finish_row(*this, this->stride, sink); }
+  /// Divides the output of the first row by its sum, to which exp(sink) is added, and multiplies it by `scale`.
+  kernel::LogSumExp<S> normalize(S sink, S scale) const {
+    return kernel::kernels<S>().finish_row(*this, this->stride, sink, scale);
+  }
   /// Prefetches the state of the first row.
   void prefetch() const {
     constexpr auto line = static_cast<Index>(Buffer::alignment / sizeof(S));

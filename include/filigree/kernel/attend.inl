@@ -87,11 +87,47 @@ template <int rows, int vectors>
   }
 }
 
-// Attends with `rows` queries to the segments of a chunk. Masked scores are -inf. dv is a multiple of lanes.
+// Calls use(c, kept) for each vector of a row that overlaps a segment, with its first column c. The lanes of `kept` are
+// all ones for columns that are kept. Two vectors are drawn together to hide latency.
+template <class Use>
+[[gnu::always_inline]] static inline void draw_segments(const RandomRow& row, const Segment* segments, Index count,
+                                                        const Use& use) {
+  for (Index s = 0; s < count; ++s) {
+    const Index first = segments[s].begin / lanes * lanes, last = ceil_div(segments[s].end, lanes) * lanes;
+    const bool is_split = high_word(row.first + static_cast<std::uint64_t>(last)) != row.high;
+    for (Index c = first; c < last; c += 2 * lanes) {
+      ColumnVec columns[2];
+      Mask kept[2];
+      columns[0] = iota() + static_cast<Column>(c);
+      columns[1] = columns[0] + lanes;
+      if (is_split) {  // positions in this segment differ in their upper halves
+        for (int i = 0; i < 2; ++i)
+          for (int l = 0; l < lanes; ++l) kept[i][l] = philox_bits(row, columns[i][l]) >= row.limit ? -1 : 0;
+      } else {
+        draw(row, columns, kept);
+      }
+      use(c, kept[0]);
+      if (c + lanes < last) use(c + lanes, kept[1]);
+    }
+  }
+}
+
+// Sets the weights of dropped columns to 0. Not inlined: a function without it needs fewer registers.
+[[gnu::noinline]] static void drop_weights(Scalar* weights /*[rows][stride]*/, Index stride, Index rows,
+                                           const Segment* segments, Index count, const RandomRow* random) {
+  for (Index r = 0; r < rows; ++r, weights += stride)
+    draw_segments(random[r], segments, count,
+                  [&](Index c, const Mask& kept) { store(weights + c, kept != 0 ? load(weights + c) : Vec{}); });
+}
+
+// Attends with `rows` queries to the segments of a chunk. Masked scores are -inf. dv is a multiple of lanes. If there
+// are random numbers, dropped weights are not multiplied by V, but remain in the sums.
 template <int rows>
 static void attend_rows(Scalar* tile /*[rows][stride]*/, Index stride, const Segment* segments, Index count,
-                        const Scalar* v /*[.][v_stride]*/, Index v_stride, Index dv, SoftmaxState<Scalar> to) {
+                        const Scalar* v /*[.][v_stride]*/, Index v_stride, Index dv, const RandomRow* random,
+                        SoftmaxState<Scalar> to) {
   exponentiate<rows>(tile, stride, segments, count, to);
+  if (random != nullptr) drop_weights(tile, stride, rows, segments, count, random);
   Index f = 0;
   for (; f + width <= dv; f += width)
     accumulate_values<rows, cols>(tile, stride, segments, count, v + f, v_stride, to.out + f, to.stride);
@@ -101,18 +137,20 @@ static void attend_rows(Scalar* tile /*[rows][stride]*/, Index stride, const Seg
 
 // Attends with a group of `height` rows, of which only the first `present` are valid.
 static void attend_chunk(Scalar* tile, Index stride, const Segment* segments, Index count, const Scalar* v,
-                         Index v_stride, Index dv, Index present, SoftmaxState<Scalar> to) {
+                         Index v_stride, Index dv, Index present, const RandomRow* random /*[height]*/,
+                         SoftmaxState<Scalar> to) {
   const RoundToNearest rounding;
   if (present == 1)
-    attend_rows<1>(tile, stride, segments, count, v, v_stride, dv, to);
+    attend_rows<1>(tile, stride, segments, count, v, v_stride, dv, random, to);
   else
-    attend_rows<height>(tile, stride, segments, count, v, v_stride, dv, to);
+    attend_rows<height>(tile, stride, segments, count, v, v_stride, dv, random, to);
 }
 
 // The same for non-finite rows of V. A masked weight is 0, and 0 * Inf is NaN, so masked rows are skipped instead of
 // multiplied.
 static void attend_nonfinite(Scalar* tile, Index stride, const Segment* segments, Index count, const Scalar* v,
-                             Index v_stride, Index dv, Index present, SoftmaxState<Scalar> to) {
+                             Index v_stride, Index dv, Index present, const RandomRow* random,
+                             SoftmaxState<Scalar> to) {
   const RoundToNearest rounding;
   for (Index r = 0; r < present; ++r, tile += stride, to = to.from(1, lanes)) {
     for (Index f = 0; f < dv; ++f) to.out[f] = 0;
@@ -122,18 +160,20 @@ static void attend_nonfinite(Scalar* tile, Index stride, const Segment* segments
     });
     const Vec shift = broadcast(top > -infinity ? top : Scalar(0));
     Vec total{};
-    for (Index s = 0; s < count; ++s) {
-      for (Index c = segments[s].begin / lanes * lanes; c < segments[s].end; c += lanes) {
-        const Vec score = load(tile + c), e = exponential(score - shift);
-        total += e;
-        for (int l = 0; l < lanes; ++l) {
-          if (score[l] == -infinity) continue;
-          const Scalar* row = v + (c + l) * v_stride;
-          for (Index f = 0; f < dv; f += lanes)
-            store(to.out + f, multiply_add(broadcast(e[l]), load(row + f), load(to.out + f)));
-        }
+    const auto add = [&](Index c, const Mask& kept) {
+      const Vec score = load(tile + c), e = exponential(score - shift);
+      total += e;
+      for (int l = 0; l < lanes; ++l) {
+        if (score[l] == -infinity || kept[l] == 0) continue;
+        const Scalar* row = v + (c + l) * v_stride;
+        for (Index f = 0; f < dv; f += lanes)
+          store(to.out + f, multiply_add(broadcast(e[l]), load(row + f), load(to.out + f)));
       }
-    }
+    };
+    if (random != nullptr)
+      draw_segments(random[r], segments, count, add);
+    else
+      each_vector(segments, count, [&](Index c) { add(c, ~Mask{}); });
     *to.maximum = top;
     store(to.sum, total);
   }
@@ -154,9 +194,9 @@ static void merge(SoftmaxState<Scalar> whole, SoftmaxState<Scalar> part, Index c
   }
 }
 
-// Adds exp(sink - maximum) to the sum of one row, divides the row's outputs by the sum, and returns maximum and sum.
-// The result for an empty row has only the sink's term.
-static LogSumExp<Scalar> finish_row(SoftmaxState<Scalar> row, Index dv, Scalar sink) {
+// Adds exp(sink - maximum) to the sum of one row, divides the row's outputs by the sum, multiplies them by `gain`, and
+// returns maximum and sum. The result for an empty row has only the sink's term.
+static LogSumExp<Scalar> finish_row(SoftmaxState<Scalar> row, Index dv, Scalar sink, Scalar gain) {
   const RoundToNearest rounding;
   const Scalar maximum = *row.maximum;
   Scalar total = sum(load(row.sum));
@@ -172,7 +212,7 @@ static LogSumExp<Scalar> finish_row(SoftmaxState<Scalar> row, Index dv, Scalar s
     total = total * scale[0];
     total += exponential(broadcast(sink - top))[0];
   }
-  const Vec factor = scale / broadcast(total);
+  const Vec factor = scale / broadcast(total) * broadcast(gain);
   for (Index f = 0; f < dv; f += lanes) store(row.out + f, load(row.out + f) * factor + Vec{});  // + 0: never -0
   return {top, total};
 }

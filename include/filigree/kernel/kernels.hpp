@@ -265,15 +265,15 @@ struct Kernels {
   static bool all_finite(const Scalar* v, Index stride, Index count, Index dv)
       FILIGREE_BY_LEVEL(all_finite(v, stride, count, dv))
   static void attend_chunk(Scalar* tile, Index stride, const Segment* segments, Index count, const Scalar* v,
-      Index v_stride, Index dv, Index present, SoftmaxState<Scalar> to)
-      FILIGREE_BY_LEVEL(attend_chunk(tile, stride, segments, count, v, v_stride, dv, present, to))
+      Index v_stride, Index dv, Index present, const RandomRow* random, SoftmaxState<Scalar> to)
+      FILIGREE_BY_LEVEL(attend_chunk(tile, stride, segments, count, v, v_stride, dv, present, random, to))
   static void attend_nonfinite(Scalar* tile, Index stride, const Segment* segments, Index count, const Scalar* v,
-      Index v_stride, Index dv, Index present, SoftmaxState<Scalar> to)
-      FILIGREE_BY_LEVEL(attend_nonfinite(tile, stride, segments, count, v, v_stride, dv, present, to))
+      Index v_stride, Index dv, Index present, const RandomRow* random, SoftmaxState<Scalar> to)
+      FILIGREE_BY_LEVEL(attend_nonfinite(tile, stride, segments, count, v, v_stride, dv, present, random, to))
   static void merge(SoftmaxState<Scalar> whole, SoftmaxState<Scalar> part, Index count, Index dv)
       FILIGREE_BY_LEVEL(merge(whole, part, count, dv))
-  static LogSumExp<Scalar> finish_row(SoftmaxState<Scalar> row, Index dv, Scalar sink)
-      FILIGREE_BY_LEVEL(finish_row(row, dv, sink))
+  static LogSumExp<Scalar> finish_row(SoftmaxState<Scalar> row, Index dv, Scalar sink, Scalar gain)
+      FILIGREE_BY_LEVEL(finish_row(row, dv, sink, gain))
   static void gather(Scalar* out, const Scalar* weights, const Column* columns, Index count, const Scalar* v,
       Index stride, Index dv)
       FILIGREE_BY_LEVEL(gather(out, weights, columns, count, v, stride, dv))

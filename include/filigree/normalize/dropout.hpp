@@ -50,6 +50,11 @@ struct Dropout {
     for (Index i = 0; i < out.count; ++i) d[i] *= scale;
   }
 
+  // Returns the random numbers of the row at `position`; `first` is the position of column 0.
+  [[nodiscard]] kernel::RandomRow random_row(Index position, Index first) const {
+    return random_row(position, first, upper_half(first));
+  }
+
  private:
   static std::uint32_t upper_half(Index position) {
     return static_cast<std::uint32_t>(static_cast<std::uint64_t>(position) >> 32);
