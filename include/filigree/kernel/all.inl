@@ -11,7 +11,6 @@
 #include "filigree/kernel/gather.inl"
 #include "filigree/kernel/dots.inl"
 #include "filigree/kernel/pack.inl"
-#include "filigree/kernel/add.inl"
 #include "filigree/kernel/score_tile.inl"
 #include "filigree/kernel/append.inl"
 #include "filigree/kernel/multiply.inl"
