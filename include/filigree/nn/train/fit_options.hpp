@@ -28,7 +28,8 @@ struct fit_options {
   std::uint64_t seed = 0;                                 ///< seeds the order of samples and dropout
   double clip = std::numeric_limits<double>::infinity();  ///< largest norm of the gradient; longer ones are scaled
   Index patience = 0;                               ///< stops after this many epochs without a lower loss; 0: never
-  std::function<double(Index step)> schedule = {};  ///< factor of the rate in each step, from 0
+  std::function<double(Index step)> schedule = {};  ///< factor of the rate in each step, from 0; it
+                                                    ///< must not change the network
   std::function<bool(const EpochReport&)> after_epoch = {};  ///< returns false to stop
   std::string checkpoint = {};                               ///< file from which training can resume; empty: none
   Index checkpoint_every = 0;                                ///< steps between checkpoints; 0: one after each epoch
