@@ -64,8 +64,8 @@ TEMPLATE_TEST_CASE("states over disjoint keys are merged into the state over all
   for (Index r = 0; r < rows; ++r) {
     const S sink = r % 2 == 0 ? -std::numeric_limits<S>::infinity() : S(0.5);
     const State<S> merged = a.state.from(r), expected = whole.state.from(r);
-    const S lse = fg::detail::logsumexp(merged.normalize(sink));
-    const S expected_lse = fg::detail::logsumexp(expected.normalize(sink));
+    const S lse = fg::detail::logsumexp(merged.normalize(sink, 1));
+    const S expected_lse = fg::detail::logsumexp(expected.normalize(sink, 1));
     S sum = std::exp(sink);
     for (Index c = 0; c < keys; ++c) sum += std::exp(scores(r, c));
     CHECK(std::abs(lse - std::log(sum)) <= tolerance * (1 + std::abs(lse)));
@@ -79,7 +79,7 @@ TEMPLATE_TEST_CASE("a state over no keys has output 0", "", float, double) {
   const Index dv = vectors * fg::kernel::kernels<S>().lanes;
   constexpr S none = -std::numeric_limits<S>::infinity();
   Memory<S> empty(dv);
-  CHECK(fg::detail::logsumexp(empty.state.normalize(none)) == none);
-  CHECK(fg::detail::logsumexp(empty.state.from(1).normalize(S(2))) == S(2));
+  CHECK(fg::detail::logsumexp(empty.state.normalize(none, 1)) == none);
+  CHECK(fg::detail::logsumexp(empty.state.from(1).normalize(S(2), 1)) == S(2));
   for (Index f = 0; f < 2 * dv; ++f) CHECK(empty.state.out[f] == S(0));
 }
