@@ -27,11 +27,22 @@ struct Softmax {
     row.maximum = sums.maximum;
     row.sum = sums.sum;
   }
+  /// A row with absent entries is a list in between, so that the sum has the order that it has for lists.
   template <Real S>
   void apply_dense(DenseRow<S>& row) const {
-    const auto sums = kernel::kernels<S>().softmax(row.values, row.size(), static_cast<S>(sink));
+    const auto& kernels = kernel::kernels<S>();
+    S* values = row.values;
+    Column* columns = nullptr;
+    Index count = row.size();
+    if (kernels.any_absent(values, count)) {
+      values = row.scratch.values.template get<S>(count + DenseRow<S>::padding);
+      columns = row.scratch.columns.template get<Column>(count + DenseRow<S>::padding);
+      count = kernels.copy_above(row.values, count, DenseRow<S>::absent, values, columns);
+    }
+    const auto sums = kernels.softmax(values, count, static_cast<S>(sink));
     row.maximum = sums.maximum;
     row.sum = sums.sum;
+    for (Index e = 0; columns != nullptr && e < count; ++e) row.values[columns[e]] = values[e];
   }
   /// Formula    w (d − Σ w d)
   template <Real S>
