@@ -5,6 +5,7 @@
 #include <Eigen/SparseCore>
 #include <filigree/filigree.hpp>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -109,6 +110,29 @@ struct Routed {
   fg::Workspace workspace;
 };
 
+/// tile_plan(window(256) || global({0, 1}), n, n), whose kinds of tiles are compared with the pattern at their corners.
+struct TilePlanning {
+  explicit TilePlanning(Index rows) : n(rows) {}
+  void run() {
+    plan.emplace(fg::tile_plan(fg::window(256) || fg::global({0, 1}), n, n));
+    keep(&plan);
+  }
+  bool is_right() {
+    run();
+    const auto is_kept = [](Index p, Index j) { return std::abs(p - j) <= 256 || p < 2 || j < 2; };
+    for (Index r = 0; r < plan->rows(); r += 13)
+      for (Index c = 0; c < plan->cols(); ++c) {
+        const fg::TileKind kind = plan->kind(r, c);
+        const bool lower = is_kept(64 * r, 64 * c + 63), upper = is_kept(64 * r + 63, 64 * c);
+        if (kind == fg::TileKind::full && !(lower && upper)) return false;
+        if (kind == fg::TileKind::empty && (lower || upper)) return false;
+      }
+    return true;
+  }
+  Index n;
+  std::optional<fg::TilePlan> plan;
+};
+
 class PatternWords {
  public:
   explicit PatternWords(WordTable& table) : table_(table) {}
@@ -191,6 +215,9 @@ void add_pattern_words(WordTable& table) {
   table.at_most("plan(P, n, m)", "window(256) || global({0, 1}), n = 65536", "window(256) || global, n = 65536",
                 {0.05, 0.02},
                 [=] { return std::make_unique<Planning<std::remove_const_t<decltype(planned)>>>(65536, planned); });
+  table.at_most("tile_plan(P, n, m, shape)", "window(256) || global({0, 1}), n = 65536",
+                "window(256) || global, n = 65536", {0.05, 0.02},
+                [=] { return std::make_unique<TilePlanning>(65536); });
 
   words.add_router("lsh(rounds, buckets, chunk, seed)", "4, 64, 64", n, {1.5, 1.2}, lsh(4, 64, 64, 1));
   words.add_router("block_top_k(b, k, scorer)", "64, 8", n, {1.5, 1.2}, block_top_k(64, 8));

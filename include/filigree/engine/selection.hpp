@@ -205,8 +205,10 @@ class SelectionEngine {
     return 8 * too_high >= rows ? too_high : 0;
   }
 
+  /// The distance from the maximum to the bound. The list then has all scores that the normalizer would take from the
+  /// whole row (bound_within), so that its sums have the same order.
   [[nodiscard]] S reach() const requires(near_maximum) {
-    return static_cast<S>(reach_of(std::get<Form::streamed>(stages_)));
+    return static_cast<S>(1.002 * reach_of(std::get<Form::streamed>(stages_)));
   }
 
   /// Removes the candidates that were appended when the bounds were lower, and finishes the rows. The lists then do not

@@ -65,8 +65,8 @@ static Index keep_above(Scalar* values, Column* columns, Index count, Scalar bou
   return out;
 }
 
-// Raises the bounds of rows to their maxima minus `reach`, rounded downward. Candidates from seen[row] on are new: the
-// maxima do not include them yet. NaN is ignored here.
+// Raises the bounds of rows to their maxima minus `reach`, and a little further. Candidates from seen[row] on are new:
+// the maxima do not include them yet. NaN is ignored here.
 static void follow_maximum(Candidates<Scalar> rows, Index count, Scalar reach, Scalar* maximum, Column* seen) {
   for (Index r = 0; r < count; ++r) {
     const Index end = rows.count[r];
@@ -79,9 +79,9 @@ static void follow_maximum(Candidates<Scalar> rows, Index count, Scalar reach, S
       high = v > high ? v : high;
     }
     seen[r] = static_cast<Column>(end);
-    const Scalar top = largest(high), bound = top - reach;
+    const Scalar top = largest(high), bound = top - reach - Scalar(0x1p-19) * (top < 0 ? -top : top);
     if (top == maximum[r]) continue;
     maximum[r] = top;
-    rows.bound[r] = bound > -infinity ? below(bound) : -infinity;
+    rows.bound[r] = bound;
   }
 }
