@@ -65,6 +65,10 @@ class Buffer {
   [[nodiscard]] const T* data() const noexcept {
     return static_cast<const T*>(memory_);
   }
+  template <class T>
+  [[nodiscard]] T* data() noexcept {
+    return static_cast<T*>(memory_);
+  }
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
 
  private:

@@ -54,10 +54,10 @@ class ScratchArena {
     peak_ = (std::max)(peak_, used_ + bytes);
     enter(blocks_.size() - 1);
   }
-  void enter(Index block) {
+  void enter(Index block) noexcept {
     Block& b = blocks_[block];
     block_ = block;
-    memory_ = b.buffer.get<char>(0);
+    memory_ = b.buffer.data<char>();
     start_ = b.start;
     limit_ = b.start + b.buffer.bytes();
   }
@@ -74,15 +74,16 @@ class ScratchArena {
     enter(block);
   }
   /// Replaces several blocks, none of them in use, by one that is large enough for all of them. Without memory for it,
-  /// keeps the blocks.
+  /// keeps the last block, which is the largest.
   void merge_blocks() noexcept {
     try {
-      (void)blocks_.back().buffer.get<char>(static_cast<std::ptrdiff_t>(peak_));
-    } catch (const std::bad_alloc&) {
-      return;
+      Buffer buffer = std::move(blocks_.back().buffer);
+      blocks_.clear();  // keeps its memory
+      blocks_.push_back({std::move(buffer), 0});
+      (void)blocks_[0].buffer.get<char>(static_cast<std::ptrdiff_t>(peak_));
+    } catch (...) {
+      // The arena grows again when it needs more.
     }
-    blocks_[0] = {std::move(blocks_.back().buffer), 0};
-    blocks_.resize(1);
     block_ = 0;
   }
 

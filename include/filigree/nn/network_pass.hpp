@@ -114,7 +114,7 @@ class NetworkPass {
     for (std::size_t l = begin; l <= Net::depth; ++l) numbers += net.width(l);
     // The size is a constant that does not depend on the caches of the machine, because the gradients of biases are
     // rounded after each batch.
-    const Index fit = 768 * 1024 / (numbers * static_cast<Index>(sizeof(S))) / rows_per_task * rows_per_task;
+    const Index fit = 768 * 1024 / (numbers * static_cast<Index>(sizeof(S))) / samples_per_task * samples_per_task;
     const Activations<S>& all = sequence_.at(Sequence::tail());
     return fit < 512 || net.template reads_network_input<begin, Net::depth>() || all.is_sparse() ? all.n : fit;
   }

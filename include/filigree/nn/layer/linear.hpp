@@ -143,7 +143,7 @@ inline constexpr bool is_linear<Linear<S>> = true;
 template <Real S>
 void sum_input_gradients(const S* weights, const S* dy_sums, Index in, Index out, S* to, const Session& session) {
   detail::for_each_rows(in, session, [&](Index first, Index last) {
-    Column rows[rows_per_task] = {};
+    Column rows[samples_per_task] = {};
     for (Index i = first; i < last; ++i) rows[i - first] = static_cast<Column>(i);
     kernel::kernels<S>().dots(to + first, dy_sums, rows, last - first, weights, out, out);
   });

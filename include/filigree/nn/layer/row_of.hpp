@@ -42,11 +42,11 @@ void for_each_row_of(const Activations<S>& in, const Grid& grid, const Session& 
     ScratchFrame frame(session.scratch(worker));
     (void)RowMemory<S>(in.cols, frame);
   }
-  session.run(ceil_div(in.n, rows_per_task), [&](Index task, Index worker) {
+  session.run(ceil_div(in.n, samples_per_task), [&](Index task, Index worker) {
     WorkerScratch& scratch = session.scratch(worker);
     ScratchFrame frame(scratch);
     const RowMemory<S> memory(in.cols, frame);
-    for (Index i = task * rows_per_task; i < (std::min)((task + 1) * rows_per_task, in.n); ++i) {
+    for (Index i = task * samples_per_task; i < (std::min)((task + 1) * samples_per_task, in.n); ++i) {
       Row<S> row = row_of(in, grid, i, memory, scratch);
       f(row);
     }

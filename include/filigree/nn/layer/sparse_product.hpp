@@ -33,8 +33,8 @@ void multiply_lists(const Lists<S>& lists, const S* weights, const S* biases, In
                     F&& finish) {
   for (Index worker = 0; worker < session.concurrency(); ++worker)  // any worker may run a task
     (void)ScratchFrame(session.scratch(worker)).take<S>(out);
-  session.run(ceil_div(lists.n, rows_per_task), [&](Index task, Index worker) {
-    const Index first = task * rows_per_task, last = (std::min)(first + rows_per_task, lists.n);
+  session.run(ceil_div(lists.n, samples_per_task), [&](Index task, Index worker) {
+    const Index first = task * samples_per_task, last = (std::min)(first + samples_per_task, lists.n);
     ScratchFrame frame(session.scratch(worker));
     S* sums = frame.take<S>(out);
     for (Index i = first; i < last; ++i) {
