@@ -43,7 +43,7 @@ class Prefetcher {
   /// Sets the number of calls of issue() after which about all pending requests will have been issued.
   void pace(Index steps) { per_step_ = steps > 0 ? lines_ / steps + 1 : lines_; }
   /// Limits the number of cache lines per call of issue().
-  void limit(Index lines) { per_step_ = per_step_ < lines ? per_step_ : lines; }
+  void limit(Index count) { per_step_ = per_step_ < count ? per_step_ : count; }
 
   /// Prefetches the next cache lines.
   void issue() {

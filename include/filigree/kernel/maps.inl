@@ -173,7 +173,7 @@ struct Softcap {
         largest_square(c > Scalar(0x1p-100) && c < Scalar(0x1p100) ? Scalar(0.25) : Scalar(-1)),
         kept(keeps_absent ? -infinity : static_cast<Scalar>(__builtin_nan(""))) {}
   // The polynomial's result; `square` is u^2.
-  [[gnu::always_inline]] Vec small(const Vec& x, Vec& square) const {
+  [[gnu::always_inline]] Vec near_zero(const Vec& x, Vec& square) const {
     const Vec u = x * broadcast(inverse);
     square = u * u;
     if constexpr (single)
@@ -184,7 +184,7 @@ struct Softcap {
   // The result of any x.
   [[gnu::always_inline]] Vec any(const Vec& x) const {
     Vec square;
-    const Vec y = small(x, square);
+    const Vec y = near_zero(x, square);
     const Vec u = largest_square > 0 ? x * broadcast(inverse) : x / broadcast(cap);
     const Vec all = square <= broadcast(largest_square) ? y : broadcast(cap) * tanh(u);
     return x == broadcast(kept) ? x : all;
@@ -200,7 +200,7 @@ template <int vectors>
   FILIGREE_UNROLL
   for (int c = 0; c < vectors; ++c) {
     Vec square;
-    y[c] = softcap.small(load(values + c * lanes), square);
+    y[c] = softcap.near_zero(load(values + c * lanes), square);
     total += square;
   }
   if (__builtin_expect(above(total, broadcast(softcap.largest_square)) != 0, 0))  // some u^2 may be larger, or NaN

@@ -98,7 +98,7 @@ class ParameterUpdate {
                       factor,          norm > clip,    static_cast<S>(norm > clip ? clip / norm : 1.0)};
     update(0, copied, now, session);
     end_step(gradient);
-    if (!(largest_value(0, copied, session) <= std::numeric_limits<double>::max())) {
+    if (!(largest_value(0, copied, session) <= (std::numeric_limits<double>::max)())) {
       session.run(copied, [&](Index p, Index) { copy(p, backup_.get<S>(0), net_.parameters().data()); });
       fail("fit: the parameters would not be finite after step ", step,
            "; the rate may be too large. They are as they were before it");
