@@ -138,16 +138,23 @@ class DenseRowsEngine {
     return {in_.grid.query_at + i, in_.grid.key_at + c, is_column, in_.grid};
   }
 
+  // A matrix without columns may have no memory.
+  [[nodiscard]] const S* row_of_source(Index i) const {
+    return in_.grid.m > 0 ? in_.data + i * in_.row_stride : in_.data;
+  }
+  [[nodiscard]] S* row_of_target(Index i, const RowSink<S>& sink) const {
+    const Target<S>& to = *sink.target();
+    return in_.grid.m > 0 ? to.data + (i - sink.first_row()) * to.row_stride : to.data;
+  }
+
   void stream_flat(Index first, Index last, const RowSink<S>& sink) const {
     const Index m = in_.grid.m;
     stream(in_.data + first * m, sink.target()->data + (first - sink.first_row()) * m, (last - first) * m,
            sink.absent(), place(first, 0, false));
   }
   void stream_rows(Index first, Index last, const RowSink<S>& sink) const {
-    const Target<S>& to = *sink.target();
     for (Index i = first; i < last; ++i)
-      stream(in_.data + i * in_.row_stride, to.data + (i - sink.first_row()) * to.row_stride, in_.grid.m, sink.absent(),
-             place(i, 0, false));
+      stream(row_of_source(i), row_of_target(i, sink), in_.grid.m, sink.absent(), place(i, 0, false));
   }
   void stream_columns(Index first, Index last, const RowSink<S>& sink) const {
     const Target<S>& to = *sink.target();
@@ -165,8 +172,7 @@ class DenseRowsEngine {
       if (!reads_rows) read_block(i, count, memory);
       for (Index r = 0; r < count; ++r) {
         S* const values = memory.values + r * memory.stride;
-        compute_row(i + r, reads_rows ? in_.data + (i + r) * in_.row_stride : values, values, memory, plan, scratch,
-                    sink);
+        compute_row(i + r, reads_rows ? row_of_source(i + r) : values, values, memory, plan, scratch, sink);
       }
       if (plan.dense_result) write_block(i, count, memory, sink);
     }
@@ -174,26 +180,26 @@ class DenseRowsEngine {
 
   void read_block(Index first, Index count, const Memory& memory) const {
     if (in_.contiguous_columns())
-      return kernel::kernels<S>().transpose(in_.data + first, in_.col_stride, in_.grid.m, count, memory.values,
+      return kernel::kernels<S>().transpose(row_of_source(first), in_.col_stride, in_.grid.m, count, memory.values,
                                             memory.stride, DenseRow<S>::absent);
     for (Index r = 0; r < count; ++r) {
       S* const to = memory.values + r * memory.stride;
       if (in_.copy_row != nullptr)
         in_.copy_row(in_.reader, first + r, to);
       else
-        copy_numbers(in_.data + (first + r) * in_.row_stride, in_.col_stride, in_.grid.m, to, 1);
+        copy_numbers(row_of_source(first + r), in_.col_stride, in_.grid.m, to, 1);
     }
   }
   void write_block(Index first, Index count, const Memory& memory, const RowSink<S>& sink) const {
     const Target<S>& to = *sink.target();
-    S* const data = to.data + (first - sink.first_row()) * to.row_stride;
+    S* const data = row_of_target(first, sink);
     if (to.row_stride == 1)
       return kernel::kernels<S>().transpose(memory.values, memory.stride, count, in_.grid.m, data, to.col_stride,
                                             sink.absent());
     for (Index r = 0; r < count; ++r) {
       S* const values = memory.values + r * memory.stride;
       kernel::kernels<S>().replace_absent(values, values, in_.grid.m, sink.absent());
-      copy_numbers(values, 1, in_.grid.m, data + r * to.row_stride, to.col_stride);
+      copy_numbers(values, 1, in_.grid.m, row_of_target(first + r, sink), to.col_stride);
     }
   }
 
@@ -243,8 +249,7 @@ class DenseRowsEngine {
     if (plan.dense_result) return;
     const Target<S>* to = sink.target();
     if (to != nullptr && to->op == Assign::set && to->col_stride == 1) {
-      S* const data = to->data + (row.index - sink.first_row()) * to->row_stride;
-      return kernel::kernels<S>().replace_absent(row.values, data, in_.grid.m, sink.absent());
+      return kernel::kernels<S>().replace_absent(row.values, row_of_target(row.index, sink), in_.grid.m, sink.absent());
     }
     Row<S> list = list_of(row, memory.columns);
     sink(list, scratch);
