@@ -17,6 +17,7 @@ parser.add_argument("--encoders", default="build/peers/filigree_encoders", help=
 parser.add_argument(
     "--sparsifiers", default="build/peers/filigree_sparsifiers", help="the compiled filigree_sparsifiers"
 )
+parser.add_argument("--decoding", default="build/peers/filigree_decoding", help="the compiled filigree_decoding")
 parser.add_argument("--folder", default="build/peers/data", type=pathlib.Path, help="the folder for inputs and outputs")
 parser.add_argument("--threads", default=1, type=int)
 parser.add_argument("--repetitions", default=5, type=int)
