@@ -27,7 +27,7 @@ struct Softmax {
     row.maximum = sums.maximum;
     row.sum = sums.sum;
   }
-  /// A row with absent entries is a list in between, so that the sum has the order that it has for lists.
+  // Copies the present entries to a list if others are absent, so that the sum has the order that it has for lists.
   template <Real S>
   void apply_dense(DenseRow<S>& row) const {
     const auto& kernels = kernel::kernels<S>();
