@@ -87,17 +87,17 @@ struct CachedValues : ValueRows<S> {
 
   /// Returns the rows from the first key of a panel of `width` keys on, and their stride.
   std::pair<const S*, Index> from(Index panel, Index width, WorkerScratch& scratch) const {
-    const Index padded = this->padded;
-    if (slots == 0) return {padded > 0 ? this->data + panel * width * this->stride : this->data, this->stride};
-    return {scratch.value_panels.template slot<S>(panel, width * padded), padded};
+    const Index row = this->padded;
+    if (slots == 0) return {row > 0 ? this->data + panel * width * this->stride : this->data, this->stride};
+    return {scratch.value_panels.template slot<S>(panel, width * row), row};
   }
   /// Copies the rows of a panel, of m rows in total, to the cache, if it is used and does not hold them.
   void fetch(Index panel, Index width, Index m, WorkerScratch& scratch) const {
     if (slots == 0 || scratch.value_panels.lookup(panel)) return;
-    const Index first = panel * width, padded = this->padded;
-    S* to = scratch.value_panels.template slot<S>(panel, width * padded);
-    for (Index j = first; j < (std::min)(first + width, m); ++j, to += padded)
-      std::copy_n(this->data + j * this->stride, padded, to);
+    const Index first = panel * width, row = this->padded;
+    S* to = scratch.value_panels.template slot<S>(panel, width * row);
+    for (Index j = first; j < (std::min)(first + width, m); ++j, to += row)
+      std::copy_n(this->data + j * this->stride, row, to);
   }
 };
 
