@@ -12,3 +12,8 @@ inline auto contains(const std::string& part) { return Catch::Matchers::Contains
 #include <catch2/catch.hpp>
 inline auto contains(const std::string& part) { return Catch::Matchers::Contains(part); }
 #endif
+
+// The scalars of tests that are templates. A build that checks a sample may define fewer.
+#if !defined(FILIGREE_TEST_SCALARS)
+#define FILIGREE_TEST_SCALARS float, double
+#endif

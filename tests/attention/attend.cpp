@@ -31,7 +31,7 @@ bool close(const fg::Attended<S>& a, const fg::Attended<S>& b, S bound) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("attend returns the bits of A * V and the logsumexp of the scores", "", float, double) {
+TEMPLATE_TEST_CASE("attend returns the bits of A * V and the logsumexp of the scores", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(331);
   const Matrix<S> q = test::normal<S>(random, 33, 7), k = test::normal<S>(random, 90, 7),
@@ -61,7 +61,7 @@ TEMPLATE_TEST_CASE("attend returns the bits of A * V and the logsumexp of the sc
   CHECK(!test::same(dropped.out, whole.out));
 }
 
-TEMPLATE_TEST_CASE("attend supports middleRows, executors and workspaces", "", float, double) {
+TEMPLATE_TEST_CASE("attend supports middleRows, executors and workspaces", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(332);
   fg::thread_pool pool(3);
@@ -75,7 +75,7 @@ TEMPLATE_TEST_CASE("attend supports middleRows, executors and workspaces", "", f
   CHECK(test::same(part.lse, Matrix<S>(whole.lse.segment(13, 20))));
 }
 
-TEMPLATE_TEST_CASE("merging parts over disjoint keys gives attention over all keys", "", float, double) {
+TEMPLATE_TEST_CASE("merging parts over disjoint keys gives attention over all keys", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(333);
   const S bound = 64 * std::numeric_limits<S>::epsilon() * 8;
@@ -106,7 +106,7 @@ TEMPLATE_TEST_CASE("merging parts over disjoint keys gives attention over all ke
   }
 }
 
-TEMPLATE_TEST_CASE("merge ignores a part without entries and accepts a sink in one part", "", float, double) {
+TEMPLATE_TEST_CASE("merge ignores a part without entries and accepts a sink in one part", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(334);
   const Matrix<S> q = test::normal<S>(random, 6, 3), k = test::normal<S>(random, 20, 3),
@@ -128,7 +128,7 @@ TEMPLATE_TEST_CASE("merge ignores a part without entries and accepts a sink in o
   CHECK(close(fg::merge(left, right), sunk, 64 * std::numeric_limits<S>::epsilon()));
 }
 
-TEMPLATE_TEST_CASE("merge is exact when the part with the sink has an empty row", "", float, double) {
+TEMPLATE_TEST_CASE("merge is exact when the part with the sink has an empty row", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const Matrix<S> q = Matrix<S>::Ones(2, 1), k = Matrix<S>::Zero(2, 1), v = Matrix<S>::Ones(2, 1);
   const auto part = [&](Index key, double sink) {
@@ -145,7 +145,7 @@ TEMPLATE_TEST_CASE("merge is exact when the part with the sink has an empty row"
   CHECK(close(fg::merge(part(0, 0), part(1, no_sink)), whole, 8 * std::numeric_limits<S>::epsilon()));
 }
 
-TEMPLATE_TEST_CASE("merge handles scores that overflow exp and propagates NaN", "", float, double) {
+TEMPLATE_TEST_CASE("merge handles scores that overflow exp and propagates NaN", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Matrix<S> q(1, 1), k(2, 1), v(2, 1);
   q << S(1);

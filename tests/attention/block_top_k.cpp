@@ -37,7 +37,7 @@ Blocks blocks(std::initializer_list<std::initializer_list<Index>> rows) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("block_top_k agrees with its definition", "", float, double) {
+TEMPLATE_TEST_CASE("block_top_k agrees with its definition", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(431);
   for (int number = 0; number < 60; ++number) {
@@ -129,7 +129,7 @@ TEST_CASE("a block with NaN ranks first and makes the rows that attend to it NaN
   CHECK((first.array() == 4).all());
 }
 
-TEMPLATE_TEST_CASE("middleRows, threads, heads and packed keys give the same bits", "", float, double) {
+TEMPLATE_TEST_CASE("middleRows, threads, heads and packed keys give the same bits", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(434);
   const Matrix<S> q = test::normal<S>(random, 300, 16), k = test::normal<S>(random, 400, 16),

@@ -52,7 +52,7 @@ constexpr double tolerance = sizeof(S) == 4 ? 1e-5 : 1e-13;
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("lsh agrees with its definition for chunks of sorted buckets", "", float, double) {
+TEMPLATE_TEST_CASE("lsh agrees with its definition for chunks of sorted buckets", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(941);
   fg::thread_pool pool(3);
@@ -116,7 +116,8 @@ TEMPLATE_TEST_CASE("lsh agrees with its definition for chunks of sorted buckets"
 }
 
 // Maps after the router are applied to scores to which the counts are already added.
-TEMPLATE_TEST_CASE("maps and patterns before and after lsh agree with the general evaluator", "", float, double) {
+TEMPLATE_TEST_CASE("maps and patterns before and after lsh agree with the general evaluator", "",
+                   FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(944);
   const Index n = 333;
@@ -142,7 +143,7 @@ TEMPLATE_TEST_CASE("maps and patterns before and after lsh agree with the genera
   agrees(fg::window(150) | router.shared().distinct() | fg::alibi(0.01) | fg::softmax());
 }
 
-TEMPLATE_TEST_CASE("a bucket is the argmax over the rotated features", "", float, double) {
+TEMPLATE_TEST_CASE("a bucket is the argmax over the rotated features", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(942);
   const Index n = 200, d = 6, rounds = 3, half = 4;

@@ -10,7 +10,7 @@ using test::Index;
 using test::Matrix;
 using test::Random;
 
-TEMPLATE_TEST_CASE("each head of multi_head is bitwise equal to the head computed alone", "", float, double) {
+TEMPLATE_TEST_CASE("each head of multi_head is bitwise equal to the head computed alone", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(341);
   fg::thread_pool pool(3);
@@ -44,7 +44,7 @@ TEMPLATE_TEST_CASE("each head of multi_head is bitwise equal to the head compute
   }
 }
 
-TEMPLATE_TEST_CASE("multi_head accepts a function of the head index", "", float, double) {
+TEMPLATE_TEST_CASE("multi_head accepts a function of the head index", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(342);
   const Matrix<S> q = test::normal<S>(random, 11, 12), k = test::normal<S>(random, 20, 12),
@@ -68,7 +68,8 @@ TEMPLATE_TEST_CASE("multi_head accepts a function of the head index", "", float,
   check_stage(fg::hard_threshold(0.1), std::false_type{});
 }
 
-TEMPLATE_TEST_CASE("multi_head supports expressions, temporaries and targets that alias operands", "", float, double) {
+TEMPLATE_TEST_CASE("multi_head supports expressions, temporaries and targets that alias operands", "",
+                   FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(343);
   Matrix<S> q = test::normal<S>(random, 9, 8), k = test::normal<S>(random, 9, 8), v = test::normal<S>(random, 9, 8);

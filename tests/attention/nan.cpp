@@ -25,7 +25,7 @@ bool is_nan(const M& row) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("NaN and Inf in masked keys and values do not change the result", "", float, double) {
+TEMPLATE_TEST_CASE("NaN and Inf in masked keys and values do not change the result", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(301);
   // The mask ends at the border of a panel, inside a panel, and covers several panels.
@@ -49,7 +49,7 @@ TEMPLATE_TEST_CASE("NaN and Inf in masked keys and values do not change the resu
     }
 }
 
-TEMPLATE_TEST_CASE("NaN and Inf in values of dropped keys do not change the result", "", float, double) {
+TEMPLATE_TEST_CASE("NaN and Inf in values of dropped keys do not change the result", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(302);
   const Matrix<S> q = test::normal<S>(random, 3, 4), k = test::normal<S>(random, 90, 4),
@@ -65,7 +65,7 @@ TEMPLATE_TEST_CASE("NaN and Inf in values of dropped keys do not change the resu
   }
 }
 
-TEMPLATE_TEST_CASE("NaN in a query makes only its own row NaN", "", float, double) {
+TEMPLATE_TEST_CASE("NaN in a query makes only its own row NaN", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(303);
   Matrix<S> q = test::normal<S>(random, 30, 6), k = test::normal<S>(random, 100, 6),
@@ -98,7 +98,7 @@ TEMPLATE_TEST_CASE("NaN in a query makes only its own row NaN", "", float, doubl
   check(fg::soft_threshold(0.1) | fg::softmax());
 }
 
-TEMPLATE_TEST_CASE("NaN in a key ranks highest and affects every row that attends to it", "", float, double) {
+TEMPLATE_TEST_CASE("NaN in a key ranks highest and affects every row that attends to it", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(304);
   Matrix<S> q = test::normal<S>(random, 80, 3), k = test::normal<S>(random, 80, 3);
@@ -113,7 +113,7 @@ TEMPLATE_TEST_CASE("NaN in a key ranks highest and affects every row that attend
   for (Index i = 0; i < 80; ++i) CHECK(kept.columns(i, 0) == 66);
 }
 
-TEMPLATE_TEST_CASE("+Inf scores rank first and -Inf scores are absent", "", float, double) {
+TEMPLATE_TEST_CASE("+Inf scores rank first and -Inf scores are absent", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   constexpr S inf = std::numeric_limits<S>::infinity();
   Matrix<S> q(1, 1), k(4, 1), v(4, 1);

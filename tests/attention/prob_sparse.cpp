@@ -50,7 +50,8 @@ bool all_nan(const S& row) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("the sample, the measure M and the active rows agree with their definitions", "", float, double) {
+TEMPLATE_TEST_CASE("the sample, the measure M and the active rows agree with their definitions", "",
+                   FILIGREE_TEST_SCALARS) {
   using S = TestType;
   for (const auto& [n, m, c] :
        {std::tuple<Index, Index, Index>{50, 70, 1}, {130, 200, 5}, {7, 1000, 2}, {1, 5, 3}, {64, 1, 4}, {300, 20, 1}}) {
@@ -92,7 +93,7 @@ TEST_CASE("rows with NaN become active first, and ties go to the lowest row") {
   CHECK(active() == std::vector<Index>{0, 1, 20, 35});
 }
 
-TEMPLATE_TEST_CASE("a lazy row is the mean, or the sum, of the values it attends to", "", float, double) {
+TEMPLATE_TEST_CASE("a lazy row is the mean, or the sum, of the values it attends to", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const Inputs<S> x(402, 90, 90);
   const auto scores = fg::scores(x.q, x.k);
@@ -126,7 +127,7 @@ TEMPLATE_TEST_CASE("a lazy row is the mean, or the sum, of the values it attends
   check(scores | fg::causal() | fg::prob_sparse(2, 4) | fg::softmax() | fg::lazy_sum(), before, true);
 }
 
-TEMPLATE_TEST_CASE("middleRows, threads, workspaces and packed keys give the same bits", "", float, double) {
+TEMPLATE_TEST_CASE("middleRows, threads, workspaces and packed keys give the same bits", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const Inputs<S> x(403, 700, 900, 16, 20);
   const auto scores = fg::scores(x.q, x.k);
@@ -151,7 +152,8 @@ TEMPLATE_TEST_CASE("middleRows, threads, workspaces and packed keys give the sam
   check(scores | fg::prob_sparse(3, 1) | fg::window(40) | fg::softmax());
 }
 
-TEMPLATE_TEST_CASE("each head with prob_sparse is bitwise equal to the head computed alone", "", float, double) {
+TEMPLATE_TEST_CASE("each head with prob_sparse is bitwise equal to the head computed alone", "",
+                   FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const Inputs<S> x(404, 80, 80, 12, 6);
   fg::thread_pool pool(3);
@@ -164,7 +166,7 @@ TEMPLATE_TEST_CASE("each head with prob_sparse is bitwise equal to the head comp
   }
 }
 
-TEMPLATE_TEST_CASE("values outside the window of a row do not change it", "", float, double) {
+TEMPLATE_TEST_CASE("values outside the window of a row do not change it", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Inputs<S> x(405, 200, 200);
   const auto a = fg::scores(x.q, x.k) | fg::prob_sparse(1, 5) | fg::window(30, 0) | fg::softmax();
@@ -184,7 +186,8 @@ TEMPLATE_TEST_CASE("values outside the window of a row do not change it", "", fl
   }
 }
 
-TEMPLATE_TEST_CASE("prob_sparse agrees with the general evaluator for non-finite keys and queries", "", float, double) {
+TEMPLATE_TEST_CASE("prob_sparse agrees with the general evaluator for non-finite keys and queries", "",
+                   FILIGREE_TEST_SCALARS) {
   using S = TestType;
   constexpr S inf = std::numeric_limits<S>::infinity(), nan = std::numeric_limits<S>::quiet_NaN();
   for (const S bad : {nan, inf, -inf, (std::numeric_limits<S>::max)() / 2}) {

@@ -9,7 +9,8 @@ using test::Index;
 using test::Matrix;
 using test::Random;
 
-TEMPLATE_TEST_CASE("selected lists entries in descending order, with ties in ascending columns", "", float, double) {
+TEMPLATE_TEST_CASE("selected lists entries in descending order, with ties in ascending columns", "",
+                   FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Matrix<S> x(3, 5);
   x << 1, 3, 3, 2, 3,      //
@@ -24,7 +25,7 @@ TEMPLATE_TEST_CASE("selected lists entries in descending order, with ties in asc
   CHECK(weights == values);
 }
 
-TEMPLATE_TEST_CASE("selected pads rows with fewer entries with -1 and 0", "", float, double) {
+TEMPLATE_TEST_CASE("selected pads rows with fewer entries with -1 and 0", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(321);
   const Matrix<S> q = test::normal<S>(random, 5, 3), k = test::normal<S>(random, 5, 3);
@@ -49,7 +50,7 @@ TEST_CASE("the width of selected is min(k, m) of the last top_k, or the longest 
   CHECK(fg::selected(x | fg::threshold(2.5)).columns.cols() == 2);
 }
 
-TEMPLATE_TEST_CASE("selected lists NaN first, also with middleRows", "", float, double) {
+TEMPLATE_TEST_CASE("selected lists NaN first, also with middleRows", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   constexpr S nan = std::numeric_limits<S>::quiet_NaN(), inf = std::numeric_limits<S>::infinity();
   Matrix<S> x(3, 5);
@@ -63,7 +64,7 @@ TEMPLATE_TEST_CASE("selected lists NaN first, also with middleRows", "", float, 
   CHECK(kept.columns == expected);
 }
 
-TEMPLATE_TEST_CASE("selected agrees with the sparse weights", "", float, double) {
+TEMPLATE_TEST_CASE("selected agrees with the sparse weights", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(322);
   fg::thread_pool pool(3);

@@ -22,7 +22,7 @@ bool positive_zero(const M& x) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("any of n, m, d and dv may be 0", "", float, double) {
+TEMPLATE_TEST_CASE("any of n, m, d and dv may be 0", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(313);
   for (const Index n : {0, 1, 3})
@@ -57,7 +57,7 @@ TEMPLATE_TEST_CASE("any of n, m, d and dv may be 0", "", float, double) {
         }
 }
 
-TEMPLATE_TEST_CASE("without features all scores are 0, so the lowest keys win the ties", "", float, double) {
+TEMPLATE_TEST_CASE("without features all scores are 0, so the lowest keys win the ties", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const Matrix<S> q(3, 0), k(100, 0);
   const auto kept = fg::selected(fg::scores(q, k) | fg::top_k(3) | fg::softmax());

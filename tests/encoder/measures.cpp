@@ -93,7 +93,7 @@ TEST_CASE("measures have known values") {
   CHECK(fg::mcc(learned, truth) == Approx((0.8 + 0.6) / 2).epsilon(1e-14));
 }
 
-TEMPLATE_TEST_CASE("measures of codes accept dense and sparse matrices in every layout", "", float, double) {
+TEMPLATE_TEST_CASE("measures of codes accept dense and sparse matrices in every layout", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(701);
   for (int trial = 0; trial < 40; ++trial) {

@@ -123,15 +123,15 @@ void check(Normalizer normalizer, const Stage& stage, std::uint64_t stream) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("softmax is as accurate as a plain implementation", "", float, double) {
+TEMPLATE_TEST_CASE("softmax is as accurate as a plain implementation", "", FILIGREE_TEST_SCALARS) {
   check<TestType>(Normalizer::softmax, fg::softmax(), 521);
   check<TestType>(Normalizer::sink, fg::softmax({.sink = sink}), 522);
 }
-TEMPLATE_TEST_CASE("sparsemax and entmax15 are as accurate as plain implementations", "", float, double) {
+TEMPLATE_TEST_CASE("sparsemax and entmax15 are as accurate as plain implementations", "", FILIGREE_TEST_SCALARS) {
   check<TestType>(Normalizer::sparsemax, fg::sparsemax(), 523);
   check<TestType>(Normalizer::entmax15, fg::entmax15(), 524);
 }
-TEMPLATE_TEST_CASE("normalize_sum and raw scores are as accurate as plain implementations", "", float, double) {
+TEMPLATE_TEST_CASE("normalize_sum and raw scores are as accurate as plain implementations", "", FILIGREE_TEST_SCALARS) {
   check<TestType>(Normalizer::normalize_sum, fg::normalize_sum(), 525);
   check<TestType>(Normalizer::none, fg::top_k(1000), 526);
 }

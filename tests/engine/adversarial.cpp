@@ -38,7 +38,7 @@ Matrix<S> keys(const std::string& order, Index m, Random& random) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("top_k and threshold keep the right entries for hard orders of keys", "", float, double) {
+TEMPLATE_TEST_CASE("top_k and threshold keep the right entries for hard orders of keys", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(501);
   for (const char* order :
@@ -68,7 +68,7 @@ TEMPLATE_TEST_CASE("top_k and threshold keep the right entries for hard orders o
 }
 
 // The rows attend to different numbers of keys, so lists of different lengths are reduced together.
-TEMPLATE_TEST_CASE("top_k is right when candidate lists have different lengths", "", float, double) {
+TEMPLATE_TEST_CASE("top_k is right when candidate lists have different lengths", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(506);
   const Matrix<S> q = test::normal<S>(random, 100, 4), k = test::normal<S>(random, 1500, 4);
@@ -82,7 +82,7 @@ TEMPLATE_TEST_CASE("top_k is right when candidate lists have different lengths",
 
 // The engine guesses a bound from the first keys. Here the first 400 keys have larger scores than the others, for all
 // queries, every second query or few queries. Some groups are then computed again, and later blocks may stop guessing.
-TEMPLATE_TEST_CASE("top_k is right when later keys have smaller scores than the first", "", float, double) {
+TEMPLATE_TEST_CASE("top_k is right when later keys have smaller scores than the first", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(505);
   for (const Index m : {900, 4001})
@@ -105,7 +105,7 @@ TEMPLATE_TEST_CASE("top_k is right when later keys have smaller scores than the 
 }
 
 // The kept entries do not depend on whether the engine guesses a bound, or on when it detects a wrong guess.
-TEMPLATE_TEST_CASE("top_k is right with outliers among the first keys", "", float, double) {
+TEMPLATE_TEST_CASE("top_k is right with outliers among the first keys", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(507);
   for (const std::string keys : {"own", "large", "infinite", "bounded", "larger eighth"})
@@ -129,7 +129,7 @@ TEMPLATE_TEST_CASE("top_k is right with outliers among the first keys", "", floa
       }
 }
 
-TEMPLATE_TEST_CASE("top_k agrees with a stable sort for every k", "", float, double) {
+TEMPLATE_TEST_CASE("top_k agrees with a stable sort for every k", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(502);
   const Index m = 200;
@@ -151,7 +151,7 @@ TEMPLATE_TEST_CASE("top_k agrees with a stable sort for every k", "", float, dou
   }
 }
 
-TEMPLATE_TEST_CASE("top_k and threshold work with more than 65536 keys", "", float, double) {
+TEMPLATE_TEST_CASE("top_k and threshold work with more than 65536 keys", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(503);
   const Index m = 70001;
@@ -170,7 +170,7 @@ TEMPLATE_TEST_CASE("top_k and threshold work with more than 65536 keys", "", flo
   CHECK(test::same(Matrix<S>(c * v), test::general_product(c, v)));
 }
 
-TEMPLATE_TEST_CASE("windows and causal masks work at positions far from the first key", "", float, double) {
+TEMPLATE_TEST_CASE("windows and causal masks work at positions far from the first key", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(504);
   const Matrix<S> q = test::normal<S>(random, 130, 4), k = test::normal<S>(random, 3000, 4),

@@ -28,7 +28,7 @@ TEST_CASE("the allocation counter counts allocations") {
         }) == 1);
 }
 
-TEMPLATE_TEST_CASE("the second evaluation allocates nothing", "", float, double) {
+TEMPLATE_TEST_CASE("the second evaluation allocates nothing", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(531);
   const Matrix<S> q = test::normal<S>(random, 300, 32), k = test::normal<S>(random, 700, 32);
@@ -82,7 +82,8 @@ TEMPLATE_TEST_CASE("the second evaluation allocates nothing", "", float, double)
   check("strided", (fg::window(4) || fg::strided(9)) | fg::softmax());
 }
 
-TEMPLATE_TEST_CASE("buffers for parallel key chunks and for strided patterns are allocated once", "", float, double) {
+TEMPLATE_TEST_CASE("buffers for parallel key chunks and for strided patterns are allocated once", "",
+                   FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(534);
   const Matrix<S> q = test::normal<S>(random, 3, 16), k = test::normal<S>(random, 9000, 16),
@@ -102,7 +103,7 @@ TEMPLATE_TEST_CASE("buffers for parallel key chunks and for strided patterns are
   check((fg::window(4) || fg::strided(9)) | fg::softmax());
 }
 
-TEMPLATE_TEST_CASE("A.with(workspace) itself allocates nothing", "", float, double) {
+TEMPLATE_TEST_CASE("A.with(workspace) itself allocates nothing", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(533);
   fg::Workspace workspace;
@@ -121,7 +122,7 @@ TEMPLATE_TEST_CASE("A.with(workspace) itself allocates nothing", "", float, doub
   check(fg::scores(q, k) | fg::documents(ids) | fg::bias(b) | fg::threshold(1) | fg::softmax());
 }
 
-TEMPLATE_TEST_CASE("packed keys and sizes that shrink allocate nothing", "", float, double) {
+TEMPLATE_TEST_CASE("packed keys and sizes that shrink allocate nothing", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(532);
   fg::Workspace workspace;
@@ -137,7 +138,7 @@ TEMPLATE_TEST_CASE("packed keys and sizes that shrink allocate nothing", "", flo
 }
 
 // Blocks are planned in two lists alternately. Both must have reached their final size.
-TEMPLATE_TEST_CASE("the second evaluation of one block with many spans allocates nothing", "", float, double) {
+TEMPLATE_TEST_CASE("the second evaluation of one block with many spans allocates nothing", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(532);
   const Matrix<S> q = test::normal<S>(random, 10, 8), k = test::normal<S>(random, 4000, 8),

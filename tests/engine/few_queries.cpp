@@ -26,7 +26,7 @@ struct ManyWorkers {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("with few queries, the result is the same for any executor", "", float, double) {
+TEMPLATE_TEST_CASE("with few queries, the result is the same for any executor", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(541);
   const Index m = 12345;
@@ -59,7 +59,7 @@ TEMPLATE_TEST_CASE("with few queries, the result is the same for any executor", 
 }
 
 // With keys that do not fit in the L2 cache, each of a few blocks packs the keys itself.
-TEMPLATE_TEST_CASE("few queries select the right keys when the keys exceed the L2 cache", "", float, double) {
+TEMPLATE_TEST_CASE("few queries select the right keys when the keys exceed the L2 cache", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(545);
   const Index d = 16, m = fg::cache_sizes().l2 * 2 / (d * Index(sizeof(S))) + 1101;
@@ -104,7 +104,8 @@ TEST_CASE("attention of up to eight queries to 131072 keys is right") {
   }
 }
 
-TEMPLATE_TEST_CASE("non-finite values do not reach masked queries when key chunks are parallel", "", float, double) {
+TEMPLATE_TEST_CASE("non-finite values do not reach masked queries when key chunks are parallel", "",
+                   FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(542);
   const Index n = 6, m = 11000;

@@ -28,7 +28,7 @@ constexpr double tolerance = sizeof(S) == 4 ? 2e-6 : 4e-15;
 }  // namespace
 
 // Times the identity, the product shows which weights are dropped. Positions cross 2^32 between keys.
-TEMPLATE_TEST_CASE("fused dropout drops the weights that the general evaluator drops", "", float, double) {
+TEMPLATE_TEST_CASE("fused dropout drops the weights that the general evaluator drops", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(525);
   for (const Index m : {1, 15, 16, 17, 63, 64, 65, 700}) {

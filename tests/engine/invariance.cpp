@@ -31,7 +31,7 @@ void with_pipelines(F&& f) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("the result is the same to the bit for any number of threads", "", float, double) {
+TEMPLATE_TEST_CASE("the result is the same to the bit for any number of threads", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(511);
   for (const Index n : {1, 2, 50, 333}) {
@@ -54,7 +54,7 @@ TEMPLATE_TEST_CASE("the result is the same to the bit for any number of threads"
   }
 }
 
-TEMPLATE_TEST_CASE("a row computed alone is the same to the bit as in a batch", "", float, double) {
+TEMPLATE_TEST_CASE("a row computed alone is the same to the bit as in a batch", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(512);
   const Index n = 100, m = 190, query_at = 60, key_at = 5;

@@ -15,7 +15,8 @@ namespace fg = filigree;
 using test::Index;
 using test::Matrix;
 
-TEMPLATE_TEST_CASE("a fused engine selects among tied capped scores as the general evaluator does", "", float, double) {
+TEMPLATE_TEST_CASE("a fused engine selects among tied capped scores as the general evaluator does", "",
+                   FILIGREE_TEST_SCALARS) {
   using S = TestType;
   test::Random random(71);
   for (const Index m : {1, 7, 63, 211, 700}) {
@@ -38,7 +39,8 @@ TEMPLATE_TEST_CASE("a fused engine selects among tied capped scores as the gener
   }
 }
 
-TEMPLATE_TEST_CASE("a fused engine selects among scores with biases as the general evaluator does", "", float, double) {
+TEMPLATE_TEST_CASE("a fused engine selects among scores with biases as the general evaluator does", "",
+                   FILIGREE_TEST_SCALARS) {
   using S = TestType;
   constexpr S infinity = std::numeric_limits<S>::infinity();
   test::Random random(75);

@@ -29,7 +29,7 @@ Matrix<S> product(const fg::detail::MatrixView<S>& a, const fg::detail::MatrixVi
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("a matrix product agrees with a product in a wider type", "", float, double) {
+TEMPLATE_TEST_CASE("a matrix product agrees with a product in a wider type", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   using Wide = std::conditional_t<std::is_same_v<S, float>, double, long double>;
   Random random(571);
@@ -57,7 +57,7 @@ TEMPLATE_TEST_CASE("a matrix product agrees with a product in a wider type", "",
   }
 }
 
-TEMPLATE_TEST_CASE("a number of a product does not depend on the other rows and columns", "", float, double) {
+TEMPLATE_TEST_CASE("a number of a product does not depend on the other rows and columns", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(572);
   const Index n = 203, d = 3000, m = 151;  // several blocks of rows, panels and ranges of the inner dimension
@@ -85,7 +85,7 @@ TEMPLATE_TEST_CASE("a number of a product does not depend on the other rows and 
   CHECK(test::same(out, whole));
 }
 
-TEMPLATE_TEST_CASE("a product writes only to its target", "", float, double) {
+TEMPLATE_TEST_CASE("a product writes only to its target", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(573);
   for (const Index m : {1, 15, 16, 25, 64, 70}) {
@@ -100,7 +100,7 @@ TEMPLATE_TEST_CASE("a product writes only to its target", "", float, double) {
   }
 }
 
-TEMPLATE_TEST_CASE("a product calls finish once for each row, when the row is complete", "", float, double) {
+TEMPLATE_TEST_CASE("a product calls finish once for each row, when the row is complete", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(574);
   for (int number = 0; number < 60; ++number) {

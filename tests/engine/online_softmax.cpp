@@ -78,7 +78,7 @@ TEMPLATE_TEST_CASE("merging attention over two sets of keys gives attention and 
 }
 
 // Only some queries of a group attend to a non-finite row of V.
-TEMPLATE_TEST_CASE("masked non-finite keys and values do not change the result", "", float, double) {
+TEMPLATE_TEST_CASE("masked non-finite keys and values do not change the result", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(523);
   for (const Index m : {70, 300})
@@ -116,7 +116,7 @@ TEMPLATE_TEST_CASE("masked non-finite keys and values do not change the result",
     }
 }
 
-TEMPLATE_TEST_CASE("rows without keys are zero, with the logsumexp of the sink", "", float, double) {
+TEMPLATE_TEST_CASE("rows without keys are zero, with the logsumexp of the sink", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(524);
   const Matrix<S> q = test::normal<S>(random, 20, 5), k = test::normal<S>(random, 10, 5),
@@ -137,7 +137,7 @@ TEMPLATE_TEST_CASE("rows without keys are zero, with the logsumexp of the sink",
   CHECK((no_values.rows() == 20 && no_values.cols() == 0));
 }
 
-TEMPLATE_TEST_CASE("large scores do not overflow, and vanishing weights are zero", "", float, double) {
+TEMPLATE_TEST_CASE("large scores do not overflow, and vanishing weights are zero", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Matrix<S> q(1, 1), k(200, 1), v(200, 1);
   q << S(1);

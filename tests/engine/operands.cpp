@@ -57,7 +57,7 @@ bool packs(const Q& queries, const Matrix<S>& expected, Index first, Index count
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("queries are packed in groups", "", float, double) {
+TEMPLATE_TEST_CASE("queries are packed in groups", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(611);
   for (const Index d : {1, 3, 16, 33}) {
@@ -84,7 +84,7 @@ TEMPLATE_TEST_CASE("queries are packed in groups", "", float, double) {
   }
 }
 
-TEMPLATE_TEST_CASE("keys give the same numbers from panels and from rows", "", float, double) {
+TEMPLATE_TEST_CASE("keys give the same numbers from panels and from rows", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(612);
   const Index width = fg::kernel::kernels<S>().width, m = 2 * width + 3, d = 5;

@@ -47,7 +47,7 @@ void fill(const State<S>& state, const Matrix<S>& scores, const Matrix<S>& v, In
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("states over disjoint keys are merged into the state over all keys", "", float, double) {
+TEMPLATE_TEST_CASE("states over disjoint keys are merged into the state over all keys", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(701);
   const Index dv = vectors * fg::kernel::kernels<S>().lanes;
@@ -74,7 +74,7 @@ TEMPLATE_TEST_CASE("states over disjoint keys are merged into the state over all
   }
 }
 
-TEMPLATE_TEST_CASE("a state over no keys has output 0", "", float, double) {
+TEMPLATE_TEST_CASE("a state over no keys has output 0", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const Index dv = vectors * fg::kernel::kernels<S>().lanes;
   constexpr S none = -std::numeric_limits<S>::infinity();

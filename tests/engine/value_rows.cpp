@@ -35,7 +35,7 @@ struct Placed {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("alignment and stride of V do not change the result", "", float, double) {
+TEMPLATE_TEST_CASE("alignment and stride of V do not change the result", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(561);
   const Index n = 5000;
@@ -61,7 +61,7 @@ TEMPLATE_TEST_CASE("alignment and stride of V do not change the result", "", flo
   }
 }
 
-TEMPLATE_TEST_CASE("a workspace does not use V of an earlier evaluation", "", float, double) {
+TEMPLATE_TEST_CASE("a workspace does not use V of an earlier evaluation", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(562);
   const Matrix<S> q = test::normal<S>(random, 700, 8), k = test::normal<S>(random, 700, 8);
@@ -74,7 +74,7 @@ TEMPLATE_TEST_CASE("a workspace does not use V of an earlier evaluation", "", fl
 }
 
 TEMPLATE_TEST_CASE("non-finite rows of V reach only the queries that attend to them, for cached and parallel chunks",
-                   "", float, double) {
+                   "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(564);
   fg::thread_pool pool(3);
@@ -97,7 +97,7 @@ TEMPLATE_TEST_CASE("non-finite rows of V reach only the queries that attend to t
   }
 }
 
-TEMPLATE_TEST_CASE("each head uses its own columns of V", "", float, double) {
+TEMPLATE_TEST_CASE("each head uses its own columns of V", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(563);
   const Index n = 600;
@@ -114,7 +114,8 @@ TEMPLATE_TEST_CASE("each head uses its own columns of V", "", float, double) {
   }
 }
 
-TEMPLATE_TEST_CASE("rows that are multiplied by chunks of a large V have the bits of single rows", "", float, double) {
+TEMPLATE_TEST_CASE("rows that are multiplied by chunks of a large V have the bits of single rows", "",
+                   FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(562);
   const Index n = 37, m = 6500;

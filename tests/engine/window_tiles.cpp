@@ -30,7 +30,7 @@ constexpr double tolerance = sizeof(S) == 4 ? 2e-6 : 4e-15;
 }  // namespace
 
 // A block of queries is scored group by group if its keys are few, and panel by panel otherwise.
-TEMPLATE_TEST_CASE("tiles of the size of a window give the bits of single rows", "", float, double) {
+TEMPLATE_TEST_CASE("tiles of the size of a window give the bits of single rows", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(526);
   const Index n = 330, m = 1300;

@@ -32,7 +32,7 @@ struct Fixture {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("storage orders, arrays and maps give the same bits", "", float, double) {
+TEMPLATE_TEST_CASE("storage orders, arrays and maps give the same bits", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const Fixture<S> f;
   const ColMatrix<S> q = f.q, k = f.k, v = f.v;
@@ -48,7 +48,7 @@ TEMPLATE_TEST_CASE("storage orders, arrays and maps give the same bits", "", flo
   f.check(any, k, v);
 }
 
-TEMPLATE_TEST_CASE("blocks and strided maps give the same bits", "", float, double) {
+TEMPLATE_TEST_CASE("blocks and strided maps give the same bits", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const Fixture<S> f;
   Matrix<S> big = Matrix<S>::Constant(100, 100, std::numeric_limits<S>::quiet_NaN());
@@ -64,7 +64,7 @@ TEMPLATE_TEST_CASE("blocks and strided maps give the same bits", "", float, doub
   f.check(q.map(), k.map(), v.map());
 }
 
-TEMPLATE_TEST_CASE("expressions without storage give the same bits", "", float, double) {
+TEMPLATE_TEST_CASE("expressions without storage give the same bits", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const Fixture<S> f;
   const Matrix<S> half = f.q / S(2), identity = Matrix<S>::Identity(f.d, f.d);
@@ -87,7 +87,7 @@ TEST_CASE("cast expressions convert between scalars") {
   CHECK(test::same(Matrix<float>(z.real() | fg::relu()), Matrix<float>(real | fg::relu())));
 }
 
-TEMPLATE_TEST_CASE("fixed sizes and vectors give the same bits", "", float, double) {
+TEMPLATE_TEST_CASE("fixed sizes and vectors give the same bits", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(202);
   const Eigen::Matrix<S, 4, 3> q = test::normal<S>(random, 4, 3);
@@ -107,7 +107,7 @@ TEMPLATE_TEST_CASE("fixed sizes and vectors give the same bits", "", float, doub
   CHECK(test::same(single, expected.col(1)));
 }
 
-TEMPLATE_TEST_CASE("a compile-time row or column vector is treated as one row", "", float, double) {
+TEMPLATE_TEST_CASE("a compile-time row or column vector is treated as one row", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Eigen::Matrix<S, 6, 1> x;
   x << S(0.9), S(0.1), S(0.8), S(0.6), S(0.2), S(0.3);

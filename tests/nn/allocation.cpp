@@ -11,7 +11,7 @@
 namespace fg = filigree;
 using test::Matrix;
 
-TEMPLATE_TEST_CASE("the second pass allocates nothing", "", float, double) {
+TEMPLATE_TEST_CASE("the second pass allocates nothing", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   test::Random random(631);
   const Matrix<S> x = test::normal<S>(random, 300, 20), sizes = test::normal<S>(random, 300, 7).cwiseAbs();
@@ -43,7 +43,7 @@ TEMPLATE_TEST_CASE("the second pass allocates nothing", "", float, double) {
   }
 }
 
-TEMPLATE_TEST_CASE("the second step of an optimizer allocates nothing", "", float, double) {
+TEMPLATE_TEST_CASE("the second step of an optimizer allocates nothing", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   using Vector = Eigen::Matrix<S, Eigen::Dynamic, 1>;
   fg::thread_pool pool(3);

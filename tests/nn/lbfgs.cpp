@@ -10,7 +10,7 @@ using test::Index;
 using test::Matrix;
 using test::Random;
 
-TEMPLATE_TEST_CASE("L-BFGS learns a linear map", "", float, double) {
+TEMPLATE_TEST_CASE("L-BFGS learns a linear map", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(681);
   const Matrix<S> x = test::normal<S>(random, 200, 5), weights = test::normal<S>(random, 5, 3);

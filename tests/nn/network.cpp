@@ -122,7 +122,7 @@ TEST_CASE("dropout is on in training and off in inference") {
   CHECK(one / (x.squaredNorm() / 200) == Approx(0.25 + 0.75 / 9).epsilon(0.05));
 }
 
-TEMPLATE_TEST_CASE("gradients have the same bits for any number of threads", "", float, double) {
+TEMPLATE_TEST_CASE("gradients have the same bits for any number of threads", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(614);
   const test::Matrix<S> x = test::normal<S>(random, 333, 20);

@@ -139,7 +139,7 @@ TEST_CASE("warm_up and cosine match the schedules of Hugging Face") {
   CHECK_THROWS_WITH(fg::cosine(5, 5), "filigree: cosine(steps, warm): warm must be from 0 to 4, got 5");
 }
 
-TEMPLATE_TEST_CASE("moments decay to exactly 0 without a gradient", "", float, double) {
+TEMPLATE_TEST_CASE("moments decay to exactly 0 without a gradient", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const auto check = [](const auto& optimizer) {
     using Opt = std::remove_cvref_t<decltype(optimizer)>;
@@ -247,7 +247,7 @@ TEST_CASE("fit updates parameters in parts with the same results as one by one")
   check_all(fg::network(in | fg::tanh() | out.non_negative().skip_connection(150), 5));
 }
 
-TEMPLATE_TEST_CASE("bounds of steps hold", "", float, double) {
+TEMPLATE_TEST_CASE("bounds of steps hold", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(644);
   constexpr Index count = 40;

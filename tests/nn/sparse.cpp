@@ -64,7 +64,7 @@ void check(const Net& net, const Stage& stage, const Matrix<S>& x, const Matrix<
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("layers with few kept entries between them match dense matrices", "", float, double) {
+TEMPLATE_TEST_CASE("layers with few kept entries between them match dense matrices", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const double tolerance = std::is_same_v<S, float> ? 2e-5 : 1e-13;
   Random random(661);

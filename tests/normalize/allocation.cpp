@@ -45,7 +45,7 @@ void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::fre
 namespace fg = filigree;
 using Eigen::Index;
 
-TEMPLATE_TEST_CASE("row stages do not allocate after their first use", "", float, double) {
+TEMPLATE_TEST_CASE("row stages do not allocate after their first use", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   fg::Generator g(61);
   std::vector<S> values(500 + 16), copy(500);

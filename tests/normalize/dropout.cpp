@@ -11,7 +11,7 @@
 namespace fg = filigree;
 using Eigen::Index;
 
-TEMPLATE_TEST_CASE("the dropped weights depend only on the seed and the two positions", "", float, double) {
+TEMPLATE_TEST_CASE("the dropped weights depend only on the seed and the two positions", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const double p = 0.3;
   const S scale = static_cast<S>(1 / 0.7);
@@ -59,7 +59,7 @@ TEMPLATE_TEST_CASE("dropout of lists and of dense rows draws random_bits for eve
       }
 }
 
-TEMPLATE_TEST_CASE("dropout is exact where the probability equals a random number", "", float, double) {
+TEMPLATE_TEST_CASE("dropout is exact where the probability equals a random number", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const fg::Grid grid{1, 40, 6, 100};
   const std::vector<S> row(40, S(1));
@@ -76,7 +76,7 @@ TEMPLATE_TEST_CASE("dropout is exact where the probability equals a random numbe
   }
 }
 
-TEMPLATE_TEST_CASE("dropout with p = 0, with empty rows and with NaN", "", float, double) {
+TEMPLATE_TEST_CASE("dropout with p = 0, with empty rows and with NaN", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const std::vector<S> row{S(1), absent<S>, S(-2), S(3)};
   CHECK(same(after(fg::dropout(0, 1), row), row));

@@ -24,7 +24,7 @@ std::vector<S> after_both(const Stage& stage, const std::vector<S>& row) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("normalize_sum divides scores by their sum", "", float, double) {
+TEMPLATE_TEST_CASE("normalize_sum divides scores by their sum", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const std::uint64_t seed = 51;
   CAPTURE(seed);
@@ -54,7 +54,7 @@ TEMPLATE_TEST_CASE("normalize_sum divides scores by their sum", "", float, doubl
   }
 }
 
-TEMPLATE_TEST_CASE("normalize_sum handles sums that are zero, NaN or infinite", "", float, double) {
+TEMPLATE_TEST_CASE("normalize_sum handles sums that are zero, NaN or infinite", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   using Row = std::vector<S>;
   const S no = absent<S>, nan = nan_of<S>;

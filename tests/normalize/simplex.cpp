@@ -137,7 +137,7 @@ void entmax_by_bisection(const std::vector<S>& row, double alpha) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("entmax agrees with bisection on random rows", "", float, double) {
+TEMPLATE_TEST_CASE("entmax agrees with bisection on random rows", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const std::uint64_t seed = 42;
   CAPTURE(seed);
@@ -183,7 +183,7 @@ TEST_CASE("entmax refuses alpha outside (1, 2]") {
                     "filigree: entmax(alpha): alpha must be above 1, which is softmax(), and at most 2, got 1");
 }
 
-TEMPLATE_TEST_CASE("sparsemax and entmax15 are exact on random rows", "", float, double) {
+TEMPLATE_TEST_CASE("sparsemax and entmax15 are exact on random rows", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const std::uint64_t seed = 41;
   CAPTURE(seed);
@@ -202,7 +202,7 @@ TEMPLATE_TEST_CASE("sparsemax and entmax15 are exact on random rows", "", float,
   }
 }
 
-TEMPLATE_TEST_CASE("sparsemax and entmax15 are exact on rows that need many steps", "", float, double) {
+TEMPLATE_TEST_CASE("sparsemax and entmax15 are exact on rows that need many steps", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   std::vector<std::vector<S>> rows;
   for (const double base : {0.5, 0.75, 0.9, 0.99, 0.999}) {  // each step from below drops few of these scores
@@ -227,7 +227,7 @@ TEMPLATE_TEST_CASE("sparsemax and entmax15 are exact on rows that need many step
   }
 }
 
-TEMPLATE_TEST_CASE("sparsemax and entmax15 give known weights for small rows", "", float, double) {
+TEMPLATE_TEST_CASE("sparsemax and entmax15 give known weights for small rows", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   using Row = std::vector<S>;
   const S no = absent<S>;
@@ -248,7 +248,8 @@ TEMPLATE_TEST_CASE("sparsemax and entmax15 give known weights for small rows", "
   CHECK(fifths[1] == Approx(0.36));
 }
 
-TEMPLATE_TEST_CASE("sparse normalizers keep empty rows empty and make rows with NaN or +inf NaN", "", float, double) {
+TEMPLATE_TEST_CASE("sparse normalizers keep empty rows empty and make rows with NaN or +inf NaN", "",
+                   FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const auto each = [](const auto& stage) {
     CHECK(OneRow<S>({}).apply(stage).count() == 0);

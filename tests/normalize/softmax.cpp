@@ -57,7 +57,7 @@ void agrees(const std::vector<S>& row, double sink) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("softmax agrees with long double, with and without a sink", "", float, double) {
+TEMPLATE_TEST_CASE("softmax agrees with long double, with and without a sink", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const std::uint64_t seed = 31;
   CAPTURE(seed);
@@ -72,14 +72,14 @@ TEMPLATE_TEST_CASE("softmax agrees with long double, with and without a sink", "
   agrees<S>({S(-1e30), S(-1e30)}, 3);
 }
 
-TEMPLATE_TEST_CASE("softmax keeps an empty row empty, and its logsumexp is the sink", "", float, double) {
+TEMPLATE_TEST_CASE("softmax keeps an empty row empty, and its logsumexp is the sink", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   agrees<S>({}, -infinity_of<double>);
   agrees<S>({}, 1);
   agrees<S>({absent<S>, absent<S>, absent<S>}, 1);
 }
 
-TEMPLATE_TEST_CASE("softmax makes a row with NaN or +inf NaN", "", float, double) {
+TEMPLATE_TEST_CASE("softmax makes a row with NaN or +inf NaN", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   for (const S bad : {nan_of<S>, infinity_of<S>})
     for (const std::size_t at : {0U, 5U, 16U, 32U}) {
@@ -91,7 +91,7 @@ TEMPLATE_TEST_CASE("softmax makes a row with NaN or +inf NaN", "", float, double
     }
 }
 
-TEMPLATE_TEST_CASE("a softmax weight that underflows is exactly 0 and stays present", "", float, double) {
+TEMPLATE_TEST_CASE("a softmax weight that underflows is exactly 0 and stays present", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   CHECK(same(after(fg::softmax(), std::vector<S>{S(0), S(-5000), absent<S>}), {S(1), S(0), absent<S>}));
 }

@@ -59,14 +59,14 @@ void check_pre_bias(const std::string& model, const std::string& which, const St
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("TopK autoencoders agree with PyTorch", "", float, double) {
+TEMPLATE_TEST_CASE("TopK autoencoders agree with PyTorch", "", FILIGREE_TEST_SCALARS) {
   for (const std::string which : {"k_4", "k_16", "k_24"}) {
     const Index k = Fixture("top_k_autoencoder/" + which).integer("k");
     check_pre_bias<TestType>("top_k_autoencoder", which, fg::top_k(k) | fg::relu());
   }
 }
 
-TEMPLATE_TEST_CASE("the auxiliary loss of dead latents agrees with PyTorch", "", float, double) {
+TEMPLATE_TEST_CASE("the auxiliary loss of dead latents agrees with PyTorch", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const Fixture arrays("top_k_autoencoder"), plain("top_k_autoencoder/k_4"), expected("top_k_autoencoder/auxiliary");
   const Matrix<S> x = arrays.matrix<S>("x"), w = arrays.matrix<S>("w_enc");
@@ -98,14 +98,14 @@ TEMPLATE_TEST_CASE("the auxiliary loss of dead latents agrees with PyTorch", "",
   }
 }
 
-TEMPLATE_TEST_CASE("BatchTopK autoencoders agree with PyTorch", "", float, double) {
+TEMPLATE_TEST_CASE("BatchTopK autoencoders agree with PyTorch", "", FILIGREE_TEST_SCALARS) {
   for (const std::string which : {"k_1", "k_4", "k_18"}) {
     const Index k = Fixture("batch_top_k_autoencoder/" + which).integer("k");
     check_pre_bias<TestType>("batch_top_k_autoencoder", which, fg::batch_top_k(k) | fg::relu());
   }
 }
 
-TEMPLATE_TEST_CASE("JumpReLU autoencoders agree with PyTorch", "", float, double) {
+TEMPLATE_TEST_CASE("JumpReLU autoencoders agree with PyTorch", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const Fixture arrays("jump_relu_autoencoder");
   const Matrix<S> x = arrays.matrix<S>("x"), w = arrays.matrix<S>("w_enc");
@@ -144,7 +144,7 @@ TEMPLATE_TEST_CASE("JumpReLU autoencoders agree with PyTorch", "", float, double
   }
 }
 
-TEMPLATE_TEST_CASE("gated autoencoders agree with PyTorch", "", float, double) {
+TEMPLATE_TEST_CASE("gated autoencoders agree with PyTorch", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const Fixture arrays("gated_autoencoder");
   const Matrix<S> x = arrays.matrix<S>("x"), w = arrays.matrix<S>("w_gate");
@@ -185,7 +185,7 @@ TEMPLATE_TEST_CASE("gated autoencoders agree with PyTorch", "", float, double) {
         {"reconstruction", "sparsity", "auxiliary"});
 }
 
-TEMPLATE_TEST_CASE("Matryoshka autoencoders agree with PyTorch", "", float, double) {
+TEMPLATE_TEST_CASE("Matryoshka autoencoders agree with PyTorch", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const Fixture arrays("matryoshka_autoencoder");
   const Matrix<S> x = arrays.matrix<S>("x"), w = arrays.matrix<S>("w_enc");

@@ -64,7 +64,7 @@ struct Layer {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("BigBird agrees with transformers for the same random blocks", "", float, double) {
+TEMPLATE_TEST_CASE("BigBird agrees with transformers for the same random blocks", "", FILIGREE_TEST_SCALARS) {
   for (const std::string name : {"regular", "short", "padded"}) {
     CAPTURE(name);
     const Layer<TestType> layer(name);

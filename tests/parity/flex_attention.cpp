@@ -42,7 +42,7 @@ void agrees(const std::string& name, const Inputs<S>& x, Index hkv, const Head& 
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("score maps agree with flex_attention", "", float, double) {
+TEMPLATE_TEST_CASE("score maps agree with flex_attention", "", FILIGREE_TEST_SCALARS) {
   const Inputs<TestType> x;
   const auto alibi = [&](Index h) { return fg::alibi(static_cast<double>(x.slopes[h])); };
   const auto softcap = fg::softcap(5);
@@ -53,7 +53,7 @@ TEMPLATE_TEST_CASE("score maps agree with flex_attention", "", float, double) {
   agrees("all_maps", x, 4, [&](Index h) { return fg::causal() | alibi(h) | softcap | relative_bias | fg::softmax(); });
 }
 
-TEMPLATE_TEST_CASE("masks and grouped queries agree with flex_attention", "", float, double) {
+TEMPLATE_TEST_CASE("masks and grouped queries agree with flex_attention", "", FILIGREE_TEST_SCALARS) {
   const Inputs<TestType> x;
   const auto same = fg::documents(x.ids);
   agrees("documents", x, 4, [&](Index) { return same | fg::softmax(); });

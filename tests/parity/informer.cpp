@@ -63,7 +63,7 @@ struct Layer {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("ProbSparse agrees with Informer2020", "", float, double) {
+TEMPLATE_TEST_CASE("ProbSparse agrees with Informer2020", "", FILIGREE_TEST_SCALARS) {
   for (const std::string name : {"plain", "cross", "everything"}) {
     CAPTURE(name);
     const Layer<TestType> layer("informer_original/" + name);
@@ -73,7 +73,8 @@ TEMPLATE_TEST_CASE("ProbSparse agrees with Informer2020", "", float, double) {
   }
 }
 
-TEMPLATE_TEST_CASE("causal ProbSparse agrees with Informer2020, with means and with its sums", "", float, double) {
+TEMPLATE_TEST_CASE("causal ProbSparse agrees with Informer2020, with means and with its sums", "",
+                   FILIGREE_TEST_SCALARS) {
   const Layer<TestType> layer("informer_original/causal");
   layer.check_choice(1);
   const Matrix<double> sums = layer.folder.template matrix<double>("output"),
@@ -88,7 +89,7 @@ TEMPLATE_TEST_CASE("causal ProbSparse agrees with Informer2020, with means and w
 
 // transformers computes U and u from ln(1 + n). For this n both formulas give the same u, and a sample may have any
 // size. Its M includes the scale 1/2.
-TEMPLATE_TEST_CASE("ProbSparse agrees with transformers", "", float, double) {
+TEMPLATE_TEST_CASE("ProbSparse agrees with transformers", "", FILIGREE_TEST_SCALARS) {
   const Layer<TestType> encoder("informer_huggingface/encoder"), decoder("informer_huggingface/decoder");
   encoder.check_choice(2);
   decoder.check_choice(2);

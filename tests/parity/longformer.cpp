@@ -11,7 +11,7 @@ using parity::Fixture;
 using parity::Index;
 using parity::Matrix;
 
-TEMPLATE_TEST_CASE("Longformer agrees with transformers, with global projections", "", float, double) {
+TEMPLATE_TEST_CASE("Longformer agrees with transformers, with global projections", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const Fixture layer("longformer");
   const Matrix<S> hidden = layer.matrix<S>("hidden");

@@ -8,7 +8,7 @@ namespace fg = filigree;
 using parity::Fixture;
 using parity::Matrix;
 
-TEMPLATE_TEST_CASE("neighborhood agrees with NATTEN and with its formula", "", float, double) {
+TEMPLATE_TEST_CASE("neighborhood agrees with NATTEN and with its formula", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const Fixture inputs("neighborhood");
   const Matrix<S> q = inputs.matrix<S>("query"), k = inputs.matrix<S>("key"), v = inputs.matrix<S>("value");

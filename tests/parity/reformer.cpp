@@ -44,7 +44,7 @@ void agrees(const std::string& name, bool causal) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("lsh agrees with Reformer's LSHSelfAttention", "", float, double) {
+TEMPLATE_TEST_CASE("lsh agrees with Reformer's LSHSelfAttention", "", FILIGREE_TEST_SCALARS) {
   for (const int rounds : {1, 4}) {
     agrees<TestType>("reformer/rounds_" + std::to_string(rounds), false);
     agrees<TestType>("reformer/rounds_" + std::to_string(rounds) + "_causal", true);

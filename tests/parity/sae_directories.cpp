@@ -57,7 +57,7 @@ auto load_sae_lens(const std::string& name, const std::string& encoder) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("autoencoders from SAELens directories agree with SAELens", "", float, double) {
+TEMPLATE_TEST_CASE("autoencoders from SAELens directories agree with SAELens", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const auto layer = fg::linear<S>(10, 24);
   for (const std::string name : {"standard", "standard_bfloat16"})
@@ -74,7 +74,7 @@ TEMPLATE_TEST_CASE("autoencoders from SAELens directories agree with SAELens", "
                  fg::pre_bias() | fg::gated<S>(10, 24));
 }
 
-TEMPLATE_TEST_CASE("autoencoders from sparsify directories agree with sparsify", "", float, double) {
+TEMPLATE_TEST_CASE("autoencoders from sparsify directories agree with sparsify", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   for (const std::string name : {"topk", "many"}) {
     const auto [config, weights] = fg::load_sparsify<S>(path("sparsify/" + name));
@@ -86,7 +86,7 @@ TEMPLATE_TEST_CASE("autoencoders from sparsify directories agree with sparsify",
   CHECK_THROWS_WITH(fg::encoder_of(other), contains("no encoder supports \"activation\": \"groupmax\""));
 }
 
-TEMPLATE_TEST_CASE("transcoders with a skip connection agree with SAELens and sparsify", "", float, double) {
+TEMPLATE_TEST_CASE("transcoders with a skip connection agree with SAELens and sparsify", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const auto lens = fg::load_sae_lens<S>(path("sae_lens/skip_transcoder"));
   CHECK(fg::encoder_of(lens.config) == "linear(10, 24) | relu()");

@@ -26,7 +26,7 @@ void agrees(const std::string& name, const fg::score_options& options, const Sta
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("attention agrees with scaled_dot_product_attention of PyTorch", "", float, double) {
+TEMPLATE_TEST_CASE("attention agrees with scaled_dot_product_attention of PyTorch", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   agrees<S>("plain", {}, fg::softmax());
   agrees<S>("scaled", {.scale = 0.3}, fg::softmax());

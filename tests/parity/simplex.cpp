@@ -8,7 +8,7 @@ namespace fg = filigree;
 using parity::Fixture;
 using parity::Matrix;
 
-TEMPLATE_TEST_CASE("sparsemax, entmax15 and entmax agree with the package entmax", "", float, double) {
+TEMPLATE_TEST_CASE("sparsemax, entmax15 and entmax agree with the package entmax", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   for (const std::string name : {"normal", "ties", "negative", "large", "sharp", "long", "pair", "single"}) {
     CAPTURE(name);

@@ -25,7 +25,7 @@ void agrees(const std::string& name, const P& pattern) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("Sparse Transformer patterns agree with the sets of the paper", "", float, double) {
+TEMPLATE_TEST_CASE("Sparse Transformer patterns agree with the sets of the paper", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   agrees<S>("strided_1", fg::sparse_transformer_strided(1));
   agrees<S>("strided_7", fg::sparse_transformer_strided(7));

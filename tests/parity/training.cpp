@@ -9,7 +9,7 @@ using parity::Fixture;
 using parity::Matrix;
 using test::Index;
 
-TEMPLATE_TEST_CASE("gelu_tanh agrees with PyTorch", "", float, double) {
+TEMPLATE_TEST_CASE("gelu_tanh agrees with PyTorch", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const Fixture reference("training/gelu");
   const auto x = reference.vector<S>("x");
@@ -19,7 +19,7 @@ TEMPLATE_TEST_CASE("gelu_tanh agrees with PyTorch", "", float, double) {
   CHECK(parity::deviation(derivatives, reference.vector<double>("slopes")) <= parity::tolerance<S>);
 }
 
-TEMPLATE_TEST_CASE("cross_entropy with its options agrees with PyTorch", "", float, double) {
+TEMPLATE_TEST_CASE("cross_entropy with its options agrees with PyTorch", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const Fixture inputs("training/cross_entropy");
   const Matrix<S> outputs = inputs.matrix<S>("outputs");
@@ -48,7 +48,7 @@ TEMPLATE_TEST_CASE("cross_entropy with its options agrees with PyTorch", "", flo
   check("probable", inputs.matrix<S>("chances"), {.label_smoothing = 0.1});
 }
 
-TEMPLATE_TEST_CASE("steps of optimizers agree with PyTorch", "", float, double) {
+TEMPLATE_TEST_CASE("steps of optimizers agree with PyTorch", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const Fixture inputs("training/optimizers");
   const auto start = inputs.vector<S>("start");

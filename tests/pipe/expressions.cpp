@@ -62,7 +62,7 @@ TEST_CASE("a pipeline can be reused for scores and for dense sources") {
   CHECK(test::same(Matrix<float>(x | longer), Matrix<float>(x | selection | fg::dropout(0.5, 9) | fg::top_k(1))));
 }
 
-TEMPLATE_TEST_CASE("executors and workspaces of any previous shape do not change results", "", float, double) {
+TEMPLATE_TEST_CASE("executors and workspaces of any previous shape do not change results", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(413);
   fg::thread_pool pool(2);

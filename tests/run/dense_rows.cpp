@@ -202,7 +202,7 @@ void check_stages(fg::Generator& g, const RowMajor<S>& x, fg::ThreadPool& pool) 
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("the dense engine gives what the general evaluator gives", "", float, double) {
+TEMPLATE_TEST_CASE("the dense engine gives what the general evaluator gives", "", FILIGREE_TEST_SCALARS) {
   const std::uint64_t seed = 5161;
   fg::Generator g(seed);
   fg::ThreadPool pool(3);

@@ -43,7 +43,7 @@ void follows(const Stage& stage, const Formula& formula) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("softcap, alibi and map follow their formulas", "", float, double) {
+TEMPLATE_TEST_CASE("softcap, alibi and map follow their formulas", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   follows<S>(fg::softcap(2.5), [](Truth s, Index) { return 2.5L * std::tanh(s / 2.5L); });
   follows<S>(fg::softcap(50), [](Truth s, Index) { return 50 * std::tanh(s / 50); });
@@ -54,7 +54,8 @@ TEMPLATE_TEST_CASE("softcap, alibi and map follow their formulas", "", float, do
   follows<S>(fg::map([](double s, auto, auto) { return 2 * s; }), [](Truth s, Index) { return 2 * s; });
 }
 
-TEMPLATE_TEST_CASE("maps propagate NaN, softcap bounds infinity, and a result of -inf is masked", "", float, double) {
+TEMPLATE_TEST_CASE("maps propagate NaN, softcap bounds infinity, and a result of -inf is masked", "",
+                   FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const std::vector<S> row{nan_of<S>, infinity_of<S>, S(1)};
   const auto capped = after(fg::softcap(3), row);
@@ -66,7 +67,7 @@ TEMPLATE_TEST_CASE("maps propagate NaN, softcap bounds infinity, and a result of
   CHECK(OneRow<S>(row).apply(fg::map([](S, Index, Index) { return -infinity_of<S>; })).count() == 0);
 }
 
-TEMPLATE_TEST_CASE("bias is indexed by row and column", "", float, double) {
+TEMPLATE_TEST_CASE("bias is indexed by row and column", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   using Rows = Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   using Columns = Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic>;
@@ -114,7 +115,7 @@ TEST_CASE("bias requires the shape of the scores and reports the memory that it 
   CHECK(owned.map(0.f, p, -4, grid) == 0.f);
 }
 
-TEMPLATE_TEST_CASE("relative_bias indexes its table by the clamped distance", "", float, double) {
+TEMPLATE_TEST_CASE("relative_bias indexes its table by the clamped distance", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Eigen::Matrix<S, Eigen::Dynamic, 1> table(7);
   table << S(1), S(2), S(4), S(8), S(16), S(32), S(64);
@@ -188,7 +189,7 @@ void maps_tiles(const Stage& stage) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("a map gives a tile the values that it gives to single scores", "", float, double) {
+TEMPLATE_TEST_CASE("a map gives a tile the values that it gives to single scores", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   using Rows = Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   fg::Generator g(6);

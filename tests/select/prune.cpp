@@ -53,7 +53,7 @@ Rows<S> both_after(const Stage& stage, const Rows<S>& rows) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("prune_n_m keeps the n largest magnitudes of each m columns", "", float, double) {
+TEMPLATE_TEST_CASE("prune_n_m keeps the n largest magnitudes of each m columns", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const std::uint64_t seed = 101;
   CAPTURE(seed);
@@ -87,7 +87,7 @@ TEMPLATE_TEST_CASE("prune_n_m keeps the n largest magnitudes of each m columns",
              {no, S(-3), S(2), no, no, S(1), S(1), no, S(5)}));
 }
 
-TEMPLATE_TEST_CASE("winner_take_all keeps a fraction of each column, the largest values", "", float, double) {
+TEMPLATE_TEST_CASE("winner_take_all keeps a fraction of each column, the largest values", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const std::uint64_t seed = 102;
   CAPTURE(seed);
@@ -109,7 +109,7 @@ TEMPLATE_TEST_CASE("winner_take_all keeps a fraction of each column, the largest
   }
 }
 
-TEMPLATE_TEST_CASE("prune_magnitude and batch_top_k rank all entries together", "", float, double) {
+TEMPLATE_TEST_CASE("prune_magnitude and batch_top_k rank all entries together", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const std::uint64_t seed = 103;
   CAPTURE(seed);
@@ -128,7 +128,7 @@ TEMPLATE_TEST_CASE("prune_magnitude and batch_top_k rank all entries together", 
   }
 }
 
-TEMPLATE_TEST_CASE("matrix stages give known results for small matrices", "", float, double) {
+TEMPLATE_TEST_CASE("matrix stages give known results for small matrices", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const S no = absent<S>, nan = nan_of<S>;
   const Rows<S> rows{{S(1), S(-5), S(2)}, {S(4), S(2), S(2)}};
@@ -193,7 +193,7 @@ Rows<S> large_rows(fg::Generator& g, Index n, Index m, Values kind) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("matrix stages keep the same entries of large matrices as a sort", "", float, double) {
+TEMPLATE_TEST_CASE("matrix stages keep the same entries of large matrices as a sort", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const std::uint64_t seed = 104;
   CAPTURE(seed);
@@ -224,7 +224,7 @@ TEMPLATE_TEST_CASE("matrix stages keep the same entries of large matrices as a s
   }
 }
 
-TEMPLATE_TEST_CASE("winner_take_all keeps the same entries of tall matrices as a sort", "", float, double) {
+TEMPLATE_TEST_CASE("winner_take_all keeps the same entries of tall matrices as a sort", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const std::uint64_t seed = 105;
   CAPTURE(seed);
@@ -247,7 +247,7 @@ TEMPLATE_TEST_CASE("winner_take_all keeps the same entries of tall matrices as a
     }
 }
 
-TEMPLATE_TEST_CASE("matrix stages do not depend on the memory of the source or on threads", "", float, double) {
+TEMPLATE_TEST_CASE("matrix stages do not depend on the memory of the source or on threads", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   using RowMajor = Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   using ColMajor = Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic>;

@@ -12,14 +12,14 @@
 
 namespace fg = filigree;
 
-TEMPLATE_TEST_CASE("threshold gives the result of its documentation", "", float, double) {
+TEMPLATE_TEST_CASE("threshold gives the result of its documentation", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const std::vector<S> row{S(0.9), S(0.1), S(0.8), S(0.6), S(0.2), S(0.3)};
   const S no = absent<S>;
   CHECK(same(after(fg::threshold(0.5), row), {S(0.9), no, S(0.8), S(0.6), no, no}));
 }
 
-TEMPLATE_TEST_CASE("thresholds follow their formulas", "", float, double) {
+TEMPLATE_TEST_CASE("thresholds follow their formulas", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const std::uint64_t seed = 91;
   CAPTURE(seed);
@@ -67,7 +67,7 @@ TEST_CASE("a threshold is rounded to the scalar of the scores") {
   CHECK(OneRow<float>({0.1f}).apply(fg::hard_threshold(0.1)).count() == 0);
 }
 
-TEMPLATE_TEST_CASE("infinite and negative thresholds", "", float, double) {
+TEMPLATE_TEST_CASE("infinite and negative thresholds", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const double inf = infinity_of<double>;
   const std::vector<S> row{S(-2), S(0), nan_of<S>, infinity_of<S>};

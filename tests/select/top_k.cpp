@@ -13,7 +13,7 @@
 namespace fg = filigree;
 using Eigen::Index;
 
-TEMPLATE_TEST_CASE("top_k and drop_lowest keep the first entries of a stable sort", "", float, double) {
+TEMPLATE_TEST_CASE("top_k and drop_lowest keep the first entries of a stable sort", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const std::uint64_t seed = 71;
   CAPTURE(seed);
@@ -39,7 +39,7 @@ TEMPLATE_TEST_CASE("top_k and drop_lowest keep the first entries of a stable sor
 
 // The bound that is estimated from a sample may be far off: in rows whose values depend on the column with the period
 // of the sample, in sorted rows, or if most values are equal, NaN or absent.
-TEMPLATE_TEST_CASE("top_k of long dense rows does not depend on the estimate of the bound", "", float, double) {
+TEMPLATE_TEST_CASE("top_k of long dense rows does not depend on the estimate of the bound", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const std::uint64_t seed = 72;
   CAPTURE(seed);
@@ -72,7 +72,7 @@ TEMPLATE_TEST_CASE("top_k of long dense rows does not depend on the estimate of 
   }
 }
 
-TEMPLATE_TEST_CASE("top_k handles ties, zeros, NaN and a k above the number of entries", "", float, double) {
+TEMPLATE_TEST_CASE("top_k handles ties, zeros, NaN and a k above the number of entries", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   using Row = std::vector<S>;
   const S no = absent<S>, nan = nan_of<S>;
@@ -85,7 +85,8 @@ TEMPLATE_TEST_CASE("top_k handles ties, zeros, NaN and a k above the number of e
   CHECK(OneRow<S>({no, no}).apply(fg::top_k(3)).count() == 0);
 }
 
-TEMPLATE_TEST_CASE("drop_lowest computes its count in double from the number of present entries", "", float, double) {
+TEMPLATE_TEST_CASE("drop_lowest computes its count in double from the number of present entries", "",
+                   FILIGREE_TEST_SCALARS) {
   using S = TestType;
   using Row = std::vector<S>;
   const S no = absent<S>, nan = nan_of<S>;

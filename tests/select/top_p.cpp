@@ -23,7 +23,7 @@ std::vector<S> after_both(const Stage& stage, const std::vector<S>& row) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("top_p keeps the fewest scores whose probabilities sum to at least p", "", float, double) {
+TEMPLATE_TEST_CASE("top_p keeps the fewest scores whose probabilities sum to at least p", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const std::uint64_t seed = 81;
   CAPTURE(seed);
@@ -55,7 +55,7 @@ TEMPLATE_TEST_CASE("top_p keeps the fewest scores whose probabilities sum to at 
 }
 
 TEMPLATE_TEST_CASE("top_p keeps exactly what its definition says, with sums in double in the order of the ranking", "",
-                   float, double) {
+                   FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const std::uint64_t seed = 82;
   CAPTURE(seed);
@@ -85,7 +85,7 @@ TEMPLATE_TEST_CASE("top_p keeps exactly what its definition says, with sums in d
   }
 }
 
-TEMPLATE_TEST_CASE("top_p handles ties, extreme p, NaN and infinity", "", float, double) {
+TEMPLATE_TEST_CASE("top_p handles ties, extreme p, NaN and infinity", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   using Row = std::vector<S>;
   const S no = absent<S>, nan = nan_of<S>, inf = infinity_of<S>;

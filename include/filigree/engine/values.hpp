@@ -138,9 +138,17 @@ struct ProductSink {
     const Index chunk = std::max<Index>(cache_budget().panel_cache / 8 / (v.padded * static_cast<Index>(sizeof(S))), 1);
     ScratchFrame frame(scratch);
     S* out = frame.take<S>(rows.count * v.padded);
-    Column* next = frame.take<Column>(rows.count);
-    kernel::kernels<S>().gather_rows({out, v.padded}, rows.lists, rows.count, rows.m, chunk, next, v.data, v.stride,
-                                     v.padded);
+    Index* next = frame.take<Index>(rows.count);
+    std::fill_n(next, rows.count, Index{0});
+    for (Index begin = 0; begin < rows.m; begin += chunk) {
+      for (Index r = 0; r < rows.count; ++r) {
+        const kernel::Candidates<S> list = rows.lists.from(r);
+        const Index first_entry = next[r];
+        while (next[r] < *list.count && list.columns[next[r]] < begin + chunk) ++next[r];
+        kernel::kernels<S>().gather(out + r * v.padded, list.values + first_entry, list.columns + first_entry,
+                                    next[r] - first_entry, v.data, v.stride, v.padded, begin > 0);
+      }
+    }
     for (Index r = 0; r < rows.count; ++r) {
       to.store_row(rows.first + r - first, out + r * v.padded);
       if (lse != nullptr) put_lse(rows.first + r, rows.sums[r]);
@@ -155,14 +163,14 @@ struct ProductSink {
   void operator()(const Row<S>& row, WorkerScratch& scratch) const {
     const Index i = row.index - first;
     if (lse != nullptr) put_lse(row.index, {row.maximum, row.sum});
-    const auto gather = kernel::kernels<S>().gather;
+    const kernel::Kernels<S>& kernels = kernel::kernels<S>();
     if (to.op == Assign::set && to.col_stride == 1 && v.padded == v.dv) {
-      gather(to.data + i * to.row_stride, row.values, row.columns, row.count, v.data, v.stride, v.dv);
+      kernels.gather(to.data + i * to.row_stride, row.values, row.columns, row.count, v.data, v.stride, v.dv);
       return;
     }
     ScratchFrame frame(scratch);
     S* out = frame.take<S>(v.padded);
-    gather(out, row.values, row.columns, row.count, v.data, v.stride, v.padded);
+    kernels.gather(out, row.values, row.columns, row.count, v.data, v.stride, v.padded);
     to.store_row(i, out);
   }
 

@@ -275,11 +275,8 @@ struct Kernels {
   static LogSumExp<Scalar> finish_row(SoftmaxState<Scalar> row, Index dv, Scalar sink, Scalar gain)
       FILIGREE_BY_LEVEL(finish_row(row, dv, sink, gain))
   static void gather(Scalar* out, const Scalar* weights, const Column* columns, Index count, const Scalar* v,
-      Index stride, Index dv)
-      FILIGREE_BY_LEVEL(gather(out, weights, columns, count, v, stride, dv))
-  static void gather_rows(StridedRows<Scalar> out, Candidates<Scalar> lists, Index count, Index m, Index chunk,
-      Column* next, const Scalar* v, Index stride, Index dv)
-      FILIGREE_BY_LEVEL(gather_rows(out, lists, count, m, chunk, next, v, stride, dv))
+      Index stride, Index dv, bool add = false)
+      FILIGREE_BY_LEVEL(gather(out, weights, columns, count, v, stride, dv, add))
   static void dots(Scalar* out, const Scalar* x, const Column* columns, Index count, const Scalar* v, Index stride, Index d)
       FILIGREE_BY_LEVEL(dots(out, x, columns, count, v, stride, d))
   static void drop(Scalar* values, Index count, RandomRow row, Scalar scale)

@@ -89,11 +89,14 @@ static void score_run(const Scalar* q /*[d]*/, const Scalar* panels /*[.][d][wid
   for (; begin < end; ++begin, out += lanes) score_one_query<1>(q, panels, begin, d, factor, out);
 }
 
-// Computes the scores of one group against `vectors` vectors of a panel. Writes them at vector `first` of `out`.
+// Computes the scores of one group against `vectors` vectors of a panel, from vector `first` on if it is not the whole
+// panel. Writes them at vector `first` of `out`.
 template <int vectors = 1>
 static void score_vectors(const Scalar* q, const Scalar* k, Index d, Scalar scale, Scalar* out /*[height][stride]*/,
                           Index stride, int first, int count) {
-  if constexpr (vectors <= cols) {
+  if constexpr (vectors == cols) {
+    score_panel(q, 1, k, d, scale, out, stride);
+  } else {
     if (count > vectors) return score_vectors<vectors + 1>(q, k, d, scale, out, stride, first, count);
     Tile<height, vectors> tile;
     score_tile<height>(q, k, d, scale, tile);

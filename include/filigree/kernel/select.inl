@@ -16,34 +16,20 @@
   return static_cast<float>(__builtin_bit_cast(std::int32_t, static_cast<float>(x))) * 0x1p-23F - 127.0F;
 }
 
-// Returns the largest of values[0, padded), which is padded with -inf, and sets `nan` if any is NaN.
-[[gnu::always_inline]] static inline Scalar peak(const Scalar* values, Index padded, bool& nan) {
-  Vec high[chains];
-  FILIGREE_UNROLL
-  for (int c = 0; c < chains; ++c) high[c] = broadcast(-infinity);
-  unsigned found = 0;
-  sweep(values, padded, [&](int c, const Vec& v) {
-    high[c] = v > high[c] ? v : high[c];
-    found |= above(v, broadcast(infinity));
-  });
-  FILIGREE_UNROLL
-  for (int c = 1; c < chains; ++c) high[0] = high[c] > high[0] ? high[c] : high[0];
-  nan = found != 0;
-  return largest(high[0]);
-}
-
-// Returns the smallest of values[0, padded), ignoring -inf.
-[[gnu::always_inline]] static inline Scalar least(const Scalar* values, Index padded) {
-  Vec low[chains];
-  FILIGREE_UNROLL
-  for (int c = 0; c < chains; ++c) low[c] = broadcast(infinity);
-  sweep(values, padded, [&](int c, const Vec& v) {
-    const Vec present = v == broadcast(-infinity) ? broadcast(infinity) : v;
-    low[c] = present < low[c] ? present : low[c];
-  });
-  FILIGREE_UNROLL
-  for (int c = 1; c < chains; ++c) low[0] = low[c] < low[0] ? low[c] : low[0];
-  return -largest(-low[0]);
+// Sets `high` and `low` to the largest and the smallest of values[0, padded), which is padded with -inf. The smallest
+// ignores -inf. Returns true if any is NaN.
+[[gnu::always_inline]] static inline bool find_extremes(const Scalar* values, Index padded, Scalar& high, Scalar& low) {
+  Vec most = broadcast(-infinity), least = broadcast(infinity);
+  unsigned nan = 0;
+  for (Index i = 0; i < padded; i += lanes) {
+    const Vec v = load(values + i), present = v == broadcast(-infinity) ? broadcast(infinity) : v;
+    most = v > most ? v : most;
+    least = present < least ? present : least;
+    nan |= above(v, broadcast(infinity));
+  }
+  high = largest(most);
+  low = -largest(-least);
+  return nan != 0;
 }
 
 // Sets three bounds inside (lo, hi): around a guess in the first step, then at the quartiles. If the values are too
@@ -76,7 +62,7 @@ struct Search {
   return s.above_lo > max_kept && s.hi > s.least && rank(s.lo) + 1 < rank(s.hi);
 }
 
-[[gnu::always_inline]] static inline Index count_above(const Scalar* values, Index padded, Scalar t) {
+static Index count_above(const Scalar* values, Index padded, Scalar t) {
   const Vec bound = broadcast(t);
   Index count = 0;
   for (Index i = 0; i < padded; i += lanes) count += population(above(load(values + i), bound));
@@ -98,11 +84,10 @@ struct Search {
 
 // Sets the initial bounds of a search.
 [[gnu::always_inline]] static inline void start_search(Search& s, Index size, Index k, float tail) {
-  bool nan = false;
-  s.hi = peak(s.sample, size, nan);
+  const bool nan = find_extremes(s.sample, size, s.hi, s.least);
   // Candidates may equal the bound: ties that were kept when the bound was raised.
   const bool bounded = *s.bound > -infinity;
-  s.least = bounded ? *s.bound : least(s.sample, size);
+  if (bounded) s.least = *s.bound;
   s.lo = below(s.least);
   s.guess = static_cast<Scalar>(bounded ? tail : 0.5F + 0.5F * tail);  // fraction above the bound, or the median
   s.above_lo = size;
@@ -236,7 +221,7 @@ static Index keep_top_k_of(Scalar* values, Column* columns, Index count, Index k
 }
 
 // Returns true if any of count[0, rows) exceeds the limit.
-[[gnu::always_inline]] static inline bool any_above(const Column* count, Index rows, Index limit) {
+static bool any_above(const Column* count, Index rows, Index limit) {
   ColumnVec difference{};  // negative where a count exceeds the limit
   const ColumnVec max_count = ColumnVec{} + static_cast<Column>(limit);
   Index r = 0;
@@ -297,18 +282,17 @@ static Moments moments(Scalar* values, Index n, Scalar origin, Scalar max_square
   const Vec zero = broadcast(origin), limit = broadcast(max_square);
   const Index padded = ceil_div(n, lanes) * lanes;
   for (Index i = n; i < padded; i += lanes) store(values + i, zero);
-  Vec first[chains]{}, second[chains]{}, size[chains]{};
-  sweep(values, padded, [&](int c, const Vec& v) {
-    const Vec x = v - zero, square = x * x;
+  Vec first{}, second{}, size{};
+  for (Index i = 0; i < padded; i += lanes) {
+    const Vec x = load(values + i) - zero, square = x * x;
     const Mask inside = square <= limit;
-    first[c] += inside ? x : Vec{};
-    second[c] += inside ? square : Vec{};
-    size[c] += inside ? broadcast(1) : Vec{};
-  });
-  const auto total = [](const Vec* partial) { return sum((partial[0] + partial[1]) + (partial[2] + partial[3])); };
-  const Scalar count = total(size) - static_cast<Scalar>(padded - n);
-  const Scalar mean = total(first) / count;
-  return {origin + mean, total(second) / count - mean * mean};
+    first += inside ? x : Vec{};
+    second += inside ? square : Vec{};
+    size += inside ? broadcast(1) : Vec{};
+  }
+  const Scalar count = sum(size) - static_cast<Scalar>(padded - n);
+  const Scalar mean = sum(first) / count;
+  return {origin + mean, sum(second) / count - mean * mean};
 }
 
 // Estimates a bound for each row that has no bound and more than `limit` candidates, and drops the candidates below the

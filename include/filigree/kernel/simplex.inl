@@ -5,7 +5,18 @@
 static Scalar largest_of(Scalar* values, Index count, bool* nan) {
   const Index padded = ceil_div(count, lanes) * lanes;
   for (Index i = count; i < padded; ++i) values[i] = -infinity;
-  return peak(values, padded, *nan);
+  Vec high[chains];
+  FILIGREE_UNROLL
+  for (int c = 0; c < chains; ++c) high[c] = broadcast(-infinity);
+  unsigned found = 0;
+  sweep(values, padded, [&](int c, const Vec& v) {
+    high[c] = v > high[c] ? v : high[c];
+    found |= above(v, broadcast(infinity));
+  });
+  FILIGREE_UNROLL
+  for (int c = 1; c < chains; ++c) high[0] = high[c] > high[0] ? high[c] : high[0];
+  *nan = found != 0;
+  return largest(high[0]);
 }
 
 // Moves the values above a bound to a list and replaces all values by -inf, up to a whole vector. Returns the length of
