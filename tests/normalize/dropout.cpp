@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "catch.hpp"
+#include "filigree/pipe/pipe.hpp"
+#include "filigree/select/threshold.hpp"
 #include "one_row.hpp"
 
 namespace fg = filigree;
@@ -87,6 +89,57 @@ TEMPLATE_TEST_CASE("dropout with p = 0, with empty rows and with NaN", "", FILIG
   std::vector<S> mixed(50, S(1));
   mixed[20] = nan_of<S>;
   CHECK(std::isnan(after(fg::dropout(0.999999, 1), mixed)[20]));
+}
+
+TEMPLATE_TEST_CASE("dropout of a matrix draws the same numbers in every layout", "", float, double) {
+  using S = TestType;
+  using Rows = Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  using Columns = Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic>;
+  fg::Generator g(11);
+  for (const Index n : {0, 1, 3, 40})
+    for (const Index m : {0, 1, 2, 15, 16, 17, 33, 64, 65, 1100})
+      for (const double p : {0.0, 0x1p-40, 0.3, 1 - 0x1p-35}) {
+        Rows x(n, m), expected(n, m), after_relu(n, m);
+        const S scale = static_cast<S>(1 / (1 - p));
+        for (Index i = 0; i < n; ++i) {
+          const std::vector<S> row = random_row<S>(g, m, true);
+          for (Index c = 0; c < m; ++c) {
+            const S value = x(i, c) = row[static_cast<std::size_t>(c)];
+            const bool stays = std::isnan(value) || fg::uniform_at(3, m - n + i, c) >= p;
+            const S product = value * scale;  // may overflow to -inf, which is absent
+            expected(i, c) = stays && product != absent<S> ? product : S(0);
+            after_relu(i, c) = stays && !(value <= 0) ? product : S(0);
+          }
+        }
+        CAPTURE(n, m, p);
+        const auto equal = [&](const auto& got, const Rows& truth) {
+          const Rows r = got;
+          for (Index i = 0; i < n; ++i)
+            for (Index c = 0; c < m; ++c)
+              if (!(r(i, c) == truth(i, c) || (std::isnan(r(i, c)) && std::isnan(truth(i, c))))) return false;
+          return r.rows() == n && r.cols() == m;
+        };
+        const Columns by_columns = x;
+        Rows wide = Rows::Constant(n, m + 3, S(7));
+        wide.leftCols(m) = x;
+        Rows rows;
+        Columns columns;
+        const auto drop = fg::dropout(p, 3);
+        REQUIRE(equal(rows = x | drop, expected));
+        REQUIRE(equal(columns = x | drop, expected));
+        REQUIRE(equal(rows = by_columns | drop, expected));
+        REQUIRE(equal(columns = by_columns | drop, expected));
+        REQUIRE(equal(rows = wide.leftCols(m) | drop, expected));
+        Rows target = Rows::Constant(n, m + 5, S(9));
+        target.leftCols(m) = wide.leftCols(m) | drop;
+        REQUIRE(equal(target.leftCols(m), expected));
+        REQUIRE((target.rightCols(5).array() == S(9)).all());
+        REQUIRE(equal(rows = x | fg::relu() | drop, after_relu));
+        REQUIRE(equal(columns = by_columns | fg::relu() | drop, after_relu));
+        rows = x;
+        rows = rows | drop;
+        REQUIRE(equal(rows, expected));
+      }
 }
 
 TEST_CASE("dropout refuses p outside [0, 1)") {

@@ -87,37 +87,36 @@ template <int rows, int vectors>
   }
 }
 
-// Calls use(c, kept) for each vector of a row that overlaps a segment, with its first column c. The lanes of `kept` are
-// all ones for columns that are kept. Two vectors are drawn together to hide latency.
+// Calls use(r, c, kept) for `rows` rows, at most `height`, and each vector of a row that overlaps a segment, with its
+// first column c. The lanes of `kept` are all ones for columns that are kept.
 template <class Use>
-[[gnu::always_inline]] static inline void draw_segments(const RandomRow& row, const Segment* segments, Index count,
-                                                        const Use& use) {
+[[gnu::always_inline]] static inline void draw_segments(const RandomRow* random, Index rows, const Segment* segments,
+                                                        Index count, const Use& use) {
+  FirstRounds rounds[height];
+  for (Index r = 0; r < rows; ++r) rounds[r] = FirstRounds(random[r]);
   for (Index s = 0; s < count; ++s) {
     const Index first = segments[s].begin / lanes * lanes, last = ceil_div(segments[s].end, lanes) * lanes;
-    const bool is_split = high_word(row.first + static_cast<std::uint64_t>(last)) != row.high;
-    for (Index c = first; c < last; c += 2 * lanes) {
-      ColumnVec columns[2];
-      Mask kept[2];
-      columns[0] = iota() + static_cast<Column>(c);
-      columns[1] = columns[0] + lanes;
-      if (is_split) {  // positions in this segment differ in their upper halves
-        for (int i = 0; i < 2; ++i)
-          for (int l = 0; l < lanes; ++l) kept[i][l] = philox_bits(row, columns[i][l]) >= row.limit ? -1 : 0;
-      } else {
-        draw(row, columns, kept);
-      }
-      use(c, kept[0]);
-      if (c + lanes < last) use(c + lanes, kept[1]);
+    if (high_word(random->first + static_cast<std::uint64_t>(last)) == random->high) {
+      draw_columns<2>(random, rounds, rows, first, last, use);
+      continue;
     }
+    for (Index r = 0; r < rows; ++r)  // positions in this segment differ in their upper halves
+      for (Index c = first; c < last; c += lanes) {
+        Mask kept{};
+        for (int l = 0; l < lanes; ++l)
+          kept[l] = philox_bits(random[r], static_cast<Column>(c + l)) >= random[r].limit ? -1 : 0;
+        use(r, c, kept);
+      }
   }
 }
 
 // Sets the weights of dropped columns to 0. Not inlined: a function without it needs fewer registers.
 [[gnu::noinline]] static void drop_weights(Scalar* weights /*[rows][stride]*/, Index stride, Index rows,
                                            const Segment* segments, Index count, const RandomRow* random) {
-  for (Index r = 0; r < rows; ++r, weights += stride)
-    draw_segments(random[r], segments, count,
-                  [&](Index c, const Mask& kept) { store(weights + c, kept != 0 ? load(weights + c) : Vec{}); });
+  draw_segments(random, rows, segments, count, [&](Index r, Index c, const Mask& kept) {
+    Scalar* const at = weights + r * stride + c;
+    store(at, kept != 0 ? load(at) : Vec{});
+  });
 }
 
 // Attends with `rows` queries to the segments of a chunk. Masked scores are -inf. dv is a multiple of lanes. If there
@@ -160,7 +159,7 @@ static void attend_nonfinite(Scalar* tile, Index stride, const Segment* segments
     });
     const Vec shift = broadcast(top > -infinity ? top : Scalar(0));
     Vec total{};
-    const auto add = [&](Index c, const Mask& kept) {
+    const auto add = [&](Index, Index c, const Mask& kept) {
       const Vec score = load(tile + c), e = exponential(score - shift);
       total += e;
       for (int l = 0; l < lanes; ++l) {
@@ -171,9 +170,9 @@ static void attend_nonfinite(Scalar* tile, Index stride, const Segment* segments
       }
     };
     if (random != nullptr)
-      draw_segments(random[r], segments, count, add);
+      draw_segments(random + r, 1, segments, count, add);
     else
-      each_vector(segments, count, [&](Index c) { add(c, ~Mask{}); });
+      each_vector(segments, count, [&](Index c) { add(r, c, ~Mask{}); });
     *to.maximum = top;
     store(to.sum, total);
   }

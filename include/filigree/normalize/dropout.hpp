@@ -7,7 +7,6 @@
 #include "filigree/core/check.hpp"
 #include "filigree/core/philox.hpp"
 #include "filigree/kernel/kernels.hpp"
-#include "filigree/stage/dense_row.hpp"
 #include "filigree/stage/stage.hpp"
 
 namespace filigree {
@@ -33,15 +32,14 @@ struct Dropout {
     for (Index i = 0; i < row.count; ++i) row.values[i] *= scale;
   }
   template <Real S>
-  void apply_dense(DenseRow<S>& row) const {
-    if (p == 0) return;
+  void map_row(const S* from, S* to, Index count, S absent, Index position, Index first) const {
+    if (p == 0) return kernel::kernels<S>().replace_absent(from, to, count, absent);
     const S scale = static_cast<S>(1 / (1 - p));
-    for (Index begin = 0, end = 0; begin < row.size(); begin = end) {
+    for (Index begin = 0, end = 0; begin < count; begin = end) {
       // All positions in one call of the kernel have the same upper half.
-      const Index first = row.position_of(begin), rest = (Index{1} << 32) - (first & 0xFFFFFFFF);
-      end = begin + (std::min)(rest, row.size() - begin);
-      kernel::kernels<S>().drop(row.values + begin, end - begin, random_row(row.position(), first, upper_half(first)),
-                                scale);
+      const Index key = first + begin, rest = (Index{1} << 32) - (key & 0xFFFFFFFF);
+      end = begin + (std::min)(rest, count - begin);
+      kernel::kernels<S>().drop(from + begin, to + begin, end - begin, random_row(position, key), scale, absent);
     }
   }
   template <Real S>

@@ -64,7 +64,10 @@ class DenseRowsEngine {
                   Index concurrency)
       : in_(input), steps_(steps), step_count_(step_count) {
     while (leading_ < step_count && steps[leading_].elementwise != nullptr) ++leading_;
-    for (Index l = 0; l < leading_; ++l) uses_positions_ = uses_positions_ || steps[l].uses_positions;
+    for (Index l = 0; l < leading_; ++l) {
+      uses_positions_ = uses_positions_ || steps[l].uses_positions;
+      needs_rows_ = needs_rows_ || steps[l].needs_rows;
+    }
     constexpr Index task_size = Index{1} << 16;  // entries
     height_ = (std::max)(round_up(task_size / (std::max)(in_.grid.m, Index{1}), Index{16}), Index{16});
     if (!in_.contiguous_rows() && in_.contiguous_columns())  // long pieces of columns
@@ -108,10 +111,10 @@ class DenseRowsEngine {
     if (streams && target_rows && in_.contiguous_rows()) {
       if (!uses_positions_ && in_.row_stride == in_.grid.m && to->row_stride == in_.grid.m)
         return {Form::flat, 0, false};
-      if (!(in_.grid.m < in_.grid.n && in_.contiguous_columns() && target_columns))
+      if (needs_rows_ || !(in_.grid.m < in_.grid.n && in_.contiguous_columns() && target_columns))
         return {Form::streamed_rows, 0, false};
     }
-    if (streams && target_columns && in_.contiguous_columns()) return {Form::columns, 0, false};
+    if (streams && target_columns && in_.contiguous_columns() && !needs_rows_) return {Form::columns, 0, false};
     if (in_.contiguous_rows() && (!sets || target_rows)) return {Form::rows, 1, false};
     const Index row_bytes = (in_.grid.m + DenseRow<S>::padding) * static_cast<Index>(sizeof(S));
     const Index block = (std::min)((std::max)(cache_budget().transposed / row_bytes / 16 * 16, Index{16}), Index{64});
@@ -258,7 +261,7 @@ class DenseRowsEngine {
   DenseInput<S> in_;
   const DenseStep<S>* steps_;
   Index step_count_, leading_ = 0;  // leading_: number of elementwise stages at the front
-  bool uses_positions_ = false;
+  bool uses_positions_ = false, needs_rows_ = false;
   Index height_;
 };
 

@@ -15,6 +15,7 @@ template <Real S>
 struct DenseStep {
   const void* stage = nullptr;
   bool uses_positions = true;    // of elementwise stages
+  bool needs_rows = false;       // elementwise() takes no columns
   bool takes_any_count = false;  // elementwise() is not limited to elementwise_chunk values
   void (*elementwise)(const void* stage, const S* from, S* to, Index count, S absent, const Place& place) = nullptr;
   Index (*list_kept)(const void* stage, const S* values, Index m, S* kept, Column* columns) = nullptr;
@@ -35,6 +36,7 @@ DenseStep<S> dense_step(const T& stage) {
     };
   } else if constexpr (Elementwise<T, S>) {
     step.uses_positions = !(SelectsValues<T, S> || MapsVectors<T, S>);
+    step.needs_rows = MapsRows<T, S>;
     step.takes_any_count = !MapStage<T>;
     step.elementwise = [](const void* self, const S* from, S* to, Index count, S absent, const Place& place) {
       apply_elementwise(*static_cast<const T*>(self), from, to, count, absent, place);

@@ -23,9 +23,13 @@ template <class T, class S>
 concept SelectsValues = SelectorStage<T> && requires(const T& stage, const S* from, S* to, S absent) {
   stage.select_values(from, to, Index{}, absent);
 };
+template <class T, class S>
+concept MapsRows = NormalizerStage<T> && requires(const T& stage, const S* from, S* to, S absent, Index i) {
+  stage.map_row(from, to, i, absent, i, i);
+};
 /// A stage that changes each entry by itself.
 template <class T, class S>
-concept Elementwise = PatternStage<T> || MapStage<T> || SelectsValues<T, S>;
+concept Elementwise = PatternStage<T> || MapStage<T> || SelectsValues<T, S> || MapsRows<T, S>;
 
 /// The positions of consecutive values in memory: of a row, whose keys follow each other, or of a column.
 struct Place {
@@ -85,13 +89,15 @@ void map_present(const T& stage, S* values, Index count, const Place& place) {
 }
 
 /// Applies an elementwise stage to at most elementwise_chunk values, and writes `absent` for absent ones. `from` and
-/// `to` are equal or do not overlap.
+/// `to` are equal or do not overlap. A stage that maps rows takes no columns.
 template <class T, Real S>
   requires Elementwise<T, S>
 void apply_elementwise(const T& stage, const S* from, S* to, Index count, S absent, const Place& place) {
   const auto& kernels = kernel::kernels<S>();
   if constexpr (SelectsValues<T, S>) {
     stage.select_values(from, to, count, absent);
+  } else if constexpr (MapsRows<T, S>) {
+    stage.map_row(from, to, count, absent, place.p, place.j);
   } else {
     if (from != to) std::copy_n(from, count, to);
     if constexpr (PatternStage<T>) {

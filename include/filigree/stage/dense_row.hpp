@@ -19,6 +19,8 @@ namespace filigree {
 ///   in ascending columns, and returns their number. The list has room for m + padding entries.
 /// - `void select_values(const S* from, S* to, Index count, S absent) const`, for a selector that looks at one value at
 ///   a time: writes the value after the stage, or `absent`. `from` and `to` are equal or do not overlap.
+/// - `void map_row(const S* from, S* to, Index count, S absent, Index p, Index j) const`, for a normalizer that changes
+///   each entry by itself: the same for keys j, j + 1, ... of the query p.
 template <Real S>
 struct DenseRow {
   static constexpr Index padding = Row<S>::padding;
