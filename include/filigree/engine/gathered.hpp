@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "filigree/core/integers.hpp"
+#include "filigree/core/lazy.hpp"
 #include "filigree/core/with_indices.hpp"
 #include "filigree/engine/form.hpp"
 #include "filigree/engine/problem.hpp"
@@ -16,7 +17,8 @@
 #include "filigree/run/evaluator.hpp"
 
 // The gathered engine: scores | patterns and maps | any stages. For one query at a time, it computes only the scores of
-// the keys that the query keeps, as a list. Then it applies the other stages to the list.
+// the keys that the query keeps, as a list. Then it applies the other stages to the list. Without other stages, and
+// with a dense target, it writes tiles of scores to the target instead, unless a pattern scatters the keys of a query.
 
 namespace filigree::detail {
 
@@ -37,7 +39,7 @@ class GatheredEngine {
   }
 
   /// Returns the number of rows per task. Neighboring queries share keys, which then are in the cache.
-  [[nodiscard]] Index height() const { return 64; }
+  [[nodiscard]] Index height() const { return ends_in_scores ? 96 : 64; }
 
   template <class Sink>
   void reserve(WorkerScratch& scratch, const Sink&) const {
@@ -47,6 +49,8 @@ class GatheredEngine {
   Run prepare(Index, Index, const Session&, const RowSink<S>&) const { return {*this}; }
 
   void rows(Index first, Index last, WorkerScratch& scratch, const RowSink<S>& sink) const {
+    if constexpr (ends_in_scores)
+      if (writes_tiles(sink)) return write_tiles(first, last, scratch, sink);
     ScratchFrame frame(scratch);
     S* query = frame.take<S>(problem_.d());
     GatheredPanels gathered;
@@ -86,6 +90,65 @@ class GatheredEngine {
   /// Spans with at least this many keys per vector are scored from the packed panels; keys of other spans are gathered.
   /// Gathering costs about 25 cycles per key, scoring a packed vector 64 cycles (d = 64).
   static constexpr Index min_keys_per_vector = 3;
+
+  /// True if no other stages follow the patterns and maps.
+  static constexpr bool ends_in_scores = Form::streamed == Form::size;
+
+  [[nodiscard]] bool writes_tiles(const RowSink<S>& sink) const {
+    const Target<S>* to = sink.target();
+    if (to == nullptr || to->op != Assign::set || (to->col_stride != 1 && to->row_stride != 1)) return false;
+    const auto scatters = [&](const auto&... stage) { return (is_scattered(stage, problem_.grid) || ...); };
+    return problem_.keys.packed() != nullptr && !std::apply(scatters, stages_);
+  }
+  /// Computes the scores of a block by tiles and writes them to the dense target of the sink. The tiles of some panels
+  /// are collected, because the processor fetches long pieces of rows of the target in less time.
+  void write_tiles(Index first, Index last, WorkerScratch& scratch, const RowSink<S>& sink) const {
+    constexpr Index piece = 4096 / sizeof(S);
+    const Index rows = last - first, width = kernels_.width, m = problem_.grid.m;
+    const Index panels = piece / width, stride = piece + kernels_.lanes;  // no power of two
+    ScratchFrame frame(scratch);
+    S* const queries = tiles_.take_queries(rows, frame);
+    S* const tile = frame.take<S>(tiles_.round_up(rows) * width);
+    S* const pieces = frame.take<S>(rows * stride);
+    const auto block = tiles_.begin(first, rows, queries, scratch);
+    for (Index begin = 0; begin < m; begin += piece) {
+      const Index end = (std::min)(begin + piece, m);
+      if (!tiles_.is_all_visible(begin, end, scratch))
+        for (Index r = 0; r < rows; ++r) std::fill_n(pieces + r * stride, end - begin, absent);
+      const Range range{begin / width, begin / width + panels};
+      tiles_.for_each_panel(
+          scratch,
+          [&](Index panel) {
+            const Index c0 = panel * width, c1 = (std::min)(c0 + width, m);
+            tiles_.request_for_maps(block, c1, c1 + width, tiles_.round_up(rows) / kernels_.height, scratch);
+            const auto collect = [&](Index r, Index n) {
+              for (Index i = 0; i < n; ++i)
+                std::copy_n(tile + i * width, c1 - c0, pieces + (r + i) * stride + (c0 - begin));
+            };
+            tiles_.visit(
+                panel, block, scratch,
+                [&](Index r, Index n) {
+                  tiles_.scores(panel, block, r, n, tile, scratch);
+                  collect(r, n);
+                },
+                [&](Index r, Index n) {
+                  tiles_.masked_scores(panel, block, r, n, tile, scratch);
+                  collect(r, n);
+                });
+          },
+          range);
+      write_pieces(pieces, stride, first - sink.first_row(), rows, begin, end - begin, sink);
+    }
+  }
+  /// Writes `rows` pieces of rows to the target, from its row i and column c on.
+  void write_pieces(const S* pieces, Index stride, Index i, Index rows, Index c, Index columns,
+                    const RowSink<S>& sink) const {
+    const Target<S>& to = *sink.target();
+    S* const at = to.data + i * to.row_stride + c * to.col_stride;
+    if (to.col_stride != 1) return kernels_.transpose(pieces, stride, rows, columns, at, to.col_stride, sink.absent());
+    for (Index r = 0; r < rows; ++r)
+      kernels_.replace_absent(pieces + r * stride, at + r * to.row_stride, columns, sink.absent());
+  }
 
   /// Gathered keys, packed as panels. They are used again for the next query if it keeps the same keys.
   struct GatheredPanels {
