@@ -11,13 +11,14 @@
 #include "filigree/core/integers.hpp"
 #include "filigree/core/list.hpp"
 #include "filigree/engine/dropped_weights.hpp"
+#include "filigree/engine/finish_rows.hpp"
 #include "filigree/engine/form.hpp"
 #include "filigree/engine/group_pass.hpp"
+#include "filigree/engine/narrow_pass.hpp"
 #include "filigree/engine/problem.hpp"
 #include "filigree/engine/score_tiles.hpp"
 #include "filigree/engine/softmax_state.hpp"
 #include "filigree/engine/values.hpp"
-#include "filigree/normalize/softmax.hpp"
 #include "filigree/run/engine_kind.hpp"
 
 // The online softmax engine: scores | patterns and maps | softmax, optionally followed by dropout, times V. The scores
@@ -25,18 +26,6 @@
 // scores are never materialized. Dropped weights count in the sums by which the outputs are divided.
 
 namespace filigree::detail {
-
-/// Normalizes the states of the rows from `first` on, multiplies the outputs by `scale` and passes them to the sink of
-/// a product.
-template <Real S, class Sink>
-void finish_rows(Index first, Index rows, const SoftmaxState<S>& states, const Softmax& softmax, Sink&& sink,
-                 S scale = S(1)) {
-  for (Index r = 0; r < rows; ++r) {
-    const SoftmaxState<S> row = states.from(r);
-    const kernel::LogSumExp<S> sums = row.normalize(static_cast<S>(softmax.sink), scale);
-    sink.take(first + r, row.out, sums);
-  }
-}
 
 /// The online softmax engine. Its sink is the sink of a product, which has the rows of V and takes outputs.
 template <class P, class Stages>
@@ -106,6 +95,7 @@ class OnlineSoftmaxEngine {
     scratch.previous_spans.clear();  // K and V may differ from those of the last evaluation
     scratch.prefetcher.clear();
     scratch.segments.reserve(32);
+    if constexpr (Narrow::possible) Narrow(problem_, stages_).reserve(sink.values(), scratch);
     ScratchFrame frame(scratch);
     frame.reserve<S>({size_of_sums(height_, sink.values()), tiles_.size_of_queries(height_), size_of_scores(height_),
                       kernels_.height * problem_.d()});  // the last one is of queries.pack()
@@ -144,15 +134,27 @@ class OnlineSoftmaxEngine {
 
   using Panels = ScoreTiles<P, Stages>;
   using Block = typename Panels::Block;
+  using Narrow = NarrowPass<P, Stages>;
 
   /// Computes rows [first, last), from the sums of their visits if there are any.
   template <class Sink>
   void finish(const Run& run, Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
-    const Values& v = run.values;
     const Index begin = run.visits_before(first), end = run.visits_before(last);
     for (Index i = begin + 1; i < end; ++i) run.slot(begin).merge(run.slot(i), last - first);
     if constexpr (requires { sink.request(first, last, scratch.prefetcher); })
       if (begin == end) sink.request(first, last - first, scratch.prefetcher);
+    if constexpr (Narrow::possible) {
+      const Narrow narrow(problem_, stages_);
+      const auto by_tiles = [&](Index i, Index n) { finish_tiles(run, i, i + n, 0, 0, scratch, sink); };
+      if (begin == end && narrow.attend(first, last, run.values, scratch, sink, by_tiles)) return;
+    }
+    finish_tiles(run, first, last, begin, end, scratch, sink);
+  }
+  /// Computes rows [first, last) by tiles, or from the sums of the visits [begin, end).
+  template <class Sink>
+  void finish_tiles(const Run& run, Index first, Index last, Index begin, Index end, WorkerScratch& scratch,
+                    Sink&& sink) const {
+    const Values& v = run.values;
     ScratchFrame frame(scratch);
     const SoftmaxState<S> sums = begin == end
                                      ? partial(first, last - first, v, frame, scratch)

@@ -63,11 +63,16 @@ struct RowsOf {
   [[nodiscard]] Index d() const { return reader.cols(); }
   void copy(Index i, Scalar* to) const { reader.copy_row(i, to); }
   void pack(Index first, Index count, Scalar* to, WorkerScratch& scratch) const {
-    kernel::StridedRows<const Scalar> in_place{nullptr, 0};
-    if constexpr (Reader::direct)
-      if (reader.contiguous_rows()) in_place = {reader.data() + first * reader.row_stride(), reader.row_stride()};
+    kernel::StridedRows<const Scalar> rows = in_place();
+    if (rows.data != nullptr) rows.data += first * rows.stride;
     pack_groups(
-        count, d(), to, scratch, [&](Index i, Scalar* row) { copy(first + i, row); }, in_place);
+        count, d(), to, scratch, [&](Index i, Scalar* row) { copy(first + i, row); }, rows);
+  }
+  /// Returns the rows in memory, or null if they are not contiguous there.
+  [[nodiscard]] kernel::StridedRows<const Scalar> in_place() const {
+    if constexpr (Reader::direct)
+      if (reader.contiguous_rows()) return {reader.data(), reader.row_stride()};
+    return {nullptr, 0};
   }
   void prefetch(Index first, Index count, Prefetcher& prefetcher) const {
     request_rows(reader, first, (std::min)(count, rows() - first), prefetcher);

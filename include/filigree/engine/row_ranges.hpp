@@ -21,7 +21,7 @@ struct RowRanges {
     else
       return false;
   }();
-  static constexpr Index max_rows = 8;
+  static constexpr Index max_rows = 16;
 
   Column begin[max_rows], end[max_rows];  // columns; empty rows have begin >= end
   Range hull;                             // the smallest range that contains those of all rows

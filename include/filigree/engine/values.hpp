@@ -132,6 +132,16 @@ struct ProductSink {
     if (lse != nullptr) put_lse(index, sums);
   }
 
+  /// Returns the target rows from row `index` on, if an engine may write outputs there instead of calling take(). It
+  /// then calls take_sums(). Otherwise returns null.
+  [[nodiscard]] kernel::StridedRows<S> in_place(Index index) const {
+    if (to.op != Assign::set || to.col_stride != 1 || v.padded != v.dv) return {nullptr, 0};
+    return {to.data + (index - first) * to.row_stride, to.row_stride};
+  }
+  void take_sums(Index index, const kernel::LogSumExp<S>& sums) const {
+    if (lse != nullptr) put_lse(index, sums);
+  }
+
   /// Multiplies several rows by V, a chunk of V at a time: if V exceeds the second-level cache, each row of V is read
   /// from memory once for all rows and not for each.
   void take_rows(const FinishedRows<S>& rows, WorkerScratch& scratch) const {

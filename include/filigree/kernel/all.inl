@@ -15,6 +15,7 @@
 #include "filigree/kernel/append.inl"
 #include "filigree/kernel/multiply.inl"
 #include "filigree/kernel/attend.inl"
+#include "filigree/kernel/attend_narrow.inl"
 #include "filigree/kernel/select.inl"
 #include "filigree/kernel/philox.inl"
 #include "filigree/kernel/prune.inl"

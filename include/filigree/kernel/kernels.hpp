@@ -26,12 +26,14 @@
 #if defined(__clang__)
 #define FILIGREE_UNROLL _Pragma("unroll")
 #define FILIGREE_UNROLL_TWICE _Pragma("unroll 2")
+#define FILIGREE_UNROLL_24 _Pragma("unroll")
 #define FILIGREE_TARGET_BEGIN(set) \
   FILIGREE_PRAGMA(clang attribute push(__attribute__((target(set))), apply_to = function))
 #define FILIGREE_TARGET_END _Pragma("clang attribute pop")
 #else
 #define FILIGREE_UNROLL _Pragma("GCC unroll 16")
 #define FILIGREE_UNROLL_TWICE _Pragma("GCC unroll 2")
+#define FILIGREE_UNROLL_24 _Pragma("GCC unroll 24")
 #define FILIGREE_TARGET_BEGIN(set) _Pragma("GCC push_options") FILIGREE_PRAGMA(GCC target(set))
 #define FILIGREE_TARGET_END _Pragma("GCC pop_options")
 #endif
@@ -267,6 +269,8 @@ struct Kernels {
   static void attend_chunk(Scalar* tile, Index stride, const Segment* segments, Index count, const Scalar* v,
       Index v_stride, Index dv, Index present, const RandomRow* random, SoftmaxState<Scalar> to)
       FILIGREE_BY_LEVEL(attend_chunk(tile, stride, segments, count, v, v_stride, dv, present, random, to))
+  static bool attend_narrow(const NarrowAttention<Scalar>& a)
+      FILIGREE_BY_LEVEL(attend_narrow(a))
   static void attend_nonfinite(Scalar* tile, Index stride, const Segment* segments, Index count, const Scalar* v,
       Index v_stride, Index dv, Index present, const RandomRow* random, SoftmaxState<Scalar> to)
       FILIGREE_BY_LEVEL(attend_nonfinite(tile, stride, segments, count, v, v_stride, dv, present, random, to))
@@ -361,6 +365,7 @@ const Kernels<Scalar>& kernels() {
 #undef FILIGREE_HAS_ELEMENTWISE_SQRT
 #undef FILIGREE_UNROLL
 #undef FILIGREE_UNROLL_TWICE
+#undef FILIGREE_UNROLL_24
 #undef FILIGREE_TARGET_BEGIN
 #undef FILIGREE_TARGET_END
 #undef FILIGREE_FLAGS

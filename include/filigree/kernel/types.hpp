@@ -119,6 +119,23 @@ struct Segment {
   Index begin, end;
 };
 
+/// Softmax times V of at most one query per lane. Query i attends to the keys [begin[i], end[i]), all of which are in
+/// [first, last) and in one chunk of keys.
+template <class Scalar>
+struct NarrowAttention {
+  StridedRows<const Scalar> q, k, v;
+  Index count, d, dv;         // dv is a multiple of lanes
+  Scalar scale, sink;         // of the scores; of softmax
+  const Column *begin, *end;  // [lanes] begin >= end if there are no keys
+  Column first, last;
+  Scalar* memory;           // of size(d, last - first, lanes) numbers
+  StridedRows<Scalar> out;  // [count][dv]
+  Scalar *maximum, *sum;    // [lanes] see LogSumExp
+
+  /// Returns the size of the memory for a number of keys.
+  static Index size(Index d, Index keys, Index lanes) { return (d + keys) * lanes; }
+};
+
 /// The sums of x[i] y[i] and of x[i] x[i].
 struct ProductSums {
   double products, squares;
