@@ -141,13 +141,13 @@ class OnlineSoftmaxEngine {
   void finish(const Run& run, Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
     const Index begin = run.visits_before(first), end = run.visits_before(last);
     for (Index i = begin + 1; i < end; ++i) run.slot(begin).merge(run.slot(i), last - first);
-    if constexpr (requires { sink.request(first, last, scratch.prefetcher); })
-      if (begin == end) sink.request(first, last - first, scratch.prefetcher);
     if constexpr (Narrow::possible) {
       const Narrow narrow(problem_, stages_);
       const auto by_tiles = [&](Index i, Index n) { finish_tiles(run, i, i + n, 0, 0, scratch, sink); };
       if (begin == end && narrow.attend(first, last, run.values, scratch, sink, by_tiles)) return;
     }
+    if constexpr (requires { sink.request(first, last, scratch.prefetcher); })
+      if (begin == end) sink.request(first, last - first, scratch.prefetcher);
     finish_tiles(run, first, last, begin, end, scratch, sink);
   }
   /// Computes rows [first, last) by tiles, or from the sums of the visits [begin, end).
