@@ -99,7 +99,8 @@ TOPICS = [
         "What a pattern, map, selector, normalizer or layer of your own is made of.",
         ["stage/category.hpp", "stage/pattern_traits.hpp", "pattern/verify.hpp", "stage/grid.hpp", "stage/row.hpp",
          "stage/dense_row.hpp", "stage/dense_matrix.hpp", "stage/score_tile.hpp", "stage/ranges.hpp", "nn/context.hpp",
-         "nn/activations.hpp", "core/integers.hpp", "core/concepts.hpp", "core/lazy.hpp", "core/address_range.hpp"],
+         "nn/activations.hpp", "core/integers.hpp", "core/concepts.hpp", "core/operand.hpp", "core/lazy.hpp",
+         "core/address_range.hpp"],
     ),
 ]
 

@@ -12,6 +12,7 @@
 
 #include "filigree/attention/scores.hpp"
 #include "filigree/core/integers.hpp"
+#include "filigree/core/operand.hpp"
 #include "filigree/engine/form.hpp"
 #include "filigree/engine/stride.hpp"
 #include "filigree/pattern/plan.hpp"
@@ -30,7 +31,7 @@ namespace detail {
 /// Returns x if its coefficients can be accessed directly in memory, otherwise its value as a matrix.
 template <class X>
 decltype(auto) direct(const X& x) {
-  if constexpr (bool(X::Flags & Eigen::DirectAccessBit))
+  if constexpr (DirectAccess<X>)
     return (x);
   else
     return Eigen::Matrix<typename X::Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>(x);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "filigree/attention/packed_keys.hpp"
+#include "filigree/core/operand.hpp"
 #include "filigree/engine/choose.hpp"
 #include "filigree/engine/keys.hpp"
 #include "filigree/engine/problem.hpp"
@@ -89,7 +90,10 @@ class ScoreSource {
   [[nodiscard]] Bound bind() const { return {{reader_of(q_)}, KeysOf<Keys, Scalar>::bind(k_), grid(), scale()}; }
 
   [[nodiscard]] bool reads(const AddressRange& target) const {
-    return reads_memory(q_, target) || (!is_packed<Keys> && reads_keys(target));
+    if constexpr (is_packed<Keys>)
+      return reads_memory(q_, target);
+    else
+      return reads_memory(q_, target) || reads_memory(k_, target);
   }
 
   template <class Stages>
@@ -98,13 +102,6 @@ class ScoreSource {
   using ProductEngine = detail::ProductEngine<Bound, Stages>;
 
  private:
-  bool reads_keys(const AddressRange& target) const {
-    if constexpr (is_packed<Keys>)
-      return false;
-    else
-      return reads_memory(k_, target);
-  }
-
   // Differences of positions within this distance from 0 do not overflow.
   static constexpr Index max_position = Index{1} << 60;
 
@@ -144,7 +141,7 @@ auto scores(Q&& q, K&& k) {
 }
 /// Does not compile: Q and K must be dense.
 template <class Q, class K, class... Options>
-  requires(detail::SparseOperand<Q> || detail::SparseOperand<K>)
+  requires(detail::SparseExpression<Q> || detail::SparseExpression<K>)
 void scores(Q&&, K&&, const Options&...) {
   static_assert(!sizeof(Q), "filigree: scores(Q, K): Q and K must be dense; convert a sparse matrix to a dense one");
 }

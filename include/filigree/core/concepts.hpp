@@ -44,6 +44,10 @@ concept DenseExpression = requires(const std::remove_cvref_t<T>& x) {
 
 namespace detail {
 
+/// A dense expression whose entries are in memory, at fixed distances.
+template <class T>
+concept DirectAccess = DenseExpression<T> && bool(std::remove_cvref_t<T>::Flags& Eigen::DirectAccessBit);
+
 template <class T, class... Used>
 struct LaterOf {
   using type = T;
@@ -53,31 +57,5 @@ struct LaterOf {
 template <class T, class... Used>
 using Dependent = typename LaterOf<T, Used...>::type;
 
-template <class T>
-concept Lvalue = std::is_lvalue_reference_v<T>;
-template <class T>
-concept EigenLvalue = Lvalue<T> && requires {
-  typename std::remove_cvref_t<T>::Nested;
-};
-
-/// The implementation of Operand: Eigen lvalues are stored as Eigen nests them.
-template <class T>
-struct OperandOf {
-  using type = std::remove_cvref_t<T>;
-};
-template <Lvalue T>
-struct OperandOf<T> {
-  using type = const std::remove_cvref_t<T>&;
-};
-template <EigenLvalue T>
-struct OperandOf<T> {
-  using type = typename std::remove_cvref_t<T>::Nested;
-};
-
 }  // namespace detail
-
-/// The type in which an expression stores an operand of type T&&: a reference to an lvalue, or a copy of an rvalue.
-template <class T>
-using Operand = typename detail::OperandOf<T>::type;
-
 }  // namespace filigree

@@ -8,4 +8,5 @@
 #include "filigree/core/generator.hpp"    // IWYU pragma: export
 #include "filigree/core/integers.hpp"     // IWYU pragma: export
 #include "filigree/core/lazy.hpp"         // IWYU pragma: export
+#include "filigree/core/operand.hpp"      // IWYU pragma: export
 #include "filigree/core/thread_pool.hpp"  // IWYU pragma: export

@@ -63,7 +63,7 @@ AddressRange memory(const Xpr& x) {
 /// to read it.
 template <class Xpr>
 bool reads_memory(const Xpr& x, const AddressRange& target) {
-  if constexpr (bool(std::remove_cvref_t<Xpr>::Flags & Eigen::DirectAccessBit)) {
+  if constexpr (DirectAccess<Xpr>) {
     return memory(x).overlaps(target);
   } else {
     return true;
@@ -155,7 +155,7 @@ class CoefficientReader {
 
 /// The reader type of an expression. If one_row, a vector is read as one row, even if it is a column.
 template <class Xpr, bool one_row = false>
-using Reader = std::conditional_t<bool(Xpr::Flags& Eigen::DirectAccessBit), MemoryReader<typename Xpr::Scalar>,
+using Reader = std::conditional_t<DirectAccess<Xpr>, MemoryReader<typename Xpr::Scalar>,
                                   CoefficientReader<Xpr, one_row && Xpr::ColsAtCompileTime == 1>>;
 
 /// Returns the reader of an expression.

@@ -2,13 +2,10 @@
 #pragma once
 
 #include <algorithm>
-#include <cstddef>
-#include <span>
-#include <type_traits>
 #include <utility>
 
 #include "filigree/core/check.hpp"
-#include "filigree/core/concepts.hpp"
+#include "filigree/core/operand.hpp"
 #include "filigree/pattern/global.hpp"
 
 namespace filigree {
@@ -67,30 +64,6 @@ struct Documents {
   }
 };
 
-namespace detail {
-
-template <class Ids>
-struct HeldIds {
-  using type = Operand<Ids>;
-};
-/// An Eigen expression that must be evaluated, since its coefficients are not stored in memory.
-template <class T>
-concept ComputedExpression = DenseExpression<T> && !(std::remove_cvref_t<T>::Flags & Eigen::DirectAccessBit);
-template <ComputedExpression Ids>
-struct HeldIds<Ids> {
-  using type = typename std::remove_cvref_t<Ids>::PlainObject;
-};
-template <class T, std::size_t extent>
-struct HeldIds<std::span<T, extent>&> {
-  using type = std::span<T, extent>;
-};
-template <class T, std::size_t extent>
-struct HeldIds<const std::span<T, extent>&> {
-  using type = std::span<T, extent>;
-};
-
-}  // namespace detail
-
 /// Keeps the keys of the query's own document, for several documents packed into one sequence.
 ///
 /// Formula    ids[p] = ids[j]
@@ -99,9 +72,8 @@ struct HeldIds<const std::span<T, extent>&> {
 /// Edge case  a position without an id attends to no key and is visible to no query
 /// Aliasing   an lvalue and the memory of a span are held by reference: the ids must not change
 template <detail::IntegerList Ids>
-auto documents(Ids&& ids) {
-  using Held = typename detail::HeldIds<Ids>::type;
-  Documents<Held> result{.ids = std::forward<Ids>(ids), .sorted = false};
+Documents<StoredOperand<Ids>> documents(Ids&& ids) {
+  Documents<StoredOperand<Ids>> result{.ids = std::forward<Ids>(ids), .sorted = false};
   result.sorted = result.is_sorted();
   return result;
 }

@@ -3,12 +3,11 @@
 
 #include <Eigen/SparseCore>
 #include <algorithm>
-#include <concepts>
 #include <type_traits>
 #include <utility>
 
 #include "filigree/core/check.hpp"
-#include "filigree/core/concepts.hpp"
+#include "filigree/core/operand.hpp"
 #include "filigree/core/sparse_indices.hpp"
 #include "filigree/pattern/algebra.hpp"
 
@@ -99,23 +98,6 @@ struct Given {
   }
 };
 
-namespace detail {
-
-template <class T>
-concept SparseExpression = std::derived_from<std::remove_cvref_t<T>, Eigen::SparseMatrixBase<std::remove_cvref_t<T>>>;
-
-template <class T>
-struct HeldSparse {
-  using type = typename std::remove_cvref_t<T>::PlainObject;
-};
-template <class T>
-  requires std::derived_from<std::remove_cvref_t<T>, Eigen::SparseCompressedBase<std::remove_cvref_t<T>>>
-struct HeldSparse<T> {
-  using type = Operand<T>;
-};
-
-}  // namespace detail
-
 /// Keeps the stored entries of a sparse matrix, including explicit zeros. The values are ignored.
 ///
 /// Formula    S(i, c) is stored
@@ -125,9 +107,8 @@ struct HeldSparse<T> {
 /// Throws     Error, now and at each evaluation, if the index arrays of S are invalid: descending outer pointers, or
 ///            inner indices that are out of bounds or do not ascend; at evaluation, if the shape of S is not n x m
 template <detail::SparseExpression Sparse>
-auto given(Sparse&& s) {
-  using Held = typename detail::HeldSparse<Sparse>::type;
-  Given<Held> result{.s = std::forward<Sparse>(s)};
+Given<StoredOperand<Sparse>> given(Sparse&& s) {
+  Given<StoredOperand<Sparse>> result{.s = std::forward<Sparse>(s)};
   result.check_indices();
   return result;
 }

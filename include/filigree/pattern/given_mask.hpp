@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "filigree/core/check.hpp"
-#include "filigree/core/dense_operand.hpp"
+#include "filigree/core/operand.hpp"
 #include "filigree/pattern/algebra.hpp"
 
 namespace filigree {
@@ -72,7 +72,7 @@ struct GivenMask {
 /// Aliasing   an lvalue is held by reference; an expression that is not stored in memory is evaluated here, once
 /// Throws     Error at evaluation, if M does not have the shape of the scores
 template <DenseExpression M>
-GivenMask<detail::DenseOperand<M>> given(M&& m) {
+GivenMask<StoredOperand<M>> given(M&& m) {
   static_assert(std::same_as<typename std::remove_cvref_t<M>::Scalar, bool>,
                 "filigree: given(M): a dense mask must be of bool, such as (M.array() != 0)");
   return {.m = std::forward<M>(m)};

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "filigree/core/lazy.hpp"
+#include "filigree/core/operand.hpp"
 #include "filigree/run/matrix_engine.hpp"
 
 namespace filigree::detail {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <Eigen/SparseCore>
 #include <concepts>
 #include <cstddef>
 #include <type_traits>
 
+#include "filigree/core/operand.hpp"
 #include "filigree/pipe/weights.hpp"
 
 // Overloads for likely mistakes. None of them compiles; each message says what to write instead.
@@ -14,12 +14,9 @@ namespace filigree {
 
 namespace detail {
 
-template <class T>
-concept SparseOperand = std::derived_from<std::remove_cvref_t<T>, Eigen::SparseMatrixBase<std::remove_cvref_t<T>>>;
-
 /// A range of numbers that is not an Eigen expression, such as a std::vector, a std::array or a std::span.
 template <class T>
-concept ListOfNumbers = !DenseExpression<T> && !SparseOperand<T> && requires(std::remove_reference_t<T> & list) {
+concept ListOfNumbers = !DenseExpression<T> && !SparseExpression<T> && requires(std::remove_reference_t<T> & list) {
   { *list.data() } -> std::convertible_to<double>;
   { list.size() } -> std::convertible_to<std::size_t>;
 };
@@ -37,7 +34,7 @@ void operator*(const B&, const A&) {
                 "matrix first");
 }
 /// Does not compile: V must be dense.
-template <detail::WeightsExpression A, detail::SparseOperand V>
+template <detail::WeightsExpression A, detail::SparseExpression V>
 void operator*(const A&, const V&) {
   static_assert(!sizeof(A),
                 "filigree: A * V: V must be dense; assign A to a SparseMatrix to multiply it with a sparse V");
@@ -79,7 +76,7 @@ void operator|(X&&, F&&) {
   static_assert(!sizeof(X), "filigree: x | stage: call the function of the stage with parentheses, such as softmax()");
 }
 /// Does not compile: X must be dense.
-template <detail::SparseOperand X, detail::Piped Next>
+template <detail::SparseExpression X, detail::Piped Next>
 void operator|(X&&, Next&&) {
   static_assert(!sizeof(X), "filigree: X | stage: X must be dense; for a pattern from a sparse matrix write given(X)");
 }

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "filigree/core/operand.hpp"
 #include "filigree/pipe/mistakes.hpp"
 #include "filigree/pipe/weights.hpp"
 

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "filigree/core/check.hpp"
-#include "filigree/core/dense_operand.hpp"
 #include "filigree/core/lazy.hpp"
+#include "filigree/core/operand.hpp"
 #include "filigree/core/prefetcher.hpp"
 #include "filigree/kernel/kernels.hpp"
 #include "filigree/stage/stage.hpp"
@@ -70,7 +70,7 @@ struct Bias {
 /// Aliasing   an lvalue matrix is held by reference; an expression without storage is evaluated once, at this call
 /// Throws     Error when it is applied to scores whose shape is not that of B
 template <DenseExpression B>
-Bias<detail::DenseOperand<B>> bias(B&& b) {
+Bias<StoredOperand<B>> bias(B&& b) {
   return {.b = std::forward<B>(b)};
 }
 

@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "filigree/core/check.hpp"
-#include "filigree/core/dense_operand.hpp"
 #include "filigree/core/lazy.hpp"
+#include "filigree/core/operand.hpp"
 #include "filigree/kernel/kernels.hpp"
 #include "filigree/stage/stage.hpp"
 
@@ -67,10 +67,10 @@ struct RelativeBias {
 /// Throws     Error if the size of the table is even
 /// Reference  Shaw et al., arXiv:1803.02155, section 3.2; Raffel et al., arXiv:1910.10683, section 2.1
 template <DenseExpression Table>
-RelativeBias<detail::DenseOperand<Table>> relative_bias(Table&& table) {
+RelativeBias<StoredOperand<Table>> relative_bias(Table&& table) {
   static_assert(bool(std::remove_cvref_t<Table>::IsVectorAtCompileTime),
                 "filigree: relative_bias(table): the table must be a vector at compile time");
-  RelativeBias<detail::DenseOperand<Table>> result{.table = std::forward<Table>(table)};
+  RelativeBias<StoredOperand<Table>> result{.table = std::forward<Table>(table)};
   result.check({});
   return result;
 }
