@@ -4,6 +4,7 @@
 #include <Eigen/Core>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstddef>
@@ -115,12 +116,8 @@ class Generator {
   constexpr Eigen::Index below(Eigen::Index bound) {
     detail::require(bound >= 1, "Generator::below(bound): bound must be at least 1, got ", bound);
     const auto range = static_cast<std::uint64_t>(bound);
-    auto product = detail::wide_product(bits64(), range);
-    if (product[1] < range) {
-      const std::uint64_t excess = (0 - range) % range;  // 2^64 mod range
-      while (product[1] < excess) product = detail::wide_product(bits64(), range);
-    }
-    return static_cast<Eigen::Index>(product[0]);
+    const auto product = detail::wide_product(bits64(), range);
+    return static_cast<Eigen::Index>(product[1] < range ? redraw(product, range) : product[0]);
   }
 
   /// Fills `out` with distinct integers of 0..population-1, in ascending order. All subsets are equally likely.
@@ -151,6 +148,13 @@ class Generator {
   }
 
  private:
+  // Draws again while a product of below() is biased. It is rarely called, and below() is inlined only without it.
+  [[gnu::noinline]] constexpr std::uint64_t redraw(std::array<std::uint64_t, 2> product, std::uint64_t range) {
+    const std::uint64_t excess = (0 - range) % range;  // 2^64 mod range
+    while (product[1] < excess) product = detail::wide_product(bits64(), range);
+    return product[0];
+  }
+
   std::uint64_t seed_;
   std::uint64_t stream_;
   std::uint64_t position_ = 0;
