@@ -6,23 +6,12 @@
 #include <limits>
 #include <vector>
 
+#include "after_both.hpp"
 #include "catch.hpp"
 #include "one_row.hpp"
 
 namespace fg = filigree;
 using Truth = long double;
-
-namespace {
-
-// Returns a row after a stage, and requires the same bits for the dense row.
-template <class S, class Stage>
-std::vector<S> after_both(const Stage& stage, const std::vector<S>& row) {
-  const std::vector<S> got = after(stage, row);
-  REQUIRE(same(after_dense(stage, row), got));
-  return got;
-}
-
-}  // namespace
 
 TEMPLATE_TEST_CASE("normalize_sum divides scores by their sum", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;

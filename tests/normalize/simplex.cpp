@@ -6,6 +6,7 @@
 #include <limits>
 #include <vector>
 
+#include "after_both.hpp"
 #include "catch.hpp"
 #include "filigree/normalize/entmax.hpp"
 #include "filigree/normalize/entmax15.hpp"
@@ -29,14 +30,6 @@ Truth largest(const std::vector<S>& row) {
 template <class S>
 Truth slack(const std::vector<S>& row) {
   return 4 * static_cast<Truth>(std::numeric_limits<S>::epsilon()) + 4e-16L * static_cast<Truth>(row.size());
-}
-
-// Returns a row after a stage, and requires the same bits for the dense row.
-template <class S, class Stage>
-std::vector<S> after_both(const Stage& stage, const std::vector<S>& row) {
-  const std::vector<S> got = after(stage, row);
-  REQUIRE(same(after_dense(stage, row), got));
-  return got;
 }
 
 template <class S>

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <vector>
 
+#include "after_both.hpp"
 #include "catch.hpp"
 #include "filigree/core/thread_pool.hpp"
 #include "filigree/normalize/softmax.hpp"
@@ -42,15 +43,6 @@ Rows<S> random_rows(fg::Generator& g) {
   return rows;
 }
 
-/// Returns the rows after a matrix stage, which must be the same for dense rows and for lists.
-template <class S, class Stage>
-Rows<S> both_after(const Stage& stage, const Rows<S>& rows) {
-  Rows<S> dense = matrix_after(stage, rows, false);
-  const Rows<S> lists = matrix_after(stage, rows, true);
-  for (std::size_t i = 0; i < rows.size(); ++i) REQUIRE(same(dense[i], lists[i]));
-  return dense;
-}
-
 }  // namespace
 
 TEMPLATE_TEST_CASE("prune_n_m keeps the n largest magnitudes of each m columns", "", FILIGREE_TEST_SCALARS) {
@@ -75,12 +67,8 @@ TEMPLATE_TEST_CASE("prune_n_m keeps the n largest magnitudes of each m columns",
       const auto kept = only(group, ranking(magnitudes(group)), static_cast<std::size_t>(n));
       std::copy(kept.begin(), kept.end(), expected.begin() + static_cast<Index>(at));
     }
-    OneRow<S> one(row);
-    one.apply(fg::prune_n_m(n, m));
     CAPTURE(trial, n, m);
-    REQUIRE(same(one.dense(), expected));
-    REQUIRE(one.ascends());
-    REQUIRE(same(after_dense(fg::prune_n_m(n, m), row), expected));
+    REQUIRE(same(after_both(fg::prune_n_m(n, m), row), expected));
   }
   const S no = absent<S>;
   CHECK(same(after(fg::prune_n_m(2, 4), std::vector<S>{S(1), S(-3), S(2), S(-1), no, S(1), S(1), S(-1), S(5)}),
@@ -104,7 +92,7 @@ TEMPLATE_TEST_CASE("winner_take_all keeps a fraction of each column, the largest
       for (std::size_t i = 0; i < rows.size(); ++i) expected[i][c] = kept[i];
     }
     CAPTURE(trial, fraction);
-    const Rows<S> got = both_after(fg::winner_take_all(fraction), rows);
+    const Rows<S> got = after_both(fg::winner_take_all(fraction), rows);
     for (std::size_t i = 0; i < rows.size(); ++i) REQUIRE(same(got[i], expected[i]));
   }
 }
@@ -122,8 +110,8 @@ TEMPLATE_TEST_CASE("prune_magnitude and batch_top_k rank all entries together", 
     const auto dropped = static_cast<std::size_t>(std::floor(fraction * static_cast<double>(by_size.size())));
     const Index k = 1 + g.below(5);
     CAPTURE(trial, fraction, k);
-    REQUIRE(same(flat(both_after(fg::prune_magnitude(fraction), rows)), only(all, by_size, by_size.size() - dropped)));
-    REQUIRE(same(flat(both_after(fg::batch_top_k(k), rows)),
+    REQUIRE(same(flat(after_both(fg::prune_magnitude(fraction), rows)), only(all, by_size, by_size.size() - dropped)));
+    REQUIRE(same(flat(after_both(fg::batch_top_k(k), rows)),
                  only(all, by_value, static_cast<std::size_t>(k) * rows.size())));
   }
 }
@@ -132,18 +120,18 @@ TEMPLATE_TEST_CASE("matrix stages give known results for small matrices", "", FI
   using S = TestType;
   const S no = absent<S>, nan = nan_of<S>;
   const Rows<S> rows{{S(1), S(-5), S(2)}, {S(4), S(2), S(2)}};
-  CHECK(both_after(fg::batch_top_k(1), rows) == Rows<S>{{no, no, S(2)}, {S(4), no, no}});
-  CHECK(both_after(fg::batch_top_k(std::numeric_limits<Index>::max()), rows) == rows);
-  CHECK(both_after(fg::prune_magnitude(0.5), rows) == Rows<S>{{no, S(-5), S(2)}, {S(4), no, no}});
-  CHECK(both_after(fg::prune_magnitude(0), rows) == rows);
-  CHECK(both_after(fg::prune_magnitude(1), rows) == Rows<S>{{no, no, no}, {no, no, no}});
-  CHECK(both_after(fg::winner_take_all(0.5), rows) == Rows<S>{{no, no, S(2)}, {S(4), S(2), no}});
-  CHECK(both_after(fg::winner_take_all(0.01), rows) == Rows<S>{{no, no, S(2)}, {S(4), S(2), no}});
-  CHECK(both_after(fg::winner_take_all(1), rows) == rows);
-  const auto pruned = both_after(fg::prune_magnitude(1), Rows<S>{{S(1), nan}});
+  CHECK(after_both(fg::batch_top_k(1), rows) == Rows<S>{{no, no, S(2)}, {S(4), no, no}});
+  CHECK(after_both(fg::batch_top_k(std::numeric_limits<Index>::max()), rows) == rows);
+  CHECK(after_both(fg::prune_magnitude(0.5), rows) == Rows<S>{{no, S(-5), S(2)}, {S(4), no, no}});
+  CHECK(after_both(fg::prune_magnitude(0), rows) == rows);
+  CHECK(after_both(fg::prune_magnitude(1), rows) == Rows<S>{{no, no, no}, {no, no, no}});
+  CHECK(after_both(fg::winner_take_all(0.5), rows) == Rows<S>{{no, no, S(2)}, {S(4), S(2), no}});
+  CHECK(after_both(fg::winner_take_all(0.01), rows) == Rows<S>{{no, no, S(2)}, {S(4), S(2), no}});
+  CHECK(after_both(fg::winner_take_all(1), rows) == rows);
+  const auto pruned = after_both(fg::prune_magnitude(1), Rows<S>{{S(1), nan}});
   CHECK(same(pruned[0], {no, nan}));
-  CHECK(both_after(fg::batch_top_k(3), Rows<S>{}).empty());
-  CHECK(both_after(fg::winner_take_all(0.5), Rows<S>{{}, {}}) == Rows<S>{{}, {}});
+  CHECK(after_both(fg::batch_top_k(3), Rows<S>{}).empty());
+  CHECK(after_both(fg::winner_take_all(0.5), Rows<S>{{}, {}}) == Rows<S>{{}, {}});
 }
 
 namespace {
@@ -215,11 +203,11 @@ TEMPLATE_TEST_CASE("matrix stages keep the same entries of large matrices as a s
       if (fraction == 1)
         for (std::size_t e = 0; e < all.size(); ++e) expected[e] = std::isnan(all[e]) ? all[e] : absent<S>;
       CAPTURE(fraction);
-      REQUIRE(same(flat(both_after(fg::prune_magnitude(fraction), rows)), expected));
+      REQUIRE(same(flat(after_both(fg::prune_magnitude(fraction), rows)), expected));
     }
     for (const Index k : {Index{1}, Index{2}, m / 10 + 1, m / 2 + 1, m}) {
       CAPTURE(k);
-      REQUIRE(same(flat(both_after(fg::batch_top_k(k), rows)), only(all, by_value, static_cast<std::size_t>(k * n))));
+      REQUIRE(same(flat(after_both(fg::batch_top_k(k), rows)), only(all, by_value, static_cast<std::size_t>(k * n))));
     }
   }
 }
@@ -235,7 +223,7 @@ TEMPLATE_TEST_CASE("winner_take_all keeps the same entries of tall matrices as a
       const Rows<S> rows = large_rows<S>(g, 100, m, kind);
       for (const double fraction : {0.004, 0.05, 0.5, 0.99, 1.0}) {
         const auto winners = static_cast<std::size_t>(std::floor(fraction * static_cast<double>(rows.size())));
-        const Rows<S> got = both_after(fg::winner_take_all(fraction), rows);
+        const Rows<S> got = after_both(fg::winner_take_all(fraction), rows);
         CAPTURE(m, fraction, static_cast<int>(kind));
         for (std::size_t c = 0; c < static_cast<std::size_t>(m); ++c) {
           std::vector<S> column, kept;

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "after_both.hpp"
 #include "catch.hpp"
 #include "filigree/select/hard_threshold.hpp"
 #include "filigree/select/soft_threshold.hpp"
@@ -40,14 +41,10 @@ TEMPLATE_TEST_CASE("thresholds follow their formulas", "", FILIGREE_TEST_SCALARS
       }
     }
     CAPTURE(trial, t);
-    REQUIRE(same(after(fg::threshold(t), row), larger));
-    REQUIRE(same(after_dense(fg::threshold(t), row), larger));
-    REQUIRE(same(after(fg::hard_threshold(t), row), hard));
-    REQUIRE(same(after_dense(fg::hard_threshold(t), row), hard));
-    REQUIRE(same(after(fg::soft_threshold(t), row), soft));
-    REQUIRE(same(after_dense(fg::soft_threshold(t), row), soft));
-    REQUIRE(same(after(fg::relu(), row), positive));
-    REQUIRE(same(after_dense(fg::relu(), row), positive));
+    REQUIRE(same(after_both(fg::threshold(t), row), larger));
+    REQUIRE(same(after_both(fg::hard_threshold(t), row), hard));
+    REQUIRE(same(after_both(fg::soft_threshold(t), row), soft));
+    REQUIRE(same(after_both(fg::relu(), row), positive));
   }
 }
 
