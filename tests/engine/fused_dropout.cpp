@@ -8,24 +8,15 @@
 #include <limits>
 
 #include "catch.hpp"
+#include "distance.hpp"
 #include "general.hpp"
 
 namespace fg = filigree;
+using test::distance;
 using test::Index;
 using test::Matrix;
 using test::Random;
-
-namespace {
-
-template <class S>
-double distance(const Matrix<S>& a, const Matrix<S>& b) {
-  return a.size() == 0 ? 0 : static_cast<double>((a - b).cwiseAbs().maxCoeff());
-}
-
-template <class S>
-constexpr double tolerance = sizeof(S) == 4 ? 2e-6 : 4e-15;
-
-}  // namespace
+using test::tolerance;
 
 // Times the identity, the product shows which weights are dropped. Positions cross 2^32 between keys.
 TEMPLATE_TEST_CASE("fused dropout drops the weights that the general evaluator drops", "", FILIGREE_TEST_SCALARS) {

@@ -3,24 +3,15 @@
 #include <filigree/filigree.hpp>
 
 #include "catch.hpp"
+#include "distance.hpp"
 #include "general.hpp"
 
 namespace fg = filigree;
+using test::distance;
 using test::Index;
 using test::Matrix;
 using test::Random;
-
-namespace {
-
-template <class S>
-double distance(const Matrix<S>& a, const Matrix<S>& b) {
-  return a.size() == 0 ? 0 : static_cast<double>((a - b).cwiseAbs().maxCoeff());
-}
-
-template <class S>
-constexpr double tolerance = sizeof(S) == 4 ? 2e-6 : 4e-15;
-
-}  // namespace
+using test::tolerance;
 
 // Keys are processed in chunks of 512, which are the same for a row alone and in a block that attends to more chunks.
 TEMPLATE_TEST_CASE("attention over many chunks of keys is right and the same to the bit for a row alone", "", float,

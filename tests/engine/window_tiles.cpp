@@ -10,24 +10,15 @@
 #include <type_traits>
 
 #include "catch.hpp"
+#include "distance.hpp"
 #include "general.hpp"
 
 namespace fg = filigree;
+using test::distance;
 using test::Index;
 using test::Matrix;
 using test::Random;
-
-namespace {
-
-template <class S>
-double distance(const Matrix<S>& a, const Matrix<S>& b) {
-  return a.size() == 0 ? 0 : static_cast<double>((a - b).cwiseAbs().maxCoeff());
-}
-
-template <class S>
-constexpr double tolerance = sizeof(S) == 4 ? 2e-6 : 4e-15;
-
-}  // namespace
+using test::tolerance;
 
 // A block of queries is scored group by group if its keys are few, and panel by panel otherwise.
 TEMPLATE_TEST_CASE("tiles of the size of a window give the bits of single rows", "", FILIGREE_TEST_SCALARS) {
