@@ -279,3 +279,45 @@ TEMPLATE_TEST_CASE("list_above and keep_above keep NaN and values above the boun
     agrees(kernels.keep_above(values.data(), columns.data(), listed, S(0.25)));  // no further value is dropped
   }
 }
+
+// All small sizes, so that rows end at any lane and a block of rows ends at any row of a vector.
+TEMPLATE_TEST_CASE("list_top_k keeps the same values as a stable sort, and leaves the scores as they are", "", float,
+                   double) {
+  using S = TestType;
+  const auto& kernels = filigree::kernel::kernels<S>();
+  constexpr S absent = -std::numeric_limits<S>::infinity();
+  Random random(107);
+  for (int number = 0; number < 4000; ++number) {
+    const Index m = number < 300 ? number : random.between(0, random.chance(0.2) ? 256 : 100);
+    const Index k = random.between(1, m + 3), rows = random.between(0, random.chance(0.1) ? 70 : 12);
+    const Index stride = (m + 15) / 16 * 16 + 16 * random.between(0, 3), capacity = k + 16;
+    std::vector<S> tile(static_cast<std::size_t>(rows * stride), absent);
+    std::vector<List<S>> present;
+    for (Index r = 0; r < rows; ++r) {
+      const List<S> all = any_list<S>(random, m);
+      const double kept = random.pick({1.0, 1.0, 0.9, 0.3, 0.0});
+      present.emplace_back();
+      for (Index c = 0; c < m; ++c) {
+        const S v = random.chance(kept) ? all.values[static_cast<std::size_t>(c)] : absent;
+        tile[static_cast<std::size_t>(r * stride + c)] = v;
+        if (v == absent) continue;
+        present.back().values.push_back(v);
+        present.back().columns.push_back(static_cast<Column>(c));
+      }
+    }
+    const std::vector<S> before = tile;
+    std::vector<S> values(static_cast<std::size_t>(rows * capacity), S(-7));
+    std::vector<Column> columns(values.size(), -7), count(static_cast<std::size_t>(rows), -7);
+    kernels.list_top_k(tile.data(), stride, rows, m, k,
+                       {values.data(), columns.data(), capacity, count.data(), nullptr});
+    INFO("case " << number << ", m " << m << ", rows " << rows << ", k " << k);
+    for (Index r = 0; r < rows; ++r) {
+      const Index kept = count[static_cast<std::size_t>(r)];
+      List<S> got;
+      got.values.assign(values.begin() + r * capacity, values.begin() + r * capacity + kept);
+      got.columns.assign(columns.begin() + r * capacity, columns.begin() + r * capacity + kept);
+      REQUIRE(same_list(got, best(present[static_cast<std::size_t>(r)], k)));
+    }
+    for (std::size_t i = 0; i < tile.size(); ++i) REQUIRE(test::same_bits(tile[i], before[i]));
+  }
+}

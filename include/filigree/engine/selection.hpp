@@ -11,9 +11,11 @@
 
 #include "filigree/core/integers.hpp"
 #include "filigree/core/with_indices.hpp"
+#include "filigree/engine/finish_lists.hpp"
 #include "filigree/engine/form.hpp"
 #include "filigree/engine/problem.hpp"
 #include "filigree/engine/score_tiles.hpp"
+#include "filigree/engine/short_rows.hpp"
 #include "filigree/run/engine_kind.hpp"
 #include "filigree/run/evaluator.hpp"
 #include "filigree/select/threshold.hpp"
@@ -52,7 +54,11 @@ class SelectionEngine {
     // With few blocks, each block packs a panel when it reads the panel.
     const Index max_rows = (std::min)(tiles_.round_up(std::max<Index>(rows, 192)), rows_per_task);
     packs_on_read_ = count <= problem.keys.max_repacks() * max_rows;
+    // Rows of a few vectors of scores are searched in place, a few groups at a time, so that they are in the L1 cache.
+    if constexpr (ranked) is_short_ = ShortRows<P, Stages>::are_short(problem.grid.m);
+    packs_on_read_ = packs_on_read_ && !is_short_;
     if (packs_on_read_) block_ = max_rows;
+    if (is_short_) block_ = std::min<Index>(block_, 8 * kernels_.height);
     problem.pack(session, packs_on_read_ ? 1 : count);
     height_ = block_;
     append_capacity_ = kernels_.width + 2 * Row<S>::padding;  // one more panel, in whole vectors, plus one vector
@@ -62,7 +68,7 @@ class SelectionEngine {
       limit_ = (std::min)(k_ + std::max<Index>(128, k_), problem.grid.m);
       // V and the keys evict each other from the L2 cache, so several blocks are scored before V is read.
       const Index kept_rows = cache.kept / (static_cast<Index>(sizeof(S) + sizeof(Column)) * (k_ + Row<S>::padding));
-      height_ *= std::max<Index>((std::min)(kept_rows, rows_per_task) / block_, 1);
+      height_ *= is_short_ ? 1 : std::max<Index>((std::min)(kept_rows, rows_per_task) / block_, 1);
     }
   }
 
@@ -82,7 +88,12 @@ class SelectionEngine {
     }
     ScratchFrame frame(scratch);
     (void)take_kept(height_, frame);
-    const Memory memory(*this, block_, frame, scratch);
+    if (is_short_) {
+      (void)tiles_.take_queries(block_, frame);
+      (void)ShortRows<P, Stages>{problem_, tiles_}.take(block_, frame);
+    } else {
+      const Memory memory(*this, block_, frame, scratch);
+    }
     (void)frame.take<S>(2 * kernels_.height * problem_.d());  // of queries.pack()
   }
 
@@ -92,7 +103,9 @@ class SelectionEngine {
     ScratchFrame frame(scratch);
     if constexpr (ranked) {
       const kernel::Candidates<S> kept = take_kept(last - first, frame);
-      {
+      if (is_short_) {
+        select_short(first, last, kept, scratch);
+      } else {
         ScratchFrame block_frame(scratch);
         Memory memory(*this, (std::min)(block_, last - first), block_frame, scratch);
         for (Index begin = first; begin < last; begin += block_)
@@ -145,6 +158,16 @@ class SelectionEngine {
         kernels_.move_top_k(stream(first + r, first + r + rows, false, memory, scratch), rows, k_, to.from(r));
     }
     if (guesses) count_guesses(last - first, failed);
+  }
+
+  /// The same for rows with few keys, whose scores are all in memory.
+  void select_short(Index first, Index last, const kernel::Candidates<S>& to, WorkerScratch& scratch) const {
+    ScratchFrame frame(scratch);
+    const ShortRows<P, Stages> short_rows{problem_, tiles_};
+    const auto block = tiles_.begin(first, last - first, tiles_.take_queries(last - first, frame), scratch);
+    S* const tile = short_rows.take(block.rows, frame);
+    short_rows.score(block, tile, scratch);
+    kernels_.list_top_k(tile, short_rows.stride(), block.rows, problem_.grid.m, k_, to);
   }
 
   /// Returns true unless guessing has failed too often. Affects only the time, not the result.
@@ -238,29 +261,8 @@ class SelectionEngine {
   /// Applies the stages after the selector and passes the rows to the sink.
   void finish(Index first, Index rows, const kernel::Candidates<S>& kept, WorkerScratch& scratch,
               const RowSink<S>& sink) const {
-    const auto finished = [&](Index r) {
-      Row<S> row = make_row(problem_.grid, first + r, kept.values + r * kept.stride, kept.columns + r * kept.stride,
-                            Index(kept.count[r]), scratch);
-      each_stage_after_selector([&](const auto& stage) { apply(stage, row); });
-      return row;
-    };
-    Index entries = 0;
-    for (Index r = 0; r < rows; ++r) entries += kept.count[r];
-    if (!sink.prefers_rows(entries, problem_.grid.m)) {
-      for (Index r = 0; r < rows; ++r) {
-        Row<S> row = finished(r);
-        sink(row, scratch);
-      }
-      return;
-    }
-    ScratchFrame frame(scratch);
-    auto* sums = frame.take<kernel::LogSumExp<S>>(rows);
-    for (Index r = 0; r < rows; ++r) {
-      const Row<S> row = finished(r);
-      kept.count[r] = static_cast<Column>(row.count);
-      sums[r] = {row.maximum, row.sum};
-    }
-    sink.take_rows({first, rows, problem_.grid.m, kept, sums}, scratch);
+    finish_lists(problem_.grid, first, rows, kept, scratch, sink,
+                 [&](Row<S>& row) { each_stage_after_selector([&](const auto& stage) { apply(stage, row); }); });
   }
 
   template <class F>
@@ -387,6 +389,7 @@ class SelectionEngine {
   const Stages& stages_;
   Panels tiles_;
   const kernel::Kernels<S>& kernels_;
+  bool is_short_ = false;       // true if rows have so few scores that all of them are in memory
   bool packs_on_read_ = false;  // true if panels are packed when they are read
   Index block_, height_;        // number of rows that are scored together, and of rows that one task finishes
   Index append_capacity_;

@@ -17,6 +17,7 @@
 #include "filigree/kernel/attend.inl"
 #include "filigree/kernel/attend_narrow.inl"
 #include "filigree/kernel/select.inl"
+#include "filigree/kernel/list_top_k.inl"
 #include "filigree/kernel/philox.inl"
 #include "filigree/kernel/prune.inl"
 #include "filigree/kernel/simplex.inl"

@@ -209,6 +209,8 @@ struct Kernels {
       FILIGREE_BY_LEVEL(estimate_bounds(rows, count, limit, expected))
   static void move_top_k(Candidates<Scalar> rows, Index count, Index k, Candidates<Scalar> to)
       FILIGREE_BY_LEVEL(move_top_k(rows, count, k, to))
+  static void list_top_k(const Scalar* tile, Index stride, Index count, Index m, Index k, Candidates<Scalar> to)
+      FILIGREE_BY_LEVEL(list_top_k(tile, stride, count, m, k, to))
   static OrderStatistic<Scalar> kth_largest(Scalar* values, Index count, Index k)
       FILIGREE_BY_LEVEL(kth_largest(values, count, k))
   static void divide(const Scalar* values, Index count, bool magnitude, Division<Scalar>& division)

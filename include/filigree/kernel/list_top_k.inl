@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+// The k largest scores of short rows, for all rows of a tile together. The search of a row is a few comparisons, so the
+// rows are searched side by side: the bounds of `lanes` rows are in one vector, and each step counts the values above
+// the bound of each row.
+
+// The largest and the smallest value of a row, and the number of values that are present. `irregular` is true if a
+// value may be NaN or infinite.
+struct RowRange {
+  Scalar low, high;
+  Index present;
+  bool irregular;
+};
+[[gnu::always_inline]] static inline RowRange range_of(const Scalar* values, Index padded) {
+  const Vec absent = broadcast(-infinity);
+  Vec high = absent, low = -absent, total{};
+  Index present = 0;
+  for (Index c = 0; c < padded; c += lanes) {
+    const Vec v = load(values + c);
+    const Vec filled = v == absent ? -absent : v;
+    present += population(above(v, absent));
+    high = v > high ? v : high;
+    low = filled < low ? filled : low;
+    total += v;  // NaN if one is NaN; -inf and +inf give NaN too
+  }
+  const Scalar top = largest(high);
+  return {-largest(-low), top, present, above(total, broadcast(infinity)) != 0 || top == infinity};
+}
+
+// Returns the number of values above t, none of which is NaN.
+[[gnu::always_inline]] static inline Index count_numbers_above(const Scalar* values, Index padded, Scalar t) {
+  const Vec bound = broadcast(t);
+  Index i = 0, count = 0;
+  if constexpr (lanes <= 4) {
+    Mask found{};
+    for (; i < padded; i += lanes) found -= load(values + i) > bound;
+    FILIGREE_UNROLL
+    for (int l = 0; l < lanes; ++l) count += found[l];
+  } else {
+    for (; i + 4 * lanes <= padded; i += 4 * lanes) {
+      std::uint64_t bits = 0;
+      FILIGREE_UNROLL
+      for (int c = 0; c < 4; ++c) bits |= std::uint64_t{above(load(values + i + c * lanes), bound)} << (c * lanes);
+      count += __builtin_popcountll(bits);
+    }
+    for (; i < padded; i += lanes) count += population(above(load(values + i), bound));
+  }
+  return count;
+}
+
+// Continues the search of one row until it is exact, and lists what is kept. `all` is the number of values above lo.
+[[gnu::noinline]] static Index list_exactly(const Scalar* values, Index padded, Index k, const RowRange& range,
+                                            Scalar lo, Scalar hi, Index above_lo, Index above_hi, Scalar* to_values,
+                                            Column* to_columns) {
+  Scalar bound = -infinity;
+  Search search;
+  search.values = const_cast<Scalar*>(values);
+  search.sample = values;
+  search.bound = &bound;
+  search.to_values = to_values;
+  search.to_columns = to_columns;
+  search.lo = lo;
+  search.hi = hi;
+  search.least = range.low;
+  search.guess = Scalar(0.5);
+  search.above_lo = above_lo;
+  search.above_hi = above_hi;
+  if (range.irregular) {
+    search.above_hi = count_above(values, padded, infinity);
+    search.hi = range.high;
+    search.lo = range.present > k ? below(range.low) : -infinity;
+    search.above_lo = range.present;
+    if (search.above_hi >= k && range.present > k) {  // at least k are NaN, so only NaN is kept
+      search.lo = search.hi = infinity;
+      search.above_hi = 0;
+    }
+  }
+  for (int step = 0; is_unfinished(search, k); ++step) bisect(search, padded, k, step);
+  return compact<false>(search, padded, k, k);
+}
+
+// Lists the k largest of `m` values in each of `count` rows, and leaves the rows as they are. NaN ranks first, ties go
+// to the lowest column. Rows are padded with -inf up to a whole vector, and -inf is absent. Each list has room for k
+// entries and one more vector.
+static void list_top_k(const Scalar* tile /*[count][stride]*/, Index stride, Index count, Index m, Index k,
+                       Candidates<Scalar> to) {
+  const Index padded = ceil_div(m, lanes) * lanes;
+  const Vec wanted = broadcast(static_cast<Scalar>(k));
+  // Where the k-th largest of m normally distributed values is, between the smallest and the largest.
+  const Index rest = 2 * k < m ? k : m > k ? m - k : 1;
+  const float tail = tail_quantile(rough_log2(1024 * rest) - rough_log2(1024 * m)),
+              end = tail_quantile(-rough_log2(2 * m));
+  const auto guess = static_cast<Scalar>(0.5F + 0.5F * (2 * k < m ? tail : -tail) / end);
+  for (Index r = 0; r < count; r += lanes, tile += lanes * stride) {
+    const int size = static_cast<int>(count - r < lanes ? count - r : lanes);
+    RowRange ranges[lanes];
+    Scalar first[lanes]{}, last[lanes]{}, entries[lanes]{};
+    for (int i = 0; i < size; ++i) {
+      ranges[i] = range_of(tile + i * stride, padded);
+      first[i] = ranges[i].present <= k ? -infinity : below(ranges[i].low);
+      last[i] = ranges[i].high;
+      entries[i] = ranges[i].irregular ? Scalar(0) : static_cast<Scalar>(ranges[i].present);
+    }
+    // Fewer than k values are above hi, and at least k are above lo, or all that are present.
+    Vec lo = load(first), hi = load(last), above_lo = load(entries), above_hi{};
+    for (int step = 0; step < 14; ++step) {
+      unsigned open = above(above_lo, wanted);
+      if (open == 0) break;
+      const Vec share = step == 0       ? broadcast(guess)
+                        : step % 4 == 3 ? broadcast(Scalar(0.5))
+                                        : (above_lo - wanted) / (above_lo - above_hi);
+      const Vec at = lo + (hi - lo) * share;
+      const Mask is_between = (at > lo) & (at < hi) & (above_lo > wanted);
+      open &= ~at_least(lo, at) & ~at_least(at, hi);
+      Scalar bounds[lanes], counts[lanes];
+      store(bounds, at);
+      store(counts, Vec{});
+      for (; open != 0; open &= open - 1) {
+        const int i = __builtin_ctz(open);
+        counts[i] = static_cast<Scalar>(count_numbers_above(tile + i * stride, padded, bounds[i]));
+      }
+      const Vec found = load(counts);
+      const Mask raises = is_between & (found >= wanted), lowers = is_between & (found < wanted);
+      lo = raises ? at : lo;
+      above_lo = raises ? found : above_lo;
+      hi = lowers ? at : hi;
+      above_hi = lowers ? found : above_hi;
+    }
+    Scalar highest[lanes], beyond[lanes];
+    store(first, lo);
+    store(highest, hi);
+    store(entries, above_lo);
+    store(beyond, above_hi);
+    for (int i = 0; i < size; ++i) {
+      const Scalar* values = tile + i * stride;
+      Scalar* to_values = to.values + (r + i) * to.stride;
+      Column* to_columns = to.columns + (r + i) * to.stride;
+      Index out = 0;
+      if (entries[i] > static_cast<Scalar>(k) || ranges[i].irregular) {
+        out = list_exactly(values, padded, k, ranges[i], first[i], highest[i], static_cast<Index>(entries[i]),
+                           static_cast<Index>(beyond[i]), to_values, to_columns);
+      } else {
+        const Vec bound = broadcast(first[i]);
+        for (Index c = 0; c < padded; c += lanes) {
+          const Vec v = load(values + c);
+          out += append(to_values + out, to_columns + out, v, iota() + static_cast<Column>(c), above(v, bound));
+        }
+      }
+      to.count[r + i] = static_cast<Column>(out);
+    }
+  }
+}
