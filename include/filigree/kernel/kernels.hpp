@@ -213,6 +213,8 @@ struct Kernels {
       FILIGREE_BY_LEVEL(list_top_k(tile, stride, count, m, k, to))
   static OrderStatistic<Scalar> kth_largest(Scalar* values, Index count, Index k)
       FILIGREE_BY_LEVEL(kth_largest(values, count, k))
+  static void positions_of(const Scalar* values, Index count, Column* positions)
+      FILIGREE_BY_LEVEL(positions_of(values, count, positions))
   static void divide(const Scalar* values, Index count, bool magnitude, Division<Scalar>& division)
       FILIGREE_BY_LEVEL(divide(values, count, magnitude, division))
   static Index count_equal(const Scalar* values, Index count, bool magnitude, Scalar x)

@@ -25,6 +25,9 @@ inline constexpr Index max_pruned_group = 64;
 template <class Scalar>
 inline constexpr Index strip = 256 / sizeof(Scalar);
 
+/// The largest number of values whose positions in descending order positions_of() finds.
+inline constexpr Index max_sorted = 256;
+
 /// The tile sizes of an instruction set: bytes per vector, vectors per panel of keys, queries per group.
 struct LevelSizes {
   int vector_bytes, vectors, queries;
