@@ -83,7 +83,7 @@ void for_sizes(const F& f) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("dense targets of scores after patterns have the scores of sparse ones", "", float, double) {
+TEMPLATE_TEST_CASE("dense targets of scores after patterns have the scores of sparse ones", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   for_sizes<S>([](const Rows<S>& q, const Rows<S>& k, fg::Generator&) {
     const Index n = q.rows(), m = k.rows();
@@ -96,7 +96,7 @@ TEMPLATE_TEST_CASE("dense targets of scores after patterns have the scores of sp
   });
 }
 
-TEMPLATE_TEST_CASE("dense targets of scores after maps have the scores of sparse ones", "", float, double) {
+TEMPLATE_TEST_CASE("dense targets of scores after maps have the scores of sparse ones", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   for_sizes<S>([](const Rows<S>& q, const Rows<S>& k, fg::Generator& g) {
     const Index n = q.rows(), m = k.rows();

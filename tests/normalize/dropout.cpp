@@ -91,7 +91,7 @@ TEMPLATE_TEST_CASE("dropout with p = 0, with empty rows and with NaN", "", FILIG
   CHECK(std::isnan(after(fg::dropout(0.999999, 1), mixed)[20]));
 }
 
-TEMPLATE_TEST_CASE("dropout of a matrix draws the same numbers in every layout", "", float, double) {
+TEMPLATE_TEST_CASE("dropout of a matrix draws the same numbers in every layout", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   using Rows = Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   using Columns = Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic>;
