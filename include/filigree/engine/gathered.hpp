@@ -128,11 +128,11 @@ class GatheredEngine {
             tiles_.visit(
                 panel, block, scratch,
                 [&](Index r, Index n) {
-                  tiles_.scores(panel, block, r, n, tile, scratch);
+                  tiles_.scores(panel, block, r, n, tile, kernels_.width, scratch);
                   collect(r, n);
                 },
                 [&](Index r, Index n) {
-                  tiles_.masked_scores(panel, block, r, n, tile, scratch);
+                  tiles_.masked_scores(panel, block, r, n, tile, kernels_.width, scratch);
                   collect(r, n);
                 });
           },

@@ -148,30 +148,35 @@ class ScoreTiles {
     return !has_maps && (panel + 1) * kernels_.width <= problem_.grid.m;
   }
 
-  /// Computes the scores of rows [r, r + n) of the block, `width` numbers apart, after maps. Absent scores are -inf.
-  void scores(Index panel, const Block& block, Index r, Index n, S* tile, WorkerScratch& scratch) const {
-    const Index width = kernels_.width, groups = round_up(n) / kernels_.height;
+  /// Computes the scores of rows [r, r + n) of the block, `stride` numbers apart, after maps. Absent scores are -inf.
+  void scores(Index panel, const Block& block, Index r, Index n, S* tile, Index stride, WorkerScratch& scratch) const {
+    const Index width = kernels_.width, groups = round_up(n) / kernels_.height, d = problem_.d();
     const Index c0 = panel * width, c1 = (std::min)(c0 + width, problem_.grid.m);
-    const S *queries = block.queries + r * problem_.d(), *keys = problem_.keys.panel(panel, scratch);
+    const S *queries = block.queries + r * d, *keys = problem_.keys.panel(panel, scratch);
+    const bool whole = c1 == c0 + width;
     // A map's operand is requested for the next panel while the scores of this panel are computed.
-    const Index step = Form::requests_tiles ? 1 : groups, size = kernels_.height * problem_.d();
+    const Index step = Form::requests_tiles || !whole ? 1 : groups;
     for (Index g = 0; g < groups; g += step) {
       issue_for_maps(scratch);
-      kernels_.score_panel(queries + g * size, step, keys, problem_.d(), problem_.scale,
-                           tile + g * kernels_.height * width, width);
+      const S* group = queries + g * kernels_.height * d;
+      S* to = tile + g * kernels_.height * stride;
+      if (whole)
+        kernels_.score_panel(group, step, keys, d, problem_.scale, to, stride);
+      else
+        kernels_.score_columns(group, keys, d, problem_.scale, to, stride, 0, c1 - c0);
     }
-    map(tile, width, block, r, n, c0, c1);
-    for (Index i = 0; i < n && c1 < c0 + width; ++i)
-      std::fill(tile + i * width + (c1 - c0), tile + (i + 1) * width, absent);
+    map(tile, stride, block, r, n, c0, c1);
+    for (Index i = 0; i < n && !whole; ++i) std::fill(tile + i * stride + (c1 - c0), tile + i * stride + width, absent);
   }
 
   /// Computes the scores of one group that attends to part of the panel, after patterns and maps.
-  void masked_scores(Index panel, const Block& block, Index r, Index n, S* tile, WorkerScratch& scratch) const {
+  void masked_scores(Index panel, const Block& block, Index r, Index n, S* tile, Index stride,
+                     WorkerScratch& scratch) const {
     const Index width = kernels_.width, c0 = panel * width;
     const Range columns = visible_columns(panel, r, scratch);
     kernels_.score_columns(block.queries + r * problem_.d(), problem_.keys.panel(panel, scratch), problem_.d(),
-                           problem_.scale, tile, width, columns.begin, columns.end);
-    mask(tile, width, block, r, n, c0, c0 + width, scratch);
+                           problem_.scale, tile, stride, columns.begin, columns.end);
+    mask(tile, stride, block, r, n, c0, c0 + width, scratch);
   }
 
   /// Applies patterns and maps to the scores of columns [c0, c1) and rows [r, r + n) of a group, `stride` numbers

@@ -313,7 +313,7 @@ class SelectionEngine {
         panel, block, scratch,
         [&](Index r, Index n) {
           if (!tiles_.is_plain(panel)) {
-            tiles_.scores(panel, block, r, n, memory.tile, scratch);
+            tiles_.scores(panel, block, r, n, memory.tile, kernels_.width, scratch);
             append_tile(r, n);
           } else if (packs_on_read_) {
             append_groups(panel, block, r, n, candidates, scratch);
@@ -324,7 +324,7 @@ class SelectionEngine {
           }
         },
         [&](Index r, Index n) {
-          tiles_.masked_scores(panel, block, r, n, memory.tile, scratch);
+          tiles_.masked_scores(panel, block, r, n, memory.tile, kernels_.width, scratch);
           append_tile(r, n);
         });
   }

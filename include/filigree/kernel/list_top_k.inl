@@ -47,35 +47,26 @@ struct RowRange {
   return count;
 }
 
-// Continues the search of one row until it is exact, and lists what is kept. `all` is the number of values above lo.
-[[gnu::noinline]] static Index list_exactly(const Scalar* values, Index padded, Index k, const RowRange& range,
-                                            Scalar lo, Scalar hi, Index above_lo, Index above_hi, Scalar* to_values,
-                                            Column* to_columns) {
-  Scalar bound = -infinity;
+// The same for one row with ties, NaN or infinite values: lists the values that are present, and reduces the list.
+static Index list_one_row(const Scalar* values, Index padded, Index k, Scalar* to_values, Column* to_columns) {
+  Scalar list[max_short_row + 2 * lanes], bound = -infinity;
+  Column columns[max_short_row + 2 * lanes];
+  Index count = 0;
+  for (Index i = 0; i < padded; i += lanes) {
+    const Vec v = load(values + i);
+    count += append(list + count, columns + count, v, iota() + static_cast<Column>(i), above(v, broadcast(-infinity)));
+  }
   Search search;
-  search.values = const_cast<Scalar*>(values);
-  search.sample = values;
-  search.bound = &bound;
+  set_list(search, list, columns, count, &bound);
   search.to_values = to_values;
   search.to_columns = to_columns;
-  search.lo = lo;
-  search.hi = hi;
-  search.least = range.low;
-  search.guess = Scalar(0.5);
-  search.above_lo = above_lo;
-  search.above_hi = above_hi;
-  if (range.irregular) {
-    search.above_hi = count_above(values, padded, infinity);
-    search.hi = range.high;
-    search.lo = range.present > k ? below(range.low) : -infinity;
-    search.above_lo = range.present;
-    if (search.above_hi >= k && range.present > k) {  // at least k are NaN, so only NaN is kept
-      search.lo = search.hi = infinity;
-      search.above_hi = 0;
-    }
+  if (count > k) {
+    keep_top_k_of_group(&search, 1, k, 0);
+    return search.count;
   }
-  for (int step = 0; is_unfinished(search, k); ++step) bisect(search, padded, k, step);
-  return compact<false>(search, padded, k, k);
+  __builtin_memcpy(to_values, list, static_cast<std::size_t>(count) * sizeof(Scalar));
+  __builtin_memcpy(to_columns, columns, static_cast<std::size_t>(count) * sizeof(Column));
+  return count;
 }
 
 // Lists the k largest of `m` values in each of `count` rows, and leaves the rows as they are. NaN ranks first, ties go
@@ -125,19 +116,15 @@ static void list_top_k(const Scalar* tile /*[count][stride]*/, Index stride, Ind
       hi = lowers ? at : hi;
       above_hi = lowers ? found : above_hi;
     }
-    Scalar highest[lanes], beyond[lanes];
     store(first, lo);
-    store(highest, hi);
     store(entries, above_lo);
-    store(beyond, above_hi);
     for (int i = 0; i < size; ++i) {
       const Scalar* values = tile + i * stride;
       Scalar* to_values = to.values + (r + i) * to.stride;
       Column* to_columns = to.columns + (r + i) * to.stride;
       Index out = 0;
       if (entries[i] > static_cast<Scalar>(k) || ranges[i].irregular) {
-        out = list_exactly(values, padded, k, ranges[i], first[i], highest[i], static_cast<Index>(entries[i]),
-                           static_cast<Index>(beyond[i]), to_values, to_columns);
+        out = list_one_row(values, padded, k, to_values, to_columns);
       } else {
         const Vec bound = broadcast(first[i]);
         for (Index c = 0; c < padded; c += lanes) {

@@ -123,9 +123,7 @@ static Index count_above(const Scalar* values, Index padded, Scalar t) {
 }
 
 // Moves the kept values and columns to the output. Keeps the values above lo. If these are more than max_kept, keeps
-// the values above hi, and of the ties at hi only the first, up to k in total. Without a list of columns, these are the
-// indices of the values.
-template <bool listed = true>
+// the values above hi, and of the ties at hi only the first, up to k in total.
 [[gnu::always_inline]] static inline Index compact(const Search& s, Index padded, Index k, Index max_kept) {
   const Vec vlo = broadcast(s.lo);
   Index out = 0;
@@ -133,8 +131,7 @@ template <bool listed = true>
     *s.bound = s.lo;
     for (Index i = 0; i < padded; i += lanes) {
       const Vec v = load(s.values + i);
-      out += append(s.to_values + out, s.to_columns + out, v,
-                    listed ? load_columns(s.columns + i) : iota() + static_cast<Column>(i), above(v, vlo));
+      out += append(s.to_values + out, s.to_columns + out, v, load_columns(s.columns + i), above(v, vlo));
     }
     return out;
   }
@@ -149,8 +146,7 @@ template <bool listed = true>
     unsigned equal = nan_only ? beyond : at_least(v, vhi) & ~beyond;
     while (population(equal) > quota) equal &= ~(1U << (31 - __builtin_clz(equal)));
     quota -= population(equal);
-    out += append(s.to_values + out, s.to_columns + out, v,
-                  listed ? load_columns(s.columns + i) : iota() + static_cast<Column>(i), certain | equal);
+    out += append(s.to_values + out, s.to_columns + out, v, load_columns(s.columns + i), certain | equal);
   }
   return out;
 }

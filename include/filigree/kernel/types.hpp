@@ -49,6 +49,9 @@ struct Candidates {
   }
 };
 
+/// The largest number of values in a row of list_top_k().
+inline constexpr int max_short_row = 256;
+
 /// A division of values by two bounds: the values strictly between them, and how many others there are.
 template <class Scalar>
 struct Division {
