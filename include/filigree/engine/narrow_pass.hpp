@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "filigree/core/integers.hpp"
+#include "filigree/engine/finish_rows.hpp"
 #include "filigree/engine/row_ranges.hpp"
 #include "filigree/engine/softmax_state.hpp"
 #include "filigree/engine/values.hpp"
@@ -30,7 +31,7 @@ class NarrowPass {
 
   /// Computes the outputs of the rows [first, last) and passes them to the sink. Returns false if Q or K cannot be read
   /// in place, or if the first rows attend to too many keys. Calls by_tiles(i, n) for rows [i, i + n) that this pass
-  /// cannot compute: they attend to too many keys or to several chunks, or a row of V is not finite.
+  /// cannot compute: they attend to too many keys, or a row of V is not finite.
   template <class Sink, class ByTiles>
   bool attend(Index first, Index last, const ValueRows<S>& v, WorkerScratch& scratch, Sink&& sink,
               ByTiles&& by_tiles) const {
@@ -49,8 +50,8 @@ class NarrowPass {
   /// Reserves the memory of attend().
   void reserve(const ValueRows<S>& v, WorkerScratch& scratch) const {
     ScratchFrame frame(scratch);
-    frame.reserve<S>(
-        {kernel::NarrowAttention<S>::size(problem_.d(), max_keys(), kernels_.lanes), kernels_.lanes * v.padded});
+    frame.reserve<S>({kernel::NarrowAttention<S>::size(problem_.d(), max_keys(), kernels_.lanes),
+                      kernels_.lanes * v.padded, SoftmaxState<S>::size(2 * kernels_.lanes, v.padded)});
   }
 
  private:
@@ -61,6 +62,7 @@ class NarrowPass {
     const Index lanes = kernels_.lanes, d = problem_.d();
     for (Index r = n; r < lanes; ++r) ranges.begin[r] = ranges.end[r] = 0;
     const Range hull = ranges.hull.begin < ranges.hull.end ? ranges.hull : Range{0, 0};
+    const Index middle = round_up(hull.begin + 1, SoftmaxChunk::keys);
     S maximum[RowRanges<Stages>::max_rows], sum[RowRanges<Stages>::max_rows];
     ScratchFrame frame(scratch);
     const kernel::StridedRows<const S> q = problem_.queries.in_place();
@@ -79,7 +81,9 @@ class NarrowPass {
                                  .memory = frame.take<S>(kernel::NarrowAttention<S>::size(d, max_keys(), lanes)),
                                  .out = {frame.take<S>(lanes * v.padded), v.padded},
                                  .maximum = maximum,
-                                 .sum = sum};
+                                 .sum = sum,
+                                 .lane_sums = nullptr};
+    if (middle < hull.end) return attend_chunks(first, a, ranges, static_cast<Column>(middle), frame, sink);
     if constexpr (requires { sink.in_place(first); }) {
       const kernel::StridedRows<S> rows = sink.in_place(first);
       if (rows.data != nullptr) {
@@ -95,7 +99,35 @@ class NarrowPass {
     return true;
   }
 
-  /// More keys are computed faster by tiles of packed keys.
+  /// Computes the outputs of rows that attend to keys of two chunks, the second from `middle` on, and merges them.
+  template <class Sink>
+  bool attend_chunks(Index first, kernel::NarrowAttention<S> a, const RowRanges<Stages>& ranges, Column middle,
+                     ScratchFrame& frame, Sink&& sink) const {
+    const Index lanes = kernels_.lanes;
+    const SoftmaxState<S> states(frame.take<S>(SoftmaxState<S>::size(2 * lanes, a.dv)), 2 * lanes, a.dv);
+    const Column hull_begin = a.first, hull_end = a.last;
+    Column begin[RowRanges<Stages>::max_rows], end[RowRanges<Stages>::max_rows];
+    a.begin = begin;
+    a.end = end;
+    for (const Index row : {Index(0), lanes}) {
+      a.first = row == 0 ? hull_begin : middle;
+      a.last = row == 0 ? middle : hull_end;
+      for (Index r = 0; r < lanes; ++r) {
+        begin[r] = (std::max)(ranges.begin[r], a.first);
+        end[r] = (std::min)(ranges.end[r], a.last);
+      }
+      const SoftmaxState<S> state = states.from(row);
+      a.out = {state.out, state.stride};
+      a.maximum = state.maximum;
+      a.lane_sums = state.sum;
+      if (!kernels_.attend_narrow(a)) return false;
+    }
+    states.merge(states.from(lanes), a.count);
+    finish_rows(first, a.count, states, std::get<Form::streamed>(stages_), sink);
+    return true;
+  }
+
+  /// More keys are computed faster by tiles of packed keys. They are fewer than a chunk.
   [[nodiscard]] Index max_keys() const { return 6 * kernels_.lanes; }
 
   /// Computes the ranges of n rows. Returns false if a row has several ranges, if they are not narrow, or if they are
@@ -104,8 +136,7 @@ class NarrowPass {
     if (!ranges.compute(stages_, first, n, problem_.grid, scratch.coverage.maybe)) return false;
     const Range& hull = ranges.hull;
     if (hull.begin >= hull.end) return true;
-    constexpr Index chunk = SoftmaxChunk::keys;
-    return hull.end - hull.begin <= max_keys() && hull.begin / chunk == (hull.end - 1) / chunk;
+    return hull.end - hull.begin <= max_keys();
   }
 
   const P& problem_;

@@ -74,9 +74,11 @@ static void score_narrow(const Scalar* q /*[d][lanes]*/, StridedRows<const Scala
   }
 }
 
-// Replaces scores by exp(score - maximum), which is 0 outside of the ranges. Returns the sums.
+// Replaces scores by exp(score - maximum), which is 0 outside of the ranges, and returns the maximum. As for scores in
+// rows, there is a sum for each remainder of a column by `lanes`.
 [[gnu::always_inline]] static inline Vec exponentiate_narrow(const NarrowAttention<Scalar>& a,
-                                                             Scalar* tile /*[last - first][lanes]*/, Vec& maximum) {
+                                                             Scalar* tile /*[last - first][lanes]*/,
+                                                             Vec* total /*[lanes]*/) {
   const Mask begin = __builtin_convertvector(load_columns(a.begin), Mask);
   const Mask end = __builtin_convertvector(load_columns(a.end), Mask);
   Vec high[chains];
@@ -97,11 +99,7 @@ static void score_narrow(const Scalar* q /*[d][lanes]*/, StridedRows<const Scala
   for (; i < count; ++i) keep(i, 0);
   FILIGREE_UNROLL
   for (int c = 1; c < chains; ++c) high[0] = high[c] > high[0] ? high[c] : high[0];
-  maximum = high[0];
-  const Vec shift = maximum > broadcast(-infinity) ? maximum : Vec{};
-  // As for scores in rows, there is a sum for each remainder of a column by `lanes`. They are added at distances 1, 2,
-  // 4, ...
-  Vec total[lanes];
+  const Vec shift = high[0] > broadcast(-infinity) ? high[0] : Vec{};
   FILIGREE_UNROLL
   for (int l = 0; l < lanes; ++l) total[l] = Vec{};
   const Index first = a.first;
@@ -110,9 +108,7 @@ static void score_narrow(const Scalar* q /*[d][lanes]*/, StridedRows<const Scala
     store(tile + i * lanes, e);
     total[(first + i) % lanes] += e;
   }
-  for (int distance = 1; distance < lanes; distance *= 2)
-    for (int l = 0; l < lanes; l += 2 * distance) total[l] = total[l] + total[l + distance];
-  return total[0];
+  return high[0];
 }
 
 // Multiplies the weights of `rows` queries by `vectors` vectors of V, sums over ascending keys, and multiplies by
@@ -162,7 +158,14 @@ static bool attend_narrow(const NarrowAttention<Scalar>& a) {
                 {a.v.data + a.last * a.v.stride, a.v.stride},
                 {a.out.data + lanes * a.out.stride, a.out.stride}});
   const RoundToNearest rounding;
-  Vec maximum, total = exponentiate_narrow(a, tile, maximum);
+  Vec totals[lanes];
+  const Vec maximum = exponentiate_narrow(a, tile, totals);
+  if (a.lane_sums != nullptr)
+    for (int r = 0; r < lanes; ++r)
+      for (int l = 0; l < lanes; ++l) a.lane_sums[r * lanes + l] = totals[l][r];
+  for (int distance = 1; distance < lanes; distance *= 2)  // in the order of sum()
+    for (int l = 0; l < lanes; l += 2 * distance) totals[l] = totals[l] + totals[l + distance];
+  const Vec total = totals[0];
   const Mask empty = (maximum == broadcast(-infinity)) & (total == Vec{});
   Vec top = maximum, scale = broadcast(1), sum = total;
   if (a.sink > -infinity) {
@@ -173,9 +176,9 @@ static bool attend_narrow(const NarrowAttention<Scalar>& a) {
     sum += exponential(sink - top);
   }
   Scalar factor[lanes];
-  store(factor, empty != 0 ? Vec{} : scale / sum);
-  store(a.maximum, empty != 0 ? broadcast(a.sink) : top);
-  store(a.sum, empty != 0 ? broadcast(a.sink > -infinity ? Scalar(1) : Scalar(0)) : sum);
+  store(factor, a.lane_sums != nullptr ? broadcast(1) : empty != 0 ? Vec{} : scale / sum);
+  store(a.maximum, a.lane_sums != nullptr ? maximum : empty != 0 ? broadcast(a.sink) : top);
+  if (a.lane_sums == nullptr) store(a.sum, empty != 0 ? broadcast(a.sink > -infinity ? Scalar(1) : Scalar(0)) : sum);
 
   constexpr int rows = lanes < 4 ? lanes : 4;
   Vec check{};

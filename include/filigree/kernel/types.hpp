@@ -137,6 +137,7 @@ struct NarrowAttention {
   Scalar* memory;           // of size(d, last - first, lanes) numbers
   StridedRows<Scalar> out;  // [count][dv]
   Scalar *maximum, *sum;    // [lanes] see LogSumExp
+  Scalar* lane_sums;        // null, or [lanes][lanes]: then the result is a SoftmaxState whose `sum` this is
 
   /// Returns the size of the memory for a number of keys.
   static Index size(Index d, Index keys, Index lanes) { return (d + keys) * lanes; }
