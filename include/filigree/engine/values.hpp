@@ -150,13 +150,22 @@ struct ProductSink {
     S* out = frame.take<S>(rows.count * v.padded);
     Index* next = frame.take<Index>(rows.count);
     std::fill_n(next, rows.count, Index{0});
+    constexpr Index ahead = 3, requested = 64, per_line = 64 / sizeof(S);  // rows, entries, and entries of a cache line
     for (Index begin = 0; begin < rows.m; begin += chunk) {
       for (Index r = 0; r < rows.count; ++r) {
         const kernel::Candidates<S> list = rows.lists.from(r);
-        const Index first_entry = next[r];
+        // The lists exceed the second-level cache, and a processor does not recognize the order in which they are read.
+        if (r + ahead < rows.count) {
+          const kernel::Candidates<S> soon = rows.lists.from(r + ahead);
+          for (Index e = 0; e < requested; e += per_line) {
+            __builtin_prefetch(soon.values + next[r + ahead] + e);
+            __builtin_prefetch(soon.columns + next[r + ahead] + e);
+          }
+        }
+        const Index at = next[r];
         while (next[r] < *list.count && list.columns[next[r]] < begin + chunk) ++next[r];
-        kernel::kernels<S>().gather(out + r * v.padded, list.values + first_entry, list.columns + first_entry,
-                                    next[r] - first_entry, v.data, v.stride, v.padded, begin > 0);
+        kernel::kernels<S>().gather(out + r * v.padded, list.values + at, list.columns + at, next[r] - at, v.data,
+                                    v.stride, v.padded, begin > 0);
       }
     }
     for (Index r = 0; r < rows.count; ++r) {
