@@ -69,9 +69,9 @@ static Index list_one_row(const Scalar* values, Index padded, Index k, Scalar* t
   return count;
 }
 
-// Lists the k largest of `m` values in each of `count` rows, and leaves the rows as they are. NaN ranks first, ties go
-// to the lowest column. Rows are padded with -inf up to a whole vector, and -inf is absent. Each list has room for k
-// entries and one more vector.
+// Lists the k largest of `m` <= max_short_row values in each of `count` rows, and leaves the rows as they are. NaN
+// ranks first, ties go to the lowest column. Rows are padded with -inf up to a whole vector, and -inf is absent. Each
+// list has room for k entries and one more vector.
 static void list_top_k(const Scalar* tile /*[count][stride]*/, Index stride, Index count, Index m, Index k,
                        Candidates<Scalar> to) {
   const Index padded = ceil_div(m, lanes) * lanes;
