@@ -8,6 +8,8 @@
 
 #include "after_both.hpp"
 #include "catch.hpp"
+#include "filigree/pipe/weights.hpp"
+#include "filigree/select/batch_top_k.hpp"
 #include "filigree/select/drop_lowest.hpp"
 #include "one_row.hpp"
 
@@ -66,6 +68,50 @@ TEMPLATE_TEST_CASE("top_k of long dense rows does not depend on the estimate of 
     const auto dropped = static_cast<std::size_t>(std::floor(fraction * static_cast<double>(order.size())));
     REQUIRE(same(after_dense(fg::drop_lowest(fraction), row), only(row, order, order.size() - dropped)));
   }
+}
+
+// Short rows are reduced by the maxima of subsets, and the few values that are left are compared in pairs.
+TEMPLATE_TEST_CASE("top_k and batch_top_k of one short row keep the first entries of a stable sort", "",
+                   FILIGREE_TEST_SCALARS) {
+  using S = TestType;
+  const std::uint64_t seed = 73;
+  CAPTURE(seed);
+  fg::Generator g(seed);
+  constexpr Index sizes[] = {0, 1, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 127, 128, 129, 1000, 1023, 1024, 1025};
+  for (const Index m : sizes)
+    for (int kind = 0; kind < 10; ++kind)
+      for (const Index k : {1, 2, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 1100}) {
+        std::vector<S> row(static_cast<std::size_t>(m));
+        const Index special = 1 + g.below(40);
+        for (Index c = 0; c < m; ++c) {
+          S& x = row[static_cast<std::size_t>(c)];
+          x = static_cast<S>(g.normal());
+          if (kind == 1) x = static_cast<S>(c);
+          if (kind == 2) x = static_cast<S>(-c / 3);
+          if (kind == 3 && g.below(m) < special) x = nan_of<S>;
+          if (kind == 4 && g.below(m) < special) x = infinity_of<S>;
+          if (kind == 5 && g.below(m) >= special) x = absent<S>;
+          if (kind == 6) x = static_cast<S>(g.below(3));
+          if (kind == 7) x = g.below(3) == 0 ? nan_of<S> : g.below(2) == 0 ? absent<S> : S(-0.0);
+          if (kind == 8) x = std::numeric_limits<S>::denorm_min() * static_cast<S>(g.below(5));
+          if (kind == 9) x = c % 16 == 3 ? static_cast<S>(100 + c / 40) : x;  // the largest are in one lane
+        }
+        const auto order = ranking(row);
+        CAPTURE(m, kind, k);
+        REQUIRE(same(after_dense(fg::top_k(k), row), only(row, order, static_cast<std::size_t>(k))));
+        using Vector = Eigen::Matrix<S, Eigen::Dynamic, 1>;
+        const Vector x = Eigen::Map<const Vector>(row.data(), m);
+        const std::vector<S> expected = only(row, order, static_cast<std::size_t>(k));
+        Vector y;
+        y = x | fg::batch_top_k(k);
+        std::vector<S> got(y.data(), y.data() + m);
+        for (Index c = 0; c < m; ++c)
+          if (expected[static_cast<std::size_t>(c)] == absent<S>) {
+            REQUIRE(y[c] == 0);
+            got[static_cast<std::size_t>(c)] = absent<S>;
+          }
+        REQUIRE(same(got, expected));
+      }
 }
 
 TEMPLATE_TEST_CASE("top_k handles ties, zeros, NaN and a k above the number of entries", "", FILIGREE_TEST_SCALARS) {

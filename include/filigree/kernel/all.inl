@@ -22,6 +22,7 @@
 #include "filigree/kernel/prune.inl"
 #include "filigree/kernel/simplex.inl"
 #include "filigree/kernel/order_statistics.inl"
+#include "filigree/kernel/pairwise.inl"
 #include "filigree/kernel/dense_selection.inl"
 #include "filigree/kernel/top_p.inl"
 #include "filigree/kernel/sum.inl"

@@ -27,12 +27,32 @@ static Index count_in(const Scalar* from, Index count, Scalar bound) {
   return found;
 }
 
+// Returns a bound that at least k and usually not many more values exceed, or -inf if the row is too short or k too
+// large for an estimate: the k-th largest of the maxima of a few subsets.
+static Scalar bound_of_maxima(const Scalar* from, Index count, Index k) {
+  const Index size = k <= max_pairwise / 4 ? max_pairwise / 2 : max_pairwise;
+  if (k > max_pairwise / 2 || count < 2 * size) return -infinity;
+  Scalar maxima[max_pairwise];
+  for (Index c = 0; c < size; c += lanes) {
+    Vec high = broadcast(-infinity);
+    for (Index i = c; i + lanes <= count; i += size) {
+      const Vec v = load(from + i);
+      high = v > high ? v : high;
+    }
+    store(maxima + c, high);
+  }
+  Scalar greater[max_pairwise];
+  (void)rank_pairwise(maxima, size, k, greater);
+  const Scalar bound = kth_pairwise(maxima, size, k, greater);
+  return bound > -infinity ? below(bound) : bound;
+}
+
 // Returns a bound that probably more than k and not many more values exceed, or -inf if the row is too short for an
 // estimate. It is a value of a sample: vectors at equal distances.
 static Scalar sampled_bound(const Scalar* from, Index count, Index k) {
   constexpr Index capacity = 512;
   const Index vectors = count / lanes, step = ceil_div(vectors, capacity / lanes);
-  if (step < 3) return -infinity;
+  if (step < 3) return bound_of_maxima(from, count, k);
   Scalar sample[capacity + lanes];
   Column columns[capacity + lanes];
   Index size = 0, taken = 0;
@@ -61,6 +81,7 @@ static Index copy_top_k(const Scalar* from, Index count, Index k, Scalar* values
   const Scalar guess = sampled_bound(from, count, k);
   Index found = copy_above(from, count, guess, values, columns);
   if (found < k && guess > -infinity) found = copy_above(from, count, -infinity, values, columns);
+  if (k < found && found <= max_pairwise) return keep_pairwise(values, columns, found, k);
   Scalar bound = -infinity;
   return keep_top_k_of(values, columns, found, k, 0, &bound);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Members of a level: fused, multiply_add, add_products_of_feature, times_power_of_two, above, at_least, population,
-// append, multiply_words, square_root; nothing else.
+// append, multiply_words, square_root, load_first, store_first; nothing else.
 //
 // AVX-512: a comparison returns a bit mask, and a compress instruction moves the selected lanes to the front.
 // Builtins replace intrinsics, because <immintrin.h> takes a third of the compile time of Eigen.
@@ -96,4 +96,20 @@ template <int predicate>
   else
     return (Vec)__builtin_ia32_sqrtpd512_mask(x, x, -1, 4);
 #endif
+}
+
+// Masks: a vector that was stored lane by lane would be loaded only after all stores.
+[[gnu::always_inline]] static inline Vec load_first(const Scalar* p, Index count) {
+  const unsigned mask = (1U << count) - 1;
+  if constexpr (single)
+    return (Vec)__builtin_ia32_loadups512_mask(p, Vec{}, static_cast<std::uint16_t>(mask));
+  else
+    return (Vec)__builtin_ia32_loadupd512_mask(p, Vec{}, static_cast<std::uint8_t>(mask));
+}
+[[gnu::always_inline]] static inline void store_first(Scalar* p, const Vec& v, Index count) {
+  const unsigned mask = (1U << count) - 1;
+  if constexpr (single)
+    __builtin_ia32_storeups512_mask(p, v, static_cast<std::uint16_t>(mask));
+  else
+    __builtin_ia32_storeupd512_mask(p, v, static_cast<std::uint8_t>(mask));
 }

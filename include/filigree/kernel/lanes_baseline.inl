@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Members of a level: fused, multiply_add, add_products_of_feature, times_power_of_two, above, at_least, population,
-// append, multiply_words, square_root; nothing else.
+// append, multiply_words, square_root, load_first, store_first; nothing else.
 //
 // Portable version: lane by lane and without branches, which would be unpredictable.
 
@@ -98,4 +98,9 @@ template <int rows, int vectors>
 #else
   return square_root_lanes(x);
 #endif
+}
+
+[[gnu::always_inline]] static inline Vec load_first(const Scalar* p, Index count) { return load_first_lanes(p, count); }
+[[gnu::always_inline]] static inline void store_first(Scalar* p, const Vec& v, Index count) {
+  store_first_lanes(p, v, count);
 }

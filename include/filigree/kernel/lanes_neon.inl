@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Members of a level: fused, multiply_add, add_products_of_feature, times_power_of_two, above, at_least, population,
-// append, multiply_words, square_root; nothing else.
+// append, multiply_words, square_root, load_first, store_first; nothing else.
 //
 // NEON of 64-bit ARM. Its multiply-add takes a factor from one lane of a register. Queries are therefore loaded as
 // vectors, and no instruction broadcasts them. 6 x 4 = 24 accumulators, 4 keys and 2 vectors of queries (3 of double)
@@ -131,4 +131,9 @@ typedef unsigned char Bytes __attribute__((vector_size(16)));
   else
     return (Vec)__builtin_aarch64_sqrtv2df(x);
 #endif
+}
+
+[[gnu::always_inline]] static inline Vec load_first(const Scalar* p, Index count) { return load_first_lanes(p, count); }
+[[gnu::always_inline]] static inline void store_first(Scalar* p, const Vec& v, Index count) {
+  store_first_lanes(p, v, count);
 }

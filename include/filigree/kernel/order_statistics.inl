@@ -7,6 +7,20 @@
 static OrderStatistic<Scalar> kth_largest(Scalar* values, Index count, Index k) {
   const Index padded = ceil_div(count, lanes) * lanes;
   for (Index i = count; i < padded; ++i) values[i] = -infinity;
+  if (count <= 1024) {  // the few values that may be among the k largest
+    const Scalar low = count > max_pairwise ? bound_of_maxima(values, count, k) : -infinity;
+    if (count_in(values, padded, low) <= max_pairwise) {
+      Scalar candidates[max_pairwise + lanes], greater[max_pairwise];
+      Column columns[max_pairwise + lanes];
+      const Index found = copy_above(values, padded, low, candidates, columns);
+      const unsigned kept = rank_pairwise(candidates, found, k, greater);
+      const Scalar bound = kth_pairwise(candidates, found, k, greater);
+      Index nan = 0;
+      for (Index i = 0; i < found; ++i) nan += candidates[i] == candidates[i] ? 0 : 1;
+      if (nan >= k) return {static_cast<Scalar>(__builtin_nan("")), true};
+      return {bound, __builtin_popcount(kept) > k};
+    }
+  }
   Search search;
   Scalar bound = -infinity;
   search.values = values;
@@ -30,9 +44,8 @@ static OrderStatistic<Scalar> kth_largest(Scalar* values, Index count, Index k) 
 
 // Loads the first `count` lanes; the others are absent.
 [[gnu::always_inline]] static inline Vec load_present(const Scalar* p, Index count) {
-  Vec v = broadcast(-infinity);
-  for (int l = 0; l < count; ++l) v[l] = p[l];
-  return v;
+  const Vec index = __builtin_convertvector(iota(), Vec);
+  return index < broadcast(static_cast<Scalar>(count)) ? load_first(p, count) : broadcast(-infinity);
 }
 
 [[gnu::always_inline]] static inline Index sum_lanes(const Mask& counts) {

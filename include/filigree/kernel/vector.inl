@@ -6,6 +6,7 @@ using Bits = std::conditional_t<single, std::int32_t, std::int64_t>;
 
 static constexpr int lanes = sizes.vector_bytes / static_cast<int>(sizeof(Scalar)), cols = sizes.vectors;
 static constexpr int width = lanes * cols, height = sizes.queries;
+static constexpr unsigned all_lanes = (1U << lanes) - 1;
 static constexpr int group = 8;  // number of lists that are reduced together
 
 typedef Scalar Vec __attribute__((vector_size(sizeof(Scalar) * lanes)));
@@ -42,13 +43,13 @@ template <class Int>
 [[gnu::always_inline]] static inline void store_columns(Column* p, const ColumnVec& v) {
   __builtin_memcpy(p, &v, sizeof v);
 }
-// Loads or stores the first `count` lanes, fewer than a vector.
-[[gnu::always_inline]] static inline Vec load_first(const Scalar* p, Index count) {
+// Loads or stores the first `count` lanes, fewer than a vector; the others are 0.
+[[gnu::always_inline]] static inline Vec load_first_lanes(const Scalar* p, Index count) {
   Vec v{};
   for (int l = 0; l < count; ++l) v[l] = p[l];
   return v;
 }
-[[gnu::always_inline]] static inline void store_first(Scalar* p, const Vec& v, Index count) {
+[[gnu::always_inline]] static inline void store_first_lanes(Scalar* p, const Vec& v, Index count) {
   for (int l = 0; l < count; ++l) p[l] = v[l];
 }
 [[gnu::always_inline]] static inline Vec broadcast(Scalar x) { return x - Vec{}; }

@@ -88,6 +88,7 @@ class RankSearch {
 
   RankBound<S> find(const KeptCount& kept) const {
     if (X_.grid.n == 0 || X_.grid.m == 0) return keep_all();
+    if (X_.grid.n == 1 && X_.grid.m <= short_row && kept.dropped == 0 && !magnitude_) return of_row(kept.most);
     auto [lo, hi] = bracket(kept);
     bool complete = X_.grid.n * X_.grid.m <= chunk;
     for (;;) {
@@ -117,10 +118,23 @@ class RankSearch {
  private:
   using Division = kernel::Division<S>;
   static constexpr S infinity = std::numeric_limits<S>::infinity();
-  static constexpr Index chunk = 65536, samples = 16384;
+  static constexpr Index chunk = 65536, samples = 16384, short_row = 1024;
 
   [[nodiscard]] RankBound<S> keep_all() const { return {.magnitude = magnitude_, .bound = -infinity, .last_row = -1}; }
   [[nodiscard]] Index chunk_size() const { return (std::min)(rows_, X_.grid.n) * (std::min)(X_.grid.m, chunk); }
+
+  /// Returns the bound of a single short row from the list of its k largest entries.
+  [[nodiscard]] RankBound<S> of_row(Index k) const {
+    ScratchFrame frame(session_.scratch(0));
+    S* const values = frame.take<S>(X_.grid.m + Row<S>::padding);
+    auto* const columns = frame.take<Column>(X_.grid.m + Row<S>::padding);
+    const Index count = kernel::kernels<S>().copy_top_k(X_.row(0), X_.grid.m, k, values, columns);
+    if (count < k) return keep_all();
+    Index last = count - 1;
+    for (Index e = count - 2; e >= 0; --e)
+      if (values[e] < values[last] || (values[e] == values[e] && values[last] != values[last])) last = e;
+    return {.magnitude = false, .bound = values[last], .last_row = 0, .last_column = columns[last]};
+  }
 
   /// Calls f(values, count) for the parts of rows of a task.
   template <class F>
