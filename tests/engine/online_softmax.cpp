@@ -14,8 +14,8 @@ using test::Random;
 using test::tolerance;
 
 // Keys are processed in chunks of 512, which are the same for a row alone and in a block that attends to more chunks.
-TEMPLATE_TEST_CASE("attention over many chunks of keys is right and the same to the bit for a row alone", "", float,
-                   double) {
+TEMPLATE_TEST_CASE("attention over many chunks of keys is right and the same to the bit for a row alone", "",
+                   FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(521);
   const Index n = 150, m = 9001;
@@ -49,8 +49,8 @@ TEMPLATE_TEST_CASE("attention over many chunks of keys is right and the same to 
   agrees(fg::softmax({.sink = 1}) | fg::dropout(0.3, 9));
 }
 
-TEMPLATE_TEST_CASE("merging attention over two sets of keys gives attention and logsumexp over all keys", "", float,
-                   double) {
+TEMPLATE_TEST_CASE("merging attention over two sets of keys gives attention and logsumexp over all keys", "",
+                   FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(522);
   const Matrix<S> q = test::normal<S>(random, 30, 8), k = test::normal<S>(random, 5000, 8),

@@ -61,8 +61,8 @@ TEMPLATE_TEST_CASE("tiles of the size of a window give the bits of single rows",
 }
 
 // Rows of a narrow window are computed together, one in each lane of a vector. A few rows alone are not.
-TEMPLATE_TEST_CASE("narrow windows are right for all sizes and layouts, with the bits of single rows", "", float,
-                   double) {
+TEMPLATE_TEST_CASE("narrow windows are right for all sizes and layouts, with the bits of single rows", "",
+                   FILIGREE_TEST_SCALARS) {
   using S = TestType;
   using Columns = Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic>;
   Random random(527);
@@ -108,6 +108,7 @@ TEMPLATE_TEST_CASE("narrow windows are right for all sizes and layouts, with the
     Matrix<S> sum = Matrix<S>::Zero(n, dv);
     sum += a * v;
     CHECK(test::same(sum, out));
+    if (n == 0) return;  // columns of a matrix without rows have no address
     Matrix<S> target = Matrix<S>::Constant(n, dv + 5, S(7));
     target.middleCols(3, dv) = a * v;
     CHECK(test::same(Matrix<S>(target.middleCols(3, dv)), out));

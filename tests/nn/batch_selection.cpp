@@ -73,8 +73,8 @@ void check(const Matrix<S>& z, Index k) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("batch_top_k keeps the same entries of a large batch in a network as of a matrix", "", float,
-                   double) {
+TEMPLATE_TEST_CASE("batch_top_k keeps the same entries of a large batch in a network as of a matrix", "",
+                   FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(771);
   const Index n = 160, m = 512;

@@ -218,8 +218,8 @@ TEST_CASE("networks reject layers, samples and targets of the wrong shape") {
                     "filigree: pass: Y.rows() = 3 must equal X.rows() = 2");
 }
 
-TEMPLATE_TEST_CASE("the gradient of a large batch through narrow layers is the mean over smaller batches", "", float,
-                   double) {
+TEMPLATE_TEST_CASE("the gradient of a large batch through narrow layers is the mean over smaller batches", "",
+                   FILIGREE_TEST_SCALARS) {
   using S = TestType;
   test::Random random(645);
   const Index n = 30000, batch = 1000;

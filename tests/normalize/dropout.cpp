@@ -34,8 +34,8 @@ TEMPLATE_TEST_CASE("the dropped weights depend only on the seed and the two posi
   CHECK(static_cast<double>(kept) / static_cast<double>(total) == Approx(0.7).margin(0.05));
 }
 
-TEMPLATE_TEST_CASE("dropout of lists and of dense rows draws random_bits for every length and position", "", float,
-                   double) {
+TEMPLATE_TEST_CASE("dropout of lists and of dense rows draws random_bits for every length and position", "",
+                   FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const std::uint64_t seed = 0x123456789ABCDEF;
   fg::Generator g(5);
@@ -130,10 +130,12 @@ TEMPLATE_TEST_CASE("dropout of a matrix draws the same numbers in every layout",
         REQUIRE(equal(rows = by_columns | drop, expected));
         REQUIRE(equal(columns = by_columns | drop, expected));
         REQUIRE(equal(rows = wide.leftCols(m) | drop, expected));
-        Rows target = Rows::Constant(n, m + 5, S(9));
-        target.leftCols(m) = wide.leftCols(m) | drop;
-        REQUIRE(equal(target.leftCols(m), expected));
-        REQUIRE((target.rightCols(5).array() == S(9)).all());
+        if (n > 0) {  // columns of a matrix without rows have no address
+          Rows target = Rows::Constant(n, m + 5, S(9));
+          target.leftCols(m) = wide.leftCols(m) | drop;
+          REQUIRE(equal(target.leftCols(m), expected));
+          REQUIRE((target.rightCols(5).array() == S(9)).all());
+        }
         REQUIRE(equal(rows = x | fg::relu() | drop, after_relu));
         REQUIRE(equal(columns = by_columns | fg::relu() | drop, after_relu));
         rows = x;

@@ -148,8 +148,8 @@ TEMPLATE_TEST_CASE("entmax agrees with bisection on random rows", "", FILIGREE_T
   }
 }
 
-TEMPLATE_TEST_CASE("entmax(alpha) equals softmax, entmax15 and sparsemax for alpha near 1, 1.5 and 2", "", float,
-                   double) {
+TEMPLATE_TEST_CASE("entmax(alpha) equals softmax, entmax15 and sparsemax for alpha near 1, 1.5 and 2", "",
+                   FILIGREE_TEST_SCALARS) {
   using S = TestType;
   const std::vector<S> row = {S(0.5), S(-1), absent<S>, S(2), S(1.75), S(0)};
   const auto near = [&](const auto& got, const auto& expected, double margin) {

@@ -73,8 +73,8 @@ TEMPLATE_TEST_CASE("BigBird agrees with transformers for the same random blocks"
   }
 }
 
-TEMPLATE_TEST_CASE("BigBird differs from transformers only where the reference counts a block twice", "", float,
-                   double) {
+TEMPLATE_TEST_CASE("BigBird differs from transformers only where the reference counts a block twice", "",
+                   FILIGREE_TEST_SCALARS) {
   using S = TestType;
   for (const std::string name : {"repeated", "evaluation"}) {
     CAPTURE(name);
