@@ -130,8 +130,7 @@ class NarrowPass {
   /// More keys are computed faster by tiles of packed keys. They are fewer than a chunk.
   [[nodiscard]] Index max_keys() const { return 6 * kernels_.lanes; }
 
-  /// Computes the ranges of n rows. Returns false if a row has several ranges, if they are not narrow, or if they are
-  /// in several chunks.
+  /// Computes the ranges of n rows. Returns false if a row has several ranges, or if they are not narrow.
   bool compute(Index first, Index n, RowRanges<Stages>& ranges, WorkerScratch& scratch) const {
     if (!ranges.compute(stages_, first, n, problem_.grid, scratch.coverage.maybe)) return false;
     const Range& hull = ranges.hull;
