@@ -82,6 +82,28 @@ TEMPLATE_TEST_CASE("the second evaluation allocates nothing", "", FILIGREE_TEST_
   check("strided", (fg::window(4) || fg::strided(9)) | fg::softmax());
 }
 
+TEMPLATE_TEST_CASE("fewer queries need no more memory", "", FILIGREE_TEST_SCALARS) {
+  using S = TestType;
+  Random random(535);
+  const Matrix<S> q = test::normal<S>(random, 48, 16), k = test::normal<S>(random, 5000, 16),
+                  v = test::normal<S>(random, 5000, 3);
+  const auto check = [&](const char* what, const auto& pipeline) {
+    INFO(what);
+    fg::Workspace workspace;
+    const auto a = (fg::scores(q, k) | pipeline).with(workspace);
+    Matrix<S> out(48, 3);
+    for (int i = 0; i < 2; ++i) out = a * v;
+    for (Index n = 1; n < 13; ++n) {
+      const auto rows = a.middleRows(20, n);
+      const long allocations = allocated_by([&] { out.topRows(n) = rows * v; });
+      CHECK(allocations == 0);
+    }
+  };
+  check("sparsemax", fg::sparsemax());
+  check("entmax15", fg::entmax15());
+  check("threshold", fg::threshold(2.5) | fg::softmax());
+}
+
 TEMPLATE_TEST_CASE("buffers for parallel key chunks and for strided patterns are allocated once", "",
                    FILIGREE_TEST_SCALARS) {
   using S = TestType;

@@ -185,7 +185,7 @@ class SelectionEngine {
     const Index rows = last - first, padded = tiles_.round_up(rows);
     const auto block = tiles_.begin(first, rows, memory.queries, scratch);
     kernel::Candidates<S>& candidates = memory.candidates;
-    clear(candidates, padded);
+    clear(candidates, rows, padded);
     if constexpr (near_maximum) {
       std::fill_n(memory.maximum, padded, absent);
       std::fill_n(memory.seen, padded, Column(0));
@@ -283,12 +283,13 @@ class SelectionEngine {
             .count = frame.take<Column>(padded),
             .bound = frame.take<S>(padded)};
   }
-  /// Empties the lists of candidates.
-  void clear(const kernel::Candidates<S>& candidates, Index padded) const {
+  /// Empties the lists of candidates. The rows after the last query of a group, whose scores are 0, get no candidates.
+  void clear(const kernel::Candidates<S>& candidates, Index rows, Index padded) const {
     S bound = absent;
     if constexpr (!ranked && !near_maximum) bound = round_bound<S>(std::get<Form::streamed>(stages_).t);
     std::fill_n(candidates.count, padded, Column(0));
-    std::fill_n(candidates.bound, padded, bound);
+    std::fill_n(candidates.bound, rows, bound);
+    std::fill(candidates.bound + rows, candidates.bound + padded, -absent);
   }
 
   /// Takes memory for the selected scores of several blocks.
