@@ -54,7 +54,7 @@ static Index list_above(Scalar* values, Column* columns, Index count, Scalar bou
 }
 
 // The same for a list that already has columns.
-static Index keep_above(Scalar* values, Column* columns, Index count, Scalar bound) {
+[[gnu::noinline]] static Index keep_above(Scalar* values, Column* columns, Index count, Scalar bound) {
   const Vec limit = broadcast(bound);
   Index out = 0;
   for (Index i = 0; i < count; i += lanes) {

@@ -3,7 +3,8 @@
 
 // Lists the values above the bound and NaN. Unlike list_above, the values stay where they are, and nothing beyond them
 // is read. The list has room for one more vector.
-static Index copy_above(const Scalar* from, Index count, Scalar bound, Scalar* values, Column* columns) {
+[[gnu::noinline]] static Index copy_above(const Scalar* from, Index count, Scalar bound, Scalar* values,
+                                          Column* columns) {
   const Vec limit = broadcast(bound);
   Index i = 0, out = 0;
   for (; i + lanes <= count; i += lanes) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The k largest scores of short rows, for all rows of a tile together. The search of a row is a few comparisons, so the
 // rows are searched side by side: the bounds of `lanes` rows are in one vector, and each step counts the values above
-// the bound of each row.
+// the bound of each row. With vectors of 16 bytes this would gain little, and rows are searched one by one.
 
 // The largest and the smallest value of a row, and the number of values that are present. `irregular` is true if a
 // value may be NaN or infinite.
@@ -30,51 +30,33 @@ struct RowRange {
 [[gnu::always_inline]] static inline Index count_numbers_above(const Scalar* values, Index padded, Scalar t) {
   const Vec bound = broadcast(t);
   Index i = 0, count = 0;
-  if constexpr (lanes <= 4) {
-    Mask found{};
-    for (; i < padded; i += lanes) found -= load(values + i) > bound;
+  for (; i + 4 * lanes <= padded; i += 4 * lanes) {
+    std::uint64_t bits = 0;
     FILIGREE_UNROLL
-    for (int l = 0; l < lanes; ++l) count += found[l];
-  } else {
-    for (; i + 4 * lanes <= padded; i += 4 * lanes) {
-      std::uint64_t bits = 0;
-      FILIGREE_UNROLL
-      for (int c = 0; c < 4; ++c) bits |= std::uint64_t{above(load(values + i + c * lanes), bound)} << (c * lanes);
-      count += __builtin_popcountll(bits);
-    }
-    for (; i < padded; i += lanes) count += population(above(load(values + i), bound));
+    for (int c = 0; c < 4; ++c) bits |= std::uint64_t{above(load(values + i + c * lanes), bound)} << (c * lanes);
+    count += __builtin_popcountll(bits);
   }
+  for (; i < padded; i += lanes) count += population(above(load(values + i), bound));
   return count;
 }
 
-// The same for one row with ties, NaN or infinite values: lists the values that are present, and reduces the list.
+// Lists the k largest values of one row: lists the values that are present, and reduces the list.
 static Index list_one_row(const Scalar* values, Index padded, Index k, Scalar* to_values, Column* to_columns) {
   Scalar list[max_short_row + 2 * lanes], bound = -infinity;
   Column columns[max_short_row + 2 * lanes];
-  Index count = 0;
-  for (Index i = 0; i < padded; i += lanes) {
-    const Vec v = load(values + i);
-    count += append(list + count, columns + count, v, iota() + static_cast<Column>(i), above(v, broadcast(-infinity)));
-  }
+  const Index count = copy_above(values, padded, -infinity, list, columns);
+  if (count <= k) return copy_above(values, padded, -infinity, to_values, to_columns);
   Search search;
   set_list(search, list, columns, count, &bound);
   search.to_values = to_values;
   search.to_columns = to_columns;
-  if (count > k) {
-    keep_top_k_of_group(&search, 1, k, 0);
-    return search.count;
-  }
-  __builtin_memcpy(to_values, list, static_cast<std::size_t>(count) * sizeof(Scalar));
-  __builtin_memcpy(to_columns, columns, static_cast<std::size_t>(count) * sizeof(Column));
-  return count;
+  keep_top_k_of_group(&search, 1, k, 0);
+  return search.count;
 }
 
-// Lists the k largest of `m` <= max_short_row values in each of `count` rows, and leaves the rows as they are. NaN
-// ranks first, ties go to the lowest column. Rows are padded with -inf up to a whole vector, and -inf is absent. Each
-// list has room for k entries and one more vector.
-static void list_top_k(const Scalar* tile /*[count][stride]*/, Index stride, Index count, Index m, Index k,
-                       Candidates<Scalar> to) {
-  const Index padded = ceil_div(m, lanes) * lanes;
+// Lists the k largest values of rows by side-by-side searches.
+static void search_side_by_side(const Scalar* tile /*[count][stride]*/, Index stride, Index count, Index m,
+                                Index padded, Index k, Candidates<Scalar> to) {
   const Vec wanted = broadcast(static_cast<Scalar>(k));
   // Where the k-th largest of m normally distributed values is, between the smallest and the largest.
   const Index rest = 2 * k < m ? k : m > k ? m - k : 1;
@@ -122,17 +104,24 @@ static void list_top_k(const Scalar* tile /*[count][stride]*/, Index stride, Ind
       const Scalar* values = tile + i * stride;
       Scalar* to_values = to.values + (r + i) * to.stride;
       Column* to_columns = to.columns + (r + i) * to.stride;
-      Index out = 0;
-      if (entries[i] > static_cast<Scalar>(k) || ranges[i].irregular) {
-        out = list_one_row(values, padded, k, to_values, to_columns);
-      } else {
-        const Vec bound = broadcast(first[i]);
-        for (Index c = 0; c < padded; c += lanes) {
-          const Vec v = load(values + c);
-          out += append(to_values + out, to_columns + out, v, iota() + static_cast<Column>(c), above(v, bound));
-        }
-      }
-      to.count[r + i] = static_cast<Column>(out);
+      to.count[r + i] = static_cast<Column>(entries[i] > static_cast<Scalar>(k) || ranges[i].irregular
+                                                ? list_one_row(values, padded, k, to_values, to_columns)
+                                                : copy_above(values, padded, first[i], to_values, to_columns));
     }
+  }
+}
+
+// Lists the k largest of `m` <= max_short_row values in each of `count` rows, and leaves the rows as they are. NaN
+// ranks first, ties go to the lowest column. Rows are padded with -inf up to a whole vector, and -inf is absent. Each
+// list has room for k entries and one more vector.
+static void list_top_k(const Scalar* tile /*[count][stride]*/, Index stride, Index count, Index m, Index k,
+                       Candidates<Scalar> to) {
+  const Index padded = ceil_div(m, lanes) * lanes;
+  if constexpr (sizes.vector_bytes > 16) {
+    search_side_by_side(tile, stride, count, m, padded, k, to);
+  } else {
+    for (Index r = 0; r < count; ++r)
+      to.count[r] = static_cast<Column>(
+          list_one_row(tile + r * stride, padded, k, to.values + r * to.stride, to.columns + r * to.stride));
   }
 }

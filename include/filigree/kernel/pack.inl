@@ -22,30 +22,39 @@ template <int distance = 1>
   }
 }
 
-// Packs the rows row(0), ..., row(lanes - 1) as `lanes` columns of a panel with `step` columns. Rows from `count` on
-// are packed as 0. The rows next(r), which are packed next, are prefetched: a processor does not recognize the order in
-// which rows are read.
+// Copies the features [f, f + lanes) of the rows row[0], ..., row[lanes - 1] to the columns of `out`, and prefetches
+// those of the rows next[0], ..., next[lanes - 1]. This is not inlined, because it is the longest part of all packing.
+[[gnu::noinline]] static void transpose_features(const Scalar* const* row, const Scalar* const* next, Index f,
+                                                 Scalar* out /*[lanes][step]*/, Index step) {
+  Vec v[lanes];
+  FILIGREE_UNROLL
+  for (int r = 0; r < lanes; ++r) {
+    v[r] = load(row[r] + f);
+    __builtin_prefetch(next[r] + f, 0, 2);
+  }
+  transpose(v);
+  FILIGREE_UNROLL
+  for (int r = 0; r < lanes; ++r) store(out + r * step, v[r]);
+}
+
+// Packs the rows row(0), ..., row(lanes - 1) as `lanes` columns of a panel. Rows from `count` on are packed as 0. The
+// rows next(r), which are packed next, are prefetched: a processor does not recognize the order in which rows are read.
 template <class RowOf, class NextRow>
 [[gnu::always_inline]] static inline void pack_lanes(const RowOf& row, const NextRow& next, Index count, Index d,
-                                                     Scalar* out /*[d][step]*/, Index step = width) {
+                                                     Scalar* out /*[d][width]*/) {
   Index f = 0;
-  if (count >= lanes) {
-    for (; f + lanes <= d; f += lanes) {
-      Vec v[lanes];
-      FILIGREE_UNROLL
-      for (int r = 0; r < lanes; ++r) {
-        v[r] = load(row(r) + f);
-        __builtin_prefetch(next(r) + f, 0, 2);
-      }
-      transpose(v);
-      FILIGREE_UNROLL
-      for (int r = 0; r < lanes; ++r) store(out + (f + r) * step, v[r]);
+  if (count >= lanes && d >= lanes) {
+    const Scalar *rows[lanes], *next_rows[lanes];
+    for (int r = 0; r < lanes; ++r) {
+      rows[r] = row(r);
+      next_rows[r] = next(r);
     }
+    for (; f + lanes <= d; f += lanes) transpose_features(rows, next_rows, f, out + f * width, width);
   } else if (count <= 0) {
-    for (; f < d; ++f) store(out + f * step, Vec{});
+    for (; f < d; ++f) store(out + f * width, Vec{});
   }
   for (; f < d; ++f)
-    for (int r = 0; r < lanes; ++r) out[f * step + r] = r < count ? row(r)[f] : Scalar(0);
+    for (int r = 0; r < lanes; ++r) out[f * width + r] = r < count ? row(r)[f] : Scalar(0);
 }
 
 // Packs `count` rows as a panel. Its rows from `count` on are 0.
@@ -70,36 +79,25 @@ static void gather_panel(const Scalar* rows /*[m][stride]*/, Index stride, const
   pack_lanes([&](Index r) { return row_of(c + r); }, [&](Index r) { return row_of(c + r); }, lanes, d, out + c);
 }
 
-// Packs a group of queries. Vectors of features are transposed as for keys. The lanes after the last query of a stored
-// vector are not used; the next store overwrites them.
+// Packs a group of queries. Vectors of features are transposed as for keys. The lanes after the last query of a vector
+// are not used: they are overwritten by the vector that is stored next.
 static void pack_group(const Scalar* rows /*[height][stride]*/, Index stride, Index d, Scalar* out /*[d][height]*/) {
+  if (d == 0) return;  // rows and out may be null
   constexpr int vectors = ceil_div(height, lanes);
-  Index f = 0;
-  for (; f + lanes <= d; f += lanes, rows += lanes, out += lanes * height) {
-    Vec v[vectors][lanes];
-    FILIGREE_UNROLL
-    for (int c = 0; c < vectors; ++c) {
-      FILIGREE_UNROLL
-      for (int r = 0; r < lanes; ++r) {
-        v[c][r] = load(rows + (c * lanes + r < height ? c * lanes + r : 0) * stride);
-        if (c * lanes + r < height) __builtin_prefetch(rows + (2 * height + c * lanes + r) * stride, 0, 2);
-      }
-      transpose(v[c]);
-    }
-    FILIGREE_UNROLL
-    for (int r = 0; r < lanes; ++r) {
-      FILIGREE_UNROLL
-      for (int c = 0; c < vectors; ++c) {
-        // A whole vector, unless it would end after the group.
-        if (r * height + (c + 1) * lanes <= lanes * height)
-          store(out + r * height + c * lanes, v[c][r]);
-        else
-          store_first(out + r * height + c * lanes, v[c][r], height - c * lanes < lanes ? height - c * lanes : lanes);
-      }
-    }
+  const Scalar *row[vectors * lanes], *next[vectors * lanes];
+  for (int r = 0; r < vectors * lanes; ++r) {
+    row[r] = rows + (r < height ? r : 0) * stride;
+    next[r] = row[r] + 2 * height * stride;
   }
-  for (; f < d; ++f, ++rows, out += height) {
+  Index f = 0;
+  for (; f + lanes <= d; f += lanes, out += lanes * height) {
+    Scalar packed[lanes * height + lanes];
+    for (int c = vectors - 1; c >= 0; --c)
+      transpose_features(row + c * lanes, next + c * lanes, f, packed + c * lanes, height);
+    for (int i = 0; i < height; ++i) store(out + i * lanes, load(packed + i * lanes));
+  }
+  for (; f < d; ++f, out += height) {
     FILIGREE_UNROLL
-    for (int r = 0; r < height; ++r) out[r] = rows[r * stride];
+    for (int r = 0; r < height; ++r) out[r] = row[r][f];
   }
 }

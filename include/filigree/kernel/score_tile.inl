@@ -44,8 +44,9 @@ template <int rows, int vectors>
 }
 
 // Computes the scores of `groups` groups of queries against one panel of keys and writes them to memory.
-static void score_panel(const Scalar* q /*[groups][d][height]*/, Index groups, const Scalar* k /*[d][width]*/, Index d,
-                        Scalar scale, Scalar* out /*[groups * height][stride]*/, Index stride) {
+[[gnu::noinline]] static void score_panel(const Scalar* q /*[groups][d][height]*/, Index groups,
+                                          const Scalar* k /*[d][width]*/, Index d, Scalar scale,
+                                          Scalar* out /*[groups * height][stride]*/, Index stride) {
   for (Index g = 0; g < groups; ++g, q += d * height) {
     Tile<height> tile;
     score_tile<height>(q, k, d, scale, tile);

@@ -62,7 +62,7 @@ struct Search {
   return s.above_lo > max_kept && s.hi > s.least && rank(s.lo) + 1 < rank(s.hi);
 }
 
-static Index count_above(const Scalar* values, Index padded, Scalar t) {
+[[gnu::noinline]] static Index count_above(const Scalar* values, Index padded, Scalar t) {
   const Vec bound = broadcast(t);
   Index count = 0;
   for (Index i = 0; i < padded; i += lanes) count += population(above(load(values + i), bound));
@@ -278,7 +278,7 @@ struct Moments {
 };
 // Returns the moments of the values whose squared distance from the origin is at most `max_square`. Overwrites the
 // buffer after the values, up to a whole vector.
-static Moments moments(Scalar* values, Index n, Scalar origin, Scalar max_square) {
+[[gnu::noinline]] static Moments moments(Scalar* values, Index n, Scalar origin, Scalar max_square) {
   const Vec zero = broadcast(origin), limit = broadcast(max_square);
   const Index padded = ceil_div(n, lanes) * lanes;
   for (Index i = n; i < padded; i += lanes) store(values + i, zero);
@@ -310,22 +310,15 @@ static void estimate_bounds(Candidates<Scalar> rows, Index count, Index limit, f
     if (n <= limit || rows.bound[r] > -infinity) continue;
     Scalar* values = rows.values + r * rows.stride;
     Column* columns = rows.columns + r * rows.stride;
-    const Index padded = ceil_div(n, lanes) * lanes;
     const Moments all = moments(values, n, values[0], infinity);
     const Moments inner = moments(values, n, all.mean, 9 * all.variance);
     if (!(inner.variance > 0 && all.variance < infinity)) continue;
     const float log2_p = rough_log2(static_cast<Index>(1024 * expected)) - rough_log2(1024 * n);
     const Scalar deviation = static_cast<Scalar>(__builtin_sqrt(inner.variance));
     const Scalar t = inner.mean + static_cast<Scalar>(tail_quantile(log2_p)) * deviation;
-    for (Index i = n; i < padded; i += lanes) store(values + i, broadcast(-infinity));
-    if (2 * static_cast<float>(count_above(values, padded, t) + 1) < expected) continue;
-    const Vec bound = broadcast(t);
-    Index out = 0;
-    for (Index i = 0; i < padded; i += lanes) {
-      const Vec v = load(values + i);
-      out += append(values + out, columns + out, v, load_columns(columns + i), above(v, bound));
-    }
-    rows.count[r] = static_cast<Column>(out);
+    for (Index i = n; i < ceil_div(n, lanes) * lanes; i += lanes) store(values + i, broadcast(-infinity));
+    if (2 * static_cast<float>(count_above(values, n, t) + 1) < expected) continue;
+    rows.count[r] = static_cast<Column>(keep_above(values, columns, n, t));
     rows.bound[r] = t;
   }
 }
