@@ -122,6 +122,31 @@ void add_decode() {
   add(name("Decode", 65536, d, 4, 4096), [] { return std::make_unique<Decode>(problem(65536), 4, 4096); });
 }
 
+template <class T, class Head>
+auto* add_decode_heads(const std::string& what, Index m, Index n, const Head& head, const DecodeKeys& keys = {},
+                       Index threads = 1) {
+  return add(name(("DecodeHeads/" + what).c_str(), m, n, threads),
+             [=] { return std::make_unique<DecodeHeads<T, Head>>(m, n, head, keys, threads); });
+}
+void add_decode_heads() {
+  constexpr Index k = 64, first = 4, window = 4096;
+  const auto top_k = fg::top_k(k) | fg::softmax();
+  const auto streaming = fg::streaming(first, window) | fg::softmax();
+  const auto causal = fg::causal() | fg::softmax();
+  for (const Index m : {Index{32768}, Index{131072}}) {
+    add_decode_heads<float>("softmax", m, 1, fg::softmax());
+    add_decode_heads<Eigen::bfloat16>("softmax16", m, 1, fg::softmax());
+    add_decode_heads<float>("top_k", m, 1, top_k, {.k = k});
+  }
+  for (const Index m : {Index{8192}, Index{131072}})
+    add_decode_heads<float>("streaming", m, 1, streaming, {.first = first, .window = window});
+  for (const Index n : {1, 4, 16}) add_decode_heads<float>("causal", 32768, n, causal);
+  for (const Index threads : {1, 2}) {
+    add_decode_heads<float>("softmax_threads", 32768, 1, fg::softmax(), {}, threads)->UseRealTime();
+    add_decode_heads<float>("top_k_threads", 32768, 1, top_k, {.k = k}, threads)->UseRealTime();
+  }
+}
+
 void add_dense() {
   using Kind = DenseCase::Kind;
   constexpr Index n = 1024, m = 4096, k = 32;
@@ -138,6 +163,7 @@ int main(int argc, char** argv) {
   add_patterns();
   add_routers();
   add_decode();
+  add_decode_heads();
   add_dense();
   return run_benchmarks(argc, argv);
 }

@@ -196,6 +196,33 @@ int main(int argc, char** argv) {
             at_most, 3, 1.5);
   table.row("one query, m = 65536, streaming(4, 4096): bytes of K and V / bytes read from memory",
             divide(decode.rate("Decode/65536/64/4/4096"), decode.rate("MemoryRead")), at_least, 0.5, 0.8);
+  // 32 query heads, 8 key heads, d = dv = 128.
+  const Number memory = decode.rate("MemoryRead");
+  const auto step = [&](const char* name) { return "DecodeHeads/" + std::string(name); };
+  for (const char* m : {"32768", "131072"}) {
+    const auto row = [&](const char* what, const char* stages, double must, double stretch) {
+      table.row("decode, m = " + std::string(m) + ", " + what + ": needed bytes / bandwidth",
+                divide(decode.rate(step(stages) + "/" + m + "/1/1"), memory), at_least, must, stretch);
+    };
+    row("softmax", "softmax", 0.75, 0.9);
+    row("softmax, bfloat16", "softmax16", 0.60, 0.8);
+    row("top_k(64)", "top_k", 0.75, 0.9);
+  }
+  table.row("decode, m = 131072, streaming(4, 4096): needed bytes / bandwidth",
+            divide(decode.rate(step("streaming/131072/1/1")), memory), at_least, 0.6, 0.8);
+  table.row("decode, streaming(4, 4096): m = 131072 over m = 8192",
+            divide(decode.seconds(step("streaming/131072/1/1")), decode.seconds(step("streaming/8192/1/1"))), at_most,
+            1.1, 1.02);
+  const Number one_query = decode.seconds(step("causal/32768/1/1"));
+  table.row("decode, causal softmax: n = 4 over n = 1", divide(decode.seconds(step("causal/32768/4/1")), one_query),
+            at_most, 1.5, 1.2);
+  table.row("decode, causal softmax: n = 16 over n = 1", divide(decode.seconds(step("causal/32768/16/1")), one_query),
+            at_most, 3, 2);
+  for (const char* name : {"softmax", "top_k"}) {
+    const std::string base = step(name) + "_threads/32768/1/";
+    table.row("decode, " + std::string(name) + ": two threads over one",
+              divide(decode.seconds(base + "1"), decode.seconds(base + "2")), at_least, 1.7, 1.95);
+  }
   const auto lsh = [&](const char* n, const char* buckets) {
     return divide(routers.seconds("LshAttention/" + std::string(n) + "/64/4/" + buckets + "/64"), std::stod(n));
   };

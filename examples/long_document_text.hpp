@@ -68,10 +68,12 @@ inline Matrix passages(const Text& text, Eigen::Index d, Eigen::Index context) {
     x *= static_cast<float>(std::log(static_cast<double>(n) / uses));
   }
   Matrix rows(n, d);
+  std::vector<const Eigen::VectorXf*> word_vectors;
+  for (const std::string& word : text.words) word_vectors.push_back(&vectors[word]);
   for (Eigen::Index i = 0; i < n; ++i) {
     Eigen::VectorXf sum = Eigen::VectorXf::Zero(d);
     for (Eigen::Index j = std::max<Eigen::Index>(i - context + 1, 0); j <= i; ++j)
-      sum += vectors[text.words[static_cast<std::size_t>(j)]];
+      sum += *word_vectors[static_cast<std::size_t>(j)];
     rows.row(i) = sum.transpose() / sum.norm();
   }
   return rows;

@@ -20,7 +20,7 @@ class Filigree(Program):
 
 
 class Peers:
-    """The caches are stored as PyTorch's functions want them, by heads; Filigree reads rows of all heads."""
+    """The caches are stored as PyTorch's functions want them, by heads. Filigree reads its cache, or rows of all heads."""
 
     def __init__(self, q, k, v):
         self.q = torch.from_numpy(q).view(1, HEADS, 1, D)
@@ -61,7 +61,11 @@ for n in options.sizes:
         ("softmax()", "softmax", "PyTorch, scaled_dot_product_attention", peers.attention, n),
         (f"top_k({K}) | softmax()", "top_k", "PyTorch, topk and gather", peers.top_k, K),
     ]:
-        runs = {name: timed(peer), f"Filigree, {stages}": lambda: filigree.run(case)}
+        runs = {
+            name: timed(peer),
+            f"Filigree, {stages}, matrices": lambda: filigree.run(case + "_matrices"),
+            f"Filigree, {stages}, cache": lambda: filigree.run(case),
+        }
         title = f"multi_head(heads{{{HEADS}, {KEY_HEADS}}}), one query, {n} keys, {options.threads} thread(s)"
         compare(title, runs, error_of(right(q, k, v, kept)))
     filigree.close()

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // filigree_decoding folder keys threads: attends with one query of 32 heads to 8 key heads, the raw floats in folder/Q,
 // folder/K and folder/V, and writes the result to folder/decoded. It computes once for each line of its input, the name
-// of a case of decoding.py, and prints the time in seconds: CPU time with one thread, otherwise wall-clock time.
+// of a case of decoding.py, and prints the time in seconds: CPU time with one thread, otherwise wall-clock time. Cases
+// read a cache, or the matrices if their name ends in "_matrices".
 
 #include <cstdlib>
 #include <filigree/core/thread_pool.hpp>
@@ -33,19 +34,28 @@ int main(int argc, char** argv) {
   fg::Workspace workspace;
   fg::thread_pool pool(threads);
 
-  const auto attend = [&](const auto& head) {
+  auto cache = fg::key_value_cache<float>(count.hkv, d, d, {.capacity = keys});
+  cache.append(K, V);
+
+  const auto measure = [&](const auto& heads) {
     const double start = seconds(threads == 1);
-    out = fg::multi_head(count, Q, K, V, head).on(pool).with(workspace);
+    out = heads.on(pool).with(workspace);
     const double took = seconds(threads == 1) - start;
     std::ofstream(folder + "/decoded", std::ios::binary)
         .write(reinterpret_cast<const char*>(out.data()), static_cast<std::streamsize>(sizeof(float)) * out.size());
     std::cout << took << std::endl;
   };
+  const auto softmax = fg::softmax();
+  const auto top_k = fg::top_k(64) | fg::softmax();
   for (std::string line; std::getline(std::cin, line);) {
     if (line == "softmax")
-      attend(fg::softmax());
+      measure(fg::multi_head(count, Q, cache, softmax));
+    else if (line == "softmax_matrices")
+      measure(fg::multi_head(count, Q, K, V, softmax));
     else if (line == "top_k")
-      attend(fg::top_k(64) | fg::softmax());
+      measure(fg::multi_head(count, Q, cache, top_k));
+    else if (line == "top_k_matrices")
+      measure(fg::multi_head(count, Q, K, V, top_k));
     else
       return 2;
   }

@@ -12,7 +12,7 @@ TOPICS = [
         "A source is an n×m matrix, one row per query and one column per key, that a pipeline starts from. Any "
         "dense matrix or vector X is one too: `X | top_k(3)`. K and V may be stored in 16 bits, as `Eigen::half` "
         "or `Eigen::bfloat16`.",
-        ["attention/scores.hpp", "attention/packed_keys.hpp", "stage/pipeline.hpp"],
+        ["attention/scores.hpp", "attention/packed_keys.hpp", "attention/key_value_cache*.hpp", "stage/pipeline.hpp"],
     ),
     Topic(
         "patterns", "Patterns",
@@ -46,7 +46,7 @@ TOPICS = [
         "results", "Results",
         "What can be computed from weights A, which are a source and its stages. Nothing is computed before that.",
         ["pipe/weights.hpp", "pipe/product.hpp", "attention/attend.hpp", "attention/selected.hpp",
-         "attention/multi_head.hpp", "run/engine_kind.hpp"],
+         "attention/multi_head.hpp", "attention/multi_head_cache.hpp", "run/engine_kind.hpp"],
     ),
     Topic(
         "layers", "Layers",

@@ -75,3 +75,51 @@ TEMPLATE_TEST_CASE("rows of any length and alignment are converted", "", float, 
       REQUIRE(out.back() == S(-9));
     }
 }
+
+TEST_CASE("floats are rounded to the nearest 16-bit number") {
+  // Every 16-bit number, the middle between it and the next one, and the floats around both.
+  std::vector<float> numbers;
+  for (unsigned b = 0; b < 65536; ++b)
+    for (const unsigned format : {0U, 1U}) {
+      const double size = format == 0 ? half(b) : bfloat(b),
+                   next = format == 0 ? half(b + 1 & 65535U) : bfloat(b + 1 & 65535U);
+      for (const double x : {size, (size + next) / 2}) {
+        const auto y = static_cast<float>(x);
+        for (const float z : {y, std::nextafter(y, 1e38F), std::nextafter(y, -1e38F)}) numbers.push_back(z);
+      }
+    }
+  for (const float x :
+       {65519.0F, 65520.0F, 65521.0F, 1e10F, 3.4e38F, 3.3961775e38F, 3.3961776e38F, 1e-44F, 0x1p-25F, 0x1.8p-25F})
+    for (const float sign : {1.0F, -1.0F}) numbers.push_back(sign * x);
+  const auto count = static_cast<Index>(numbers.size());
+  std::vector<std::uint16_t> halves(numbers.size()), bfloats(numbers.size());
+  filigree::kernel::kernels<float>().narrow_half(numbers.data(), count, halves.data());
+  filigree::kernel::kernels<float>().narrow_bfloat(numbers.data(), count, bfloats.data());
+  const auto check = [](float x, unsigned got, const auto& number, unsigned infinite) {
+    if (x != x) return number(got) != number(got);
+    if (std::signbit(x) != (got >= 0x8000U)) return false;
+    // The result is at most as far as its neighbors, and even if one of them is as far.
+    const double size = std::abs(static_cast<double>(x));
+    const unsigned bits = got & 0x7fffU;
+    if (bits > infinite) return false;
+    const auto value = [&](unsigned b) { return b == infinite ? 2 * number(b - 1) - number(b - 2) : number(b); };
+    const double here = std::abs(size - value(bits));
+    if (std::isinf(size)) return bits == infinite;
+    const double below = bits > 0 ? std::abs(size - value(bits - 1)) : 1e300;
+    const double above = bits < infinite ? std::abs(size - value(bits + 1)) : size >= value(infinite) ? 1e300 : 1e299;
+    if (bits == infinite && size >= value(infinite)) return true;
+    return here <= below && here <= above && ((here < below && here < above) || bits % 2 == 0);
+  };
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    CAPTURE(numbers[i], halves[i], bfloats[i]);
+    if (flushes_denormals() && std::abs(numbers[i]) < std::numeric_limits<float>::min()) continue;
+    REQUIRE(check(numbers[i], halves[i], half, 0x7c00U));
+    REQUIRE(check(numbers[i], bfloats[i], bfloat, 0x7f80U));
+  }
+  for (Index size = 0; size < 40; ++size) {
+    std::vector<std::uint16_t> some(64, 7);
+    filigree::kernel::kernels<float>().narrow_half(numbers.data() + 3000, size, some.data());
+    for (Index i = 0; i < 64; ++i)
+      REQUIRE(some[static_cast<std::size_t>(i)] == (i < size ? halves[static_cast<std::size_t>(3000 + i)] : 7));
+  }
+}

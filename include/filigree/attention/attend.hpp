@@ -26,7 +26,7 @@ struct Attended {
 /// Edge case an empty row has out +0; its lse is the sink, -inf without one
 /// Throws    Error if V.rows() != A.cols()
 /// Reference Dao et al., arXiv:2205.14135, section 3.1
-template <detail::WeightsExpression A, DenseExpression V>
+template <detail::WeightsExpression A, detail::ValuesExpression V>
 auto attend(const A& a, const V& v) {
   using S = typename A::Scalar;
   static_assert(detail::Form<typename A::StageTuple>::last_softmax < std::tuple_size_v<typename A::StageTuple>,
@@ -37,12 +37,10 @@ auto attend(const A& a, const V& v) {
   detail::require(v.rows() == a.cols(), "attend(A, V): V.rows() = ", v.rows(), " must equal A.cols() = ", a.cols());
   Attended<S> result{typename Attended<S>::Matrix(a.rows(), v.cols()), typename Attended<S>::Vector(a.rows())};
   const detail::Session session(a.execution());
-  const auto reader = detail::reader_of(v);
-  a.for_each_output(session,
-                    {.to = {result.out.data(), a.rows(), v.cols(), v.cols(), 1, detail::Assign::set},
-                     .first = a.first_row(),
-                     .v = detail::ValueRows<S>::template bind<typename A::ProductEngine>(reader, a.rows(), session),
-                     .lse = result.lse.data()});
+  a.for_each_output(session, {.to = {result.out.data(), a.rows(), v.cols(), v.cols(), 1, detail::Assign::set},
+                              .first = a.first_row(),
+                              .v = detail::bind_values<typename A::ProductEngine, S>(v, a.rows(), session),
+                              .lse = result.lse.data()});
   return result;
 }
 

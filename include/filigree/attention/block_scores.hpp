@@ -94,17 +94,29 @@ PanelKeys<typename P::Scalar> pool_keys(const P& problem, Index b, Buffer& memor
   const Index size = PackedPanels<S>::size(blocks.m, features);
   S* panels = memory.get<S>(size);
   std::fill_n(panels, size, S(0));
+  const Range dropped = problem.keys.dropped();
   session.run(blocks.m, [&](Index c, Index worker) {
-    const Index begin = (std::max)((blocks.key_at + c) * b, keys.key_at);
-    const Index count = (std::min)((blocks.key_at + c + 1) * b, keys.key_end()) - begin;
+    const Index begin = (std::max)((blocks.key_at + c) * b, keys.key_at) - keys.key_at;
+    const Index end = (std::min)((blocks.key_at + c + 1) * b, keys.key_end()) - keys.key_at;
     ScratchFrame frame(session.scratch(worker));
-    S* rows = frame.take<S>(count * d);
+    S* rows = frame.take<S>((end - begin) * d);
     S* pooled = frame.take<S>(features);
-    for (Index j = 0; j < count; ++j) problem.keys.copy(keys.column(begin) + j, rows + j * d);
+    Index count = 0;
+    for (Index j = begin; j < end; ++j)
+      if (j < dropped.begin || j >= dropped.end) problem.keys.copy(j, rows + count++ * d);
+    if (count == 0) return;
     Scorer::pool(rows, count, d, pooled);
     for (Index f = 0; f < features; ++f) panels[(c / width * features + f) * width + c % width] = pooled[f];
   });
-  return {{panels, blocks.m, features, width}};
+  // A block is dropped if all of its keys are.
+  Range dropped_blocks{};
+  if (dropped.begin < dropped.end) {
+    const Index first = floor_div(keys.key_at + dropped.begin + b - 1, b) - blocks.key_at;
+    const Index last = dropped.end == keys.m ? blocks.m : floor_div(keys.key_at + dropped.end, b) - blocks.key_at;
+    dropped_blocks = {dropped.begin == 0 ? 0 : first, last};
+    if (dropped_blocks.begin >= dropped_blocks.end) dropped_blocks = {};
+  }
+  return {{panels, blocks.m, features, width, {}, dropped_blocks}};
 }
 
 }  // namespace detail

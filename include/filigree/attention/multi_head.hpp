@@ -2,9 +2,13 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
+#include <cmath>
 #include <concepts>
 #include <cstddef>
 #include <memory>
+#include <new>
+#include <optional>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -14,6 +18,8 @@
 #include "filigree/core/integers.hpp"
 #include "filigree/core/operand.hpp"
 #include "filigree/engine/form.hpp"
+#include "filigree/engine/head_keys.hpp"
+#include "filigree/engine/run_few_queries.hpp"
 #include "filigree/engine/stride.hpp"
 #include "filigree/pattern/plan.hpp"
 
@@ -66,6 +72,66 @@ auto shared_stages(const Head& head, const Grid& grid, std::size_t max_bytes) {
     return std::tuple<>();
 }
 
+/// The stages of the heads of an evaluation of few queries: one pipeline that all share, or one for each head.
+template <class Head>
+class HeadStages {
+ public:
+  static constexpr bool shared = Piped<Head>;
+  using Stages = decltype([](const Head& head) {
+    if constexpr (Piped<Head>)
+      return shared_stages(head, Grid(), 0);
+    else
+      return head_stages(head, 0);
+  }(std::declval<const Head&>()));
+
+  /// Patterns are planned only for the queries of the evaluation.
+  HeadStages(const Head& head, Index h, const Grid& grid) {
+    if constexpr (shared) {
+      one_.emplace(shared_stages(head, grid, 0));
+    } else {
+      each_.reserve(static_cast<std::size_t>(h));
+      for (Index i = 0; i < h; ++i) each_.push_back(head_stages(head, i));
+    }
+  }
+  [[nodiscard]] const Stages* data() const { return shared ? &*one_ : each_.data(); }
+  [[nodiscard]] const Stages& of(Index head) const { return data()[shared ? 0 : head]; }
+  /// Returns true if a pattern scatters the keys of a query, so that they are gathered and summed in another order.
+  [[nodiscard]] bool scatter(const Grid& grid) const {
+    const Index count = shared ? 1 : static_cast<Index>(each_.size());
+    bool any = false;
+    for (Index i = 0; i < count; ++i)
+      std::apply([&](const auto&... stage) { any = (any || ... || is_scattered(stage, grid)); }, data()[i]);
+    return any;
+  }
+
+ private:
+  std::optional<Stages> one_;
+  std::vector<Stages> each_;
+};
+
+/// Returns the scale of the scores of heads with d features.
+template <Real S>
+S default_scale(Index d) {
+  return static_cast<S>(d > 0 ? 1 / std::sqrt(static_cast<double>(d)) : 1.0);
+}
+
+/// The keys of a head as an operand of scores(Q, K).
+template <class Reader, Real S>
+struct HeadKeysOperand {
+  using Scalar = S;
+  HeadKeys<Reader, S> keys;
+
+  [[nodiscard]] Index rows() const { return keys.rows(); }
+  [[nodiscard]] Index cols() const { return keys.d(); }
+};
+template <class Reader, class S>
+inline constexpr bool is_packed<HeadKeysOperand<Reader, S>> = true;
+template <class Reader, class S>
+struct KeysOf<HeadKeysOperand<Reader, S>, S> {
+  using type = HeadKeys<Reader, S>;
+  static type bind(const HeadKeysOperand<Reader, S>& k) { return k.keys; }
+};
+
 template <class Q, class K, class V, class Head>
 class MultiHead {
   template <class X>
@@ -83,8 +149,12 @@ class MultiHead {
     else
       return head_stages(head, i);
   }
-  using HeadWeights = decltype(make_scores(std::declval<QueryBlock>(), std::declval<PackedKeys<Scalar>>(), {})
-                                   .then(stages_of_job(std::declval<const Head&>(), 0, std::declval<const Shared&>())));
+  using Stages = typename HeadStages<Head>::Stages;
+  using Keys = HeadKeys<MemoryReader<typename Direct<K>::Scalar>, Scalar>;
+  using KeysOperand = HeadKeysOperand<MemoryReader<typename Direct<K>::Scalar>, Scalar>;
+  using Values = ReadValues<MemoryReader<typename Direct<V>::Scalar>, Scalar>;
+  using HeadWeights =
+      decltype(make_scores(std::declval<QueryBlock>(), std::declval<KeysOperand>(), {}).then(std::declval<Stages>()));
   using Engine = typename HeadWeights::ProductEngine;
 
   MultiHead(heads count, Operand<Q> q, Operand<K> k, Operand<V> v, Head head)
@@ -152,31 +222,41 @@ class MultiHead {
     const auto& k = direct(k_);
     const auto& v = direct(v_);
     const Index d = q.cols() / h, dv = v.cols() / hkv, m = k.rows();
+    if constexpr (has_few_queries_engine<Stages>())
+      if (d > 0 && dv > 0 && is_few_queries(q.rows(), h / hkv) && evaluate_few(q, k, v, to, session)) return;
     const Index heads_per_key_head = h / hkv;
+    const Grid grid{.n = q.rows(), .m = m, .query_at = m - q.rows(), .key_at = 0};
+
+    // Planning for all heads is not parallel, so it saves time with more heads than threads. The plan takes at most a
+    // quarter of the memory of the operands.
+    const bool plans = h > session.concurrency();
+    const std::size_t max_bytes =
+        plans ? static_cast<std::size_t>(q.size() + k.size() + v.size()) * sizeof(Scalar) / 4 : 0;
+    const Shared shared = shared_stages(head_, grid, max_bytes);
 
     // The keys and values of each key head are packed once and used by all of its query heads.
     const Index lanes = kernel::kernels<Scalar>().lanes, padded = round_up(dv, lanes);
     const Index panel_size = PackedPanels<Scalar>::size(m, d), row_size = m * padded;
     Scalar* keys = session.keys().get<Scalar>(hkv * panel_size);
     Scalar* rows = session.values().get<Scalar>(hkv * row_size);
-    std::vector<PackedKeys<Scalar>> packed;
+    const bool packs_all = Form<Stages>::streamed == 0 || 4 * grid.n >= m;
+    const Index panels = ceil_div(m, kernel::kernels<Scalar>().width);
+    std::vector<std::atomic<unsigned char>> states(at(packs_all ? 0 : hkv * panels));
+    std::vector<KeysOperand> packed;
     std::vector<ValueRows<Scalar>> values;
     for (Index i = 0; i < hkv; ++i) {
-      const auto block = k.middleCols(i * d, d);
-      packed.emplace_back(pack_panels_to(reader_of(block), keys + i * panel_size,
-                                         [&](Index tasks, auto&& f) { session.run(tasks, f); }));
+      Keys key_head{reader_of(k.middleCols(i * d, d))};
+      key_head.panels.data = keys + i * panel_size;
+      if (packs_all)
+        (void)pack_panels_to(key_head.reader, keys + i * panel_size,
+                             [&](Index tasks, auto&& f) { session.run(tasks, f); });
+      else
+        key_head.states = states.data() + i * panels;
+      packed.push_back({key_head});
       const ValueBlock value = v.middleCols(i * dv, dv);
       values.push_back(ValueRows<Scalar>::bind(reader_of(value), q.rows() * heads_per_key_head, session,
                                                [&](Index) { return rows + i * row_size; }));
     }
-
-    // Planning for all heads is not parallel, so it saves time with more heads than threads. The plan takes at most a
-    // quarter of the memory of the operands.
-    const Grid grid{.n = q.rows(), .m = m, .query_at = m - q.rows(), .key_at = 0};
-    const bool plans = h > session.concurrency();
-    const std::size_t max_bytes =
-        plans ? static_cast<std::size_t>(q.size() + k.size() + v.size()) * sizeof(Scalar) / 4 : 0;
-    const Shared shared = shared_stages(head_, grid, max_bytes);
 
     std::vector<std::unique_ptr<const Job>> jobs;  // pointers, since a job has members that refer to other members
     for (Index i = 0; i < h; ++i) {
@@ -184,10 +264,10 @@ class MultiHead {
       head_target.data += i * dv * to.col_stride;
       head_target.cols = dv;
       const std::size_t key_head = at(i / heads_per_key_head);
-      jobs.push_back(std::make_unique<const Job>(
-          make_scores(QueryBlock(q.middleCols(i * d, d)), PackedKeys<Scalar>(packed[key_head]), {})
-              .then(stages_of_job(head_, i, shared)),
-          session, ProductSink<Scalar>{head_target, 0, values[key_head]}));
+      jobs.push_back(
+          std::make_unique<const Job>(make_scores(QueryBlock(q.middleCols(i * d, d)), KeysOperand(packed[key_head]), {})
+                                          .then(stages_of_job(head_, i, shared)),
+                                      session, ProductSink<Scalar>{head_target, 0, values[key_head]}));
     }
     const Index n = q.rows();
     std::vector<typename Engine::Run> runs;
@@ -207,6 +287,37 @@ class MultiHead {
   }
 
  private:
+  /// Computes few queries of all heads together. Returns false if an engine that sums in another order must compute
+  /// them.
+  template <class QX, class KX, class VX>
+  bool evaluate_few(const QX& q, const KX& k, const VX& v, const Target<Scalar>& to, const Session& session) const {
+    const auto [h, hkv] = heads_;
+    const Index d = q.cols() / h, dv = v.cols() / hkv;
+    const Grid grid{.n = q.rows(), .m = k.rows(), .query_at = k.rows() - q.rows(), .key_at = 0};
+    const HeadStages<Head> stages(head_, h, grid);
+    if (stages.scatter(grid)) return false;
+    auto* keys = session.next_buffer().template get<Keys>(hkv);
+    auto* values = session.next_buffer().template get<Values>(hkv);
+    for (Index i = 0; i < hkv; ++i) {
+      ::new (keys + i) Keys{reader_of(k.middleCols(i * d, d))};
+      ::new (values + i) Values{reader_of(v.middleCols(i * dv, dv))};
+    }
+    using Attention = FewQueries<Keys, Values, Stages>;
+    const Attention attention{.grid = grid,
+                              .scale = default_scale<Scalar>(d),
+                              .h = h,
+                              .hkv = hkv,
+                              .q = reader_of(q),
+                              .keys = keys,
+                              .values = values,
+                              .stages = stages.data(),
+                              .shared = stages.shared,
+                              .to = to};
+    const FewQueriesEngine<Attention> engine(attention, session, few_queries_tasks(session));
+    const auto* const pointer = &engine;
+    run_few_queries(&pointer, 1, session);
+    return true;
+  }
   static constexpr Index max_heads = 65536;
 
   static std::size_t at(Index i) { return static_cast<std::size_t>(i); }
@@ -241,9 +352,9 @@ class MultiHead {
 /// `head` is the pipeline of every head, or a function of the head index that returns a pipeline. The result is a lazy
 /// Eigen expression like A * V.
 /// Shapes    Q: n x (h d), K: m x (hkv d), V: m x (hkv dv), result: n x (h dv)
-/// Cost      h times the cost of one head; parallel over heads and blocks of queries; keys are packed once per key
-/// head.
-///           With more heads than threads, a pattern that is expensive to plan, such as random(), is planned once
+/// Cost      h times the cost of one head; parallel over heads and blocks of queries; the keys of a key head are packed
+///           once, or read in place for few queries, which are parallel over keys too. With more heads than threads, a
+///           pattern that is expensive to plan, such as random(), is planned once
 /// Aliasing  safe
 /// Throws    Error unless 1 <= h <= 65536 and hkv divides h, or if the numbers of columns are not multiples
 /// Reference Vaswani et al., arXiv:1706.03762, section 3.2.2; grouped queries: Ainslie et al., arXiv:2305.13245

@@ -30,7 +30,7 @@ class GatheredEngine {
 
  public:
   using Run = Unprepared<GatheredEngine>;
-  static constexpr bool fused = true;
+  static constexpr bool fused = true, reads_stored_values = true;
   static constexpr EngineKind kind = EngineKind::gathered;
 
   GatheredEngine(P& problem, const Stages& stages, const Session& session, Index count)
@@ -199,6 +199,9 @@ class GatheredEngine {
     const Index width = kernels_.width;
     for (Index begin = 0; begin < count; begin += width)
       score_gathered_panel(query, columns + begin, (std::min)(width, count - begin), begin, gathered, values + begin);
+    if (const Range dropped = problem_.keys.dropped(); dropped.begin < dropped.end)
+      for (Index e = 0; e < count; ++e)
+        if (columns[e] >= dropped.begin && columns[e] < dropped.end) values[e] = absent;
     const Index kept = kernels_.keep_above(values, columns, count, absent);
     return make_row(problem_.grid, i, values, columns, kept, scratch);
   }

@@ -93,7 +93,8 @@ class GroupPass {
       }
     };
     if constexpr (RowRanges<Stages>::possible)
-      group.has_ranges = group.ranges.compute(stages_, block.first + r, n, problem_.grid, scratch.coverage.maybe);
+      if (const Range dropped = problem_.keys.dropped(); dropped.begin == dropped.end)
+        group.has_ranges = group.ranges.compute(stages_, block.first + r, n, problem_.grid, scratch.coverage.maybe);
     if (group.has_ranges) {
       prefetch_values(group.ranges.hull.end, v);
       const KeySpan hull{group.ranges.hull.begin, group.ranges.hull.end, false};
@@ -108,11 +109,11 @@ class GroupPass {
 
   /// Prefetches the rows of V that the next groups read first.
   void prefetch_values(Index end, const CachedValues<S>& v) const {
-    if (v.slots > 0) return;
+    if (v.slots > 0 || v.stored) return;
     constexpr auto line = static_cast<Index>(Buffer::alignment / sizeof(S));
     const Index first = end + 2 * kernels_.height, last = (std::min)(first + kernels_.height, problem_.grid.m);
     for (Index j = first; j < last; ++j)
-      for (Index f = 0; f < v.padded; f += line) __builtin_prefetch(v.data + j * v.stride + f);
+      for (Index f = 0; f < v.padded; f += line) __builtin_prefetch(v.data + v.gap.place(j) * v.stride + f);
   }
 
   /// Collects the parts of spans in the columns [c0, c1) as segments relative to c0. Spans in the same vector become
@@ -156,10 +157,8 @@ class GroupPass {
         tiles_.mask(scores + first, stride, block, group.r, group.n, c0 + first, c0 + last, scratch);
     }
     typename DroppedWeights<P, Stages>::Rows random;
-    const auto [rows, rows_stride] = v.from(c0 / kernels_.width, kernels_.width, scratch);
-    (nonfinite ? kernels_.attend_nonfinite : kernels_.attend_chunk)(
-        scores, stride, segments.data(), static_cast<Index>(segments.size()), rows, rows_stride, v.padded, group.n,
-        drops_.of(block.first + group.r, group.n, c0, random), to);
+    v.template attend<nonfinite>(c0 / kernels_.width, kernels_.width, scores, stride, segments, group.n,
+                                 drops_.of(block.first + group.r, group.n, c0, random), to, scratch);
   }
 
   /// Masks the columns [first, last) of the chunk at c0.

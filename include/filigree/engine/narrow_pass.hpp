@@ -36,7 +36,7 @@ class NarrowPass {
   bool attend(Index first, Index last, const ValueRows<S>& v, WorkerScratch& scratch, Sink&& sink,
               ByTiles&& by_tiles) const {
     const Index lanes = kernels_.lanes;
-    if (problem_.d() == 0 || v.padded == 0 || last - first < lanes / 2) return false;
+    if (problem_.d() == 0 || v.padded == 0 || !v.is_plain() || last - first < lanes / 2) return false;
     if (problem_.queries.in_place().data == nullptr || problem_.keys.in_place().data == nullptr) return false;
     RowRanges<Stages> ranges;
     if (!compute(first, (std::min)(last - first, lanes), ranges, scratch)) return false;

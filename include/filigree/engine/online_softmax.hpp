@@ -58,7 +58,7 @@ class OnlineSoftmaxEngine {
       return sums.from(visit * engine.tiles_.round_up(engine.height_));
     }
   };
-  static constexpr bool fused = true, aligns_values = true;
+  static constexpr bool fused = true, aligns_values = true, reads_stored_values = true;
   static constexpr EngineKind kind = EngineKind::online_softmax;
 
   /// `count` is the total number of rows of the evaluation.
@@ -184,13 +184,17 @@ class OnlineSoftmaxEngine {
   /// heads, must get rows that need no copy, because a PanelCache identifies panels only by their numbers.
   Values align_values(const ValueRows<S>& v, Index count, const Session& session) const {
     const Index m = problem_.grid.m, width = kernels_.width;
-    if (!v.benefits_from_copy(count, m)) return {v};
+    if (v.stored ? count <= kernels_.height : !v.benefits_from_copy(count, m)) return {v};
     const Index slots = PanelCache::slots(static_cast<std::size_t>(width * v.padded) * sizeof(S));
+    if (v.stored) return cached(v, (std::max)(slots, chunk / width), session);
     const Index panels = estimate_panels(session.scratch(0));
     if (panels <= 2 * height_ / width) return {v};  // a row of V is read by so few groups that a copy takes longer
     if (slots % (chunk / width) != 0 || panels > slots) return {v.copy(m, session)};
+    return cached(v, slots, session);
+  }
+  Values cached(const ValueRows<S>& v, Index slots, const Session& session) const {
     for (Index worker = 0; worker < session.concurrency(); ++worker)
-      session.scratch(worker).value_panels.template reset<S>(slots, width * v.padded);
+      session.scratch(worker).value_panels.template reset<S>(slots, kernels_.width * v.padded);
     return {v, slots};
   }
   /// Returns the visits of the blocks of rows [first, last), in ascending order.
@@ -293,9 +297,7 @@ class OnlineSoftmaxEngine {
         ++panels;
         if (tiles_.is_visible_to_previous(panel, scratch)) return;
         problem_.keys.prefetch(panel, scratch.prefetcher);
-        if (v.padded > 0)
-          scratch.prefetcher.request(v.data + panel * width * v.stride, (std::min)(width, m - panel * width), v.padded,
-                                     v.stride);
+        v.request(panel * width, (std::min)(width, m - panel * width), scratch.prefetcher);
       });
       problem_.queries.prefetch(block.first + block.rows, block.rows, scratch.prefetcher);
       scratch.prefetcher.pace(panels * groups);
@@ -334,7 +336,7 @@ class OnlineSoftmaxEngine {
   /// Computes the scores of a panel for the groups that attend to at least one of its keys.
   void score(Index panel, const Block& block, const Values& v, S* to, WorkerScratch& scratch) const {
     v.fetch(panel, kernels_.width, problem_.grid.m, scratch);
-    const S* keys = problem_.keys.panel(panel, scratch);
+    const KeyPanel<S> keys = tiles_.panel_of(panel, block, scratch);
     const auto queries = [&](Index r) { return block.queries + r * problem_.d(); };
     tiles_.visit(
         panel, block, scratch,
@@ -342,15 +344,13 @@ class OnlineSoftmaxEngine {
           for (const Index end = r + n; r < end; r += kernels_.height) {
             scratch.prefetcher.issue();
             tiles_.issue_for_maps(scratch);
-            kernels_.score_panel(queries(r), 1, keys, problem_.d(), problem_.scale, to + r * stride, stride);
+            keys.score(queries(r), 1, to + r * stride, stride);
           }
         },
         [&](Index r, Index) {
           scratch.prefetcher.issue();
           tiles_.issue_for_maps(scratch);
-          const Range columns = tiles_.visible_columns(panel, r, scratch);
-          kernels_.score_columns(queries(r), keys, problem_.d(), problem_.scale, to + r * stride, stride, columns.begin,
-                                 columns.end);
+          keys.score_columns(queries(r), tiles_.visible_columns(panel, r, scratch), to + r * stride, stride);
         });
   }
 
@@ -382,10 +382,8 @@ class OnlineSoftmaxEngine {
                     scratch);
     }
     typename DroppedWeights<P, Stages>::Rows random;
-    const auto [rows, rows_stride] = v.from(number * (chunk / kernels_.width), kernels_.width, scratch);
-    (nonfinite ? kernels_.attend_nonfinite : kernels_.attend_chunk)(
-        scores, stride, segments.data(), static_cast<Index>(segments.size()), rows, rows_stride, v.padded, n,
-        drops_.of(block.first + r, n, c0, random), to);
+    v.template attend<nonfinite>(number * (chunk / kernels_.width), kernels_.width, scores, stride, segments, n,
+                                 drops_.of(block.first + r, n, c0, random), to, scratch);
     return true;
   }
 

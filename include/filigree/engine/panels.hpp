@@ -6,17 +6,31 @@
 #include "filigree/core/integers.hpp"
 #include "filigree/run/widen.hpp"
 #include "filigree/run/workspace.hpp"
+#include "filigree/stage/ranges.hpp"
 
 namespace filigree::detail {
+
+/// Rows [begin, begin + size) of a sequence that are not in memory. The rows after them follow the rows before them.
+struct RowGap {
+  Index begin = 0, size = 0;
+
+  /// Returns the place in memory of a row that is in memory.
+  [[nodiscard]] Index place(Index row) const { return row < begin ? row : row - size; }
+};
 
 /// Keys packed for the score kernel: panels of `width` keys, transposed to [d][width].
 template <Real S>
 struct PackedPanels {
-  const S* data;  // [panels][d][width]; the padding of the last panel is 0
+  const S* data;  // [panels][d][width]
   Index m, d, width;
+  StoredNumbers<S> stored{};  // the panels, if they are stored in 16 bits; then `data` is null
+  Range dropped{};            // columns whose scores are absent
+  RowGap gap{};               // a part of the dropped columns, in whole panels
 
   [[nodiscard]] Index panels() const { return ceil_div(m, width); }
-  [[nodiscard]] const S* panel(Index p) const { return data + p * d * width; }
+  /// Returns the index of the first number of a panel.
+  [[nodiscard]] Index index(Index p) const { return gap.place(p * width) * d; }
+  [[nodiscard]] const S* panel(Index p) const { return data + index(p); }
   /// Returns the shape of panels without data.
   static PackedPanels none(Index m, Index d) { return {nullptr, m, d, kernel::kernels<S>().width}; }
   /// Returns how many numbers the panels of m keys with d features hold.

@@ -39,8 +39,14 @@ struct Problem {
     Scalar* q = frame.take<Scalar>(groups * height() * d());
     queries.pack(first, count, q, scratch);
     keys.reserve(scratch);
+    const Range dropped = keys.dropped();
     for (Index p = 0; p * width() < grid.m; ++p)
-      kernel::kernels<Scalar>().score_panel(q, groups, keys.panel(p, scratch), d(), scale, to + p * width(), stride());
+      if (p * width() < dropped.begin || (std::min)((p + 1) * width(), grid.m) > dropped.end)
+        kernel::kernels<Scalar>().score_panel(q, groups, keys.panel(p, scratch), d(), scale, to + p * width(),
+                                              stride());
+    constexpr Scalar absent = -std::numeric_limits<Scalar>::infinity();
+    for (Index r = 0; r < count; ++r)
+      std::fill(to + r * stride() + dropped.begin, to + r * stride() + dropped.end, absent);
   }
 
  private:

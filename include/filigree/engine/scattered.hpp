@@ -28,7 +28,7 @@ class ScatteredOr {
         other->rows(begin, end, scratch, sink);
     }
   };
-  static constexpr bool fused = Other::fused;
+  static constexpr bool fused = Other::fused, reads_stored_values = true;
   static constexpr EngineKind kind =
       Other::kind == EngineKind::selection ? EngineKind::selection_or_gathered : EngineKind::online_softmax_or_gathered;
 

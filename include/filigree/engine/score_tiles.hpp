@@ -12,6 +12,7 @@
 #include "filigree/core/list.hpp"
 #include "filigree/core/with_indices.hpp"
 #include "filigree/engine/form.hpp"
+#include "filigree/engine/key_panel.hpp"
 #include "filigree/pattern/coverage.hpp"
 #include "filigree/pattern/keep.hpp"
 #include "filigree/run/workspace.hpp"
@@ -31,6 +32,7 @@ class ScoreTiles {
  public:
   using S = typename P::Scalar;
   static constexpr S absent = -std::numeric_limits<S>::infinity();
+  static constexpr Range all_panels = {0, (std::numeric_limits<Index>::max)()};
   static constexpr bool has_maps = Form::streams_maps;
   /// True if a map transforms several scores at once: stages are then applied one after another to tiles, and not score
   /// by score.
@@ -65,6 +67,15 @@ class ScoreTiles {
     const S* queries;  // [groups][d][height]
   };
 
+  /// Returns a panel as a block of queries reads it: in 16 bits for a single group of queries.
+  [[nodiscard]] KeyPanel<S> panel_of(Index panel, const Block& block, WorkerScratch& scratch) const {
+    KeyPanel<S> keys{nullptr, {}, block.rows, problem_.d(), problem_.scale};
+    if constexpr (requires { problem_.keys.stored_panel(panel); })
+      if (block.rows <= kernels_.height) keys.stored = problem_.keys.stored_panel(panel);
+    if (!keys.stored) keys.numbers = problem_.keys.panel(panel, scratch);
+    return keys;
+  }
+
   /// Takes memory for the queries of a block.
   S* take_queries(Index rows, ScratchFrame& frame) const { return frame.take<S>(size_of_queries(rows)); }
   [[nodiscard]] Index size_of_queries(Index rows) const { return round_up(rows) * problem_.d(); }
@@ -81,10 +92,12 @@ class ScoreTiles {
     return {first, rows, queries};
   }
 
-  /// Returns the number of keys that at least one query of the block may attend to.
-  [[nodiscard]] Index keys(const WorkerScratch& scratch) const {
+  /// Returns the number of keys in these panels that at least one query of the block may attend to.
+  [[nodiscard]] Index keys(const WorkerScratch& scratch, const Range& panels = all_panels) const {
+    const Index begin = panels.begin * kernels_.width, end = (std::min)(panels.end, problem_.grid.m) * kernels_.width;
     Index keys = 0;
-    for (const KeySpan& span : scratch.block_spans) keys += span.end - span.begin;
+    for (const KeySpan& span : scratch.block_spans)
+      keys += std::max<Index>((std::min)(span.end, end) - (std::max)(span.begin, begin), 0);
     return keys;
   }
 
@@ -95,8 +108,7 @@ class ScoreTiles {
 
   /// Calls f(panel) in ascending order for each panel in a range that a query of the block may attend to.
   template <class F>
-  void for_each_panel(const WorkerScratch& scratch, F&& f,
-                      Range range = {0, (std::numeric_limits<Index>::max)()}) const {
+  void for_each_panel(const WorkerScratch& scratch, F&& f, Range range = all_panels) const {
     Index next = range.begin;  // all panels below `next` are done
     for (const KeySpan& span : scratch.block_spans) {
       const Index end = (std::min)(ceil_div(span.end, kernels_.width), range.end);
@@ -152,7 +164,8 @@ class ScoreTiles {
   void scores(Index panel, const Block& block, Index r, Index n, S* tile, Index stride, WorkerScratch& scratch) const {
     const Index width = kernels_.width, groups = round_up(n) / kernels_.height, d = problem_.d();
     const Index c0 = panel * width, c1 = (std::min)(c0 + width, problem_.grid.m);
-    const S *queries = block.queries + r * d, *keys = problem_.keys.panel(panel, scratch);
+    const S* queries = block.queries + r * d;
+    const KeyPanel<S> keys = panel_of(panel, block, scratch);
     const bool whole = c1 == c0 + width;
     // A map's operand is requested for the next panel while the scores of this panel are computed.
     const Index step = Form::requests_tiles || !whole ? 1 : groups;
@@ -161,9 +174,9 @@ class ScoreTiles {
       const S* group = queries + g * kernels_.height * d;
       S* to = tile + g * kernels_.height * stride;
       if (whole)
-        kernels_.score_panel(group, step, keys, d, problem_.scale, to, stride);
+        keys.score(group, step, to, stride);
       else
-        kernels_.score_columns(group, keys, d, problem_.scale, to, stride, 0, c1 - c0);
+        keys.score_columns(group, {0, c1 - c0}, to, stride);
     }
     map(tile, stride, block, r, n, c0, c1);
     for (Index i = 0; i < n && !whole; ++i) std::fill(tile + i * stride + (c1 - c0), tile + i * stride + width, absent);
@@ -174,8 +187,7 @@ class ScoreTiles {
                      WorkerScratch& scratch) const {
     const Index width = kernels_.width, c0 = panel * width;
     const Range columns = visible_columns(panel, r, scratch);
-    kernels_.score_columns(block.queries + r * problem_.d(), problem_.keys.panel(panel, scratch), problem_.d(),
-                           problem_.scale, tile, stride, columns.begin, columns.end);
+    panel_of(panel, block, scratch).score_columns(block.queries + r * problem_.d(), columns, tile, stride);
     mask(tile, stride, block, r, n, c0, c0 + width, scratch);
   }
 
@@ -246,6 +258,13 @@ class ScoreTiles {
       }
     });
     if (first_pattern) plan_block(KeepAll(), first, last, grid, coverage);
+    if (const Range dropped = problem_.keys.dropped(); dropped.begin < dropped.end)
+      for (Ranges* ranges : {&coverage.maybe, &coverage.sure}) {
+        const Index mark = ranges->size();
+        ranges->add(grid.key_at, grid.key_at + dropped.begin);
+        ranges->add(grid.key_at + dropped.end, grid.key_end());
+        ranges->intersect(0, mark);
+      }
     split_into_spans(coverage, grid, spans);
   }
 

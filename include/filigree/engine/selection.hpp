@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstddef>
 #include <limits>
@@ -11,10 +10,13 @@
 
 #include "filigree/core/integers.hpp"
 #include "filigree/core/with_indices.hpp"
+#include "filigree/engine/candidate_lists.hpp"
 #include "filigree/engine/finish_lists.hpp"
 #include "filigree/engine/form.hpp"
+#include "filigree/engine/guess_record.hpp"
 #include "filigree/engine/problem.hpp"
 #include "filigree/engine/score_tiles.hpp"
+#include "filigree/engine/selection_parts.hpp"
 #include "filigree/engine/short_rows.hpp"
 #include "filigree/run/engine_kind.hpp"
 #include "filigree/run/evaluator.hpp"
@@ -36,14 +38,27 @@ class SelectionEngine {
   static constexpr S absent = -std::numeric_limits<S>::infinity();
 
  public:
-  using Run = Unprepared<SelectionEngine>;
-  static constexpr bool fused = true;
+  /// The rows from `first` on, with their selections from parts of the keys if a few queries have many keys.
+  struct Run {
+    const SelectionEngine& engine;
+    Index first = 0;
+    SelectionParts<S> selections{};
+
+    void rows(Index begin, Index end, WorkerScratch& scratch, const RowSink<S>& sink) const {
+      engine.rows(*this, begin, end, scratch, sink);
+    }
+  };
+  static constexpr bool fused = true, reads_stored_values = true;
   static constexpr EngineKind kind = EngineKind::selection;
 
   /// `count` is the total number of rows of the evaluation.
   SelectionEngine(P& problem, const Stages& stages, const Session& session, Index count)
       : problem_(problem), stages_(stages), tiles_(problem, stages), kernels_(kernel::kernels<S>()) {
-    const Index tasks = session.concurrency() > 1 ? 4 * session.concurrency() : 1;
+    if constexpr (ranked) {
+      k_ = (std::min)(std::get<Form::streamed>(stages).k, problem.grid.m);
+      parts_ = KeyParts::of(count, problem.grid.m, k_, kernels_.width, session);
+    }
+    const Index tasks = session.concurrency() > 1 && parts_.count == 1 ? 4 * session.concurrency() : 1;
     const Index rows_per_task = tiles_.round_up(std::max<Index>(ceil_div(count, tasks), 1));
     // A block of queries and a panel of keys share the L1 cache, and a panel is read once per block. If a panel alone
     // would fill the L1 cache, both are in the L2 cache, and larger blocks read fewer panels from memory.
@@ -64,11 +79,11 @@ class SelectionEngine {
     append_capacity_ = kernels_.width + 2 * Row<S>::padding;  // one more panel, in whole vectors, plus one vector
     if constexpr (ranked) {
       // Long enough that the lists are rarely reduced, short enough that a reduction, which reads the list, is fast.
-      k_ = (std::min)(std::get<Form::streamed>(stages).k, problem.grid.m);
       limit_ = (std::min)(k_ + std::max<Index>(128, k_), problem.grid.m);
       // V and the keys evict each other from the L2 cache, so several blocks are scored before V is read.
       const Index kept_rows = cache.kept / (static_cast<Index>(sizeof(S) + sizeof(Column)) * (k_ + Row<S>::padding));
       height_ *= is_short_ ? 1 : std::max<Index>((std::min)(kept_rows, rows_per_task) / block_, 1);
+      if (parts_.count > 1) height_ = kernels_.height;  // all rows are scored before the first task
     }
   }
 
@@ -97,19 +112,30 @@ class SelectionEngine {
     (void)frame.take<S>(2 * kernels_.height * problem_.d());  // of queries.pack()
   }
 
-  Run prepare(Index, Index, const Session&, const RowSink<S>&) const { return {*this}; }
+  /// With a few queries and many keys, selects from parts of the keys in parallel.
+  Run prepare(Index first, Index count, const Session& session, const RowSink<S>&) const {
+    if constexpr (ranked)
+      if (parts_.count > 1) {
+        const SelectionParts<S> selections(count, parts_.count, k_, session);
+        session.run(parts_.count, [&](Index part, Index worker) {
+          select(first, first + count, selections[part], session.scratch(worker), parts_[part]);
+        });
+        return {*this, first, selections};
+      }
+    return {*this};
+  }
 
-  void rows(Index first, Index last, WorkerScratch& scratch, const RowSink<S>& sink) const {
+ private:
+  void rows(const Run& run, Index first, Index last, WorkerScratch& scratch, const RowSink<S>& sink) const {
     ScratchFrame frame(scratch);
     if constexpr (ranked) {
       const kernel::Candidates<S> kept = take_kept(last - first, frame);
-      if (is_short_) {
+      if (parts_.count > 1) {
+        run.selections.merge(first - run.first, last - first, kept);
+      } else if (is_short_) {
         select_short(first, last, kept, scratch);
       } else {
-        ScratchFrame block_frame(scratch);
-        Memory memory(*this, (std::min)(block_, last - first), block_frame, scratch);
-        for (Index begin = first; begin < last; begin += block_)
-          select_block(begin, (std::min)(begin + block_, last), kept.from(begin - first), memory, scratch);
+        select(first, last, kept, scratch, Panels::all_panels);
       }
       finish(first, last - first, kept, scratch, sink);
     } else {
@@ -123,7 +149,6 @@ class SelectionEngine {
     }
   }
 
- private:
   /// The memory of a block of at most `rows` rows.
   struct Memory {
     Memory(const SelectionEngine& engine, Index rows, ScratchFrame& f, const WorkerScratch& scratch)
@@ -141,11 +166,18 @@ class SelectionEngine {
     Column* seen;  // [rows] the number of candidates that `maximum` includes
   };
 
-  /// Selects the k largest scores of each query of a block.
-  void select_block(Index first, Index last, const kernel::Candidates<S>& to, Memory& memory,
-                    WorkerScratch& scratch) const {
-    const bool guesses = guessing_pays_off();
-    const kernel::Candidates<S> candidates = stream(first, last, guesses, memory, scratch);
+  /// Selects the k largest scores of each query from some panels of keys.
+  void select(Index first, Index last, const kernel::Candidates<S>& to, WorkerScratch& scratch,
+              const Range& panels) const {
+    ScratchFrame frame(scratch);
+    Memory memory(*this, (std::min)(block_, last - first), frame, scratch);
+    for (Index begin = first; begin < last; begin += block_)
+      select_block(begin, (std::min)(begin + block_, last), to.from(begin - first), memory, scratch, panels);
+  }
+  void select_block(Index first, Index last, const kernel::Candidates<S>& to, Memory& memory, WorkerScratch& scratch,
+                    const Range& panels) const {
+    const bool guesses = guess_record_.pays_off();
+    const kernel::Candidates<S> candidates = stream(first, last, guesses, memory, scratch, panels);
     kernels_.move_top_k(candidates, last - first, k_, to);
     // Reducing a list keeps at least k candidates. A row with a bound and fewer candidates has guessed a bound that is
     // too high. Its group is computed again, in the buffers of the first group, which is finished by then.
@@ -155,9 +187,9 @@ class SelectionEngine {
       const Index failed_before = failed;
       for (Index i = r; i < r + rows; ++i) failed += candidates.count[i] < k_ && candidates.bound[i] > absent ? 1 : 0;
       if (failed > failed_before)
-        kernels_.move_top_k(stream(first + r, first + r + rows, false, memory, scratch), rows, k_, to.from(r));
+        kernels_.move_top_k(stream(first + r, first + r + rows, false, memory, scratch, panels), rows, k_, to.from(r));
     }
-    if (guesses) count_guesses(last - first, failed);
+    if (guesses) guess_record_.add(last - first, failed);
   }
 
   /// The same for rows with few keys, whose scores are all in memory.
@@ -170,18 +202,10 @@ class SelectionEngine {
     kernels_.list_top_k(tile, short_rows.stride(), block.rows, problem_.grid.m, k_, to);
   }
 
-  /// Returns true unless guessing has failed too often. Affects only the time, not the result.
-  [[nodiscard]] bool guessing_pays_off() const {
-    return failed_.load(std::memory_order_relaxed) <= 4 + guessed_.load(std::memory_order_relaxed) / 64;
-  }
-  void count_guesses(Index rows, Index failed) const {
-    guessed_.fetch_add(rows, std::memory_order_relaxed);
-    failed_.fetch_add(failed, std::memory_order_relaxed);
-  }
-
-  /// Computes the scores of a block of queries against all keys and returns the candidates. If no guess fails, these
-  /// include all scores that the selector keeps.
-  kernel::Candidates<S> stream(Index first, Index last, bool guess, Memory& memory, WorkerScratch& scratch) const {
+  /// Computes the scores of a block of queries against some panels of keys and returns the candidates. If no guess
+  /// fails, these include all scores that the selector keeps.
+  kernel::Candidates<S> stream(Index first, Index last, bool guess, Memory& memory, WorkerScratch& scratch,
+                               const Range& panels = Panels::all_panels) const {
     const Index rows = last - first, padded = tiles_.round_up(rows);
     const auto block = tiles_.begin(first, rows, memory.queries, scratch);
     kernel::Candidates<S>& candidates = memory.candidates;
@@ -190,13 +214,13 @@ class SelectionEngine {
       std::fill_n(memory.maximum, padded, absent);
       std::fill_n(memory.seen, padded, Column(0));
     }
-    const Index keys = tiles_.keys(scratch);
+    const Index keys = tiles_.keys(scratch, panels);
     // With more keys per kept key, reducing lists costs little compared to the product. A guess also fails more often:
     // it is about the tail of a distribution, and the first scores say little about the tail. If panels are packed when
     // they are read, computing a block again repeats the packing too.
     if constexpr (ranked) guess = guess && keys <= (packs_on_read_ ? 256 : 512) * k_;
     Index processed = 0, next_check = keys / 8, too_high = 0;
-    tiles_.for_each_panel(scratch, [&](Index panel) {
+    const auto append_panel = [&](Index panel) {
       if (too_high > 0) return;
       tiles_.request_for_maps(block, (panel + 1) * kernels_.width, (panel + 2) * kernels_.width,
                               padded / kernels_.height, scratch);
@@ -212,10 +236,11 @@ class SelectionEngine {
         }
       }
       ensure_capacity(padded, memory, scratch);
-    });
+    };
+    tiles_.for_each_panel(scratch, append_panel, panels);
     if (too_high == 0) return candidates;
-    count_guesses(0, too_high);
-    return stream(first, last, false, memory, scratch);
+    guess_record_.add(0, too_high);
+    return stream(first, last, false, memory, scratch, panels);
   }
 
   /// Returns the number of rows whose guessed bound is too high: fewer than k candidates would remain if the remaining
@@ -243,7 +268,7 @@ class SelectionEngine {
     for (Index r = 0; r < rows; ++r) {
       const kernel::Candidates<S> row = candidates.from(r);
       *row.count = static_cast<Column>(kernels_.keep_above(row.values, row.columns, Index(*row.count), *row.bound));
-      if (*row.count == 0 || is_finite(memory.maximum[r], row)) {
+      if (*row.count == 0 || is_finite_list(memory.maximum[r], row)) {
         finish(first + r, 1, row, scratch, sink);
         continue;
       }
@@ -252,23 +277,14 @@ class SelectionEngine {
       finish(first + r, 1, stream(first + r, first + r + 1, false, again, scratch), scratch, sink);
     }
   }
-  static bool is_finite(S maximum, const kernel::Candidates<S>& row) {
-    bool nan = false;
-    for (Index e = 0; e < *row.count; ++e) nan |= row.values[e] != row.values[e];
-    return !nan && maximum <= (std::numeric_limits<S>::max)();
-  }
 
   /// Applies the stages after the selector and passes the rows to the sink.
   void finish(Index first, Index rows, const kernel::Candidates<S>& kept, WorkerScratch& scratch,
               const RowSink<S>& sink) const {
-    finish_lists(problem_.grid, first, rows, kept, scratch, sink,
-                 [&](Row<S>& row) { each_stage_after_selector([&](const auto& stage) { apply(stage, row); }); });
-  }
-
-  template <class F>
-  void each_stage_after_selector(F&& f) const {
-    with_indices<Form::size - Form::after_selection>([&]<std::size_t... At>(std::index_sequence<At...>) {
-      (f(std::get<Form::after_selection + At>(stages_)), ...);
+    finish_lists(problem_.grid, first, rows, kept, scratch, sink, [&](Row<S>& row) {
+      with_indices<Form::size - Form::after_selection>([&]<std::size_t... At>(std::index_sequence<At...>) {
+        (apply(std::get<Form::after_selection + At>(stages_), row), ...);
+      });
     });
   }
 
@@ -277,11 +293,7 @@ class SelectionEngine {
     Index stride = limit_ + append_capacity_;
     if constexpr (!ranked)
       stride = std::max<Index>(256 + append_capacity_, scratch.candidate_capacity / std::max<Index>(padded, 1));
-    return {.values = frame.take<S>(padded * stride),
-            .columns = frame.take<Column>(padded * stride),
-            .stride = stride,
-            .count = frame.take<Column>(padded),
-            .bound = frame.take<S>(padded)};
+    return take_lists<S>(padded, stride, frame);
   }
   /// Empties the lists of candidates. The rows after the last query of a group, whose scores are 0, get no candidates.
   void clear(const kernel::Candidates<S>& candidates, Index rows, Index padded) const {
@@ -294,12 +306,7 @@ class SelectionEngine {
 
   /// Takes memory for the selected scores of several blocks.
   kernel::Candidates<S> take_kept(Index rows, ScratchFrame& frame) const {
-    const Index stride = k_ + Row<S>::padding;
-    return {.values = frame.take<S>(rows * stride),
-            .columns = frame.take<Column>(rows * stride),
-            .stride = stride,
-            .count = frame.take<Column>(rows),
-            .bound = nullptr};
+    return take_lists<S>(rows, k_ + Row<S>::padding, frame);
   }
 
   /// Appends the candidates of a panel of keys to all rows: directly from registers if the scores need no mask or map,
@@ -319,9 +326,9 @@ class SelectionEngine {
           } else if (packs_on_read_) {
             append_groups(panel, block, r, n, candidates, scratch);
           } else {
-            kernels_.append_panel(block.queries + r * problem_.d(), tiles_.round_up(n) / kernels_.height,
-                                  problem_.keys.panel(panel, scratch), problem_.d(), problem_.scale, column,
-                                  candidates.from(r));
+            tiles_.panel_of(panel, block, scratch)
+                .append(block.queries + r * problem_.d(), tiles_.round_up(n) / kernels_.height, column,
+                        candidates.from(r));
           }
         },
         [&](Index r, Index n) {
@@ -373,15 +380,7 @@ class SelectionEngine {
         if (2 * longest + append_capacity_ <= candidates.stride) return;
       }
       const Index stride = 2 * candidates.stride;
-      S* values = memory.frame.template take<S>(rows * stride);
-      Column* columns = memory.frame.template take<Column>(rows * stride);
-      for (Index r = 0; r < rows; ++r) {
-        std::copy_n(candidates.values + r * candidates.stride, candidates.count[r], values + r * stride);
-        std::copy_n(candidates.columns + r * candidates.stride, candidates.count[r], columns + r * stride);
-      }
-      candidates.values = values;
-      candidates.columns = columns;
-      candidates.stride = stride;
+      grow_lists(candidates, rows, stride, memory.frame);
       scratch.candidate_capacity = (std::max)(scratch.candidate_capacity, rows * stride);  // of the next block
     }
   }
@@ -395,7 +394,8 @@ class SelectionEngine {
   Index block_, height_;        // number of rows that are scored together, and of rows that one task finishes
   Index append_capacity_;
   Index k_ = 0, limit_ = 0;
-  mutable std::atomic<Index> guessed_{0}, failed_{0};  // numbers of rows
+  KeyParts parts_;  // of the keys, which are searched in parallel
+  mutable GuessRecord guess_record_;
 };
 
 }  // namespace filigree::detail

@@ -29,7 +29,9 @@ struct ShortRows {
   /// Computes the scores of a block. Absent scores are -inf, also those that pad a row up to a whole vector.
   void score(const typename Panels::Block& block, S* tile, WorkerScratch& scratch) const {
     const Index width = kernel::kernels<S>().width, step = stride();
-    if constexpr (Form<Stages>::streams_patterns) std::fill_n(tile, block.rows * step, Panels::absent);
+    const Range dropped = problem.keys.dropped();
+    if (Form<Stages>::streams_patterns || dropped.begin < dropped.end)
+      std::fill_n(tile, block.rows * step, Panels::absent);
     tiles.for_each_panel(scratch, [&](Index panel) {
       const auto at = [&](Index r) { return tile + r * step + panel * width; };
       tiles.visit(

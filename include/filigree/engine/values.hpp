@@ -10,6 +10,8 @@
 #include "filigree/core/cache.hpp"
 #include "filigree/core/integers.hpp"
 #include "filigree/core/lazy.hpp"
+#include "filigree/core/list.hpp"
+#include "filigree/engine/panels.hpp"
 #include "filigree/engine/softmax_state.hpp"
 #include "filigree/run/evaluator.hpp"
 #include "filigree/run/widen.hpp"
@@ -26,11 +28,21 @@ template <class Engine>
   requires(Engine::aligns_values)
 inline constexpr bool aligns_values<Engine> = true;
 
+/// True if an engine reads rows of V only by the functions of ValueRows and CachedValues, which know how the rows of a
+/// cache are stored.
+template <class Engine>
+inline constexpr bool reads_stored_values = false;
+template <class Engine>
+  requires(Engine::reads_stored_values)
+inline constexpr bool reads_stored_values<Engine> = true;
+
 /// The rows of V in the layout of the gather kernel: `stride` apart and padded to whole vectors.
 template <Real S>
 struct ValueRows {
   const S* data;
   Index stride, dv, padded;
+  StoredNumbers<S> stored{};  // the rows, if they are stored in 16 bits; then `data` is null
+  RowGap gap{};               // rows that are not in memory, in whole chunks
 
   /// Returns the rows of V for a product of `n` rows by this engine.
   template <class Engine, class R>
@@ -58,9 +70,54 @@ struct ValueRows {
     const Index lanes = kernel::kernels<S>().lanes;
     const bool aligned = reinterpret_cast<std::uintptr_t>(data) % (static_cast<std::size_t>(lanes) * sizeof(S)) == 0 &&
                          stride % lanes == 0;
-    return padded > 0 && !aligned && n >= (std::max)(m / 4, Index{1});
+    return padded > 0 && !stored && gap.size == 0 && !aligned && n >= (std::max)(m / 4, Index{1});
   }
-  /// Returns a copy of these m rows.
+  /// True if all rows can be read at data + i * stride.
+  [[nodiscard]] bool is_plain() const { return !stored && gap.size == 0; }
+  /// Returns a copy of these m rows as S. Rows that are not in memory are copied as zeros.
+  [[nodiscard]] ValueRows widened(Index m, const Session& session) const {
+    return packed(m, dv, padded, session.values().get<S>(size_product(m, padded)), session, [&](Index i, S* to) {
+      if (i >= gap.begin && i < gap.begin + gap.size)
+        std::fill_n(to, dv, S(0));
+      else if (stored)
+        widen(stored.from(gap.place(i) * stride), dv, to);
+      else
+        std::copy_n(data + gap.place(i) * stride, dv, to);
+    });
+  }
+  /// out = sum of weights[e] * row columns[e]
+  void gather(S* out, const S* weights, const Column* columns, Index count, WorkerScratch& scratch) const {
+    ScratchFrame frame(scratch);
+    if (gap.size > 0) {
+      Column* places = frame.take<Column>(count + Row<S>::padding);
+      std::copy_n(columns, count, places);
+      move_to_places(places, count);
+      columns = places;
+    }
+    gather_places(out, weights, columns, count, false);
+  }
+  /// The same with the places of the rows in memory. If `add`, continues the sums that are in `out`.
+  void gather_places(S* out, const S* weights, const Column* places, Index count, bool add) const {
+    const auto& kernels = kernel::kernels<S>();
+    if (stored)
+      stored.kernels->gather(out, weights, places, count, stored, stride, padded, add);
+    else
+      kernels.gather(out, weights, places, count, data, stride, padded, add);
+  }
+  /// Replaces ascending columns by the places of their rows in memory.
+  void move_to_places(Column* columns, Index count) const {
+    for (Index e = count; e > 0 && columns[e - 1] >= gap.begin; --e) columns[e - 1] -= static_cast<Column>(gap.size);
+  }
+  /// Prefetches `count` rows, which are in memory.
+  void request(Index first, Index count, Prefetcher& prefetcher) const {
+    if (padded == 0) return;
+    first = gap.place(first);
+    if (stored)
+      prefetcher.request(stored.data + first * stride, count, padded, stride);
+    else
+      prefetcher.request(data + first * stride, count, padded, stride);
+  }
+  /// Returns a copy of these m rows, which are not stored in 16 bits.
   [[nodiscard]] ValueRows copy(Index m, const Session& session) const {
     return packed(m, dv, padded, session.values().get<S>(m * padded), session,
                   [&](Index i, S* to) { std::copy_n(data + i * stride, dv, to); });
@@ -80,24 +137,63 @@ struct ValueRows {
   }
 };
 
-/// Rows of V, read in place or through each worker's cache of panels, whose rows are aligned.
+/// Values that are stored as engines read them.
+template <class V>
+concept StoredValues = requires(const V& v) {
+  v.value_rows();
+};
+
+/// Returns the rows of V for a product of `n` rows by this engine.
+template <class Engine, Real S, class V>
+ValueRows<S> bind_values(const V& v, Index n, const Session& session) {
+  if constexpr (StoredValues<V>) {
+    const ValueRows<S> rows = v.value_rows();
+    return reads_stored_values<Engine> || rows.is_plain() ? rows : rows.widened(v.rows(), session);
+  } else {
+    return ValueRows<S>::template bind<Engine>(reader_of(v), n, session);
+  }
+}
+
+/// Rows of V, read in place or through each worker's cache of panels, whose rows are aligned. Rows that are stored in
+/// 16 bits are widened in the registers of each group of queries, or when they are copied to the cache.
 template <Real S>
 struct CachedValues : ValueRows<S> {
   Index slots = 0;  // the number of panels in the cache; 0 if V is read in place
 
-  /// Returns the rows from the first key of a panel of `width` keys on, and their stride.
-  std::pair<const S*, Index> from(Index panel, Index width, WorkerScratch& scratch) const {
-    const Index row = this->padded;
-    if (slots == 0) return {row > 0 ? this->data + panel * width * this->stride : this->data, this->stride};
-    return {scratch.value_panels.template slot<S>(panel, width * row), row};
-  }
   /// Copies the rows of a panel, of m rows in total, to the cache, if it is used and does not hold them.
   void fetch(Index panel, Index width, Index m, WorkerScratch& scratch) const {
-    if (slots == 0 || scratch.value_panels.lookup(panel)) return;
-    const Index first = panel * width, row = this->padded;
+    if (slots == 0 || is_cached(panel, width, scratch)) return;
+    const Index count = (std::min)(width, m - panel * width), first = this->gap.place(panel * width);
+    const Index row = this->padded;
     S* to = scratch.value_panels.template slot<S>(panel, width * row);
-    for (Index j = first; j < (std::min)(first + width, m); ++j, to += row)
-      std::copy_n(this->data + j * this->stride, row, to);
+    if (this->stored)
+      widen(this->stored.from(first * row), count * row, to);
+    else
+      for (Index j = first; j < first + count; ++j, to += row) std::copy_n(this->data + j * this->stride, row, to);
+  }
+  /// Computes the state of `rows` queries over segments of the chunk that begins with a panel of `width` keys. Scores
+  /// are replaced by weights.
+  template <bool nonfinite>
+  void attend(Index panel, Index width, S* scores, Index scores_stride, const List<kernel::Segment>& segments,
+              Index rows, const kernel::RandomRow* random, const SoftmaxState<S>& to, WorkerScratch& scratch) const {
+    const auto& kernels = kernel::kernels<S>();
+    const auto count = static_cast<Index>(segments.size());
+    const Index row = this->padded, first = row > 0 ? this->gap.place(panel * width) : 0;
+    if (slots == 0 && this->stored)
+      return (nonfinite ? this->stored.kernels->attend_nonfinite : this->stored.kernels->attend_chunk)(
+          scores, scores_stride, segments.data(), count, this->stored.from(first * this->stride), this->stride, row,
+          rows, random, to);
+    const S* const from =
+        slots > 0 ? scratch.value_panels.template slot<S>(panel, width * row) : this->data + first * this->stride;
+    (nonfinite ? kernels.attend_nonfinite : kernels.attend_chunk)(
+        scores, scores_stride, segments.data(), count, from, slots > 0 ? row : this->stride, row, rows, random, to);
+  }
+
+ private:
+  bool is_cached(Index panel, Index width, WorkerScratch& scratch) const {
+    if (this->stored)
+      return scratch.value_panels.lookup(panel, this->stored.data + this->gap.place(panel * width) * this->padded);
+    return scratch.value_panels.lookup(panel);
   }
 };
 
@@ -148,6 +244,9 @@ struct ProductSink {
     const Index chunk = std::max<Index>(cache_budget().panel_cache / 8 / (v.padded * static_cast<Index>(sizeof(S))), 1);
     ScratchFrame frame(scratch);
     S* out = frame.take<S>(rows.count * v.padded);
+    if (v.gap.size > 0)
+      for (Index r = 0; r < rows.count; ++r)  // the lists are not used afterwards
+        v.move_to_places(rows.lists.columns + r * rows.lists.stride, rows.lists.count[r]);
     Index* next = frame.take<Index>(rows.count);
     std::fill_n(next, rows.count, Index{0});
     constexpr Index ahead = 3, requested = 64, per_line = 64 / sizeof(S);  // rows, entries, and entries of a cache line
@@ -164,8 +263,7 @@ struct ProductSink {
         }
         const Index at = next[r];
         while (next[r] < *list.count && list.columns[next[r]] < begin + chunk) ++next[r];
-        kernel::kernels<S>().gather(out + r * v.padded, list.values + at, list.columns + at, next[r] - at, v.data,
-                                    v.stride, v.padded, begin > 0);
+        v.gather_places(out + r * v.padded, list.values + at, list.columns + at, next[r] - at, begin > 0);
       }
     }
     for (Index r = 0; r < rows.count; ++r) {
@@ -182,14 +280,13 @@ struct ProductSink {
   void operator()(const Row<S>& row, WorkerScratch& scratch) const {
     const Index i = row.index - first;
     if (lse != nullptr) put_lse(row.index, {row.maximum, row.sum});
-    const kernel::Kernels<S>& kernels = kernel::kernels<S>();
     if (to.op == Assign::set && to.col_stride == 1 && v.padded == v.dv) {
-      kernels.gather(to.data + i * to.row_stride, row.values, row.columns, row.count, v.data, v.stride, v.dv);
+      v.gather(to.data + i * to.row_stride, row.values, row.columns, row.count, scratch);
       return;
     }
     ScratchFrame frame(scratch);
     S* out = frame.take<S>(v.padded);
-    kernels.gather(out, row.values, row.columns, row.count, v.data, v.stride, v.padded);
+    v.gather(out, row.values, row.columns, row.count, scratch);
     to.store_row(i, out);
   }
 

@@ -4,6 +4,7 @@
 
 // clang-format off
 #include "filigree/kernel/widen.inl"
+#include "filigree/kernel/narrow.inl"
 #include "filigree/kernel/exponential.inl"
 #include "filigree/kernel/maps.inl"
 #include "filigree/kernel/elementwise.inl"
@@ -16,6 +17,7 @@
 #include "filigree/kernel/multiply.inl"
 #include "filigree/kernel/attend.inl"
 #include "filigree/kernel/attend_narrow.inl"
+#include "filigree/kernel/decode.inl"
 #include "filigree/kernel/select.inl"
 #include "filigree/kernel/list_top_k.inl"
 #include "filigree/kernel/philox.inl"

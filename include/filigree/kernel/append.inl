@@ -3,18 +3,17 @@
 // reduced to its k largest. Appending has no branch and costs the same whether or not a score is kept, so a bound may
 // be out of date.
 
-// Computes the scores of groups of queries against one panel and appends the scores above the rows' bounds. The scores
-// are not written to memory first.
-static void append_panel(const Scalar* q /*[groups][d][height]*/, Index groups, const Scalar* k /*[d][width]*/, Index d,
-                         Scalar scale, Column first, Candidates<Scalar> rows) {
+template <int count = height, class Number>
+[[gnu::always_inline]] static inline void append_panel_of(const Scalar* q, Index groups, const Number* k, Index d,
+                                                          Scalar scale, Column first, Candidates<Scalar> rows) {
   ColumnVec column[cols];
   FILIGREE_UNROLL
   for (int c = 0; c < cols; ++c) column[c] = iota() + (first + c * lanes);
   for (Index g = 0; g < groups; ++g, q += d * height) {
-    Tile<height> tile;
-    score_tile<height>(q, k, d, scale, tile);
+    Tile<count> tile;
+    score_tile<count>(q, k, d, scale, tile);
     FILIGREE_UNROLL
-    for (int r = 0; r < height; ++r) {
+    for (int r = 0; r < count; ++r) {
       const Index row = g * height + r;
       const Vec bound = broadcast(rows.bound[row]);
       Index at = row * rows.stride + rows.count[row];
@@ -24,6 +23,20 @@ static void append_panel(const Scalar* q /*[groups][d][height]*/, Index groups, 
       rows.count[row] = static_cast<Column>(at - row * rows.stride);
     }
   }
+}
+
+// Computes the scores of groups of queries against one panel and appends the scores above the rows' bounds. The scores
+// are not written to memory first.
+static void append_panel(const Scalar* q /*[groups][d][height]*/, Index groups, const Scalar* k /*[d][width]*/, Index d,
+                         Scalar scale, Column first, Candidates<Scalar> rows) {
+  append_panel_of(q, groups, k, d, scale, first, rows);
+}
+// The same for the first `present` queries of one group and keys that are stored in 16 bits.
+static void append_panel_stored(const Scalar* q, Index present, StoredNumbers<Scalar> keys, Index d, Scalar scale,
+                                Column first, Candidates<Scalar> rows) {
+  with_stored(keys, [&](const auto* k) {
+    with_present(present, [&](auto count) { append_panel_of<count>(q, 1, k, d, scale, first, rows); });
+  });
 }
 
 // The same for scores in memory, after a mask or a map has been applied. Masked scores are -inf.

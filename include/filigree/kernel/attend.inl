@@ -53,9 +53,9 @@ template <int rows>
 }
 
 // Multiplies weights by `vectors` vectors of each row of V and sums over ascending keys.
-template <int rows, int vectors>
+template <int rows, int vectors, class Number>
 [[gnu::always_inline]] static inline void accumulate_values(const Scalar* weights /*[rows][stride]*/, Index stride,
-                                                            const Segment* segments, Index count, const Scalar* v,
+                                                            const Segment* segments, Index count, const Number* v,
                                                             Index v_stride, Scalar* out /*[rows][out_stride]*/,
                                                             Index out_stride) {
   Vec acc[rows][vectors];
@@ -66,7 +66,7 @@ template <int rows, int vectors>
   }
   for (Index s = 0; s < count; ++s) {
     const Scalar* w = weights + segments[s].begin;
-    const Scalar* row = v + segments[s].begin * v_stride;
+    const Number* row = v + segments[s].begin * v_stride;
     FILIGREE_UNROLL_TWICE
     for (Index j = segments[s].begin; j < segments[s].end; ++j, ++w, row += v_stride) {
       Vec value[vectors];
@@ -121,13 +121,16 @@ template <class Use>
 
 // Attends with `rows` queries to the segments of a chunk. Masked scores are -inf. dv is a multiple of lanes. If there
 // are random numbers, dropped weights are not multiplied by V, but remain in the sums.
-template <int rows>
+template <int rows, class Number>
 static void attend_rows(Scalar* tile /*[rows][stride]*/, Index stride, const Segment* segments, Index count,
-                        const Scalar* v /*[.][v_stride]*/, Index v_stride, Index dv, const RandomRow* random,
+                        const Number* v /*[.][v_stride]*/, Index v_stride, Index dv, const RandomRow* random,
                         SoftmaxState<Scalar> to) {
   exponentiate<rows>(tile, stride, segments, count, to);
   if (random != nullptr) drop_weights(tile, stride, rows, segments, count, random);
   Index f = 0;
+  if constexpr (rows == 1 && sizeof(Number) < sizeof(Scalar))  // whole cache lines of short rows
+    for (; f + 2 * width <= dv; f += 2 * width)
+      accumulate_values<rows, 2 * cols>(tile, stride, segments, count, v + f, v_stride, to.out + f, to.stride);
   for (; f + width <= dv; f += width)
     accumulate_values<rows, cols>(tile, stride, segments, count, v + f, v_stride, to.out + f, to.stride);
   for (; f < dv; f += lanes)
@@ -144,12 +147,23 @@ static void attend_chunk(Scalar* tile, Index stride, const Segment* segments, In
   else
     attend_rows<height>(tile, stride, segments, count, v, v_stride, dv, random, to);
 }
+// The same for values that are stored in 16 bits. They are widened in registers.
+static void attend_chunk_stored(Scalar* tile, Index stride, const Segment* segments, Index count,
+                                StoredNumbers<Scalar> values, Index v_stride, Index dv, Index present,
+                                const RandomRow* random, SoftmaxState<Scalar> to) {
+  const RoundToNearest rounding;
+  with_stored(values, [&](const auto* v) {
+    with_present(present,
+                 [&](auto rows) { attend_rows<rows>(tile, stride, segments, count, v, v_stride, dv, random, to); });
+  });
+}
 
 // The same for non-finite rows of V. A masked weight is 0, and 0 * Inf is NaN, so masked rows are skipped instead of
 // multiplied.
-static void attend_nonfinite(Scalar* tile, Index stride, const Segment* segments, Index count, const Scalar* v,
-                             Index v_stride, Index dv, Index present, const RandomRow* random,
-                             SoftmaxState<Scalar> to) {
+template <class Number>
+static void attend_nonfinite_of(Scalar* tile, Index stride, const Segment* segments, Index count, const Number* v,
+                                Index v_stride, Index dv, Index present, const RandomRow* random,
+                                SoftmaxState<Scalar> to) {
   const RoundToNearest rounding;
   for (Index r = 0; r < present; ++r, tile += stride, to = to.from(1, lanes)) {
     for (Index f = 0; f < dv; ++f) to.out[f] = 0;
@@ -164,7 +178,7 @@ static void attend_nonfinite(Scalar* tile, Index stride, const Segment* segments
       total += e;
       for (int l = 0; l < lanes; ++l) {
         if (score[l] == -infinity || kept[l] == 0) continue;
-        const Scalar* row = v + (c + l) * v_stride;
+        const Number* row = v + (c + l) * v_stride;
         for (Index f = 0; f < dv; f += lanes)
           store(to.out + f, multiply_add(broadcast(e[l]), load(row + f), load(to.out + f)));
       }
@@ -176,6 +190,19 @@ static void attend_nonfinite(Scalar* tile, Index stride, const Segment* segments
     *to.maximum = top;
     store(to.sum, total);
   }
+}
+
+static void attend_nonfinite(Scalar* tile, Index stride, const Segment* segments, Index count, const Scalar* v,
+                             Index v_stride, Index dv, Index present, const RandomRow* random,
+                             SoftmaxState<Scalar> to) {
+  attend_nonfinite_of(tile, stride, segments, count, v, v_stride, dv, present, random, to);
+}
+static void attend_nonfinite_stored(Scalar* tile, Index stride, const Segment* segments, Index count,
+                                    StoredNumbers<Scalar> values, Index v_stride, Index dv, Index present,
+                                    const RandomRow* random, SoftmaxState<Scalar> to) {
+  with_stored(values, [&](const auto* v) {
+    attend_nonfinite_of(tile, stride, segments, count, v, v_stride, dv, present, random, to);
+  });
 }
 
 // Merges the state of the next chunk of keys, `part`, into `whole`, the state of all preceding chunks.

@@ -180,6 +180,10 @@ struct Kernels {
       FILIGREE_BY_LEVEL(widen_half(from, count, out))
   static void widen_bfloat(const void* from, Index count, Scalar* out)
       FILIGREE_BY_LEVEL(widen_bfloat(from, count, out))
+  static void narrow_half(const Scalar* from, Index count, std::uint16_t* out)
+      FILIGREE_BY_LEVEL(narrow_half(from, count, out))
+  static void narrow_bfloat(const Scalar* from, Index count, std::uint16_t* out)
+      FILIGREE_BY_LEVEL(narrow_bfloat(from, count, out))
   static void score_panel(const Scalar* q, Index groups, const Scalar* k, Index d, Scalar scale, Scalar* out, Index stride)
       FILIGREE_BY_LEVEL(score_panel(q, groups, k, d, scale, out, stride))
   static void score_columns(const Scalar* q, const Scalar* k, Index d, Scalar scale, Scalar* out, Index stride, Index begin,
@@ -284,6 +288,8 @@ struct Kernels {
   static void attend_nonfinite(Scalar* tile, Index stride, const Segment* segments, Index count, const Scalar* v,
       Index v_stride, Index dv, Index present, const RandomRow* random, SoftmaxState<Scalar> to)
       FILIGREE_BY_LEVEL(attend_nonfinite(tile, stride, segments, count, v, v_stride, dv, present, random, to))
+#include "filigree/kernel/decode_members.inl"
+#include "filigree/kernel/stored_members.inl"
   static void merge(SoftmaxState<Scalar> whole, SoftmaxState<Scalar> part, Index count, Index dv)
       FILIGREE_BY_LEVEL(merge(whole, part, count, dv))
   static LogSumExp<Scalar> finish_row(SoftmaxState<Scalar> row, Index dv, Scalar sink, Scalar gain)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Members of a level: fused, multiply_add, add_products_of_feature, times_power_of_two, above, at_least, population,
-// append, multiply_words, square_root, load_first, store_first; nothing else.
+// append, multiply_words, square_root, load_first, store_first, half_to_single; nothing else.
 //
 // AVX2 has no compress instruction: a permutation from a table indexed by the mask moves the selected lanes to the
 // front. Builtins replace intrinsics, because <immintrin.h> takes a third of the compile time of Eigen.
@@ -126,3 +126,5 @@ typedef std::int64_t Pair __attribute__((vector_size(16)));
 [[gnu::always_inline]] static inline void store_first(Scalar* p, const Vec& v, Index count) {
   store_first_lanes(p, v, count);
 }
+
+[[gnu::always_inline]] static inline Singles half_to_single(const Halves& h) { return half_to_single_lanes(h); }

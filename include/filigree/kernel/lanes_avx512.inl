@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Members of a level: fused, multiply_add, add_products_of_feature, times_power_of_two, above, at_least, population,
-// append, multiply_words, square_root, load_first, store_first; nothing else.
+// append, multiply_words, square_root, load_first, store_first, half_to_single; nothing else.
 //
 // AVX-512: a comparison returns a bit mask, and a compress instruction moves the selected lanes to the front.
 // Builtins replace intrinsics, because <immintrin.h> takes a third of the compile time of Eigen.
@@ -112,4 +112,13 @@ template <int predicate>
     __builtin_ia32_storeups512_mask(p, v, static_cast<std::uint16_t>(mask));
   else
     __builtin_ia32_storeupd512_mask(p, v, static_cast<std::uint8_t>(mask));
+}
+
+[[gnu::always_inline]] static inline Singles half_to_single(const Halves& h) {
+  typedef Lane<short> Shorts __attribute__((vector_size(32)));
+  typedef Lane<short> FewShorts __attribute__((vector_size(16)));
+  if constexpr (single)
+    return (Singles)__builtin_ia32_vcvtph2ps512_mask((Shorts)h, Singles{}, -1, 4);  // exact
+  else
+    return (Singles)__builtin_ia32_vcvtph2ps256_mask((FewShorts)h, Singles{}, -1);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Members of a level: fused, multiply_add, add_products_of_feature, times_power_of_two, above, at_least, population,
-// append, multiply_words, square_root, load_first, store_first; nothing else.
+// append, multiply_words, square_root, load_first, store_first, half_to_single; nothing else.
 //
 // Portable version: lane by lane and without branches, which would be unpredictable.
 
@@ -104,3 +104,5 @@ template <int rows, int vectors>
 [[gnu::always_inline]] static inline void store_first(Scalar* p, const Vec& v, Index count) {
   store_first_lanes(p, v, count);
 }
+
+[[gnu::always_inline]] static inline Singles half_to_single(const Halves& h) { return half_to_single_lanes(h); }

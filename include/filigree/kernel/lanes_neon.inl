@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Members of a level: fused, multiply_add, add_products_of_feature, times_power_of_two, above, at_least, population,
-// append, multiply_words, square_root, load_first, store_first; nothing else.
+// append, multiply_words, square_root, load_first, store_first, half_to_single; nothing else.
 //
 // NEON of 64-bit ARM. Its multiply-add takes a factor from one lane of a register. Queries are therefore loaded as
 // vectors, and no instruction broadcasts them. 6 x 4 = 24 accumulators, 4 keys and 2 vectors of queries (3 of double)
@@ -53,8 +53,10 @@ template <int rows, int vectors, int... r>
 template <int rows, int vectors>
 [[gnu::always_inline]] static inline void add_products_of_feature(const Scalar* q /*[rows]*/, const Vec (&key)[vectors],
                                                                   Vec (&acc)[rows][vectors]) {
-  static_assert(rows >= lanes);
-  add_products_by_lane(q, key, acc, std::make_integer_sequence<int, rows>{});
+  if constexpr (rows < lanes)  // whole vectors of queries cannot be read
+    add_broadcast_products(q, key, acc);
+  else
+    add_products_by_lane(q, key, acc, std::make_integer_sequence<int, rows>{});
 }
 
 // Returns p * 2^n; exactly 0 where x < least, NaN where x is NaN. The low bits of `shifted` hold n as an integer.
@@ -137,3 +139,5 @@ typedef unsigned char Bytes __attribute__((vector_size(16)));
 [[gnu::always_inline]] static inline void store_first(Scalar* p, const Vec& v, Index count) {
   store_first_lanes(p, v, count);
 }
+
+[[gnu::always_inline]] static inline Singles half_to_single(const Halves& h) { return half_to_single_lanes(h); }

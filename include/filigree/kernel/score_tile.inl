@@ -12,8 +12,8 @@ struct Tile {
 };
 
 // Continues the chains in `acc` over d more features.
-template <int rows, int vectors>
-[[gnu::always_inline]] static inline void add_products(const Scalar* q /*[d][height]*/, const Scalar* k /*[d][width]*/,
+template <int rows, int vectors, class Number>
+[[gnu::always_inline]] static inline void add_products(const Scalar* q /*[d][height]*/, const Number* k /*[d][width]*/,
                                                        Index d, Vec (&acc)[rows][vectors], Index q_step = height,
                                                        Index k_step = width) {
   FILIGREE_UNROLL_TWICE
@@ -25,8 +25,8 @@ template <int rows, int vectors>
   }
 }
 
-template <int rows, int vectors>
-[[gnu::always_inline]] static inline void score_tile(const Scalar* q /*[d][height]*/, const Scalar* k /*[d][width]*/,
+template <int rows, int vectors, class Number>
+[[gnu::always_inline]] static inline void score_tile(const Scalar* q /*[d][height]*/, const Number* k /*[d][width]*/,
                                                      Index d, Scalar scale, Tile<rows, vectors>& tile) {
   Vec acc[rows][vectors];
   FILIGREE_UNROLL
@@ -43,10 +43,9 @@ template <int rows, int vectors>
   }
 }
 
-// Computes the scores of `groups` groups of queries against one panel of keys and writes them to memory.
-[[gnu::noinline]] static void score_panel(const Scalar* q /*[groups][d][height]*/, Index groups,
-                                          const Scalar* k /*[d][width]*/, Index d, Scalar scale,
-                                          Scalar* out /*[groups * height][stride]*/, Index stride) {
+template <class Number>
+[[gnu::always_inline]] static inline void score_panel_of(const Scalar* q, Index groups, const Number* k, Index d,
+                                                         Scalar scale, Scalar* out, Index stride) {
   for (Index g = 0; g < groups; ++g, q += d * height) {
     Tile<height> tile;
     score_tile<height>(q, k, d, scale, tile);
@@ -56,6 +55,43 @@ template <int rows, int vectors>
       for (int c = 0; c < cols; ++c) store(out + c * lanes, tile.s[r][c]);
     }
   }
+}
+
+// Computes the scores of `groups` groups of queries against one panel of keys and writes them to memory.
+[[gnu::noinline]] static void score_panel(const Scalar* q /*[groups][d][height]*/, Index groups,
+                                          const Scalar* k /*[d][width]*/, Index d, Scalar scale,
+                                          Scalar* out /*[groups * height][stride]*/, Index stride) {
+  score_panel_of(q, groups, k, d, scale, out, stride);
+}
+
+// Calls f with the number of rows that is computed for `present` queries of a group: 1, 4 or height.
+template <class F>
+[[gnu::always_inline]] static inline void with_present(Index present, const F& f) {
+  if (present == 1)
+    f(std::integral_constant<int, 1>{});
+  else if (height > 4 && present <= 4)
+    f(std::integral_constant<int, 4>{});
+  else
+    f(std::integral_constant<int, height>{});
+}
+
+// The same for the first `present` queries of one group and keys that are stored in 16 bits. They are widened in
+// registers.
+static void score_panel_stored(const Scalar* q /*[d][height]*/, Index present,
+                               StoredNumbers<Scalar> keys /*[d][width]*/, Index d, Scalar scale,
+                               Scalar* out /*[height][stride]*/, Index stride) {
+  with_stored(keys, [&](const auto* k) {
+    with_present(present, [&](auto count) {
+      constexpr int rows = count;
+      Tile<rows> tile;
+      score_tile<rows>(q, k, d, scale, tile);
+      FILIGREE_UNROLL
+      for (int r = 0; r < rows; ++r) {
+        FILIGREE_UNROLL
+        for (int c = 0; c < cols; ++c) store(out + r * stride + c * lanes, tile.s[r][c]);
+      }
+    });
+  });
 }
 
 // Computes the scores of one query against the vectors [begin, begin + vectors) of consecutive panels.
@@ -92,11 +128,13 @@ static void score_run(const Scalar* q /*[d]*/, const Scalar* panels /*[.][d][wid
 
 // Computes the scores of one group against `vectors` vectors of a panel, from vector `first` on if it is not the whole
 // panel. Writes them at vector `first` of `out`.
-template <int vectors = 1>
-static void score_vectors(const Scalar* q, const Scalar* k, Index d, Scalar scale, Scalar* out /*[height][stride]*/,
+template <int vectors = 1, class Number>
+static void score_vectors(const Scalar* q, const Number* k, Index d, Scalar scale, Scalar* out /*[height][stride]*/,
                           Index stride, int first, int count) {
-  if constexpr (vectors == cols) {
+  if constexpr (vectors == cols && sizeof(Number) == sizeof(Scalar)) {
     score_panel(q, 1, k, d, scale, out, stride);
+  } else if constexpr (vectors == cols) {
+    score_panel_of(q, 1, k, d, scale, out, stride);
   } else {
     if (count > vectors) return score_vectors<vectors + 1>(q, k, d, scale, out, stride, first, count);
     Tile<height, vectors> tile;
@@ -116,6 +154,12 @@ static void score_columns(const Scalar* q, const Scalar* k, Index d, Scalar scal
   const int first = static_cast<int>(begin) / lanes, last = ceil_div(static_cast<int>(end), lanes);
   if (d > 0) k += first * lanes;  // else it may be null
   score_vectors(q, k, d, scale, out, stride, first, last - first);
+}
+static void score_columns_stored(const Scalar* q, StoredNumbers<Scalar> keys, Index d, Scalar scale, Scalar* out,
+                                 Index stride, Index begin, Index end) {
+  const int first = static_cast<int>(begin) / lanes, last = ceil_div(static_cast<int>(end), lanes);
+  with_stored(d > 0 ? keys.from(first * lanes) : keys,
+              [&](const auto* k) { score_vectors(q, k, d, scale, out, stride, first, last - first); });
 }
 
 // Computes the scores of one group against `vectors` vectors of keys that are anywhere in memory: the features of

@@ -33,6 +33,34 @@ struct LevelSizes {
   int vector_bytes, vectors, queries;
 };
 
+/// A number stored in 16 bits: IEEE binary16, or bfloat16, which is the upper half of a float.
+struct Half {
+  std::uint16_t bits;
+};
+struct Bfloat {
+  std::uint16_t bits;
+};
+
+/// How numbers are stored: as the scalar of the computation, or in 16 bits. A form of 8 bits would be one more value
+/// here, with the scales of its numbers in StoredNumbers.
+enum class Storage : unsigned char { scalar, half, bfloat16 };
+
+template <class Scalar>
+struct StoredKernels;
+
+/// Numbers that are stored in 16 bits, if the storage is not `scalar`, and the kernels that read them. So only programs
+/// that store numbers in 16 bits compile these kernels.
+template <class Scalar>
+struct StoredNumbers {
+  const std::uint16_t* data = nullptr;
+  Storage storage = Storage::scalar;
+  const StoredKernels<Scalar>* kernels = nullptr;
+
+  explicit operator bool() const { return storage != Storage::scalar; }
+  /// Returns the numbers from number i on.
+  [[nodiscard]] StoredNumbers from(Index i) const { return {data + i, storage, kernels}; }
+};
+
 /// The candidates of a block of rows: for each row, a list of values with ascending columns.
 template <class Scalar>
 struct Candidates {

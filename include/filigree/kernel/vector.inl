@@ -175,3 +175,20 @@ template <class F>
   for (; i + lanes <= count; i += lanes) f(i, WholeVector{});
   if (i < count) f(i, FirstLanes{count - i});
 }
+
+typedef Lane<std::uint16_t> Halves __attribute__((vector_size(2 * lanes)));
+typedef Lane<std::int32_t> Words __attribute__((vector_size(4 * lanes)));
+typedef Lane<float> Singles __attribute__((vector_size(4 * lanes)));
+
+// Returns IEEE binary16 numbers as floats: 5 bits of exponent with bias 15 (float: 127) and 10 bits of fraction.
+[[gnu::always_inline]] static inline Singles half_to_single_lanes(const Halves& numbers) {
+  const Words h = __builtin_convertvector(numbers, Words);
+  const Words size = (h & 0x7fff) << 13;
+  // Numbers below 2^-14 have no leading 1: it is added and then subtracted. No number here is subnormal as a float, so
+  // the result is correct if the processor flushes subnormals to 0.
+  // The sign is cleared because the difference 0 is -0 when the processor rounds downward.
+  const Words tiny = (Words)((Singles)(size + (113 << 23)) - 0x1p-14F) & 0x7fffffff;
+  const Words normal = size + (112 << 23), infinite_or_nan = size + (224 << 23);
+  const Words large = size < (31 << 23) ? normal : infinite_or_nan;
+  return (Singles)((size < (1 << 23) ? tiny : large) | (h & 0x8000) << 16);
+}

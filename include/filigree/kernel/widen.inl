@@ -1,32 +1,33 @@
 // SPDX-License-Identifier: MIT
 // Converts 16-bit floating-point numbers to Scalar. Float represents all of these numbers, so nothing is rounded.
 
-typedef Lane<std::uint16_t> Halves __attribute__((vector_size(2 * lanes)));
-typedef Lane<std::int32_t> Words __attribute__((vector_size(4 * lanes)));
-typedef Lane<float> Singles __attribute__((vector_size(4 * lanes)));
-
-// bfloat16: the upper half of a float.
-[[gnu::always_inline]] static inline Words bfloat_bits(const Words& h) { return h << 16; }
-
-// IEEE binary16: 5 bits of exponent with bias 15 (float: 127) and 10 bits of fraction.
-[[gnu::always_inline]] static inline Words half_bits(const Words& h) {
-  const Words size = (h & 0x7fff) << 13;
-  // Numbers below 2^-14 have no leading 1: it is added and then subtracted. No number here is subnormal as a float, so
-  // the result is correct if the processor flushes subnormals to 0.
-  // The sign is cleared because the difference 0 is -0 when the processor rounds downward.
-  const Words tiny = (Words)((Singles)(size + (113 << 23)) - 0x1p-14F) & 0x7fffffff;
-  const Words normal = size + (112 << 23), infinite_or_nan = size + (224 << 23);
-  const Words large = size < (31 << 23) ? normal : infinite_or_nan;
-  return (size < (1 << 23) ? tiny : large) | (h & 0x8000) << 16;
-}
-
 template <bool brain>
 [[gnu::always_inline]] static inline Vec widened(const Halves& h) {
-  const Words words = __builtin_convertvector(h, Words);
-  if constexpr (brain)
-    return __builtin_convertvector((Singles)bfloat_bits(words), Vec);
+  if constexpr (brain)  // the upper half of a float
+    return __builtin_convertvector((Singles)(__builtin_convertvector(h, Words) << 16), Vec);
   else
-    return __builtin_convertvector((Singles)half_bits(words), Vec);
+    return __builtin_convertvector(half_to_single(h), Vec);
+}
+
+// Loads a vector of numbers that are stored in 16 bits.
+[[gnu::always_inline]] static inline Vec load(const Half* p) {
+  Halves h;
+  __builtin_memcpy(&h, p, sizeof h);
+  return widened<false>(h);
+}
+[[gnu::always_inline]] static inline Vec load(const Bfloat* p) {
+  Halves h;
+  __builtin_memcpy(&h, p, sizeof h);
+  return widened<true>(h);
+}
+
+// Calls f with a pointer to the numbers, whose type says how they are stored.
+template <class F>
+[[gnu::always_inline]] static inline void with_stored(const StoredNumbers<Scalar>& numbers, const F& f) {
+  if (numbers.storage == Storage::half)
+    f(reinterpret_cast<const Half*>(numbers.data));
+  else
+    f(reinterpret_cast<const Bfloat*>(numbers.data));
 }
 
 template <bool brain>

@@ -37,14 +37,17 @@ class Product {
   [[nodiscard]] const Right& values() const { return v_; }
   static constexpr const char* name() { return "A * V"; }
 
-  [[nodiscard]] bool reads(const AddressRange& target) const { return a_.reads(target) || reads_memory(v_, target); }
+  [[nodiscard]] bool reads(const AddressRange& target) const {
+    if constexpr (StoredValues<Right>)
+      return a_.reads(target);
+    else
+      return a_.reads(target) || reads_memory(v_, target);
+  }
 
   void evaluate_to(const Target<Scalar>& to) const {
     const Session session(a_.execution());
-    const auto reader = reader_of(v_);
-    a_.for_each_output(
-        session,
-        {.to = to, .first = a_.first_row(), .v = ValueRows<Scalar>::template bind<Engine>(reader, rows(), session)});
+    a_.for_each_output(session,
+                       {.to = to, .first = a_.first_row(), .v = bind_values<Engine, Scalar>(v_, rows(), session)});
   }
 
  private:
@@ -58,6 +61,9 @@ class Product {
   Operand<V> v_;
 };
 
+template <class V>
+concept ValuesExpression = DenseExpression<V> || StoredValues<std::remove_cvref_t<V>>;
+
 }  // namespace detail
 
 /// Multiplies weights by values. Absent entries do not contribute.
@@ -69,7 +75,7 @@ class Product {
 /// Edge case  a row without entries gives a row of +0, even if V contains NaN or Inf
 /// Aliasing   safe: `K = A * K` takes a temporary
 /// Throws     Error if V.rows() != A.cols(); the shapes are checked now and again on evaluation
-template <detail::WeightsExpression A, DenseExpression V>
+template <detail::WeightsExpression A, detail::ValuesExpression V>
 auto operator*(A&& a, V&& v) {
   static_assert(!std::remove_cvref_t<A>::is_column, "filigree: A * V: A is a column vector");
   return LazyDense<detail::Product<A, V>>(detail::Product<A, V>(std::forward<A>(a), std::forward<V>(v)));

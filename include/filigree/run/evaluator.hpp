@@ -147,7 +147,7 @@ class RowEngine {
 
  public:
   using Run = Unprepared<RowEngine>;
-  static constexpr bool fused = false;
+  static constexpr bool fused = false, reads_stored_values = true;
   static constexpr EngineKind kind = EngineKind::general;
 
   RowEngine(Source& source, const Stages& stages, const Session& session, Index count)

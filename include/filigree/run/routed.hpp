@@ -91,6 +91,12 @@ class RoutedEngine {
  public:
   using Run = typename Engine::Run;
   static constexpr bool fused = Engine::fused;
+  static constexpr bool reads_stored_values = [] {
+    if constexpr (requires { Engine::reads_stored_values; })
+      return Engine::reads_stored_values;
+    else
+      return false;
+  }();
   static constexpr EngineKind kind = Engine::kind;
 
   RoutedEngine(Source& source, const Stages& stages, const Session& session, Index count)

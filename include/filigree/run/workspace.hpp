@@ -5,6 +5,7 @@
 #include <atomic>
 #include <bit>
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 
 #include "filigree/core/cache.hpp"
@@ -41,6 +42,12 @@ class PanelCache {
   }
   /// Returns true if item i is in its slot. If not, the caller must write it there: the slot is assigned to it.
   bool lookup(Index i) { return std::exchange(items_[slot_of(i)], i) == i; }
+  /// The same for items that are identified by the address from which they are copied. Items of several sources, such
+  /// as heads, may then alternate.
+  bool lookup(Index i, const void* address) {
+    const auto item = static_cast<Index>(reinterpret_cast<std::uintptr_t>(address));
+    return std::exchange(items_[slot_of(i)], item) == item;
+  }
 
  private:
   [[nodiscard]] Index slot_of(Index i) const { return i & (items_.size() - 1); }
