@@ -17,7 +17,6 @@
 #include "filigree/engine/problem.hpp"
 #include "filigree/engine/score_tiles.hpp"
 #include "filigree/engine/selection_parts.hpp"
-#include "filigree/engine/short_rows.hpp"
 #include "filigree/run/engine_kind.hpp"
 #include "filigree/run/evaluator.hpp"
 #include "filigree/select/threshold.hpp"
@@ -70,12 +69,14 @@ class SelectionEngine {
     const Index max_rows = (std::min)(tiles_.round_up(std::max<Index>(rows, 192)), rows_per_task);
     packs_on_read_ = count <= problem.keys.max_repacks() * max_rows;
     // Rows of a few vectors of scores are searched in place, a few groups at a time, so that they are in the L1 cache.
-    if constexpr (ranked) is_short_ = ShortRows<P, Stages>::are_short(problem.grid.m);
+    const Index max_short = std::min<Index>(16 * kernels_.lanes, kernel::max_short_row);
+    is_short_ = ranked && problem.grid.m <= max_short;
     packs_on_read_ = packs_on_read_ && !is_short_;
     if (packs_on_read_) block_ = max_rows;
     if (is_short_) block_ = std::min<Index>(block_, 8 * kernels_.height);
     problem.pack(session, packs_on_read_ ? 1 : count);
     height_ = block_;
+    tile_stride_ = is_short_ ? round_up(problem.grid.m, Index(kernels_.width)) : kernels_.width;
     append_capacity_ = kernels_.width + 2 * Row<S>::padding;  // one more panel, in whole vectors, plus one vector
     if constexpr (ranked) {
       // Long enough that the lists are rarely reduced, short enough that a reduction, which reads the list, is fast.
@@ -103,12 +104,7 @@ class SelectionEngine {
     }
     ScratchFrame frame(scratch);
     (void)take_kept(height_, frame);
-    if (is_short_) {
-      (void)tiles_.take_queries(block_, frame);
-      (void)ShortRows<P, Stages>{problem_, tiles_}.take(block_, frame);
-    } else {
-      const Memory memory(*this, block_, frame, scratch);
-    }
+    const Memory memory(*this, block_, frame, scratch);
     (void)frame.take<S>(2 * kernels_.height * problem_.d());  // of queries.pack()
   }
 
@@ -130,13 +126,10 @@ class SelectionEngine {
     ScratchFrame frame(scratch);
     if constexpr (ranked) {
       const kernel::Candidates<S> kept = take_kept(last - first, frame);
-      if (parts_.count > 1) {
+      if (parts_.count > 1)
         run.selections.merge(first - run.first, last - first, kept);
-      } else if (is_short_) {
-        select_short(first, last, kept, scratch);
-      } else {
+      else
         select(first, last, kept, scratch, Panels::all_panels);
-      }
       finish(first, last - first, kept, scratch, sink);
     } else {
       Memory memory(*this, last - first, frame, scratch);
@@ -154,13 +147,13 @@ class SelectionEngine {
     Memory(const SelectionEngine& engine, Index rows, ScratchFrame& f, const WorkerScratch& scratch)
         : frame(f),
           queries(engine.tiles_.take_queries(rows, f)),
-          tile(f.take<S>(engine.tiles_.round_up(rows) * engine.kernels_.width)),
+          tile(f.take<S>(engine.tiles_.round_up(rows) * engine.tile_stride_)),
           candidates(engine.take_candidates(engine.tiles_.round_up(rows), f, scratch)),
           maximum(near_maximum ? f.take<S>(engine.tiles_.round_up(rows)) : nullptr),
           seen(near_maximum ? f.take<Column>(engine.tiles_.round_up(rows)) : nullptr) {}
     ScratchFrame& frame;
     S* queries;  // [groups][d][height]
-    S* tile;     // [rows][width]
+    S* tile;     // [rows][tile_stride_]
     kernel::Candidates<S> candidates;
     S* maximum;    // [rows] the largest candidate, for bounds relative to the maximum
     Column* seen;  // [rows] the number of candidates that `maximum` includes
@@ -176,8 +169,9 @@ class SelectionEngine {
   }
   void select_block(Index first, Index last, const kernel::Candidates<S>& to, Memory& memory, WorkerScratch& scratch,
                     const Range& panels) const {
-    const bool guesses = guess_record_.pays_off();
+    const bool guesses = !is_short_ && guess_record_.pays_off();
     const kernel::Candidates<S> candidates = stream(first, last, guesses, memory, scratch, panels);
+    if (is_short_) return kernels_.list_top_k(memory.tile, tile_stride_, last - first, problem_.grid.m, k_, to);
     kernels_.move_top_k(candidates, last - first, k_, to);
     // Reducing a list keeps at least k candidates. A row with a bound and fewer candidates has guessed a bound that is
     // too high. Its group is computed again, in the buffers of the first group, which is finished by then.
@@ -192,18 +186,9 @@ class SelectionEngine {
     if (guesses) guess_record_.add(last - first, failed);
   }
 
-  /// The same for rows with few keys, whose scores are all in memory.
-  void select_short(Index first, Index last, const kernel::Candidates<S>& to, WorkerScratch& scratch) const {
-    ScratchFrame frame(scratch);
-    const ShortRows<P, Stages> short_rows{problem_, tiles_};
-    const auto block = tiles_.begin(first, last - first, tiles_.take_queries(last - first, frame), scratch);
-    S* const tile = short_rows.take(block.rows, frame);
-    short_rows.score(block, tile, scratch);
-    kernels_.list_top_k(tile, short_rows.stride(), block.rows, problem_.grid.m, k_, to);
-  }
-
   /// Computes the scores of a block of queries against some panels of keys and returns the candidates. If no guess
-  /// fails, these include all scores that the selector keeps.
+  /// fails, these include all scores that the selector keeps. Short rows stay in memory.tile instead. Their absent
+  /// scores are -inf, also those that pad a row up to a whole vector.
   kernel::Candidates<S> stream(Index first, Index last, bool guess, Memory& memory, WorkerScratch& scratch,
                                const Range& panels = Panels::all_panels) const {
     const Index rows = last - first, padded = tiles_.round_up(rows);
@@ -214,6 +199,8 @@ class SelectionEngine {
       std::fill_n(memory.maximum, padded, absent);
       std::fill_n(memory.seen, padded, Column(0));
     }
+    if (is_short_ && (Form::streams_patterns || problem_.keys.dropped().begin < problem_.keys.dropped().end))
+      std::fill_n(memory.tile, rows * tile_stride_, absent);
     const Index keys = tiles_.keys(scratch, panels);
     // With more keys per kept key, reducing lists costs little compared to the product. A guess also fails more often:
     // it is about the tail of a distribution, and the first scores say little about the tail. If panels are packed when
@@ -225,6 +212,7 @@ class SelectionEngine {
       tiles_.request_for_maps(block, (panel + 1) * kernels_.width, (panel + 2) * kernels_.width,
                               padded / kernels_.height, scratch);
       append(panel, block, memory, scratch);
+      if (is_short_) return;
       processed += kernels_.width;
       if constexpr (near_maximum) {
         if (guess) kernels_.follow_maximum(candidates, padded, reach(), memory.maximum, memory.seen);
@@ -314,14 +302,15 @@ class SelectionEngine {
   void append(Index panel, const typename Panels::Block& block, const Memory& memory, WorkerScratch& scratch) const {
     const auto column = static_cast<Column>(panel * kernels_.width);
     const kernel::Candidates<S>& candidates = memory.candidates;
+    const auto tile_of = [&](Index r) { return is_short_ ? memory.tile + r * tile_stride_ + column : memory.tile; };
     const auto append_tile = [&](Index r, Index n) {
-      kernels_.append_scores(memory.tile, kernels_.width, n, column, candidates.from(r));
+      if (!is_short_) kernels_.append_scores(memory.tile, kernels_.width, n, column, candidates.from(r));
     };
     tiles_.visit(
         panel, block, scratch,
         [&](Index r, Index n) {
-          if (!tiles_.is_plain(panel)) {
-            tiles_.scores(panel, block, r, n, memory.tile, kernels_.width, scratch);
+          if (is_short_ || !tiles_.is_plain(panel)) {
+            tiles_.scores(panel, block, r, n, tile_of(r), tile_stride_, scratch);
             append_tile(r, n);
           } else if (packs_on_read_) {
             append_groups(panel, block, r, n, candidates, scratch);
@@ -332,7 +321,7 @@ class SelectionEngine {
           }
         },
         [&](Index r, Index n) {
-          tiles_.masked_scores(panel, block, r, n, memory.tile, kernels_.width, scratch);
+          tiles_.masked_scores(panel, block, r, n, tile_of(r), tile_stride_, scratch);
           append_tile(r, n);
         });
   }
@@ -389,10 +378,10 @@ class SelectionEngine {
   const Stages& stages_;
   Panels tiles_;
   const kernel::Kernels<S>& kernels_;
-  bool is_short_ = false;       // true if rows have so few scores that all of them are in memory
+  bool is_short_;               // true if rows have so few scores that all of them are in memory
   bool packs_on_read_ = false;  // true if panels are packed when they are read
   Index block_, height_;        // number of rows that are scored together, and of rows that one task finishes
-  Index append_capacity_;
+  Index tile_stride_, append_capacity_;
   Index k_ = 0, limit_ = 0;
   KeyParts parts_;  // of the keys, which are searched in parallel
   mutable GuessRecord guess_record_;
