@@ -170,10 +170,14 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
 
   /// Computes A * V into the sink. A fused engine passes output rows to it instead of rows of weights.
   void for_each_output(const detail::Session& session, const detail::ProductSink<Scalar>& sink) const {
-    const Index count = row_count();
-    Bound bound = source_.bind();
-    const ProductEngine engine(bound, stages_, session, count);
-    detail::for_each_row(engine, slice_.first, count, session, sink);
+    if constexpr (std::is_same_v<ProductEngine, Engine>) {
+      for_each_row(session, sink);
+    } else {
+      const Index count = row_count();
+      Bound bound = source_.bind();
+      const ProductEngine engine(bound, stages_, session, count);
+      detail::for_each_row(engine, slice_.first, count, session, sink);
+    }
   }
 
   static constexpr const char* name() { return Source::name(); }
@@ -193,11 +197,8 @@ class Weights : public LazyMatrix<Weights<Source, Stages...>, typename Source::S
   Sparse to_sparse() const {
     check();
     const detail::Session session(execution_);
-    const Index count = row_count();
-    Bound bound = source_.bind();
-    const Engine engine(bound, stages_, session, count);
-    detail::SparseSink<Scalar> sink(slice_.first, count, session);
-    detail::for_each_row(engine, slice_.first, count, session, detail::RowSink<Scalar>(sink));
+    detail::SparseSink<Scalar> sink(slice_.first, row_count(), session);
+    for_each_row(session, sink);
     return sink.template matrix<Sparse>(source_.grid().m, is_column);
   }
 

@@ -75,6 +75,8 @@ class RowSink {
       first_row_ = sink.first_row();
     }
     if constexpr (requires { sink.absent(); }) absent_ = sink.absent();
+    if constexpr (requires(ScratchFrame& frame) { sink.reserve(frame); })
+      reserve_ = [](void* f, ScratchFrame& frame) { static_cast<std::remove_reference_t<F>*>(f)->reserve(frame); };
     if constexpr (requires(const FinishedRows<S>& rows, WorkerScratch& scratch) { sink.take_rows(rows, scratch); }) {
       take_rows_ = [](void* f, const FinishedRows<S>& rows, WorkerScratch& scratch) {
         static_cast<std::remove_reference_t<F>*>(f)->take_rows(rows, scratch);
@@ -86,6 +88,10 @@ class RowSink {
   }
 
   void operator()(Row<S>& row, WorkerScratch& scratch) const { call_(sink_, row, scratch); }
+  /// Allocates the memory that the sink needs for a row.
+  void reserve(ScratchFrame& frame) const {
+    if (reserve_ != nullptr) reserve_(sink_, frame);
+  }
   [[nodiscard]] bool prefers_rows(Index entries, Index m) const {
     return prefers_rows_ != nullptr && prefers_rows_(sink_, entries, m);
   }
@@ -104,6 +110,7 @@ class RowSink {
   S absent_ = 0;
   void* sink_;
   void (*call_)(void*, Row<S>&, WorkerScratch&);
+  void (*reserve_)(void*, ScratchFrame&) = nullptr;
   void (*take_rows_)(void*, const FinishedRows<S>&, WorkerScratch&) = nullptr;
   bool (*prefers_rows_)(void*, Index, Index) = nullptr;
 };
