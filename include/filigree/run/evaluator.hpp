@@ -75,7 +75,7 @@ class RowSink {
       first_row_ = sink.first_row();
     }
     if constexpr (requires { sink.absent(); }) absent_ = sink.absent();
-    if constexpr (requires(ScratchFrame& frame) { sink.reserve(frame); })
+    if constexpr (requires(ScratchFrame & frame) { sink.reserve(frame); })
       reserve_ = [](void* f, ScratchFrame& frame) { static_cast<std::remove_reference_t<F>*>(f)->reserve(frame); };
     if constexpr (requires(const FinishedRows<S>& rows, WorkerScratch& scratch) { sink.take_rows(rows, scratch); }) {
       take_rows_ = [](void* f, const FinishedRows<S>& rows, WorkerScratch& scratch) {
