@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <filigree/kernel/kernels.hpp>
+#include <filigree/kernel/stored_kernels.hpp>
 #include <limits>
 #include <vector>
 
@@ -28,14 +29,14 @@ struct Numbers {
     const bool half = storage == kernel::Storage::half;
     (half ? kernels.narrow_half : kernels.narrow_bfloat)(numbers.data(), count, bits.data());
     (half ? kernels.widen_half : kernels.widen_bfloat)(bits.data(), count, widened.data());
-    stored = {bits.data(), storage};
+    stored = {bits.data(), storage, kernel::stored_kernels<S>()};
   }
   Numbers(const Numbers&) = delete;
   Numbers& operator=(const Numbers&) = delete;
 
   std::vector<std::uint16_t> bits;
   std::vector<S> widened;
-  kernel::StoredNumbers stored;
+  kernel::StoredNumbers<S> stored;
 };
 
 template <class S>
@@ -150,15 +151,16 @@ TEMPLATE_TEST_CASE("products with values of 16 bits", "", float, double) {
         std::vector<Column> columns;
         for (Column c = 0; c < m; ++c)
           if (random.chance(0.3)) columns.push_back(c);
-        auto count = static_cast<Column>(columns.size());
+        const auto count = static_cast<Index>(columns.size());
         std::vector<S> weights = random_numbers<S>(random, count), out(static_cast<std::size_t>(dv + 1)), got = out;
         kernels.gather(out.data(), weights.data(), columns.data(), count, values.widened.data(), dv, dv);
         kernels.gather_stored(got.data(), weights.data(), columns.data(), count, values.stored, dv, dv);
         REQUIRE(same_rows(got, out, 1, dv, dv));
         std::fill(got.begin(), got.end(), S(7));
-        Column next = 0;
-        kernels.gather_rows_stored({got.data(), dv}, {weights.data(), columns.data(), count, &count, nullptr}, 1, m, 16,
-                                   &next, values.stored, dv, dv);
+        const Index half = count / 2;  // the second call continues the sums of the first
+        kernels.gather_stored(got.data(), weights.data(), columns.data(), half, values.stored, dv, dv);
+        kernels.gather_stored(got.data(), weights.data() + half, columns.data() + half, count - half, values.stored, dv,
+                              dv, true);
         REQUIRE(same_rows(got, out, 1, dv, dv));
       }
 }
