@@ -37,11 +37,12 @@ template <int distance = 1>
   for (int r = 0; r < lanes; ++r) store(out + r * step, v[r]);
 }
 
-// Packs the rows row(0), ..., row(lanes - 1) as `lanes` columns of a panel. Rows from `count` on are packed as 0. The
-// rows next(r), which are packed next, are prefetched: a processor does not recognize the order in which rows are read.
+// Packs the rows row(0), ..., row(lanes - 1) as `lanes` columns of a panel with `step` columns. Rows from `count` on
+// are packed as 0. The rows next(r), which are packed next, are prefetched: a processor does not recognize the order in
+// which rows are read.
 template <class RowOf, class NextRow>
 [[gnu::always_inline]] static inline void pack_lanes(const RowOf& row, const NextRow& next, Index count, Index d,
-                                                     Scalar* out /*[d][width]*/) {
+                                                     Scalar* out /*[d][step]*/, Index step = width) {
   Index f = 0;
   if (count >= lanes && d >= lanes) {
     const Scalar *rows[lanes], *next_rows[lanes];
@@ -49,12 +50,12 @@ template <class RowOf, class NextRow>
       rows[r] = row(r);
       next_rows[r] = next(r);
     }
-    for (; f + lanes <= d; f += lanes) transpose_features(rows, next_rows, f, out + f * width, width);
+    for (; f + lanes <= d; f += lanes) transpose_features(rows, next_rows, f, out + f * step, step);
   } else if (count <= 0) {
-    for (; f < d; ++f) store(out + f * width, Vec{});
+    for (; f < d; ++f) store(out + f * step, Vec{});
   }
   for (; f < d; ++f)
-    for (int r = 0; r < lanes; ++r) out[f * width + r] = r < count ? row(r)[f] : Scalar(0);
+    for (int r = 0; r < lanes; ++r) out[f * step + r] = r < count ? row(r)[f] : Scalar(0);
 }
 
 // Packs `count` rows as a panel. Its rows from `count` on are 0.
