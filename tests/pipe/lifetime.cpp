@@ -212,7 +212,7 @@ TEST_CASE("stages evaluate expressions whose entries are not in memory, once") {
   const Matrix<float> expected = scores |
                                  (fg::documents(Eigen::VectorXi(ids / 4)) &&
                                   fg::given(Eigen::Array<bool, Eigen::Dynamic, Eigen::Dynamic>(b.array() > 0))) |
-                                 fg::bias(Matrix<float>(b + b)) | fg::bias(Matrix<float>(f.q * f.k.transpose())) |
+                                 fg::bias(Matrix<float>(b + b)) | fg::bias((f.q * f.k.transpose()).eval()) |
                                  fg::relative_bias(Eigen::VectorXf(2 * table));
   b.setZero();
   table.setZero();
