@@ -72,17 +72,20 @@ auto shared_stages(const Head& head, const Grid& grid, std::size_t max_bytes) {
     return std::tuple<>();
 }
 
+template <class Head>
+auto shared_or_first_stages(const Head& head) {
+  if constexpr (Piped<Head>)
+    return shared_stages(head, Grid(), 0);
+  else
+    return head_stages(head, 0);
+}
+
 /// The stages of the heads of an evaluation of few queries: one pipeline that all share, or one for each head.
 template <class Head>
 class HeadStages {
  public:
   static constexpr bool shared = Piped<Head>;
-  using Stages = decltype([](const Head& head) {
-    if constexpr (Piped<Head>)
-      return shared_stages(head, Grid(), 0);
-    else
-      return head_stages(head, 0);
-  }(std::declval<const Head&>()));
+  using Stages = decltype(shared_or_first_stages(std::declval<const Head&>()));
 
   /// Patterns are planned only for the queries of the evaluation.
   HeadStages(const Head& head, Index h, const Grid& grid) {
