@@ -50,8 +50,9 @@ struct Model {
     k.middleRows(begin, dropped.end - begin).setZero();
     v.middleRows(begin, dropped.end - begin).setZero();
   }
-  Matrix<S> keys(Index i) const { return k.middleCols(i * d, d); }
-  Matrix<S> values(Index i) const { return v.middleCols(i * dv, dv); }
+  // A matrix without rows has no address, so no columns are taken of it.
+  Matrix<S> keys(Index i) const { return k.rows() == 0 ? Matrix<S>(0, d) : Matrix<S>(k.middleCols(i * d, d)); }
+  Matrix<S> values(Index i) const { return v.rows() == 0 ? Matrix<S>(0, dv) : Matrix<S>(v.middleCols(i * dv, dv)); }
 };
 
 /// The pattern that keeps the rows that were not dropped.
