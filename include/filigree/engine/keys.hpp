@@ -80,6 +80,7 @@ struct PanelKeys {
   [[nodiscard]] const S* packed() const { return panels.gap.size == 0 ? panels.data : nullptr; }
   [[nodiscard]] Range dropped() const { return panels.dropped; }
   void gather(const Column* columns, Index count, S* to) const {
+    if (d() == 0) return;  // there may be no memory
     if (panels.stored) return gather_stored(columns, count, to);
     for (Index c = 0; c < panels.width; ++c) {
       const Index j = columns[(std::min)(c, count - 1)];
@@ -91,6 +92,7 @@ struct PanelKeys {
     }
   }
   void copy(Index j, S* to) const {
+    if (d() == 0) return;
     if (is_dropped(j)) return static_cast<void>(std::fill_n(to, d(), S(0)));
     if (panels.stored) return copy_stored(j, to);
     const S* from = panels.data + key(j);
