@@ -56,7 +56,7 @@
 #if defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || defined(__NO_SIGNED_ZEROS__)
 #pragma GCC optimize("no-associative-math", "no-reciprocal-math", "signed-zeros")
 #endif
-// The kernels are written with vectors and unrolled. These passes of g++ do not make them faster, and take a sixth of
+// The kernels are written with vectors and unrolled. These passes of g++ do not make them faster, and take a tenth of
 // the time for compiling them.
 #pragma GCC optimize("no-tree-vectorize", "no-tree-slp-vectorize", "no-schedule-insns2", "no-ivopts", "no-tree-pre")
 #pragma GCC optimize("no-gcse")
