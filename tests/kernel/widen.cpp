@@ -83,7 +83,7 @@ TEST_CASE("floats are rounded to the nearest 16-bit number") {
   for (unsigned b = 0; b < 65536; ++b)
     for (const unsigned format : {0U, 1U}) {
       const double size = format == 0 ? half(b) : bfloat(b),
-                   next = format == 0 ? half(b + 1 & 65535U) : bfloat(b + 1 & 65535U);
+                   next = format == 0 ? half((b + 1) & 65535U) : bfloat((b + 1) & 65535U);
       for (const double x : {size, (size + next) / 2}) {
         const auto y = static_cast<float>(x);
         for (const float z : {y, std::nextafter(y, 1e38F), std::nextafter(y, -1e38F)}) numbers.push_back(z);
