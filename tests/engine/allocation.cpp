@@ -67,23 +67,25 @@ TEMPLATE_TEST_CASE("the second evaluation allocates nothing", "", FILIGREE_TEST_
     }
   };
   check("top_k", fg::top_k(32) | fg::softmax());
-  check("causal and window", (fg::causal() && fg::window(100)) | fg::top_k(16) | fg::softmax());
-  check("patterns", (fg::documents(ids) && (fg::given(given) || fg::first(3) || !fg::same_block(7))) | fg::top_k(16) |
-                        fg::entmax15());
-  check("global", (fg::causal() || fg::global(ids)) | fg::top_k(16) | fg::sparsemax());
-  check("maps", fg::causal() | fg::softcap(5) | fg::bias(b) | fg::alibi(0.1) | fg::top_k(9) | fg::normalize_sum() |
-                    fg::dropout(0.1, 1));
-  check("threshold", fg::threshold(0.7) | fg::softmax());
-  check("threshold that keeps all", fg::threshold(-1e30) | fg::softmax({.sink = 1}));
   check("no selector", fg::causal() | fg::softmax());
-  check("top_p", fg::top_p(0.5) | fg::softmax());
-  check("gathered", (fg::window(3) || fg::global({0, 9})) | fg::entmax15());
   check("general", fg::sparsemax());
-  check("strided", (fg::window(4) || fg::strided(9)) | fg::softmax());
+  if constexpr (sizeof(S) == 4) {
+    check("causal and window", (fg::causal() && fg::window(100)) | fg::top_k(16) | fg::softmax());
+    check("patterns", (fg::documents(ids) && (fg::given(given) || fg::first(3) || !fg::same_block(7))) | fg::top_k(16) |
+                          fg::entmax15());
+    check("global", (fg::causal() || fg::global(ids)) | fg::top_k(16) | fg::sparsemax());
+    check("maps", fg::causal() | fg::softcap(5) | fg::bias(b) | fg::alibi(0.1) | fg::top_k(9) | fg::normalize_sum() |
+                      fg::dropout(0.1, 1));
+    check("threshold", fg::threshold(0.7) | fg::softmax());
+    check("threshold that keeps all", fg::threshold(-1e30) | fg::softmax({.sink = 1}));
+    check("top_p", fg::top_p(0.5) | fg::softmax());
+    check("gathered", (fg::window(3) || fg::global({0, 9})) | fg::entmax15());
+    check("strided", (fg::window(4) || fg::strided(9)) | fg::softmax());
+  }
 }
 
-TEMPLATE_TEST_CASE("fewer queries need no more memory", "", FILIGREE_TEST_SCALARS) {
-  using S = TestType;
+TEST_CASE("fewer queries need no more memory") {
+  using S = float;
   Random random(535);
   const Matrix<S> q = test::normal<S>(random, 48, 16), k = test::normal<S>(random, 5000, 16),
                   v = test::normal<S>(random, 5000, 3);
