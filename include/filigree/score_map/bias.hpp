@@ -42,6 +42,7 @@ struct Bias {
   S derivative(S, S) const {
     return 1;
   }
+  static constexpr bool parameters_are_pairs = true;
   Index parameter_count(const Grid& grid) const { return grid.n * grid.m; }
   /// The gradient by B(i, c), which is parameter i * m + c: that of the score.
   template <Real S, class Add>

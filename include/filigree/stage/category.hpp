@@ -25,6 +25,9 @@ namespace filigree {
 //   void parameter_gradient(...) const             has the parameters of derivative() or backward(), then d, and a
 //                                                  function add(index, value), which it calls to add to the gradient of
 //                                                  a parameter
+//
+// `static constexpr bool parameters_are_pairs = true` says that a map has a parameter for each pair of a query and a
+// key, i * m + c for query i and key c, and adds in ascending order. Their gradient is a sparse matrix of the pairs.
 
 /// Masks entries by position: `bool keeps(Index p, Index j) const` or `keeps(p, j, grid)`. Optional members, which
 /// affect only speed, are listed in `pattern_traits`.
