@@ -289,3 +289,98 @@ TEST_CASE("gradients of empty shapes are zero, and wrong shapes are errors") {
   CHECK(g.q.cols() == 0);
   CHECK(g.v.isApproxToConstant(0.75));
 }
+
+TEST_CASE("gradients of several heads are those of each head, summed over the heads of a group") {
+  Random random(1708);
+  const Index n = 9, m = 12, d = 3, dv = 4;
+  for (const fg::heads count : {fg::heads{1}, fg::heads{4, 2}, fg::heads{3}, fg::heads{4, 1}}) {
+    const Index h = count.h, hkv = count.hkv == 0 ? h : count.hkv;
+    const Doubles q = test::normal<double>(random, n, h * d), k = test::normal<double>(random, m, hkv * d),
+                  v = test::normal<double>(random, m, hkv * dv), d_out = test::normal<double>(random, n, h * dv);
+    const auto agrees = [&](const auto& head, const auto& stages_of) {
+      const auto g = fg::gradients(fg::multi_head(count, q, k, v, head), d_out);
+      Doubles dk = Doubles::Zero(m, hkv * d), dv_sum = Doubles::Zero(m, hkv * dv);
+      for (Index i = 0; i < h; ++i) {
+        const Index j = i / (h / hkv);
+        const Doubles qi = q.middleCols(i * d, d), kj = k.middleCols(j * d, d), vj = v.middleCols(j * dv, dv);
+        const auto one = fg::gradients((fg::scores(qi, kj) | stages_of(i)) * vj, d_out.middleCols(i * dv, dv));
+        CHECK(test::same(Doubles(g.q.middleCols(i * d, d)), one.q));
+        dk.middleCols(j * d, d) += one.k;
+        dv_sum.middleCols(j * dv, dv) += one.v;
+        CHECK(g.template parameters<1>(i)[0] == one.template parameters<1>()[0]);
+      }
+      CHECK(test::same(g.k, dk));
+      CHECK(test::same(g.v, dv_sum));
+      CHECK_THROWS_WITH(g.template parameters<1>(h), contains("head must be between 0 and"));
+    };
+    const auto common = fg::causal() | fg::alibi(0.1) | fg::softmax({.sink = 1});
+    agrees(common, [&](Index) { return common; });
+    const auto each = [](Index i) {
+      return fg::causal() | fg::alibi(0.1 * double(i)) | fg::top_k(i + 2) | fg::softmax();
+    };
+    agrees(each, each);
+  }
+}
+
+TEST_CASE("gradients by the output and the logsumexp, and of merged parts, agree with the whole") {
+  Random random(1709);
+  const Index n = 7, m = 12, d = 3, dv = 4;
+  const Doubles q = test::normal<double>(random, n, d), k = test::normal<double>(random, m, d),
+                v = test::normal<double>(random, m, dv);
+  fg::Attended<double> d_whole{test::normal<double>(random, n, dv), test::normal<double>(random, n, 1)};
+  const auto whole_at = [&](double sink) {
+    return fg::scores(q, k) | fg::causal() | fg::alibi(0.2) | fg::softmax({.sink = sink});
+  };
+  const auto whole = fg::gradients(whole_at(0.3) * v, d_whole.out, d_whole.lse);
+  // By differences of the sum of both.
+  const auto loss = [&](double sink) {
+    const auto attended = fg::attend(whole_at(sink), v);
+    return (attended.out.array() * d_whole.out.array()).sum() + attended.lse.dot(d_whole.lse);
+  };
+  constexpr double step = 2e-3;
+  CHECK(
+      whole.parameters<2>()[0] ==
+      Approx((loss(0.3 - 2 * step) - 8 * loss(0.3 - step) + 8 * loss(0.3 + step) - loss(0.3 + 2 * step)) / (12 * step))
+          .margin(1e-8)
+          .epsilon(1e-7));
+  // Three parts of the keys: one has the sink, and the last has no key for the first queries.
+  const auto part = [&](Index first, Index count, double sink) {
+    return fg::scores(q, k.middleRows(first, count), {.query_at = m - n, .key_at = first}) | fg::causal() |
+           fg::alibi(0.2) | fg::softmax({.sink = sink});
+  };
+  constexpr double none = -std::numeric_limits<double>::infinity();
+  const auto a = part(0, 5, none), b = part(5, 3, 0.3), c = part(8, 4, none);
+  const auto [da, db, dc] = fg::merge_gradients(d_whole, fg::attend(a, v.middleRows(0, 5)),
+                                                fg::attend(b, v.middleRows(5, 3)), fg::attend(c, v.middleRows(8, 4)));
+  const auto ga = fg::gradients(a * v.middleRows(0, 5), da.out, da.lse),
+             gb = fg::gradients(b * v.middleRows(5, 3), db.out, db.lse),
+             gc = fg::gradients(c * v.middleRows(8, 4), dc.out, dc.lse);
+  CHECK((ga.q + gb.q + gc.q).isApprox(whole.q, 1e-12));
+  Doubles dk(m, d), dv_all(m, dv);
+  dk << ga.k, gb.k, gc.k;
+  dv_all << ga.v, gb.v, gc.v;
+  CHECK(dk.isApprox(whole.k, 1e-12));
+  CHECK(dv_all.isApprox(whole.v, 1e-12));
+  CHECK(gb.parameters<2>()[0] == Approx(whole.parameters<2>()[0]).epsilon(1e-12));
+  CHECK_THROWS_WITH(fg::gradients(whole_at(0) * v, d_whole.out, Eigen::VectorXd::Zero(3)), contains("dlse is 3x1"));
+}
+
+TEST_CASE("gradients by the weights are those of the product that they weigh") {
+  Random random(1710);
+  const Index n = 8, m = 10, d = 3, dv = 4;
+  const Doubles q = test::normal<double>(random, n, d), k = test::normal<double>(random, m, d),
+                v = test::normal<double>(random, m, dv), d_out = test::normal<double>(random, n, dv);
+  const Eigen::SparseMatrix<double> d_weights = Doubles(d_out * v.transpose()).sparseView();
+  const auto agrees = [&](const auto& pipeline) {
+    const auto a = fg::scores(q, k) | pipeline;
+    const auto g = fg::gradients(a * v, d_out);
+    const auto [dq, dk] = fg::gradients(a, d_weights);
+    CHECK(dq.isApprox(g.q, 1e-13));
+    CHECK(dk.isApprox(g.k, 1e-13));
+  };
+  agrees(fg::softmax());
+  agrees(fg::causal() | fg::top_k(3) | fg::softmax());
+  agrees(fg::window(2) | fg::sparsemax());
+  const auto a = fg::scores(q, k) | fg::softmax();
+  CHECK_THROWS_WITH(fg::gradients(a, Eigen::SparseMatrix<double>(n, 3)), contains("dW is 8x3, it must be 8x10 like A"));
+}

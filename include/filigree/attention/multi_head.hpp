@@ -43,6 +43,12 @@ decltype(auto) direct(const X& x) {
     return Eigen::Matrix<typename X::Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>(x);
 }
 
+/// Returns the columns of a head of a matrix in memory. A matrix without rows may have no memory.
+template <DirectAccess X>
+auto columns_of(const X& x, Index first, Index count) {
+  return x.middleCols(x.rows() > 0 ? first : 0, count);
+}
+
 /// Returns the stages of head i: of the common pipeline, or of the pipeline that the function returns for i.
 template <class Head>
 auto head_stages(const Head& head, Index i) {
@@ -192,6 +198,13 @@ class MultiHead {
   [[nodiscard]] Index rows() const { return q_.rows(); }
   [[nodiscard]] Index cols() const { return v_.cols() / heads_.hkv * heads_.h; }
   static constexpr const char* name() { return "multi_head(heads, Q, K, V, head)"; }
+
+  [[nodiscard]] const heads& count() const { return heads_; }
+  [[nodiscard]] const auto& queries() const { return q_; }
+  [[nodiscard]] const auto& keys() const { return k_; }
+  [[nodiscard]] const auto& values() const { return v_; }
+  [[nodiscard]] const Head& head() const { return head_; }
+  [[nodiscard]] const Execution& execution() const { return execution_; }
 
   template <Executor E>
   [[nodiscard]] MultiHead on(E& executor) const {

@@ -86,6 +86,8 @@ class ScoreSource {
     const auto d = static_cast<double>(q_.cols());
     return static_cast<Scalar>(has_scale_ ? scale_ : d > 0 ? 1.0 / std::sqrt(d) : 1.0);
   }
+  /// Returns d, the number of features.
+  [[nodiscard]] Index features() const { return q_.cols(); }
   /// Returns the problem for one evaluation.
   [[nodiscard]] Bound bind() const { return {{reader_of(q_)}, KeysOf<Keys, Scalar>::bind(k_), grid(), scale()}; }
 

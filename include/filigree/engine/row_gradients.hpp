@@ -20,10 +20,11 @@
 
 namespace filigree::detail {
 
-/// Where the gradients by Q, K and V are written, by rows. `v` is null if V has none.
+/// Where the gradients by Q, K and V are written. If `adds`, those by K and V are added.
 template <Real S>
 struct GradientTargets {
-  S *q, *k, *v;
+  kernel::StridedRows<S> q, k, v;
+  bool adds = false;
 };
 
 /// True if the parameters of a stage belong to the pairs of queries and keys: parameter i * m + c to the pair (i, c).
@@ -46,13 +47,17 @@ struct ParameterGradients {
   List<Entry> stages{};
 };
 
-/// The gradient by the weights of A * V, for a gradient by the product: <dO_i, v_c>.
+/// The gradient by the weights of A * V, for a gradient by the product: <dO_i, v_c>; and that by the logsumexp.
 template <Real S>
 struct ProductGradient {
   static constexpr bool has_values = true;
   kernel::StridedRows<const S> d_out;  // row i of the pipeline is row i - first
   Index first;
   ValueRows<S> v;
+  const S* d_lse = nullptr;  // of each row, or null
+
+  [[nodiscard]] Index dv() const { return v.dv; }
+  [[nodiscard]] S lse_gradient(Index i) const { return d_lse != nullptr ? d_lse[i - first] : S(0); }
 
   void operator()(const Row<S>& row, S* d) const {
     kernel::kernels<S>().dots(d, d_out.data + (row.index - first) * d_out.stride, row.columns, row.count, v.data,
@@ -60,7 +65,28 @@ struct ProductGradient {
   }
 };
 
-/// A list of entries for each row of a block.
+/// A gradient by the weights themselves, as a sparse matrix: absent entries are 0.
+template <Real S>
+struct SparseWeightGradient {
+  static constexpr bool has_values = false;
+  const Eigen::SparseMatrix<S, Eigen::RowMajor, Index>& d;
+  Index first;
+
+  [[nodiscard]] Index dv() const { return 0; }
+  [[nodiscard]] S lse_gradient(Index) const { return 0; }
+
+  void operator()(const Row<S>& row, S* to) const {
+    const Index i = row.index - first;
+    Index e = d.outerIndexPtr()[i];
+    const Index end = d.outerIndexPtr()[i + 1];
+    for (Index at = 0; at < row.count; ++at) {
+      while (e < end && d.innerIndexPtr()[e] < row.columns[at]) ++e;
+      to[at] = e < end && d.innerIndexPtr()[e] == row.columns[at] ? d.valuePtr()[e] : S(0);
+    }
+  }
+};
+
+/// The entries of a row.
 template <Real S>
 struct EntriesOfRow {
   List<Column> columns{};
@@ -126,11 +152,11 @@ class RowGradients {
   void run(Index first, Index count, const WeightGradient& weight_gradient, const GradientTargets<S>& to,
            ParameterGradients<S>& parameters) {
     const Index m = problem_.grid.m, d = problem_.d(), padded = round_up(d, lanes_);
-    const Index padded_v = WeightGradient::has_values ? round_up(values_of(weight_gradient), lanes_) : Index{0};
+    const Index padded_v = round_up(weight_gradient.dv(), Index{lanes_});
     S* const keys = copy_keys(padded);
-    double* const dk = zeros(m * padded);
-    double* const dv = zeros(m * padded_v);
-    std::fill_n(to.q, problem_.grid.n * d, S(0));
+    double* const dk = zeros(key_sums_, size_product(m, padded));
+    double* const dv = zeros(value_sums_, size_product(m, padded_v));
+    for (Index i = 0; i < problem_.grid.n && d > 0; ++i) std::fill_n(to.q.data + i * to.q.stride, d, S(0));
     start(parameters);
     for (Index worker = tapes_.size(); worker < session_.concurrency(); ++worker) tapes_.grow();
 
@@ -145,8 +171,8 @@ class RowGradients {
       begin += block.count;
       size = next_size(block);
     }
-    write(dk, padded, m, d, to.k);
-    if constexpr (WeightGradient::has_values) write(dv, padded_v, m, weight_gradient.v.dv, to.v);
+    write(dk, padded, m, d, to.k, to.adds);
+    write(dv, padded_v, m, weight_gradient.dv(), to.v, to.adds);
   }
 
  private:
@@ -162,22 +188,15 @@ class RowGradients {
     RowTape<S> tape;
   };
 
-  template <class WeightGradient>
-  static Index values_of(const WeightGradient& gradient) {
-    if constexpr (WeightGradient::has_values)
-      return gradient.v.dv;
-    else
-      return 0;
-  }
-  double* zeros(Index count) const {
-    double* memory = session_.next_buffer().template get<double>(count);
+  static double* zeros(Buffer& buffer, Index count) {
+    double* memory = buffer.template get<double>(count);
     std::fill_n(memory, count, 0.0);
     return memory;
   }
   /// Returns the keys as rows of `padded` numbers.
-  S* copy_keys(Index padded) const {
+  S* copy_keys(Index padded) {
     const Index m = problem_.grid.m, d = problem_.d();
-    S* const rows = session_.next_buffer().template get<S>(size_product(m, padded));
+    S* const rows = keys_.template get<S>(size_product(m, padded));
     if (d == 0) return rows;
     constexpr Index batch = 256;
     session_.run(ceil_div(m, batch), [&](Index task, Index) {
@@ -268,9 +287,9 @@ class RowGradients {
     ScratchFrame frame(scratch);
     S* const dw = frame.template take<S>(row.count);
     weight_gradient(row, dw);
-    const Slice<S> ds = tape.backward(stages_, dw, [&](Index l, Index index, S value) {
-      add_parameter(l, index, value, i, sums, parameters);
-    });
+    const auto add = [&](Index l, Index index, S value) { add_parameter(l, index, value, i, sums, parameters); };
+    constexpr auto softmax = static_cast<Index>(Form<Stages>::last_softmax);
+    const Slice<S> ds = tape.backward(stages_, dw, add, softmax, weight_gradient.lse_gradient(row.index));
     // Entries that a stage removed have gradient 0. What is masked must not be read, since it may be NaN.
     const Slice<Column> columns = tape.columns();
     for (Index e = 0; e < ds.size(); ++e)
@@ -283,7 +302,7 @@ class RowGradients {
     S* const dq = frame.template take<S>(padded);
     kernel::kernels<S>().gather(dq, list.values.begin(), list.columns.begin(), list.columns.size(), keys, padded,
                                 padded);
-    std::copy_n(dq, d, to.q + row.index * d);
+    std::copy_n(dq, d, to.q.data + row.index * to.q.stride);
   }
   void add_parameter(Index l, Index index, S value, Index i, double* sums, const ParameterGradients<S>& parameters) {
     Index pairs = 0;
@@ -315,9 +334,9 @@ class RowGradients {
       S* const rows = block_outs_.template get<S>(size_product(block.count, padded_v));
       const auto& from = weight_gradient.d_out;
       for (Index i = 0; i < block.count; ++i) {
-        std::copy_n(from.data + (block.first + i - weight_gradient.first) * from.stride, weight_gradient.v.dv,
+        std::copy_n(from.data + (block.first + i - weight_gradient.first) * from.stride, weight_gradient.dv(),
                     rows + i * padded_v);
-        std::fill(rows + i * padded_v + weight_gradient.v.dv, rows + (i + 1) * padded_v, S(0));
+        std::fill(rows + i * padded_v + weight_gradient.dv(), rows + (i + 1) * padded_v, S(0));
       }
       outs = rows;
     }
@@ -329,9 +348,10 @@ class RowGradients {
       if (padded_v > 0) add_transposed(weights_.data(), block.count, columns, outs, padded_v, dv, frame);
     });
   }
-  static void write(const double* sums, Index padded, Index rows, Index columns, S* to) {
-    for (Index c = 0; c < rows; ++c)
-      for (Index f = 0; f < columns; ++f) to[c * columns + f] = static_cast<S>(sums[c * padded + f]);
+  static void write(const double* sums, Index padded, Index rows, Index columns, kernel::StridedRows<S> to, bool adds) {
+    for (Index c = 0; c < rows && columns > 0; ++c, to.data += to.stride)
+      for (Index f = 0; f < columns; ++f)
+        to.data[f] = (adds ? to.data[f] : S(0)) + static_cast<S>(sums[c * padded + f]);
   }
 
   static constexpr Index pair_stages = with_indices<depth>([]<std::size_t... L>(std::index_sequence<L...>) {
@@ -349,7 +369,7 @@ class RowGradients {
   List<EntriesOfRow<S>> scores_, weights_;  // of each row of the block: scale * dL/ds, and the weights
   List<EntriesOfRow<S>> pairs_;             // [pair_stages][rows]
   List<double> group_sums_;
-  Buffer block_queries_, block_outs_;
+  Buffer keys_, key_sums_, value_sums_, block_queries_, block_outs_;
 };
 
 }  // namespace filigree::detail

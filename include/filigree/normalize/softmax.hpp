@@ -56,15 +56,28 @@ struct Softmax {
   template <Real S, class Add>
   void parameter_gradient(const Row<S>&, const Row<S>& out, const S* d, const Add& add) const {
     if (parameter_count(out.grid) == 0 || out.count == 0) return;
-    const double weight = std::exp(sink - static_cast<double>(out.maximum)) / static_cast<double>(out.sum);
-    add(0, static_cast<S>(-weight * dot(out, d)));
+    add(0, static_cast<S>(-sink_weight(out) * dot(out, d)));
   }
   template <Real S>
   void check_scalar() const {
     if (sink > -std::numeric_limits<double>::infinity()) detail::require_finite<S>(sink, "softmax({.sink = b}): b");
   }
 
+  // Adds the gradient by the logsumexp of the row, d_lse: w d_lse to that by the scores, and w_b d_lse to that by the
+  // sink.
+  template <Real S, class Add>
+  void backward_logsumexp(const Row<S>& out, S d_lse, S* d, const Add& add) const {
+    for (Index i = 0; i < out.count; ++i) d[i] += out.values[i] * d_lse;
+    if (parameter_count(out.grid) > 0) add(0, static_cast<S>(sink_weight(out) * static_cast<double>(d_lse)));
+  }
+
  private:
+  /// Returns the weight of the sink, which is 1 in an empty row.
+  template <Real S>
+  [[nodiscard]] double sink_weight(const Row<S>& out) const {
+    if (out.count == 0) return 1;
+    return std::exp(sink - static_cast<double>(out.maximum)) / static_cast<double>(out.sum);
+  }
   /// Returns Σ w d. In double, because the products cancel in the backward pass.
   template <Real S>
   static double dot(const Row<S>& out, const S* d) {

@@ -35,10 +35,13 @@ class RowTape {
   }
 
   /// Returns the gradient with respect to the entries before the first stage, in their order. d is the gradient with
-  /// respect to the entries after the last stage. Calls add(stage, index, value) for the gradients of parameters.
+  /// respect to the entries after the last stage. Calls add(stage, index, value) for the gradients of parameters. The
+  /// gradient with respect to the logsumexp of stage `lse_stage`, a softmax, is d_lse.
   template <class... T, class Add>
-  Slice<S> backward(const std::tuple<T...>& stages, const S* d, const Add& add) {
+  Slice<S> backward(const std::tuple<T...>& stages, const S* d, const Add& add, Index lse_stage = -1, S d_lse = 0) {
     constexpr std::size_t depth = sizeof...(T);
+    lse_stage_ = lse_stage;
+    d_lse_ = d_lse;
     gradient_.resize((std::max)(records_[0].count, Index{1}));
     std::copy_n(d, records_.back().count, gradient_.data());
     with_indices<depth>([&]<std::size_t... At>(std::index_sequence<At...>) {
@@ -94,6 +97,9 @@ class RowTape {
     const Row<S> out = row_of(after, values_.data() + after.at);
     parameter_gradient(stage, in, out, gradient_.data(), [&](Index index, S value) { add(l, index, value); });
     detail::backward(stage, in, out, gradient_.data());
+    if constexpr (requires { stage.backward_logsumexp(out, S(), gradient_.data(), [](Index, S) {}); })
+      if (l == lse_stage_)
+        stage.backward_logsumexp(out, d_lse_, gradient_.data(), [&](Index index, S value) { add(l, index, value); });
 
     Index k = after.count;
     for (Index e = before.count - 1; e >= 0; --e) {  // from the end, because entry e is at least as far as entry k
@@ -113,6 +119,8 @@ class RowTape {
   List<S> values_, values_before_, gradient_;
   List<Column> columns_;
   List<Record> records_;
+  Index lse_stage_ = -1;
+  S d_lse_ = 0;
   RowScratch scratch_;
 };
 
