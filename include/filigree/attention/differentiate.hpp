@@ -8,10 +8,11 @@
 #include <utility>
 
 #include "filigree/attention/attention_gradients.hpp"
-#include "filigree/core/with_indices.hpp"
 #include "filigree/engine/choose.hpp"
 #include "filigree/engine/form.hpp"
 #include "filigree/engine/row_gradients.hpp"
+#include "filigree/engine/stage_subsets.hpp"
+#include "filigree/engine/tile_gradients.hpp"
 #include "filigree/pattern/given.hpp"
 #include "filigree/pipe/weights.hpp"
 #include "filigree/run/routed.hpp"
@@ -20,34 +21,6 @@
 // How a pipeline on scores is differentiated.
 
 namespace filigree::detail {
-
-/// Returns references to stages [begin, end).
-template <std::size_t begin, std::size_t end, class Stages>
-auto stage_references(const Stages& stages) {
-  return with_indices<end - begin>([&]<std::size_t... L>(std::index_sequence<L...>) {
-    return std::tuple<const std::remove_cvref_t<std::tuple_element_t<begin + L, Stages>>&...>(
-        std::get<begin + L>(stages)...);
-  });
-}
-/// Returns references to those of the first `end` stages that are no patterns.
-template <std::size_t end, std::size_t at = 0, class Stages>
-auto map_references(const Stages& stages) {
-  if constexpr (at == end) {
-    return std::tuple<>();
-  } else {
-    using T = std::remove_cvref_t<std::tuple_element_t<at, Stages>>;
-    if constexpr (PatternStage<T>)
-      return map_references<end, at + 1>(stages);
-    else
-      return std::tuple_cat(std::tuple<const T&>(std::get<at>(stages)), map_references<end, at + 1>(stages));
-  }
-}
-/// The number of patterns at the beginning of a pipeline.
-template <class Stages>
-inline constexpr std::size_t leading_patterns = 0;
-template <class T, class... More>
-inline constexpr std::size_t leading_patterns<std::tuple<T, More...>> =
-    PatternStage<T> ? 1 + leading_patterns<std::tuple<More...>> : 0;
 
 /// The pairs that a selection keeps.
 template <Real S>
@@ -87,6 +60,11 @@ void differentiate(P& problem, const Stages& stages, const KeptPairs<typename P:
     RowGradients<P, Patterns, Rest>(problem, patterns, rest, session, count)
         .run(first, count, weight_gradient, to, parameters);
   };
+  if constexpr (TileGradients<P, Stages>::possible && WeightGradient::has_values) {
+    if (!std::apply([&](const auto&... stage) { return (is_scattered(stage, problem.grid) || ...); }, stages) &&
+        TileGradients<P, Stages>(problem, stages, session).run(first, count, weight_gradient, to, parameters))
+      return;
+  }
   if constexpr (Form<Stages>::is_selection) {
     if (kept != nullptr) return with_kept_pairs(*kept, stages, run);
     const auto found = kept_pairs(problem, stages, session, first, count);

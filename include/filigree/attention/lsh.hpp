@@ -32,6 +32,7 @@ class HashedCounts {
     const Index count = tokens_->count(grid.row(p), grid.column(j));
     return count > 1 ? score + static_cast<S>(std::log(static_cast<double>(count))) : score;
   }
+  static constexpr bool derivative_is_one = true;
   template <Real S>
   S derivative(S, S) const {
     return 1;

@@ -17,6 +17,7 @@
 #include "filigree/kernel/multiply.inl"
 #include "filigree/kernel/attend.inl"
 #include "filigree/kernel/attend_narrow.inl"
+#include "filigree/kernel/backward.inl"
 #include "filigree/kernel/decode.inl"
 #include "filigree/kernel/select.inl"
 #include "filigree/kernel/list_top_k.inl"

@@ -52,8 +52,9 @@ template <int rows>
   for (int r = 0; r < rows; ++r) store(to.sum + r * lanes, total[r]);
 }
 
-// Multiplies weights by `vectors` vectors of each row of V and sums over ascending keys.
-template <int rows, int vectors, class Number>
+// Multiplies weights by `vectors` vectors of each row of V and sums over ascending keys. If `add`, continues the sums
+// in `out`.
+template <int rows, int vectors, bool add = false, class Number>
 [[gnu::always_inline]] static inline void accumulate_values(const Scalar* weights /*[rows][stride]*/, Index stride,
                                                             const Segment* segments, Index count, const Number* v,
                                                             Index v_stride, Scalar* out /*[rows][out_stride]*/,
@@ -62,7 +63,7 @@ template <int rows, int vectors, class Number>
   FILIGREE_UNROLL
   for (int r = 0; r < rows; ++r) {
     FILIGREE_UNROLL
-    for (int c = 0; c < vectors; ++c) acc[r][c] = Vec{};
+    for (int c = 0; c < vectors; ++c) acc[r][c] = add ? load(out + r * out_stride + c * lanes) : Vec{};
   }
   for (Index s = 0; s < count; ++s) {
     const Scalar* w = weights + segments[s].begin;

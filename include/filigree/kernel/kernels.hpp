@@ -290,6 +290,12 @@ struct Kernels {
       FILIGREE_BY_LEVEL(attend_nonfinite(tile, stride, segments, count, v, v_stride, dv, present, random, to))
 #include "filigree/kernel/decode_members.inl"
 #include "filigree/kernel/stored_members.inl"
+  static void softmax_backward(Scalar* s, Scalar* d, Index stride, Index rows, Index count, SoftmaxRows<Scalar> of,
+      Scalar gain, const RandomRow* random)
+      FILIGREE_BY_LEVEL(softmax_backward(s, d, stride, rows, count, of, gain, random))
+  static void add_product(StridedRows<const Scalar> a, Index rows, Index depth, StridedRows<const Scalar> b, Index columns,
+      StridedRows<Scalar> out)
+      FILIGREE_BY_LEVEL(add_product(a, rows, depth, b, columns, out))
   static void merge(SoftmaxState<Scalar> whole, SoftmaxState<Scalar> part, Index count, Index dv)
       FILIGREE_BY_LEVEL(merge(whole, part, count, dv))
   static LogSumExp<Scalar> finish_row(SoftmaxState<Scalar> row, Index dv, Scalar sink, Scalar gain)

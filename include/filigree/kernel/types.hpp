@@ -118,6 +118,16 @@ struct SoftmaxState {
   }
 };
 
+/// What the backward pass of softmax needs of each row: a weight is exp(score - maximum) * inverse, and `mean` is the
+/// sum of weights times their gradients.
+template <class Scalar>
+struct SoftmaxRows {
+  const Scalar *maximum, *inverse, *mean;
+
+  /// Returns the same for the rows from `row` on.
+  [[nodiscard]] SoftmaxRows from(Index row) const { return {maximum + row, inverse + row, mean + row}; }
+};
+
 /// Rows whose starts are `stride` numbers apart.
 template <class Scalar>
 struct StridedRows {

@@ -24,6 +24,7 @@ struct Alibi {
     kernel::kernels<S>().subtract_distances({tile.values, tile.stride}, tile.queries, tile.keys, static_cast<S>(slope),
                                             tile.j - tile.p);
   }
+  static constexpr bool derivative_is_one = true;
   template <Real S>
   S derivative(S, S) const {
     return 1;

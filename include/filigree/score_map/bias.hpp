@@ -38,6 +38,7 @@ struct Bias {
     const auto* first = b.data() + grid.row(p) * b.rowStride() + grid.column(j) * b.colStride();
     if (b.colStride() == 1) prefetcher.request(first, queries, keys, b.rowStride());
   }
+  static constexpr bool derivative_is_one = true;
   template <Real S>
   S derivative(S, S) const {
     return 1;

@@ -30,6 +30,7 @@ struct RelativeBias {
     kernel::kernels<S>().add_diagonals({tile.values, tile.stride}, tile.queries, tile.keys, table.data(),
                                        table.innerStride(), table.size(), tile.j - tile.p + table.size() / 2);
   }
+  static constexpr bool derivative_is_one = true;
   template <Real S>
   S derivative(S, S) const {
     return 1;

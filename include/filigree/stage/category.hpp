@@ -39,6 +39,8 @@ struct Pattern {};
 ///   can then be differentiated, and is also a layer of networks.
 /// - `static constexpr bool derivative_from_output = true`: the derivative depends on y only, and neither function
 ///   depends on p or on the number of rows. A network then need not keep x, and may process the rows in batches.
+/// - `static constexpr bool derivative_is_one = true`: the derivative is 1, and parameter_gradient() does not read x
+///   and y.
 /// - `void map_tile(const ScoreTile<S>& tile) const`: maps a tile of scores in place, which can use vectors. Each score
 ///   must become what `map` or `map_all` returns for it, to the bit, and -inf must stay -inf.
 struct ScoreMap {};

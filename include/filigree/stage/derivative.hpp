@@ -27,6 +27,12 @@ template <class T, Real S>
       return stage.derivative(x, y);
   }
 
+/// True if the derivative of a map is 1 everywhere.
+template <class T>
+inline constexpr bool derivative_is_one = requires {
+  requires std::remove_cvref_t<T>::derivative_is_one;
+};
+
 /// A stage that drops entries and passes the gradients of the kept entries on unchanged.
 template <class T>
 concept PassesGradient = PatternStage<T> ||

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "filigree/core/integers.hpp"
+#include "filigree/core/list.hpp"
+#include "filigree/engine/choose.hpp"
+#include "filigree/engine/dropped_weights.hpp"
+#include "filigree/engine/gradient_tile.hpp"
+#include "filigree/engine/row_gradients.hpp"
+#include "filigree/engine/score_tiles.hpp"
+#include "filigree/engine/stage_subsets.hpp"
+#include "filigree/engine/values.hpp"
+
+// The gradients of problem | patterns and maps | softmax, optionally | dropout, times V, tile by tile. The weights of a
+// tile are recomputed from the maximum and the sum of each row, so the memory grows with the rows only.
+//
+// Rows and keys are divided into blocks. In phase t, block i of the rows meets block (i + t) mod N of the keys, for all
+// i in parallel. No two tasks of a phase write the same rows, and the sums have the same order for any number of
+// threads.
+
+namespace filigree::detail {
+
+/// What the backward pass needs of each row of softmax. A sink of products, which keeps no outputs.
+template <Real S>
+struct SoftmaxStatistics {
+  const ProductGradient<S>& gradient;
+  S *maximum, *inverse, *mean;  // row `gradient.first` is the first one
+
+  void reserve(ScratchFrame& frame) const { frame.take<S>(gradient.v.padded); }
+  [[nodiscard]] const ValueRows<S>& values() const { return gradient.v; }
+  void take(Index index, const S* out, const kernel::LogSumExp<S>& sums) const {
+    const Index i = index - gradient.first;
+    const S* const d = gradient.d_out.data + i * gradient.d_out.stride;
+    double sum = 0;
+    for (Index f = 0; f < gradient.v.dv; ++f) sum += static_cast<double>(d[f]) * static_cast<double>(out[f]);
+    mean[i] = static_cast<S>(sum - static_cast<double>(gradient.lse_gradient(index)));
+    maximum[i] = sums.maximum == -std::numeric_limits<S>::infinity() ? S(0) : sums.maximum;
+    inverse[i] = sums.sum == S(0) ? S(0) : 1 / sums.sum;
+  }
+  // For engines that may compute rows of weights.
+  void operator()(const Row<S>& row, WorkerScratch& scratch) const {
+    ScratchFrame frame(scratch);
+    S* const out = frame.take<S>(gradient.v.padded);
+    gradient.v.gather(out, row.values, row.columns, row.count, scratch);
+    take(row.index, out, {row.maximum, row.sum});
+  }
+};
+
+template <class P, class Stages>
+class TileGradients {
+  using S = typename P::Scalar;
+  using Form = detail::Form<Stages>;
+  using Tile = GradientTile<P, Stages>;
+
+ public:
+  /// True if the pipeline has this form, and no gradient for each pair.
+  static constexpr bool possible = [] {
+    constexpr EngineKind kind = choose_for_product<Stages>();
+    if constexpr (kind == EngineKind::online_softmax || kind == EngineKind::online_softmax_or_gathered)
+      return with_indices<Form::streamed>([]<std::size_t... L>(std::index_sequence<L...>) {
+        return ((PatternStage<std::tuple_element_t<L, Stages>> ||
+                 (DifferentiableMap<std::remove_cvref_t<std::tuple_element_t<L, Stages>>, S> &&
+                  !has_pair_parameters<std::tuple_element_t<L, Stages>>)) &&
+                ...);
+      });
+    else
+      return false;
+  }();
+
+  TileGradients(P& problem, const Stages& stages, const Session& session)
+      : problem_(problem),
+        stages_(stages),
+        session_(session),
+        kernels_(kernel::kernels<S>()),
+        padded_(round_up(problem.d(), Index(kernels_.lanes))) {}
+
+  /// Computes the gradients of rows [first, first + count). Returns false, and has written nothing, if an operand is not
+  /// finite: what is masked must not be multiplied by 0 then.
+  bool run(Index first, Index count, const ProductGradient<S>& gradient, const GradientTargets<S>& to,
+           ParameterGradients<S>& parameters) {
+    const Index m = problem_.grid.m, d = problem_.d(), dv = gradient.dv();
+    padded_v_ = round_up(dv, Index(kernels_.lanes));
+    if (!copy_operands(first, count, gradient)) return false;
+    problem_.pack(session_, count);
+    for (Index worker = 0; worker < session_.concurrency(); ++worker) problem_.keys.reserve(session_.scratch(worker));
+    attend(first, count, gradient);
+    for (Index i = 0; i < problem_.grid.n && d > 0; ++i) std::fill_n(to.q.data + i * to.q.stride, d, S(0));
+    const auto rows_of_q = [&] { return kernel::StridedRows<S>{to.q.data + (d > 0 ? first * to.q.stride : 0), to.q.stride}; };
+    const auto dq = sums_of(rows_of_q(), count, d, padded_, false, q_sums_);
+    const auto dk = sums_of(to.k, m, d, padded_, to.adds, k_sums_);
+    const auto dv_sums = sums_of(to.v, m, dv, padded_v_, to.adds, v_sums_);
+
+    const Tile tile(problem_, stages_, padded_, dv, first);
+    const TileOperands<S> operands{.queries = queries_.template data<S>(),
+                                   .keys = keys_.template data<S>(),
+                                   .outs = outs_.template data<S>(),
+                                   .values = values_,
+                                   .padded = padded_,
+                                   .padded_v = padded_v_,
+                                   .rows = {maximum_.begin(), inverse_.begin(), mean_.begin()},
+                                   .dq = dq,
+                                   .dk = dk,
+                                   .dv = dv_sums};
+    const Index block_rows = tile.rows_per_block(), block_keys = tile.keys_per_block();
+    const Index n_rows = ceil_div(count, block_rows), n_keys = ceil_div(m, block_keys);
+    const Index n = (std::max)(n_rows, n_keys), parameter_count = tile.parameter_count();
+    block_sums_.assign(n_rows * parameter_count, 0.0);
+    const List<char> visible = visible_blocks(tile, first, count, n_keys);
+    List<Index> rows;
+    for (Index phase = 0; phase < n; ++phase) {
+      rows.clear();
+      for (Index i = 0; i < n_rows; ++i)
+        if (const Index j = (i + phase) % n; j < n_keys && visible[i * n_keys + j] != 0) rows.push_back(i);
+      session_.run(rows.size(), [&](Index task, Index worker) {
+        const Index i = rows[task], j = (i + phase) % n, begin = first + i * block_rows;
+        tile.add(begin, (std::min)(begin + block_rows, first + count), {j * block_keys, (j + 1) * block_keys}, operands,
+                 block_sums_.data() + i * parameter_count, session_.scratch(worker));
+      });
+    }
+    finish(to.q.data == nullptr ? to.q : rows_of_q(), count, d, dq, false);
+    finish(to.k, m, d, dk, to.adds);
+    finish(to.v, m, dv, dv_sums, to.adds);
+    finish_parameters(n_rows, parameter_count, tile, count, parameters);
+    return true;
+  }
+
+ private:
+  /// Copies Q, K and dO as rows of whole vectors, and V as panels. Those of Q and K are multiplied by the scale. Returns
+  /// false if a number is not finite.
+  bool copy_operands(Index first, Index count, const ProductGradient<S>& gradient) {
+    const Index m = problem_.grid.m, d = problem_.d();
+    const auto copy = [&](Buffer& buffer, Index rows, Index length, Index padded, const auto& read) {
+      S* const to = buffer.template get<S>(size_product(rows, padded));
+      constexpr Index batch = 256;
+      std::atomic<bool> finite{true};
+      session_.run(padded > 0 ? ceil_div(rows, batch) : 0, [&](Index task, Index) {
+        const Index begin = task * batch, end = (std::min)(begin + batch, rows);
+        for (Index i = begin; i < end; ++i) {
+          read(i, to + i * padded);
+          std::fill(to + i * padded + length, to + (i + 1) * padded, S(0));
+        }
+        if (!kernels_.all_finite(to + begin * padded, padded, end - begin, padded))
+          finite.store(false, std::memory_order_relaxed);
+      });
+      return finite.load();
+    };
+    const auto scaled = [&](S* row) { kernels_.multiply_all(row, row, problem_.scale, d); };
+    const bool q = copy(queries_, count, d, padded_, [&](Index i, S* row) {
+      problem_.queries.copy(first + i, row);
+      scaled(row);
+    });
+    const bool k = copy(keys_, m, d, padded_, [&](Index j, S* row) {
+      problem_.keys.copy(j, row);
+      scaled(row);
+    });
+    const bool o = copy(outs_, count, gradient.dv(), padded_v_, [&](Index i, S* row) {
+      std::copy_n(gradient.d_out.data + i * gradient.d_out.stride, gradient.dv(), row);
+    });
+    const ValueRows<S>& v = gradient.v;
+    if (!q || !k || !o || !kernels_.all_finite(v.data, v.stride, padded_v_ > 0 ? m : 0, v.padded)) return false;
+    const MemoryReader<S> reader(v.data, m, v.dv, v.stride, 1);
+    values_ = pack_panels<S>(reader, value_panels_, session_);
+    return true;
+  }
+
+  /// Computes the statistics of the rows by the engine of the forward pass.
+  void attend(Index first, Index count, const ProductGradient<S>& gradient) {
+    for (List<S>* list : {&maximum_, &inverse_, &mean_}) list->resize(count);
+    const typename Choice<P>::template Product<Stages> engine(problem_, stages_, session_, count);
+    for_each_row(engine, first, count, session_,
+                 SoftmaxStatistics<S>{gradient, maximum_.data(), inverse_.data(), mean_.data()});
+  }
+
+  /// Returns where the sums of a gradient are computed: in the target, if its rows are whole vectors, or in a buffer.
+  kernel::StridedRows<S> sums_of(const kernel::StridedRows<S>& target, Index rows, Index length, Index padded, bool adds,
+                                 Buffer& buffer) const {
+    const bool direct = length == padded && !adds;
+    const kernel::StridedRows<S> sums =
+        direct ? target : kernel::StridedRows<S>{buffer.template get<S>(size_product(rows, padded)), padded};
+    for (Index i = 0; i < rows && padded > 0; ++i) std::fill_n(sums.data + i * sums.stride, padded, S(0));
+    return sums;
+  }
+  static void finish(const kernel::StridedRows<S>& target, Index rows, Index length, const kernel::StridedRows<S>& sums,
+                     bool adds) {
+    if (sums.data == target.data) return;
+    for (Index i = 0; i < rows && length > 0; ++i)
+      for (Index f = 0; f < length; ++f) {
+        S& x = target.data[i * target.stride + f];
+        x = (adds ? x : S(0)) + sums.data[i * sums.stride + f];
+      }
+  }
+
+  /// Returns a flag for each block of rows and block of keys: whether a query may attend to a key.
+  List<char> visible_blocks(const Tile& tile, Index first, Index count, Index n_keys) const {
+    const Index block_rows = tile.rows_per_block(), block_keys = tile.keys_per_block();
+    List<char> visible(ceil_div(count, block_rows) * n_keys, char(0));
+    WorkerScratch& scratch = session_.scratch(0);
+    for (Index i = 0; i * block_rows < count; ++i) {
+      const Index begin = first + i * block_rows;
+      tile.plan(begin, (std::min)(begin + block_rows, first + count), scratch);
+      for (const KeySpan& span : scratch.block_spans)
+        for (Index j = span.begin / block_keys; j * block_keys < span.end; ++j) visible[i * n_keys + j] = 1;
+    }
+    scratch.block_spans.clear();
+    return visible;
+  }
+
+  /// Adds the sums of the blocks of rows, in their order. The last parameter is the sink.
+  void finish_parameters(Index blocks, Index count, const Tile& tile, Index rows, ParameterGradients<S>& parameters) {
+    parameters.stages.clear();
+    Index at = 0;
+    tile.each_parameter_map([&](Index size) {
+      parameters.stages.push_back({});
+      List<double>& sums = parameters.stages.back().sums;
+      sums.assign(size, 0.0);
+      for (Index block = 0; block < blocks; ++block)
+        for (Index p = 0; p < size; ++p) sums[p] += block_sums_[block * count + at + p];
+      at += size;
+    });
+    parameters.stages.push_back({});
+    const Softmax& softmax = std::get<Form::streamed>(stages_);
+    if (softmax.parameter_count(problem_.grid) == 0) return;
+    double sum = 0;
+    for (Index i = 0; i < rows; ++i)
+      sum -= std::exp(softmax.sink - static_cast<double>(maximum_[i])) * static_cast<double>(inverse_[i]) *
+             static_cast<double>(mean_[i]);
+    parameters.stages.back().sums.assign(1, sum);
+  }
+
+  P& problem_;
+  const Stages& stages_;
+  const Session& session_;
+  const kernel::Kernels<S>& kernels_;
+  Index padded_, padded_v_ = 0;
+  Buffer queries_, keys_, outs_, value_panels_, q_sums_, k_sums_, v_sums_;
+  PackedPanels<S> values_ = PackedPanels<S>::none(0, 0);
+  List<S> maximum_, inverse_, mean_;
+  List<double> block_sums_;
+};
+
+}  // namespace filigree::detail
