@@ -23,9 +23,9 @@ namespace filigree::detail {
 /// The operands of the backward pass, as rows of whole vectors, and the sums that it adds to.
 template <Real S>
 struct TileOperands {
-  const S *queries, *keys;      // scale * Q and scale * K, [.][padded]
-  const S* outs;                // dO, [.][padded_v]
-  PackedPanels<S> values;       // V
+  const S *queries, *keys;  // scale * Q and scale * K, [.][padded]
+  const S* outs;            // dO, [.][padded_v]
+  PackedPanels<S> values;   // V
   Index padded, padded_v;
   kernel::SoftmaxRows<S> rows;  // of each query
   kernel::StridedRows<S> dq, dk, dv;
@@ -107,12 +107,12 @@ class GradientTile {
     for (; begin < end; begin += height_) {
       const Block block = tiles_.begin(begin, (std::min)(height_, end - begin), memory.queries, scratch);
       const S* const outs = operands.outs + (begin - first_) * operands.padded_v;
-      pack_groups(
-          block.rows, dv_, memory.outs, scratch,
-          [&](Index i, S* to) { std::copy_n(outs + i * operands.padded_v, dv_, to); }, {outs, operands.padded_v});
-      tiles_.for_each_panel(
-          scratch, [&](Index panel) { add_panel(panel, block, operands, memory, parameters, scratch); },
-          {keys.begin / kernels_.width, keys.end / kernels_.width});
+      pack_groups(block.rows, dv_, memory.outs, scratch,
+                  [&](Index i, S* to) { std::copy_n(outs + i * operands.padded_v, dv_, to); },
+                  {outs, operands.padded_v});
+      tiles_.for_each_panel(scratch,
+                            [&](Index panel) { add_panel(panel, block, operands, memory, parameters, scratch); },
+                            {keys.begin / kernels_.width, keys.end / kernels_.width});
     }
   }
 
@@ -123,7 +123,7 @@ class GradientTile {
     S *weights, *gradients;  // first the scores, and <dO, v>
     S* scores;               // before each map and after the last one
     S* corner;
-    char* visited;           // [groups]
+    char* visited;  // [groups]
   };
   /// Consecutive rows of a block that attend to a panel.
   struct Rows {
@@ -195,13 +195,14 @@ class GradientTile {
   void differentiate(Index panel, Index keys, const Block& block, const Rows& rows, const TileOperands<S>& operands,
                      const Memory& memory, double* parameters) const {
     const Index height = kernels_.height, c0 = panel * kernels_.width, count = rows.end - rows.begin;
-    S *const weights = memory.weights + rows.begin * stride_, *const gradients = memory.gradients + rows.begin * stride_;
-    const ScoreTile<S> tile{weights,          stride_,                 problem_.grid.query_at + block.first + rows.begin,
-                            count,            problem_.grid.key_at + c0, keys,
-                            problem_.grid};
+    S *const weights = memory.weights + rows.begin * stride_, *const gradients =
+                                                                  memory.gradients + rows.begin * stride_;
+    const ScoreTile<S> tile{
+        weights, stride_,      problem_.grid.query_at + block.first + rows.begin, count, problem_.grid.key_at + c0,
+        keys,    problem_.grid};
     apply_maps(tile, rows, memory);
-    kernels_.score_panel(memory.outs + rows.begin * dv_, ceil_div(count, height), value_panel(operands, panel), dv_, S(1),
-                         gradients, stride_);
+    kernels_.score_panel(memory.outs + rows.begin * dv_, ceil_div(count, height), value_panel(operands, panel), dv_,
+                         S(1), gradients, stride_);
     const kernel::SoftmaxRows<S> softmax = operands.rows.from(block.first - first_ + rows.begin);
     if constexpr (Form::drops_weights) {
       typename DroppedWeights<P, Stages>::Rows random;
@@ -270,8 +271,9 @@ class GradientTile {
   }
   template <std::size_t count, class F>
   static void for_indices(const F& f) {
-    with_indices<count>(
-        [&]<std::size_t... I>(std::index_sequence<I...>) { (f(std::integral_constant<std::size_t, I>()), ...); });
+    with_indices<count>([&]<std::size_t... I>(std::index_sequence<I...>) {
+      (f(std::integral_constant<std::size_t, I>()), ...);
+    });
   }
 
   /// out += tile' x, for a tile of `rows` x `keys`. The keys are the rows of the result.

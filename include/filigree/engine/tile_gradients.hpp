@@ -83,8 +83,8 @@ class TileGradients {
         kernels_(kernel::kernels<S>()),
         padded_(round_up(problem.d(), Index(kernels_.lanes))) {}
 
-  /// Computes the gradients of rows [first, first + count). Returns false, and has written nothing, if an operand is not
-  /// finite: what is masked must not be multiplied by 0 then.
+  /// Computes the gradients of rows [first, first + count). Returns false, and has written nothing, if an operand is
+  /// not finite: what is masked must not be multiplied by 0 then.
   bool run(Index first, Index count, const ProductGradient<S>& gradient, const GradientTargets<S>& to,
            ParameterGradients<S>& parameters) {
     const Index m = problem_.grid.m, d = problem_.d(), dv = gradient.dv();
@@ -94,7 +94,9 @@ class TileGradients {
     for (Index worker = 0; worker < session_.concurrency(); ++worker) problem_.keys.reserve(session_.scratch(worker));
     attend(first, count, gradient);
     for (Index i = 0; i < problem_.grid.n && d > 0; ++i) std::fill_n(to.q.data + i * to.q.stride, d, S(0));
-    const auto rows_of_q = [&] { return kernel::StridedRows<S>{to.q.data + (d > 0 ? first * to.q.stride : 0), to.q.stride}; };
+    const auto rows_of_q = [&] {
+      return kernel::StridedRows<S>{to.q.data + (d > 0 ? first * to.q.stride : 0), to.q.stride};
+    };
     const auto dq = sums_of(rows_of_q(), count, d, padded_, false, q_sums_);
     const auto dk = sums_of(to.k, m, d, padded_, to.adds, k_sums_);
     const auto dv_sums = sums_of(to.v, m, dv, padded_v_, to.adds, v_sums_);
@@ -126,7 +128,7 @@ class TileGradients {
                  block_sums_.data() + i * parameter_count, session_.scratch(worker));
       });
     }
-    finish(to.q.data == nullptr ? to.q : rows_of_q(), count, d, dq, false);
+    finish(rows_of_q(), count, d, dq, false);
     finish(to.k, m, d, dk, to.adds);
     finish(to.v, m, dv, dv_sums, to.adds);
     finish_parameters(n_rows, parameter_count, tile, count, parameters);
@@ -134,8 +136,8 @@ class TileGradients {
   }
 
  private:
-  /// Copies Q, K and dO as rows of whole vectors, and V as panels. Those of Q and K are multiplied by the scale. Returns
-  /// false if a number is not finite.
+  /// Copies Q, K and dO as rows of whole vectors, and V as panels. Those of Q and K are multiplied by the scale.
+  /// Returns false if a number is not finite.
   bool copy_operands(Index first, Index count, const ProductGradient<S>& gradient) {
     const Index m = problem_.grid.m, d = problem_.d();
     const auto copy = [&](Buffer& buffer, Index rows, Index length, Index padded, const auto& read) {
@@ -181,8 +183,8 @@ class TileGradients {
   }
 
   /// Returns where the sums of a gradient are computed: in the target, if its rows are whole vectors, or in a buffer.
-  kernel::StridedRows<S> sums_of(const kernel::StridedRows<S>& target, Index rows, Index length, Index padded, bool adds,
-                                 Buffer& buffer) const {
+  kernel::StridedRows<S> sums_of(const kernel::StridedRows<S>& target, Index rows, Index length, Index padded,
+                                 bool adds, Buffer& buffer) const {
     const bool direct = length == padded && !adds;
     const kernel::StridedRows<S> sums =
         direct ? target : kernel::StridedRows<S>{buffer.template get<S>(size_product(rows, padded)), padded};

@@ -3,9 +3,9 @@
 //
 // Reference: Dao et al., arXiv:2205.14135, algorithm 4.
 
-// Replaces the scores s of a tile by their weights, and d, the gradients by the weights, by the gradients by the scores.
-// The weight and the gradient of a masked score, -inf, are 0, whatever d is. With random numbers, for at most `height`
-// rows, dropped weights become 0, and the others are multiplied by `gain`. `count` is a multiple of lanes.
+// Replaces the scores s of a tile by their weights, and d, the gradients by the weights, by the gradients by the
+// scores. The weight and the gradient of a masked score, -inf, are 0, whatever d is. With random numbers, for at most
+// `height` rows, dropped weights become 0, and the others are multiplied by `gain`. `count` is a multiple of lanes.
 static void softmax_backward(Scalar* s /*[rows][stride]*/, Scalar* d /*[rows][stride]*/, Index stride, Index rows,
                              Index count, SoftmaxRows<Scalar> of, Scalar gain, const RandomRow* random) {
   const RoundToNearest rounding;
