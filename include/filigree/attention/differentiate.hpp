@@ -3,11 +3,13 @@
 
 #include <Eigen/SparseCore>
 #include <cstddef>
+#include <optional>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 
 #include "filigree/attention/attention_gradients.hpp"
+#include "filigree/core/list.hpp"
 #include "filigree/engine/choose.hpp"
 #include "filigree/engine/form.hpp"
 #include "filigree/engine/row_gradients.hpp"
@@ -48,25 +50,42 @@ auto with_kept_pairs(const KeptPairs<S>& kept, const Stages& stages, const F& f)
   return f(patterns, rest);
 }
 
-/// Computes the gradients of rows [first, first + count) of a pipeline without routers. `kept` are the pairs that the
-/// first selector keeps, or null.
+/// What a forward pass keeps for the backward pass beside the product: the pairs that a selection kept, or the
+/// statistics of the rows of softmax.
+template <Real S>
+struct SavedRows {
+  std::optional<KeptPairs<S>> kept{};
+  List<S> maximum{}, inverse{};
+};
+
+/// True if gradients of a pipeline without routers are computed tile by tile.
+template <class P, class Stages>
+bool uses_tiles(const P& problem, const Stages& stages) {
+  if constexpr (TileGradients<P, Stages>::possible)
+    return !std::apply([&](const auto&... stage) { return (is_scattered(stage, problem.grid) || ...); }, stages);
+  else
+    return false;
+}
+
+/// Computes the gradients of rows [first, first + count) of a pipeline without routers. `saved` is null, or what
+/// save_rows() kept of these rows; the weight gradient then has the product too.
 template <class P, class Stages, class WeightGradient>
-void differentiate(P& problem, const Stages& stages, const KeptPairs<typename P::Scalar>* kept, const Session& session,
+void differentiate(P& problem, const Stages& stages, const SavedRows<typename P::Scalar>* saved, const Session& session,
                    Index first, Index count, const WeightGradient& weight_gradient,
                    const GradientTargets<typename P::Scalar>& to, ParameterGradients<typename P::Scalar>& parameters) {
+  if constexpr (TileGradients<P, Stages>::possible && WeightGradient::has_values) {
+    TileGradients<P, Stages> tiles(problem, stages, session);
+    if (saved != nullptr) tiles.use_statistics(saved->maximum, saved->inverse);
+    if (uses_tiles(problem, stages) && tiles.run(first, count, weight_gradient, to, parameters)) return;
+  }
   const auto run = [&](const auto& patterns, const auto& rest) {
     using Patterns = std::remove_cvref_t<decltype(patterns)>;
     using Rest = std::remove_cvref_t<decltype(rest)>;
     RowGradients<P, Patterns, Rest>(problem, patterns, rest, session, count)
         .run(first, count, weight_gradient, to, parameters);
   };
-  if constexpr (TileGradients<P, Stages>::possible && WeightGradient::has_values) {
-    if (!std::apply([&](const auto&... stage) { return (is_scattered(stage, problem.grid) || ...); }, stages) &&
-        TileGradients<P, Stages>(problem, stages, session).run(first, count, weight_gradient, to, parameters))
-      return;
-  }
   if constexpr (Form<Stages>::is_selection) {
-    if (kept != nullptr) return with_kept_pairs(*kept, stages, run);
+    if (saved != nullptr) return with_kept_pairs(*saved->kept, stages, run);
     const auto found = kept_pairs(problem, stages, session, first, count);
     with_kept_pairs(found, stages, run);
   } else {
@@ -75,18 +94,61 @@ void differentiate(P& problem, const Stages& stages, const KeptPairs<typename P:
   }
 }
 
+/// Computes the product of rows [first, first + count) of a pipeline without routers with V, and keeps what
+/// differentiate() needs.
+template <class P, class Stages>
+void save_rows(P& problem, const Stages& stages, const Session& session, Index first, Index count,
+               const ProductSink<typename P::Scalar>& sink, SavedRows<typename P::Scalar>& saved) {
+  using S = typename P::Scalar;
+  if constexpr (Form<Stages>::is_selection) {
+    saved.kept = kept_pairs(problem, stages, session, first, count);
+    with_kept_pairs(*saved.kept, stages, [&](const auto& patterns, const auto& rest) {
+      const auto listed = std::tuple_cat(patterns, rest);
+      const typename Choice<P>::template Rows<std::remove_const_t<decltype(listed)>> engine(problem, listed, session,
+                                                                                            count);
+      for_each_row(engine, first, count, session, sink);
+    });
+    return;
+  }
+  const typename Choice<P>::template Product<Stages> engine(problem, stages, session, count);
+  if constexpr (TileGradients<P, Stages>::possible) {
+    saved.maximum.resize(count);
+    saved.inverse.resize(count);
+    for_each_row(engine, first, count, session, SavingSink<S>{sink, saved.maximum.data(), saved.inverse.data()});
+  } else {
+    for_each_row(engine, first, count, session, sink);
+  }
+}
+
+/// The stages of weights after routers are replaced by what they choose.
+template <class A, bool routes = has_router<typename A::StageTuple>>
+struct RoutedStages {
+  using type = typename A::StageTuple;
+};
+template <class A>
+struct RoutedStages<A, true> {
+  using type = typename decltype(bind_routers(std::declval<const typename A::Bound&>(),
+                                              std::declval<const typename A::StageTuple&>(),
+                                              std::declval<const Session&>()))::Stages;
+};
+
+/// Calls f(stages) with the stages of weights after routers are replaced by what they choose.
+template <class A, class F>
+void with_routed_stages(const A& a, const typename A::Bound& problem, const Session& session, const F& f) {
+  if constexpr (has_router<typename A::StageTuple>)
+    f(bind_routers(problem, a.stages(), session).stages);
+  else
+    f(a.stages());
+}
+
 /// Computes the gradients of weights on scores.
 template <class A, class WeightGradient>
 void differentiate(const A& a, const Session& session, const WeightGradient& weight_gradient,
                    const GradientTargets<typename A::Scalar>& to, ParameterGradients<typename A::Scalar>& parameters) {
   auto problem = a.source().bind();
-  const auto run = [&](const auto& stages) {
+  with_routed_stages(a, problem, session, [&](const auto& stages) {
     differentiate(problem, stages, nullptr, session, a.first_row(), a.row_count(), weight_gradient, to, parameters);
-  };
-  if constexpr (has_router<typename A::StageTuple>)
-    run(bind_routers(problem, a.stages(), session).stages);
-  else
-    run(a.stages());
+  });
 }
 
 /// For bind_values(): rows of V that are plain numbers in memory.

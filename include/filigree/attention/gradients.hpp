@@ -28,8 +28,9 @@ void check_shape_of_gradient(const D& d_out, Index n, Index dv) {
 }
 
 /// Computes the gradients of A * V, with the gradient by the logsumexp of each row unless d_lse is null.
-template <class A, class V, class D>
-auto product_gradients(const A& a, const V& v, const D& d_out, const typename A::Scalar* d_lse) {
+/// run(session, weight_gradient, to, parameters) computes them.
+template <class A, class V, class D, class Run>
+auto product_gradients(const A& a, const V& v, const D& d_out, const typename A::Scalar* d_lse, const Run& run) {
   static_assert(ScoreWeights<A>, "filigree: gradients(A * V, dO): A must be a pipeline on scores(Q, K)");
   using S = typename A::Scalar;
   require_scalar_of_gradient<D, S>();
@@ -43,12 +44,33 @@ auto product_gradients(const A& a, const V& v, const D& d_out, const typename A:
   result.v.resize(grid.m, dv);
   const typename decltype(result)::Matrix outs = d_out;
   ParameterGradients<S> parameters;
-  differentiate(
-      a, session,
-      ProductGradient<S>{{outs.data(), dv}, a.first_row(), bind_values<ReadsPlainValues, S>(v, n, session), d_lse},
-      {rows_of(result.q), rows_of(result.k), rows_of(result.v)}, parameters);
+  const ProductGradient<S> weight_gradient{
+      {outs.data(), dv}, a.first_row(), bind_values<ReadsPlainValues, S>(v, n, session), d_lse};
+  const GradientTargets<S> to{rows_of(result.q), rows_of(result.k), rows_of(result.v)};
+  run(session, weight_gradient, to, parameters);
   result.add_head(parameters, grid, a.first_row());
   return result;
+}
+template <class A, class V, class D>
+auto product_gradients(const A& a, const V& v, const D& d_out, const typename A::Scalar* d_lse) {
+  return product_gradients(a, v, d_out, d_lse,
+                           [&](const Session& session, const auto& gradient, const auto& to, auto& parameters) {
+                             differentiate(a, session, gradient, to, parameters);
+                           });
+}
+
+/// Returns the gradient by the logsumexp as a vector. Throws an Error if it has not a number for each of n rows.
+template <class A, class L>
+auto logsumexp_gradient(const L& d_lse, Index n) {
+  using Stages = typename A::StageTuple;
+  using S = typename A::Scalar;
+  static_assert(Form<Stages>::last_softmax < std::tuple_size_v<Stages>,
+                "filigree: gradients(A * V, dO, dlse): A must end in softmax(), which has a logsumexp");
+  static_assert(std::is_same_v<typename L::Scalar, S>,
+                "filigree: gradients(A * V, dO, dlse): dlse must have the scalar of the product");
+  require((d_lse.rows() == 1 || d_lse.cols() == 1) && d_lse.size() == n, "gradients(A * V, dO, dlse): dlse is ",
+          d_lse.rows(), "x", d_lse.cols(), ", it must have one number for each of the ", n, " rows");
+  return Eigen::Matrix<S, Eigen::Dynamic, 1>(d_lse.reshaped());
 }
 
 }  // namespace detail
@@ -80,17 +102,8 @@ auto gradients(const LazyDense<detail::Product<A, V>>& product, const D& d_out) 
 ///            attend
 template <class A, class V, DenseExpression D, DenseExpression L>
 auto gradients(const LazyDense<detail::Product<A, V>>& product, const D& d_out, const L& d_lse) {
-  using Stages = typename std::remove_cvref_t<A>::StageTuple;
-  using S = typename std::remove_cvref_t<A>::Scalar;
-  static_assert(detail::Form<Stages>::last_softmax < std::tuple_size_v<Stages>,
-                "filigree: gradients(A * V, dO, dlse): A must end in softmax(), which has a logsumexp");
-  static_assert(std::is_same_v<typename L::Scalar, S>,
-                "filigree: gradients(A * V, dO, dlse): dlse must have the scalar of the product");
   product.impl().check();
-  detail::require((d_lse.rows() == 1 || d_lse.cols() == 1) && d_lse.size() == product.rows(),
-                  "gradients(A * V, dO, dlse): dlse is ", d_lse.rows(), "x", d_lse.cols(),
-                  ", it must have one number for ", "each of the ", product.rows(), " rows");
-  const Eigen::Matrix<S, Eigen::Dynamic, 1> numbers = d_lse.reshaped();
+  const auto numbers = detail::logsumexp_gradient<std::remove_cvref_t<A>>(d_lse, product.rows());
   return detail::product_gradients(product.impl().weights(), product.impl().values(), d_out, numbers.data());
 }
 

@@ -54,7 +54,8 @@ struct ProductGradient {
   kernel::StridedRows<const S> d_out;  // row i of the pipeline is row i - first
   Index first;
   ValueRows<S> v;
-  const S* d_lse = nullptr;  // of each row, or null
+  const S* d_lse = nullptr;                         // of each row, or null
+  kernel::StridedRows<const S> out = {nullptr, 0};  // the product, if it is known
 
   [[nodiscard]] Index dv() const { return v.dv; }
   [[nodiscard]] S lse_gradient(Index i) const { return d_lse != nullptr ? d_lse[i - first] : S(0); }

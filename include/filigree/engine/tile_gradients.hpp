@@ -39,12 +39,17 @@ struct SoftmaxStatistics {
   [[nodiscard]] const ValueRows<S>& values() const { return gradient.v; }
   void take(Index index, const S* out, const kernel::LogSumExp<S>& sums) const {
     const Index i = index - gradient.first;
+    set_mean(index, out);
+    maximum[i] = sums.maximum == -std::numeric_limits<S>::infinity() ? S(0) : sums.maximum;
+    inverse[i] = sums.sum == S(0) ? S(0) : 1 / sums.sum;
+  }
+  /// Sets the mean of a row from its output: <dO, O> - dlse.
+  void set_mean(Index index, const S* out) const {
+    const Index i = index - gradient.first;
     const S* const d = gradient.d_out.data + i * gradient.d_out.stride;
     double sum = 0;
     for (Index f = 0; f < gradient.v.dv; ++f) sum += static_cast<double>(d[f]) * static_cast<double>(out[f]);
     mean[i] = static_cast<S>(sum - static_cast<double>(gradient.lse_gradient(index)));
-    maximum[i] = sums.maximum == -std::numeric_limits<S>::infinity() ? S(0) : sums.maximum;
-    inverse[i] = sums.sum == S(0) ? S(0) : 1 / sums.sum;
   }
   // For engines that may compute rows of weights.
   void operator()(const Row<S>& row, WorkerScratch& scratch) const {
@@ -52,6 +57,31 @@ struct SoftmaxStatistics {
     S* const out = frame.take<S>(gradient.v.padded);
     gradient.v.gather(out, row.values, row.columns, row.count, scratch);
     take(row.index, out, {row.maximum, row.sum});
+  }
+};
+
+/// A sink of products that also keeps the maximum and the inverse of the sum of each row of softmax.
+template <Real S>
+struct SavingSink {
+  const ProductSink<S>& product;
+  S *maximum, *inverse;  // of row product.first and the following ones
+
+  void reserve(ScratchFrame& frame) const { product.reserve(frame); }
+  [[nodiscard]] const ValueRows<S>& values() const { return product.values(); }
+  void take(Index index, const S* out, const kernel::LogSumExp<S>& sums) const {
+    product.take(index, out, sums);
+    keep(index, sums);
+  }
+  void operator()(const Row<S>& row, WorkerScratch& scratch) const {
+    product(row, scratch);
+    keep(row.index, {row.maximum, row.sum});
+  }
+
+ private:
+  void keep(Index index, const kernel::LogSumExp<S>& sums) const {
+    const Index i = index - product.first;
+    maximum[i] = sums.maximum == -std::numeric_limits<S>::infinity() ? S(0) : sums.maximum;
+    inverse[i] = sums.sum == S(0) ? S(0) : 1 / sums.sum;
   }
 };
 
@@ -82,6 +112,13 @@ class TileGradients {
         session_(session),
         kernels_(kernel::kernels<S>()),
         padded_(round_up(problem.d(), Index(kernels_.lanes))) {}
+
+  /// Uses what SavingSink kept, and the product, instead of computing the forward pass.
+  void use_statistics(const List<S>& maximum, const List<S>& inverse) {
+    maximum_ = maximum;
+    inverse_ = inverse;
+    has_statistics_ = true;
+  }
 
   /// Computes the gradients of rows [first, first + count). Returns false, and has written nothing, if an operand is
   /// not finite: what is masked must not be multiplied by 0 then.
@@ -177,9 +214,17 @@ class TileGradients {
   /// Computes the statistics of the rows by the engine of the forward pass.
   void attend(Index first, Index count, const ProductGradient<S>& gradient) {
     for (List<S>* list : {&maximum_, &inverse_, &mean_}) list->resize(count);
+    const SoftmaxStatistics<S> statistics{gradient, maximum_.data(), inverse_.data(), mean_.data()};
+    if (has_statistics_) {
+      constexpr Index batch = 64;
+      session_.run(ceil_div(count, batch), [&](Index task, Index) {
+        for (Index i = task * batch; i < (std::min)((task + 1) * batch, count); ++i)
+          statistics.set_mean(first + i, gradient.out.data + i * gradient.out.stride);
+      });
+      return;
+    }
     const typename Choice<P>::template Product<Stages> engine(problem_, stages_, session_, count);
-    for_each_row(engine, first, count, session_,
-                 SoftmaxStatistics<S>{gradient, maximum_.data(), inverse_.data(), mean_.data()});
+    for_each_row(engine, first, count, session_, statistics);
   }
 
   /// Returns where the sums of a gradient are computed: in the target, if its rows are whole vectors, or in a buffer.
@@ -246,6 +291,7 @@ class TileGradients {
   Buffer queries_, keys_, outs_, value_panels_, q_sums_, k_sums_, v_sums_;
   PackedPanels<S> values_ = PackedPanels<S>::none(0, 0);
   List<S> maximum_, inverse_, mean_;
+  bool has_statistics_ = false;
   List<double> block_sums_;
 };
 

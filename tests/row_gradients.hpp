@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+// Computes the gradients of any product by the general reverse engine, including those that are computed by tiles.
+#pragma once
+
+#include <filigree/attention/gradients.hpp>
+
+#include "inputs.hpp"
+
+namespace test {
+
+/// The gradients by Q, K and V.
+template <class S>
+struct RowGradients {
+  Matrix<S> q, k, v;
+  filigree::detail::ParameterGradients<S> parameters;
+};
+
+/// Returns the gradients of A * V for pipelines without routers, by the row tape over all pairs.
+template <class A, class V, class D>
+RowGradients<typename A::Scalar> row_gradients(const A& a, const V& v, const D& d_out) {
+  namespace detail = filigree::detail;
+  using S = typename A::Scalar;
+  using Stages = typename A::StageTuple;
+  auto problem = a.source().bind();
+  RowGradients<S> result{Matrix<S>(problem.grid.n, problem.d()), Matrix<S>(problem.grid.m, problem.d()),
+                         Matrix<S>(v.rows(), v.cols())};
+  const detail::Session session(a.execution());
+  const Matrix<S> outs = d_out, values = v;
+  const detail::ProductGradient<S> gradient{
+      {outs.data(), outs.cols()},
+      a.first_row(),
+      detail::bind_values<detail::ReadsPlainValues, S>(values, a.rows(), session)};
+  const std::tuple<> none;
+  detail::RowGradients<typename A::Bound, std::tuple<>, Stages> engine(problem, none, a.stages(), session, a.rows());
+  engine.run(a.first_row(), a.rows(), gradient,
+             {detail::rows_of(result.q), detail::rows_of(result.k), detail::rows_of(result.v)}, result.parameters);
+  return result;
+}
+
+}  // namespace test
