@@ -108,15 +108,15 @@ void save_rows(P& problem, const Stages& stages, const Session& session, Index f
                                                                                             count);
       for_each_row(engine, first, count, session, sink);
     });
-    return;
-  }
-  const typename Choice<P>::template Product<Stages> engine(problem, stages, session, count);
-  if constexpr (TileGradients<P, Stages>::possible) {
-    saved.maximum.resize(count);
-    saved.inverse.resize(count);
-    for_each_row(engine, first, count, session, SavingSink<S>{sink, saved.maximum.data(), saved.inverse.data()});
   } else {
-    for_each_row(engine, first, count, session, sink);
+    const typename Choice<P>::template Product<Stages> engine(problem, stages, session, count);
+    if constexpr (TileGradients<P, Stages>::possible) {
+      saved.maximum.resize(count);
+      saved.inverse.resize(count);
+      for_each_row(engine, first, count, session, SavingSink<S>{sink, saved.maximum.data(), saved.inverse.data()});
+    } else {
+      for_each_row(engine, first, count, session, sink);
+    }
   }
 }
 

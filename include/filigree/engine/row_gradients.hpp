@@ -247,6 +247,7 @@ class RowGradients {
     for (const auto& entry : parameters.stages) parameter_count += entry.sums.size();
     group_sums_.assign(groups * parameter_count, 0.0);
     pairs_.resize(block.count * pair_stages);
+    rows_of_block_ = block.count;
     for (EntriesOfRow<S>& row : pairs_) row.clear();
     session_.run(groups, [&](Index task, Index worker) {
       const Index begin = block.first + task * group, end = (std::min)(begin + group, block.first + block.count);
@@ -314,7 +315,7 @@ class RowGradients {
     if (parameters.stages[entry_of_[l]].ends.empty()) {
       sums[index] += static_cast<double>(value);
     } else if (!(value == S(0))) {
-      EntriesOfRow<S>& row = pairs_[pairs * (pairs_.size() / pair_stages) + i];
+      EntriesOfRow<S>& row = pairs_[pairs * rows_of_block_ + i];
       row.columns.push_back(static_cast<Column>(index % problem_.grid.m));
       row.values.push_back(value);
     }
@@ -368,7 +369,8 @@ class RowGradients {
   Index entry_of_[depth + 1] = {};  // of each stage with parameters, in ParameterGradients
   StableList<Worker> tapes_;
   List<EntriesOfRow<S>> scores_, weights_;  // of each row of the block: scale * dL/ds, and the weights
-  List<EntriesOfRow<S>> pairs_;             // [pair_stages][rows]
+  List<EntriesOfRow<S>> pairs_;             // [pair_stages][rows_of_block_]
+  Index rows_of_block_ = 0;
   List<double> group_sums_;
   Buffer keys_, key_sums_, value_sums_, block_queries_, block_outs_;
 };
