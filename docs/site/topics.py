@@ -46,7 +46,8 @@ TOPICS = [
         "results", "Results",
         "What can be computed from weights A, which are a source and its stages. Nothing is computed before that.",
         ["pipe/weights.hpp", "pipe/product.hpp", "attention/attend.hpp", "attention/selected.hpp",
-         "attention/multi_head.hpp", "attention/multi_head_cache.hpp", "run/engine_kind.hpp"],
+         "attention/multi_head.hpp", "attention/multi_head_cache.hpp", "attention/gradients.hpp",
+         "attention/attention_gradients.hpp", "attention/forward.hpp", "run/engine_kind.hpp"],
     ),
     Topic(
         "layers", "Layers",
