@@ -12,7 +12,7 @@ namespace test {
 template <class S>
 struct RowGradients {
   Matrix<S> q, k, v;
-  filigree::detail::ParameterGradients<S> parameters;
+  filigree::detail::ParameterGradients<S> parameters{};
 };
 
 /// Returns the gradients of A * V for pipelines without routers, by the row tape over all pairs.
