@@ -209,9 +209,10 @@ TEST_CASE("masked numbers that are not finite do not reach the gradients, and em
     bad_out.row(0).setConstant(inf);
     const auto expected = fg::gradients((fg::scores(q, k) | pipeline) * v, d_out);
     const auto g = fg::gradients((fg::scores(bad_q, bad_k) | pipeline) * bad_v, bad_out);
-    CHECK(test::same(g.q, expected.q));
-    CHECK(test::same(g.k, expected.k));
-    CHECK(test::same(g.v, expected.v));
+    // Tiles of finite operands and pairs of others are summed in different orders.
+    CHECK(g.q.isApprox(expected.q, 1e-13));
+    CHECK(g.k.isApprox(expected.k, 1e-13));
+    CHECK(g.v.isApprox(expected.v, 1e-13));
     CHECK((g.q.row(0).array() == 0).all());
     CHECK((g.k.topRows(2).array() == 0).all());
     CHECK((g.v.topRows(2).array() == 0).all());
