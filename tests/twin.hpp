@@ -127,19 +127,24 @@ class AnyPattern {
   std::shared_ptr<const Face> face_;
 };
 
-/// A type-erased score map on scalars S.
+/// A type-erased score map on scalars S, with its derivative.
 template <class S>
 struct AnyMap {
   using Category = fg::ScoreMap;
   std::function<S(S, Index, Index, const fg::Grid&)> f;
+  std::function<S(S, S, Index, Index, const fg::Grid&)> df;
   std::function<void(const fg::Grid&)> fits;
 
   template <class M>
   static AnyMap of(M m) {
     return {[m](S s, Index p, Index j, const fg::Grid& g) { return fg::detail::map_at(m, s, p, j, g); },
+            [m](S x, S y, Index p, Index j, const fg::Grid& g) {
+              return fg::detail::derivative_at(m, x, y, p, j, g);
+            },
             [m](const fg::Grid& g) { fg::detail::check(m, g); }};
   }
   S map(S s, Index p, Index j, const fg::Grid& grid) const { return f(s, p, j, grid); }
+  S derivative(S x, S y, Index p, Index j, const fg::Grid& grid) const { return df(x, y, p, j, grid); }
   void check(const fg::Grid& grid) const { fits(grid); }
 };
 
@@ -331,7 +336,8 @@ struct Words {
     auto f = [a](S s, Index p, Index j) {
       return (p + 3 * j) % 11 == a ? -std::numeric_limits<S>::infinity() : (j + p) % 3 == 0 ? s / 2 : -s;
     };
-    auto word = fg::map(f);
+    auto df = [](S, Index p, Index j) { return (j + p) % 3 == 0 ? S(0.5) : S(-1); };
+    auto word = fg::map(f, df);
     return Twin<decltype(word)>{
         word, oracle::map([f](const oracle::Table&, auto s, Index p, Index j) { return f(static_cast<S>(s), p, j); }),
         call("map", {double(a)})};

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT
+// The law in reverse, checked for one type of pipeline and many random cases: the gradients of A * V agree with the row
+// tape over all pairs of each row, and these with differences of fourth order of the general evaluator.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <filigree/attention/gradients.hpp>
+#include <vector>
+
+#include "law/law.hpp"
+
+namespace test {
+
+/// Gradients in long double, and bounds of the errors of computed ones.
+struct ReverseSums {
+  using Table = Eigen::Matrix<oracle::Real, Dynamic, Dynamic, Eigen::RowMajor>;
+  Table q, k, v, q_bound, k_bound, v_bound;
+};
+
+/// Statistics of a test program, printed at its end.
+struct ReverseCount {
+  long compositions = 0, compared = 0, skipped = 0;
+  ~ReverseCount() {
+    std::printf("%ld compositions, %ld differences of fourth order, %ld others at points without derivative\n",
+                compositions, compared, skipped);
+  }
+};
+inline ReverseCount reverse_count;
+
+/// Computes the gradients of a product by the row tape over all scores of each row, and sums them in long double.
+template <class S, class Stages, class Q, class K, class V, class D>
+ReverseSums reverse_sums(const Stages& stages, const fg::Grid& grid, const Q& q, const K& k, const V& v, const D& d_out,
+                         S scale, Random& random) {
+  using Real = oracle::Real;
+  using Table = ReverseSums::Table;
+  const Index n = q.rows(), m = k.rows(), d = q.cols(), dv = v.cols();
+  ReverseSums sums{Table::Zero(n, d), Table::Zero(m, d), Table::Zero(m, dv),
+                   Table::Zero(n, d), Table::Zero(m, d), Table::Zero(m, dv)};
+  const Real eps = std::numeric_limits<S>::epsilon();
+  fg::detail::RowTape<S> tape;
+  fg::RowScratch scratch;
+  const auto size = static_cast<std::size_t>(m + fg::Row<S>::padding);
+  std::vector<S> values(size), dw(size), signs(size);
+  std::vector<fg::Column> columns(size);
+  std::vector<Real> sensitivity(size);
+  for (Index i = 0; i < n; ++i) {
+    fg::Row<S> row{.grid = grid, .index = i, .values = values.data(), .columns = columns.data(), .scratch = scratch};
+    for (Index c = 0; c < m; ++c) {
+      const S s = computed_score<S>(q, k, i, c, scale);
+      if (s == -std::numeric_limits<S>::infinity()) continue;
+      values[static_cast<std::size_t>(row.count)] = s;
+      columns[static_cast<std::size_t>(row.count++)] = static_cast<fg::Column>(c);
+    }
+    tape.forward(stages, row);
+    Real largest = 0;  // of the sums of magnitudes in dW
+    for (Index e = 0; e < row.count; ++e) {
+      const Index c = row.columns[e];
+      Real sum = 0, magnitude = 0;
+      for (Index f = 0; f < dv; ++f) {
+        const Real product = Real(d_out(i, f)) * Real(v(c, f));
+        sum += product;
+        magnitude += std::abs(product);
+        sums.v(c, f) += Real(row.values[e]) * Real(d_out(i, f));
+        sums.v_bound(c, f) += Real(200 + n) * eps * std::abs(Real(row.values[e]) * Real(d_out(i, f))) +
+                              std::numeric_limits<S>::min();
+      }
+      dw[static_cast<std::size_t>(e)] = static_cast<S>(sum);
+      largest = std::max(largest, magnitude);
+    }
+    // How much an error of dW is magnified, by random signs.
+    Real gain = 0;
+    for (int trial = 0; trial < 3; ++trial) {
+      for (Index e = 0; e < row.count; ++e) signs[static_cast<std::size_t>(e)] = random.chance(0.5) ? S(1) : S(-1);
+      for (const S ds : tape.backward(stages, signs.data())) gain = std::max(gain, std::abs(Real(ds)));
+    }
+    const Real error = Real(200 + m + 4 * dv) * eps * std::max(gain, Real(1)) * largest +
+                       Real(16) * std::numeric_limits<S>::min();
+    const auto gradient = tape.backward(stages, dw.data());
+    const auto all = tape.columns();
+    for (Index e = 0, at = 0; e < all.size(); ++e) {
+      const Index c = all[e];
+      while (at < row.count && row.columns[at] < c) ++at;
+      const Real ds = Real(scale) * Real(gradient[e]);
+      if (ds == 0 && !(at < row.count && row.columns[at] == c)) continue;  // no gradient at all
+      const Real bound = Real(200 + n + m) * eps * std::abs(ds) + std::abs(Real(scale)) * error;
+      for (Index f = 0; f < d; ++f) {
+        sums.q(i, f) += ds * Real(k(c, f));
+        sums.k(c, f) += ds * Real(q(i, f));
+        sums.q_bound(i, f) += bound * std::abs(Real(k(c, f))) + std::numeric_limits<S>::min();
+        sums.k_bound(c, f) += bound * std::abs(Real(q(i, f))) + std::numeric_limits<S>::min();
+      }
+    }
+  }
+  return sums;
+}
+
+/// Returns the first difference between a gradient and the sums, or nothing if they agree.
+template <class G>
+std::optional<std::string> gradient_differs(const char* name, const G& got, const ReverseSums::Table& sums,
+                                            const ReverseSums::Table& bounds) {
+  if (got.rows() != sums.rows() || got.cols() != sums.cols()) return std::string("the shape of ") + name;
+  for (Index i = 0; i < got.rows(); ++i)
+    for (Index f = 0; f < got.cols(); ++f)
+      if (!(std::abs(oracle::Real(got(i, f)) - sums(i, f)) <= bounds(i, f)))
+        return std::string(name) + " at (" + std::to_string(i) + ", " + std::to_string(f) + ") is " +
+               std::to_string(got(i, f)) + ", must be " + std::to_string(static_cast<double>(sums(i, f))) +
+               ", bound " + std::to_string(static_cast<double>(bounds(i, f)));
+  return std::nullopt;
+}
+
+/// Compares some entries of the gradient by x, which loss() reads, with differences of fourth order. Where differences
+/// of two steps disagree, the function has no derivative or changes too fast, and the entry is skipped.
+template <class G, class Loss>
+void check_differences(const char* name, Matrix<double>& x, const G& gradient, const Loss& loss, Random& random) {
+  const double largest = gradient.size() > 0 ? gradient.cwiseAbs().maxCoeff() : 0;
+  for (int trial = 0; trial < 2 && x.size() > 0; ++trial) {
+    const Index i = random.between(0, x.rows() - 1), f = random.between(0, x.cols() - 1);
+    const double before = x(i, f);
+    const auto difference = [&](double step) {
+      const auto at = [&](double by) {
+        x(i, f) = before + by;
+        return loss();
+      };
+      const double result = (at(-2 * step) - 8 * at(-step) + 8 * at(step) - at(2 * step)) / (12 * step);
+      x(i, f) = before;
+      return result;
+    };
+    const double step = 2e-3 * std::min(1.0, 1 / std::max(largest, 1e-3)), a = difference(step),
+                 b = difference(step / 2), margin = 1e-7 * std::max({largest, std::abs(a), 1e-2});
+    if (!(std::abs(a - b) < margin / 2)) {
+      ++reverse_count.skipped;
+      continue;
+    }
+    ++reverse_count.compared;
+    INFO("d" << name << "(" << i << ", " << f << ") is " << gradient(i, f) << ", differences " << a << " and " << b);
+    REQUIRE(std::abs(gradient(i, f) - b) <= margin);
+  }
+}
+
+/// Checks the gradients of (scores(Q, K) | twin) * V.
+template <class S, class Twin>
+void check_gradients(const Twin& twin, const Matrix<S>& queries, const Matrix<S>& keys, const Shape& shape, double scale,
+                     Random& random) {
+  static fg::thread_pool pool(3);
+  static fg::Workspace reused;
+  fg::Workspace fresh;
+  const Placed<S> q(random, queries), k(random, keys), v(random, numbers<S>(random, shape.m, shape.dv, any_kind(random))),
+      d_out(random, numbers<S>(random, shape.n, shape.dv, any_kind(random)));
+  const EitherExecutor executor{random.chance(0.3) ? &pool : nullptr};
+  const fg::score_options options{.scale = scale, .query_at = shape.query_at, .key_at = shape.key_at};
+  const auto queries_map = q.map(), keys_map = k.map(), values = v.map(), d = d_out.map();
+  const auto a = (fg::scores(queries_map, keys_map, options) | twin.word)
+                     .with(random.chance(0.3) ? reused : fresh)
+                     .on(executor);
+  const auto g = fg::gradients(a * values, d);
+
+  auto problem = a.source().bind();
+  const fg::Grid grid = problem.grid;
+  fg::Workspace other;
+  const fg::detail::Session session({fg::serial(), &other});
+  ReverseSums sums;
+  fg::detail::with_routed_stages(a, problem, session, [&](const auto& stages) {
+    sums = reverse_sums<S>(stages, grid, queries_map, keys_map, values, d, static_cast<S>(scale), random);
+  });
+  const auto check = [](const auto& wrong) {
+    if (wrong) FAIL(*wrong);
+  };
+  check(gradient_differs("dQ", g.q, sums.q, sums.q_bound));
+  check(gradient_differs("dK", g.k, sums.k, sums.k_bound));
+  check(gradient_differs("dV", g.v, sums.v, sums.v_bound));
+  if (random.chance(0.3)) {
+    const auto saved = fg::forward(a * values);
+    REQUIRE(same(saved.out, Matrix<S>(a * values)));
+    const auto again = fg::backward(saved, d);
+    check(gradient_differs("dQ of backward()", again.q, sums.q, sums.q_bound));
+    check(gradient_differs("dK of backward()", again.k, sums.k, sums.k_bound));
+    check(gradient_differs("dV of backward()", again.v, sums.v, sums.v_bound));
+  }
+  if constexpr (std::is_same_v<S, double>) {
+    if (shape.n * shape.m <= 1500) {
+      Matrix<double> x = queries, y = keys, z = values;
+      const Matrix<double> weight = d;
+      const auto loss = [&] {
+        return (general_product(fg::scores(x, y, options) | twin.word, z).array() * weight.array()).sum();
+      };
+      check_differences("Q", x, g.q, loss, random);
+      check_differences("K", y, g.k, loss, random);
+      check_differences("V", z, g.v, loss, random);
+    }
+  }
+  ++reverse_count.compositions;
+}
+
+/// Checks the gradients of `cases` random cases of (scores(Q, K) | make(words)) * V.
+template <class S, class Make>
+void reverse_law(std::uint64_t stream, int cases, Make make) {
+  for (int number = 0; number < case_count(cases); ++number) {
+    Random random(stream * 1'000'000 + static_cast<std::uint64_t>(number) + (std::is_same_v<S, float> ? 0 : 500'000));
+    Shape shape = any_shape(random);
+    if (random.chance(0.05)) shape.m = random.between(380, 450);  // more than one block of keys
+    const double scale = any_scale(random, shape);
+    const auto twin = as_twin(make(Words<S>{random, shape}));
+    INFO("stream " << stream << ", case " << number << ", " << (sizeof(S) == 4 ? "float" : "double") << ", n "
+                   << shape.n << ", m " << shape.m << ", d " << shape.d << ", dv " << shape.dv << ", query_at "
+                   << shape.query_at << ", key_at " << shape.key_at << ", scale " << scale << ": " << twin.text);
+    check_gradients<S>(twin, numbers<S>(random, shape.n, shape.d, any_kind(random)),
+                       numbers<S>(random, shape.m, shape.d, any_kind(random)), shape, scale, random);
+  }
+}
+template <class Make>
+void reverse_law_of_both(std::uint64_t stream, int cases, Make make) {
+  reverse_law<float>(stream, cases, make);
+  reverse_law<double>(stream, cases, make);
+}
+
+}  // namespace test
