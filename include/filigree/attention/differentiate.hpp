@@ -100,8 +100,10 @@ template <class P, class Stages>
 void save_rows(P& problem, const Stages& stages, const Session& session, Index first, Index count,
                const ProductSink<typename P::Scalar>& sink, SavedRows<typename P::Scalar>& saved) {
   using S = typename P::Scalar;
-  if constexpr (Form<Stages>::is_selection) {
-    saved.kept = kept_pairs(problem, stages, session, first, count);
+  using F = Form<Stages>;
+  if constexpr (F::is_selection) saved.kept = kept_pairs(problem, stages, session, first, count);
+  // The normalizers that find their own entries sum other lists of scores than those of the pairs that they keep.
+  if constexpr (F::is_selection && !F::selects_near_maximum) {
     with_kept_pairs(*saved.kept, stages, [&](const auto& patterns, const auto& rest) {
       const auto listed = std::tuple_cat(patterns, rest);
       const typename Choice<P>::template Rows<std::remove_const_t<decltype(listed)>> engine(problem, listed, session,
