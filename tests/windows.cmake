@@ -12,7 +12,7 @@ set_tests_properties(wine PROPERTIES FIXTURES_SETUP wine)
 foreach(test IN LISTS tests)
   cmake_path(REMOVE_EXTENSION test)
   # Without optimization, the table of symbols of an object that instantiates many engines overflows.
-  if(test MATCHES "^attention/multi_head")
+  if(test MATCHES "^attention/")
     filigree_test(${test})
   else()
     filigree_test(${test} BRIEF)
