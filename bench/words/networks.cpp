@@ -216,7 +216,7 @@ void add_layers(WordTable& table) {
               [=] { return std::make_unique<Forward<std::remove_const_t<decltype(inner)>>>(inner, width, linear); });
   add("sum(f, more...)", "linear(512, 512), forward", {2.3, 2.1},
       fg::network(fg::sum(fg::linear(width, width), fg::linear(width, width))), width,
-      [linear](const auto& net, const MatrixD& in) -> MatrixD {
+      [](const auto& net, const MatrixD& in) -> MatrixD {
         const Index half = net.parameters().size() / 2;
         MatrixD out = MatrixD::Zero(in.rows(), width);
         for (const Index at : {Index{0}, half}) {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // n:m sparsity without branches: each value is compared with the other values of its group.
 
-// Returns numbers in the order of the magnitudes: NaN above all others, absent values (-inf) below. The addition makes
-// denormal numbers equal to 0 if the processor treats them as such.
+// Returns numbers in the order of the magnitudes: NaN above all others, absent values (-inf) below. The comparison with
+// 0 makes denormal numbers equal to 0 if the processor treats them as such. (A compiler may omit the addition of 0.)
 [[gnu::always_inline]] static inline Mask magnitude_rank(const Vec& v) {
   constexpr Bits nan = single ? Bits(0x7F800001) : static_cast<Bits>(0x7FF0000000000001);
-  const Mask size = (Mask)((Vec)((Mask)v & ~(Mask{} + sign_bit)) + Vec{});
+  const Mask size = v == Vec{} ? Mask{} : (Mask)v & ~(Mask{} + sign_bit);
   const Mask rank = size < (Mask{} + nan) ? size : Mask{} + nan;
   return v == broadcast(-infinity) ? Mask{} - 1 : rank;
 }
