@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Do gradients agree with differences? The gradients by all entries of K of a pipeline with a selector are compared with
-// differences of fourth order, at the points where the choice of the selector does not change.
+// Do gradients agree with differences? The gradients by all entries of K of a pipeline with a selector are compared
+// with differences of fourth order, at the points where the choice of the selector does not change.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -30,8 +30,7 @@ int main() {
   // The same in two steps: the forward pass keeps what the backward pass needs.
   const auto saved = fg::forward(A * V);
   const auto [dQ, dK, dV] = fg::backward(saved, dO);
-  std::printf("from the saved forward pass: %s\n",
-              dK.isApprox(gradients.k, 1e-14) ? "the same gradients" : "WRONG");
+  std::printf("from the saved forward pass: %s\n", dK.isApprox(gradients.k, 1e-14) ? "the same gradients" : "WRONG");
 
   const auto kept = fg::selected(A).columns;
   Index compared = 0, changed = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Can attention that knows nothing but distances recognize digits? A digit is a sequence of 64 pixels. For each label, a
-// head predicts every pixel from the other ones, weighted by their distance in the sequence alone. The label is that of
-// the head that predicts best. The weights are learned by gradient descent on the tables of relative_bias.
+// Can attention that knows nothing but distances recognize digits? A digit is a sequence of 64 pixels. For each label,
+// a head predicts every pixel from the other ones, weighted by their distance in the sequence alone. The label is that
+// of the head that predicts best. The weights are learned by gradient descent on the tables of relative_bias.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -100,8 +100,8 @@ int main() {
       mean.row(label) = 0.9 * mean.row(label).array() + 0.1 * g;
       square.row(label) = 0.999 * square.row(label).array() + 0.001 * g.square();
     }
-    tables.array() -= 0.1 / (1 - std::pow(0.9, step)) * mean.array() /
-                      ((square / (1 - std::pow(0.999, step))).array().sqrt() + 1e-8);
+    tables.array() -=
+        0.1 / (1 - std::pow(0.9, step)) * mean.array() / ((square / (1 - std::pow(0.999, step))).array().sqrt() + 1e-8);
   }
   report("after learning: ");
   std::printf("\nbiases of the heads for 0, 1, 4 and 7 by distance from the pixel ><\n");

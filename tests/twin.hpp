@@ -138,9 +138,7 @@ struct AnyMap {
   template <class M>
   static AnyMap of(M m) {
     return {[m](S s, Index p, Index j, const fg::Grid& g) { return fg::detail::map_at(m, s, p, j, g); },
-            [m](S x, S y, Index p, Index j, const fg::Grid& g) {
-              return fg::detail::derivative_at(m, x, y, p, j, g);
-            },
+            [m](S x, S y, Index p, Index j, const fg::Grid& g) { return fg::detail::derivative_at(m, x, y, p, j, g); },
             [m](const fg::Grid& g) { fg::detail::check(m, g); }};
   }
   S map(S s, Index p, Index j, const fg::Grid& grid) const { return f(s, p, j, grid); }

@@ -71,6 +71,7 @@ int main(int argc, char** argv) {
   add_pattern_words(table);
   add_network_words(table);
   add_result_words(table);
+  add_gradient_words(table);
   if (argc == 2 && std::strcmp(argv[1], "--list") == 0) {
     for (const WordRow& row : table.rows()) std::printf("%s\n", row.word.c_str());
     return 0;

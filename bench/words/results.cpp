@@ -16,20 +16,6 @@
 namespace bench {
 namespace {
 
-/// A function and the check of what it did.
-struct Call {
-  std::function<void()> call;
-  std::function<bool()> check;
-  void run() { call(); }
-  bool is_right() {
-    call();
-    return check();
-  }
-};
-auto calls(std::function<void()> call, std::function<bool()> check) {
-  return [=] { return std::make_unique<Call>(Call{call, check}); };
-}
-
 constexpr Index n = 2048, d = 64;
 const Problem& problem() { return attention_problem(n, n, d); }
 

@@ -14,6 +14,20 @@
 
 namespace bench {
 
+/// A function and the check of what it did.
+struct Call {
+  std::function<void()> call;
+  std::function<bool()> check;
+  void run() { call(); }
+  bool is_right() {
+    call();
+    return check();
+  }
+};
+inline auto calls(std::function<void()> call, std::function<bool()> check) {
+  return [=] { return std::make_unique<Call>(Call{call, check}); };
+}
+
 /// Bounds of a ratio.
 struct Bounds {
   double must, stretch;
@@ -66,5 +80,6 @@ void add_score_words(WordTable& table);
 void add_pattern_words(WordTable& table);
 void add_network_words(WordTable& table);
 void add_result_words(WordTable& table);
+void add_gradient_words(WordTable& table);
 
 }  // namespace bench

@@ -51,15 +51,14 @@ TEMPLATE_TEST_CASE("gradients by tiles agree with the row tape", "", FILIGREE_TE
       INFO("n = " << s.n << ", m = " << s.m << ", d = " << s.d << ", dv = " << s.dv);
       const Matrix<S> q = test::normal<S>(random, s.n, s.d), k = test::normal<S>(random, s.m, s.d),
                       v = test::normal<S>(random, s.m, s.dv), d_out = test::normal<S>(random, s.n, s.dv);
-      const fg::score_options options = random.chance(0.5)
-                                            ? fg::score_options{}
-                                            : fg::score_options{.scale = 0.3, .query_at = 7, .key_at = -2};
+      const fg::score_options options =
+          random.chance(0.5) ? fg::score_options{} : fg::score_options{.scale = 0.3, .query_at = 7, .key_at = -2};
       const auto a = fg::scores(q, k, options) | pipeline;
       const auto g = fg::gradients(a * v, d_out);
       const Matrix<double> wide_q = q.template cast<double>(), wide_k = k.template cast<double>();
-      const auto expected = test::row_gradients(fg::scores(wide_q, wide_k, options) | pipeline,
-                                                Matrix<double>(v.template cast<double>()),
-                                                Matrix<double>(d_out.template cast<double>()));
+      const auto expected =
+          test::row_gradients(fg::scores(wide_q, wide_k, options) | pipeline, Matrix<double>(v.template cast<double>()),
+                              Matrix<double>(d_out.template cast<double>()));
       const double bound = sizeof(S) == 4 ? 3e-5 : 1e-13;
       CHECK(distance(g.q, expected.q) < bound);
       CHECK(distance(g.k, expected.k) < bound);

@@ -53,7 +53,8 @@ ReverseSums reverse_sums(const Stages& stages, const fg::Grid& grid, const Q& q,
       columns[static_cast<std::size_t>(row.count++)] = static_cast<fg::Column>(c);
     }
     Real height = 300;  // of scores: maps may add a bias or a distance
-    for (Index e = 0; e < row.count; ++e) height = std::max(height, std::abs(Real(values[static_cast<std::size_t>(e)])));
+    for (Index e = 0; e < row.count; ++e)
+      height = std::max(height, std::abs(Real(values[static_cast<std::size_t>(e)])));
     tape.forward(stages, row);
     // How much errors of scores and of dW are magnified, by random signs.
     Real gain = 1;
@@ -70,9 +71,9 @@ ReverseSums reverse_sums(const Stages& stages, const fg::Grid& grid, const Q& q,
         sum += product;
         magnitude += std::abs(product);
         sums.v(c, f) += Real(row.values[e]) * Real(d_out(i, f));
-        sums.v_bound(c, f) += ((200 + Real(n)) * std::abs(Real(row.values[e])) + 8 * gain * height) * eps *
-                                  std::abs(Real(d_out(i, f))) +
-                              std::numeric_limits<S>::min();
+        sums.v_bound(c, f) +=
+            ((200 + Real(n)) * std::abs(Real(row.values[e])) + 8 * gain * height) * eps * std::abs(Real(d_out(i, f))) +
+            std::numeric_limits<S>::min();
       }
       dw[static_cast<std::size_t>(e)] = static_cast<S>(sum);
       largest = std::max(largest, magnitude);
@@ -107,8 +108,8 @@ std::optional<std::string> gradient_differs(const char* name, const G& got, cons
     for (Index f = 0; f < got.cols(); ++f)
       if (!(std::abs(oracle::Real(got(i, f)) - sums(i, f)) <= bounds(i, f)))
         return std::string(name) + " at (" + std::to_string(i) + ", " + std::to_string(f) + ") is " +
-               std::to_string(got(i, f)) + ", must be " + std::to_string(static_cast<double>(sums(i, f))) +
-               ", bound " + std::to_string(static_cast<double>(bounds(i, f)));
+               std::to_string(got(i, f)) + ", must be " + std::to_string(static_cast<double>(sums(i, f))) + ", bound " +
+               std::to_string(static_cast<double>(bounds(i, f)));
   return std::nullopt;
 }
 
@@ -157,19 +158,19 @@ void check_differences(const char* name, Matrix<double>& x, const G& gradient, c
 
 /// Checks the gradients of (scores(Q, K) | twin) * V.
 template <class S, class Twin>
-void check_gradients(const Twin& twin, const Matrix<S>& queries, const Matrix<S>& keys, const Shape& shape, double scale,
-                     Random& random) {
+void check_gradients(const Twin& twin, const Matrix<S>& queries, const Matrix<S>& keys, const Shape& shape,
+                     double scale, Random& random) {
   static fg::thread_pool pool(3);
   static fg::Workspace reused;
   fg::Workspace fresh;
-  const Placed<S> q(random, queries), k(random, keys), v(random, numbers<S>(random, shape.m, shape.dv, any_kind(random))),
+  const Placed<S> q(random, queries), k(random, keys),
+      v(random, numbers<S>(random, shape.m, shape.dv, any_kind(random))),
       d_out(random, numbers<S>(random, shape.n, shape.dv, any_kind(random)));
   const EitherExecutor executor{random.chance(0.3) ? &pool : nullptr};
   const fg::score_options options{.scale = scale, .query_at = shape.query_at, .key_at = shape.key_at};
   const auto queries_map = q.map(), keys_map = k.map(), values = v.map(), d = d_out.map();
-  const auto a = (fg::scores(queries_map, keys_map, options) | twin.word)
-                     .with(random.chance(0.3) ? reused : fresh)
-                     .on(executor);
+  const auto a =
+      (fg::scores(queries_map, keys_map, options) | twin.word).with(random.chance(0.3) ? reused : fresh).on(executor);
   const auto g = fg::gradients(a * values, d);
 
   auto problem = a.source().bind();

@@ -15,25 +15,24 @@ namespace {
 
 constexpr Index heads = 4, d = 5, dv = 6;
 
-/// Compares the gradients of scores(Q, K, {.query_at = 0}) | stages_of(head) in each head. Queries and keys are numbered
-/// from 0. Returns the gradients of the heads.
+/// Compares the gradients of scores(Q, K, {.query_at = 0}) | stages_of(head) in each head. Queries and keys are
+/// numbered from 0. Returns the gradients of the heads.
 template <class S, class StagesOf>
 auto agrees(const std::string& name, const StagesOf& stages_of, Index hkv = heads) {
   CAPTURE(name);
   const Fixture inputs("attention_gradients"), reference("attention_gradients/" + name);
   const Matrix<double> dq = reference.matrix<double>("dq"), dk = reference.matrix<double>("dk"),
-                       d_values = reference.matrix<double>("dv");
+                       d_values = reference.matrix<double>("dv"), output = reference.matrix<double>("output");
   const Matrix<S> q = inputs.matrix<S>("query"), k = inputs.matrix<S>("key").topLeftCorner(dk.rows(), hkv * d),
                   v = inputs.matrix<S>("value").topLeftCorner(dk.rows(), hkv * dv),
                   d_out = inputs.matrix<S>("d_output");
   Matrix<S> all_q(q.rows(), q.cols()), all_k = Matrix<S>::Zero(k.rows(), k.cols()),
-                                       all_v = Matrix<S>::Zero(v.rows(), v.cols());
+                                       all_v = Matrix<S>::Zero(v.rows(), v.cols()), all_out = d_out;
   const auto head = [&](Index h) {
     const Index j = h / (heads / hkv);
-    const auto g = fg::gradients((fg::scores(q.middleCols(h * d, d), k.middleCols(j * d, d), {.query_at = 0}) |
-                                  stages_of(h)) *
-                                     v.middleCols(j * dv, dv),
-                                 d_out.middleCols(h * dv, dv));
+    const auto a = fg::scores(q.middleCols(h * d, d), k.middleCols(j * d, d), {.query_at = 0}) | stages_of(h);
+    const auto g = fg::gradients(a * v.middleCols(j * dv, dv), d_out.middleCols(h * dv, dv));
+    all_out.middleCols(h * dv, dv) = a * v.middleCols(j * dv, dv);
     all_q.middleCols(h * d, d) = g.q;
     all_k.middleCols(j * d, d) += g.k;
     all_v.middleCols(j * dv, dv) += g.v;
@@ -41,6 +40,7 @@ auto agrees(const std::string& name, const StagesOf& stages_of, Index hkv = head
   };
   std::vector<decltype(head(0))> gradients;
   for (Index h = 0; h < heads; ++h) gradients.push_back(head(h));
+  CHECK(parity::deviation(all_out, output) <= parity::tolerance<S>);
   CHECK(parity::deviation(all_q, dq) <= parity::tolerance<S>);
   CHECK(parity::deviation(all_k, dk) <= parity::tolerance<S>);
   CHECK(parity::deviation(all_v, d_values) <= parity::tolerance<S>);
@@ -54,7 +54,8 @@ TEMPLATE_TEST_CASE("gradients agree with autograd through scaled_dot_product_att
   const Fixture inputs("attention_gradients");
   agrees<S>("plain", [](Index) { return fg::softmax(); });
   agrees<S>("causal", [](Index) { return fg::causal() | fg::softmax(); });
-  agrees<S>("grouped", [](Index) { return fg::softmax(); }, 2);
+  agrees<S>(
+      "grouped", [](Index) { return fg::softmax(); }, 2);
   const Eigen::SparseMatrix<S, Eigen::RowMajor> mask = inputs.matrix<Index>("mask").cast<S>().sparseView();
   agrees<S>("masked", [&](Index) { return fg::given(mask) | fg::softmax(); });
   const Matrix<S> bias = inputs.matrix<S>("bias");
@@ -75,9 +76,8 @@ TEMPLATE_TEST_CASE("gradients agree with autograd through score modifications", 
     const Matrix<S> one = alibi[static_cast<std::size_t>(h)].template parameters<0>();
     CHECK(parity::deviation(one, d_slopes.segment(h, 1)) <= 10 * parity::tolerance<S>);
   }
-  const auto softcap = agrees<S>("softcap", [&](Index) {
-    return fg::softcap(inputs.vector<double>("cap")[0]) | fg::softmax();
-  });
+  const auto softcap =
+      agrees<S>("softcap", [&](Index) { return fg::softcap(inputs.vector<double>("cap")[0]) | fg::softmax(); });
   Matrix<S> d_cap = Matrix<S>::Zero(1, 1);
   for (const auto& g : softcap) d_cap += g.template parameters<0>();
   CHECK(parity::deviation(d_cap, Fixture("attention_gradients/softcap").vector<double>("d_cap")) <=

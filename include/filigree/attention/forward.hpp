@@ -52,8 +52,8 @@ class Saved {
           auto problem = a.source().bind();
           auto with_out = gradient;
           with_out.out = {out.data(), out.cols()};
-          detail::differentiate(problem, *state_->stages, &state_->rows, session, a.first_row(), a.row_count(), with_out,
-                                to, parameters);
+          detail::differentiate(problem, *state_->stages, &state_->rows, session, a.first_row(), a.row_count(),
+                                with_out, to, parameters);
         });
   }
 
