@@ -155,7 +155,7 @@ int main(int argc, char** argv) {
   const Results &small = groups["4096"], &large = groups["16384"], &avx2 = groups["avx2"], &others = groups["others"],
                 &orders = groups["orders"], &native = groups["native"], &dense = groups["dense"],
                 &threads = groups["threads"], &patterns = groups["patterns"], &routers = groups["routers"],
-                &decode = groups["decode"], &encoders = groups["encoders"];
+                &decode = groups["decode"], &encoders = groups["encoders"], &gradients = groups["gradients"];
   const std::string product = "ScoreProduct/4096/4096/64";
   const Number bare = small.seconds(product);
   table.row("bare score product / FMA peak", divide(small.rate(product), small.rate("FmaPeak")), at_least, 0.70, 0.85);
@@ -223,6 +223,26 @@ int main(int argc, char** argv) {
     table.row("decode, " + std::string(name) + ": two threads over one",
               divide(decode.seconds(base + "1"), decode.seconds(base + "2")), at_least, 1.7, 1.95);
   }
+  const Number gradient_peak = gradients.rate("FmaPeak");
+  table.row("backward, softmax, n = 4096: pairs' work / FMA peak",
+            divide(gradients.rate("SoftmaxBackward/4096/64"), gradient_peak), at_least, 0.60, 0.75);
+  table.row("backward, causal, n = 4096: pairs' work / FMA peak",
+            divide(gradients.rate("CausalBackward/4096/64"), gradient_peak));
+  table.row("backward, window(256) || global({0, 1}), n = 16384: pairs' work / FMA peak",
+            divide(gradients.rate("WindowBackward/16384/64"), gradient_peak), at_least, 0.45, 0.60);
+  table.row("backward, bigbird(64, 3), n = 16384: pairs' work / FMA peak",
+            divide(gradients.rate("BigBirdBackward/16384/64"), gradient_peak), at_least, 0.40, 0.55);
+  table.row("backward over forward, top_k(32), n = 4096",
+            divide(gradients.seconds("TopKBackward/4096/64"), gradients.seconds("TopKForward/4096/64")), at_most, 0.6,
+            0.35);
+  table.row("backward, window, n = 16384: two threads over one",
+            divide(gradients.seconds("WindowBackwardThreads/16384/64/1"),
+                   gradients.seconds("WindowBackwardThreads/16384/64/2")),
+            at_least, 1.8, 1.95);
+  table.row("backward, window: time per row, n = 65536 over n = 4096",
+            divide(divide(gradients.seconds("WindowBackward/65536/64"), 65536.0),
+                   divide(gradients.seconds("WindowBackward/4096/64"), 4096.0)),
+            at_most, 1.25, 1.1);
   const auto lsh = [&](const char* n, const char* buckets) {
     return divide(routers.seconds("LshAttention/" + std::string(n) + "/64/4/" + buckets + "/64"), std::stod(n));
   };

@@ -25,7 +25,7 @@ if ((words)); then
   exec "$build/bench/bench_words" --benchmark_filter="${2-.}" --benchmark_repetitions=9 --benchmark_min_time=0.03 \
     --benchmark_enable_random_interleaving=true
 fi
-"$cmake" --build "$build" --target bench_attention bench_encoders bench_eigen_native bench_report
+"$cmake" --build "$build" --target bench_attention bench_encoders bench_gradients bench_eigen_native bench_report
 rm -rf "$results"
 mkdir -p "$results"
 
@@ -51,6 +51,9 @@ if ((large)); then
   measure routers '^ProbSparse|^LshAttention/(4096|65536)' 5
   measure decode '^MemoryRead|^Decode' 5
 fi
+gradients='^FmaPeak|/(4096|16384)/64'
+((large)) && gradients=.
+measure gradients "$gradients" 5 bench_gradients
 measure dense 'Dense' "$repetitions"
 measure encoders . "$repetitions" bench_encoders
 if ((large)); then

@@ -3,7 +3,6 @@
 
 #include <Eigen/SparseCore>
 #include <cstddef>
-#include <optional>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -28,16 +27,16 @@ namespace filigree::detail {
 template <Real S>
 using KeptPairs = Eigen::SparseMatrix<S, Eigen::RowMajor, Index>;
 
-/// Returns the pairs that the first selector of a pipeline keeps in rows [first, first + count).
+/// Finds the pairs that the first selector of a pipeline keeps in rows [first, first + count).
 template <class P, class Stages>
-KeptPairs<typename P::Scalar> kept_pairs(P& problem, const Stages& stages, const Session& session, Index first,
-                                         Index count) {
+void find_kept_pairs(P& problem, const Stages& stages, const Session& session, Index first, Index count,
+                     KeptPairs<typename P::Scalar>& kept) {
   const auto selection = stage_references<0, Form<Stages>::streamed + 1>(stages);
   const typename Choice<P>::template Rows<std::remove_const_t<decltype(selection)>> engine(problem, selection, session,
                                                                                            count);
   SparseSink<typename P::Scalar> sink(0, problem.grid.n, session);
   for_each_row(engine, first, count, session, sink);
-  return sink.template matrix<KeptPairs<typename P::Scalar>>(problem.grid.m, false);
+  sink.write(kept, problem.grid.m, false);
 }
 
 /// Calls f(patterns, stages) with patterns that keep the pairs of `kept`, and the other stages of a selection.
@@ -54,7 +53,7 @@ auto with_kept_pairs(const KeptPairs<S>& kept, const Stages& stages, const F& f)
 /// statistics of the rows of softmax.
 template <Real S>
 struct SavedRows {
-  std::optional<KeptPairs<S>> kept{};
+  KeptPairs<S> kept{};
   List<S> maximum{}, inverse{};
 };
 
@@ -85,8 +84,9 @@ void differentiate(P& problem, const Stages& stages, const SavedRows<typename P:
         .run(first, count, weight_gradient, to, parameters);
   };
   if constexpr (Form<Stages>::is_selection) {
-    if (saved != nullptr) return with_kept_pairs(*saved->kept, stages, run);
-    const auto found = kept_pairs(problem, stages, session, first, count);
+    if (saved != nullptr) return with_kept_pairs(saved->kept, stages, run);
+    auto& found = session.object<KeptPairs<typename P::Scalar>>();
+    find_kept_pairs(problem, stages, session, first, count, found);
     with_kept_pairs(found, stages, run);
   } else {
     constexpr std::size_t leading = leading_patterns<Stages>;
@@ -101,10 +101,10 @@ void save_rows(P& problem, const Stages& stages, const Session& session, Index f
                const ProductSink<typename P::Scalar>& sink, SavedRows<typename P::Scalar>& saved) {
   using S = typename P::Scalar;
   using F = Form<Stages>;
-  if constexpr (F::is_selection) saved.kept = kept_pairs(problem, stages, session, first, count);
+  if constexpr (F::is_selection) find_kept_pairs(problem, stages, session, first, count, saved.kept);
   // The normalizers that find their own entries sum other lists of scores than those of the pairs that they keep.
   if constexpr (F::is_selection && !F::selects_near_maximum) {
-    with_kept_pairs(*saved.kept, stages, [&](const auto& patterns, const auto& rest) {
+    with_kept_pairs(saved.kept, stages, [&](const auto& patterns, const auto& rest) {
       const auto listed = std::tuple_cat(patterns, rest);
       const typename Choice<P>::template Rows<std::remove_const_t<decltype(listed)>> engine(problem, listed, session,
                                                                                             count);

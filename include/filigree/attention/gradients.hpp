@@ -161,6 +161,7 @@ auto gradients(const LazyDense<detail::MultiHead<Q, K, V, Head>>& product, const
   result.v.setZero(m, v.cols());
   const typename decltype(result)::Matrix outs = d_out;
   for (Index i = 0; i < h; ++i) {
+    const detail::Session::BufferScope buffers(session);
     const Index j = i / (h / hkv);
     const auto weights = detail::make_scores(detail::columns_of(q, i * d, d), detail::columns_of(k, j * d, d), {})
                              .then(detail::head_stages(impl.head(), i));

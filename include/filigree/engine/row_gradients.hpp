@@ -131,6 +131,16 @@ void add_transposed(const EntriesOfRow<S>* rows, Index count, Range columns, con
   }
 }
 
+/// The memory of RowGradients, which a workspace keeps.
+template <Real S>
+struct RowGradientsMemory {
+  StableList<RowTape<S>> tapes;            // of each worker
+  List<EntriesOfRow<S>> scores, weights;   // of each row of the block: scale * dL/ds, and the weights
+  List<EntriesOfRow<S>> pairs;             // [stages with a parameter for each pair][rows of the block]
+  List<double> group_sums;
+  Buffer keys, key_sums, value_sums, block_queries, block_outs;
+};
+
 /// Computes the gradients of problem | patterns | stages for rows [first, first + count).
 ///
 /// `patterns` are patterns only. Sums over rows are in the order of the rows, in blocks whose size depends on the
@@ -146,7 +156,8 @@ class RowGradients {
         stages_(stages),
         session_(session),
         engine_(problem, patterns, session, count),
-        lanes_(kernel::kernels<S>().lanes) {}
+        lanes_(kernel::kernels<S>().lanes),
+        memory_(session.template object<RowGradientsMemory<S>>()) {}
 
   /// weight_gradient(row, d) writes the gradient by the entries of a row after the last stage.
   template <class WeightGradient>
@@ -155,11 +166,11 @@ class RowGradients {
     const Index m = problem_.grid.m, d = problem_.d(), padded = round_up(d, lanes_);
     const Index padded_v = round_up(weight_gradient.dv(), Index{lanes_});
     S* const keys = copy_keys(padded);
-    double* const dk = zeros(key_sums_, size_product(m, padded));
-    double* const dv = zeros(value_sums_, size_product(m, padded_v));
+    double* const dk = zeros(memory_.key_sums, size_product(m, padded));
+    double* const dv = zeros(memory_.value_sums, size_product(m, padded_v));
     for (Index i = 0; i < problem_.grid.n && d > 0; ++i) std::fill_n(to.q.data + i * to.q.stride, d, S(0));
     start(parameters);
-    for (Index worker = tapes_.size(); worker < session_.concurrency(); ++worker) tapes_.grow();
+    for (Index worker = memory_.tapes.size(); worker < session_.concurrency(); ++worker) memory_.tapes.grow();
 
     const RowSink<S> nothing = ignored_rows_;
     const auto engine = prepare(engine_, first, count, session_, nothing);
@@ -184,11 +195,6 @@ class RowGradients {
   struct IgnoredRows {
     void operator()(const Row<S>&, WorkerScratch&) const {}
   };
-  /// What one worker keeps.
-  struct Worker {
-    RowTape<S> tape;
-  };
-
   static double* zeros(Buffer& buffer, Index count) {
     double* memory = buffer.template get<double>(count);
     std::fill_n(memory, count, 0.0);
@@ -197,7 +203,7 @@ class RowGradients {
   /// Returns the keys as rows of `padded` numbers.
   S* copy_keys(Index padded) {
     const Index m = problem_.grid.m, d = problem_.d();
-    S* const rows = keys_.template get<S>(size_product(m, padded));
+    S* const rows = memory_.keys.template get<S>(size_product(m, padded));
     if (d == 0) return rows;
     constexpr Index batch = 256;
     session_.run(ceil_div(m, batch), [&](Index task, Index) {
@@ -209,13 +215,13 @@ class RowGradients {
     return rows;
   }
   void ensure_rows(Index count) {
-    if (scores_.size() < count) scores_.resize(count);
-    if (weights_.size() < count) weights_.resize(count);
+    if (memory_.scores.size() < count) memory_.scores.resize(count);
+    if (memory_.weights.size() < count) memory_.weights.resize(count);
   }
   /// Returns the number of rows of the next block: about a million entries, by the entries of this block.
   [[nodiscard]] Index next_size(const Block& block) const {
     Index entries = 0;
-    for (Index i = 0; i < block.count; ++i) entries += scores_[i].columns.size() + weights_[i].columns.size();
+    for (Index i = 0; i < block.count; ++i) entries += memory_.scores[i].columns.size() + memory_.weights[i].columns.size();
     constexpr Index target = Index{1} << 21;
     return std::clamp<Index>(target / (entries / block.count + 1), 64, 65536);
   }
@@ -245,15 +251,15 @@ class RowGradients {
     const Index group = (std::max)(ceil_div(block.count, Index{64}), Index{16}), groups = ceil_div(block.count, group);
     Index parameter_count = 0;
     for (const auto& entry : parameters.stages) parameter_count += entry.sums.size();
-    group_sums_.assign(groups * parameter_count, 0.0);
-    pairs_.resize(block.count * pair_stages);
+    memory_.group_sums.assign(groups * parameter_count, 0.0);
+    if (memory_.pairs.size() < block.count * pair_stages) memory_.pairs.resize(block.count * pair_stages);
     rows_of_block_ = block.count;
-    for (EntriesOfRow<S>& row : pairs_) row.clear();
+    for (EntriesOfRow<S>& row : memory_.pairs) row.clear();
     session_.run(groups, [&](Index task, Index worker) {
       const Index begin = block.first + task * group, end = (std::min)(begin + group, block.first + block.count);
-      double* const sums = group_sums_.data() + task * parameter_count;
+      double* const sums = memory_.group_sums.data() + task * parameter_count;
       const auto take = [&](Row<S>& row, WorkerScratch& scratch) {
-        differentiate_row(row, row.index - block.first, weight_gradient, keys, padded, to, tapes_[worker], sums,
+        differentiate_row(row, row.index - block.first, weight_gradient, keys, padded, to, memory_.tapes[worker], sums,
                           parameters, scratch);
       };
       engine.rows(begin, end, session_.scratch(worker), RowSink<S>(take));
@@ -261,12 +267,12 @@ class RowGradients {
     Index at = 0;
     for (Index task = 0; task < groups; ++task)
       for (auto& entry : parameters.stages)
-        for (double& sum : entry.sums) sum += group_sums_[at++];
+        for (double& sum : entry.sums) sum += memory_.group_sums[at++];
     Index pairs = 0;
     for (auto& entry : parameters.stages) {
       if (entry.ends.empty()) continue;
       for (Index i = 0; i < block.count; ++i) {
-        const EntriesOfRow<S>& row = pairs_[pairs * block.count + i];
+        const EntriesOfRow<S>& row = memory_.pairs[pairs * block.count + i];
         entry.columns.append(row.columns.begin(), row.columns.end());
         entry.values.append(row.values.begin(), row.values.end());
         entry.ends.push_back(entry.columns.size());
@@ -277,11 +283,10 @@ class RowGradients {
 
   template <class WeightGradient>
   void differentiate_row(Row<S>& row, Index i, const WeightGradient& weight_gradient, const S* keys, Index padded,
-                         const GradientTargets<S>& to, Worker& worker, double* sums,
+                         const GradientTargets<S>& to, RowTape<S>& tape, double* sums,
                          const ParameterGradients<S>& parameters, WorkerScratch& scratch) {
-    RowTape<S>& tape = worker.tape;
     tape.forward(stages_, row);
-    EntriesOfRow<S>&kept = weights_[i], &list = scores_[i];
+    EntriesOfRow<S>&kept = memory_.weights[i], &list = memory_.scores[i];
     kept.clear();
     list.clear();
     kept.columns.append(row.columns, row.columns + row.count);
@@ -315,7 +320,7 @@ class RowGradients {
     if (parameters.stages[entry_of_[l]].ends.empty()) {
       sums[index] += static_cast<double>(value);
     } else if (!(value == S(0))) {
-      EntriesOfRow<S>& row = pairs_[pairs * rows_of_block_ + i];
+      EntriesOfRow<S>& row = memory_.pairs[pairs * rows_of_block_ + i];
       row.columns.push_back(static_cast<Column>(index % problem_.grid.m));
       row.values.push_back(value);
     }
@@ -326,14 +331,14 @@ class RowGradients {
   void add_block(const Block& block, Index padded, double* dk, const WeightGradient& weight_gradient, Index padded_v,
                  double* dv) {
     const Index m = problem_.grid.m, d = problem_.d();
-    S* const queries = block_queries_.template get<S>(size_product(block.count, padded));
+    S* const queries = memory_.block_queries.template get<S>(size_product(block.count, padded));
     for (Index i = 0; i < block.count && d > 0; ++i) {
       problem_.queries.copy(block.first + i, queries + i * padded);
       std::fill(queries + i * padded + d, queries + (i + 1) * padded, S(0));
     }
     const S* outs = nullptr;
     if constexpr (WeightGradient::has_values) {
-      S* const rows = block_outs_.template get<S>(size_product(block.count, padded_v));
+      S* const rows = memory_.block_outs.template get<S>(size_product(block.count, padded_v));
       const auto& from = weight_gradient.d_out;
       for (Index i = 0; i < block.count; ++i) {
         std::copy_n(from.data + (block.first + i - weight_gradient.first) * from.stride, weight_gradient.dv(),
@@ -346,8 +351,8 @@ class RowGradients {
     session_.run(ceil_div(m, width), [&](Index task, Index worker) {
       const Range columns{task * width, (std::min)((task + 1) * width, m)};
       ScratchFrame frame(session_.scratch(worker));
-      if (padded > 0) add_transposed(scores_.data(), block.count, columns, queries, padded, dk, frame);
-      if (padded_v > 0) add_transposed(weights_.data(), block.count, columns, outs, padded_v, dv, frame);
+      if (padded > 0) add_transposed(memory_.scores.data(), block.count, columns, queries, padded, dk, frame);
+      if (padded_v > 0) add_transposed(memory_.weights.data(), block.count, columns, outs, padded_v, dv, frame);
     });
   }
   static void write(const double* sums, Index padded, Index rows, Index columns, kernel::StridedRows<S> to, bool adds) {
@@ -367,12 +372,8 @@ class RowGradients {
   Index lanes_;
   IgnoredRows ignored_rows_{};
   Index entry_of_[depth + 1] = {};  // of each stage with parameters, in ParameterGradients
-  StableList<Worker> tapes_;
-  List<EntriesOfRow<S>> scores_, weights_;  // of each row of the block: scale * dL/ds, and the weights
-  List<EntriesOfRow<S>> pairs_;             // [pair_stages][rows_of_block_]
   Index rows_of_block_ = 0;
-  List<double> group_sums_;
-  Buffer keys_, key_sums_, value_sums_, block_queries_, block_outs_;
+  RowGradientsMemory<S>& memory_;
 };
 
 }  // namespace filigree::detail

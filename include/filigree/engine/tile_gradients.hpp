@@ -85,6 +85,16 @@ struct SavingSink {
   }
 };
 
+/// The memory of TileGradients, which a workspace keeps.
+template <Real S>
+struct TileGradientsMemory {
+  Buffer queries, keys, outs, value_panels, q_sums, k_sums, v_sums;
+  List<S> maximum, inverse, mean;  // of each row of softmax
+  List<double> block_sums;         // of parameters, for each block of rows
+  List<char> visible;
+  List<Index> rows;
+};
+
 template <class P, class Stages>
 class TileGradients {
   using S = typename P::Scalar;
@@ -111,12 +121,13 @@ class TileGradients {
         stages_(stages),
         session_(session),
         kernels_(kernel::kernels<S>()),
-        padded_(round_up(problem.d(), Index(kernels_.lanes))) {}
+        padded_(round_up(problem.d(), Index(kernels_.lanes))),
+        memory_(session.template object<TileGradientsMemory<S>>()) {}
 
   /// Uses what SavingSink kept, and the product, instead of computing the forward pass.
   void use_statistics(const List<S>& maximum, const List<S>& inverse) {
-    maximum_ = maximum;
-    inverse_ = inverse;
+    memory_.maximum = maximum;
+    memory_.inverse = inverse;
     has_statistics_ = true;
   }
 
@@ -134,27 +145,27 @@ class TileGradients {
     const auto rows_of_q = [&] {
       return kernel::StridedRows<S>{to.q.data + (d > 0 ? first * to.q.stride : 0), to.q.stride};
     };
-    const auto dq = sums_of(rows_of_q(), count, d, padded_, false, q_sums_);
-    const auto dk = sums_of(to.k, m, d, padded_, to.adds, k_sums_);
-    const auto dv_sums = sums_of(to.v, m, dv, padded_v_, to.adds, v_sums_);
+    const auto dq = sums_of(rows_of_q(), count, d, padded_, false, memory_.q_sums);
+    const auto dk = sums_of(to.k, m, d, padded_, to.adds, memory_.k_sums);
+    const auto dv_sums = sums_of(to.v, m, dv, padded_v_, to.adds, memory_.v_sums);
 
     const Tile tile(problem_, stages_, padded_, dv, first);
-    const TileOperands<S> operands{.queries = queries_.template data<S>(),
-                                   .keys = keys_.template data<S>(),
-                                   .outs = outs_.template data<S>(),
+    const TileOperands<S> operands{.queries = memory_.queries.template data<S>(),
+                                   .keys = memory_.keys.template data<S>(),
+                                   .outs = memory_.outs.template data<S>(),
                                    .values = values_,
                                    .padded = padded_,
                                    .padded_v = padded_v_,
-                                   .rows = {maximum_.begin(), inverse_.begin(), mean_.begin()},
+                                   .rows = {memory_.maximum.begin(), memory_.inverse.begin(), memory_.mean.begin()},
                                    .dq = dq,
                                    .dk = dk,
                                    .dv = dv_sums};
     const Index block_rows = tile.rows_per_block(), block_keys = tile.keys_per_block();
     const Index n_rows = ceil_div(count, block_rows), n_keys = ceil_div(m, block_keys);
     const Index n = (std::max)(n_rows, n_keys), parameter_count = tile.parameter_count();
-    block_sums_.assign(n_rows * parameter_count, 0.0);
-    const List<char> visible = visible_blocks(tile, first, count, n_keys);
-    List<Index> rows;
+    memory_.block_sums.assign(n_rows * parameter_count, 0.0);
+    const List<char>& visible = visible_blocks(tile, first, count, n_keys);
+    List<Index>& rows = memory_.rows;
     for (Index phase = 0; phase < n; ++phase) {
       rows.clear();
       for (Index i = 0; i < n_rows; ++i)
@@ -162,7 +173,7 @@ class TileGradients {
       session_.run(rows.size(), [&](Index task, Index worker) {
         const Index i = rows[task], j = (i + phase) % n, begin = first + i * block_rows;
         tile.add(begin, (std::min)(begin + block_rows, first + count), {j * block_keys, (j + 1) * block_keys}, operands,
-                 block_sums_.data() + i * parameter_count, session_.scratch(worker));
+                 memory_.block_sums.data() + i * parameter_count, session_.scratch(worker));
       });
     }
     finish(rows_of_q(), count, d, dq, false);
@@ -193,28 +204,28 @@ class TileGradients {
       return finite.load();
     };
     const auto scaled = [&](S* row) { kernels_.multiply_all(row, row, problem_.scale, d); };
-    const bool q = copy(queries_, count, d, padded_, [&](Index i, S* row) {
+    const bool q = copy(memory_.queries, count, d, padded_, [&](Index i, S* row) {
       problem_.queries.copy(first + i, row);
       scaled(row);
     });
-    const bool k = copy(keys_, m, d, padded_, [&](Index j, S* row) {
+    const bool k = copy(memory_.keys, m, d, padded_, [&](Index j, S* row) {
       problem_.keys.copy(j, row);
       scaled(row);
     });
-    const bool o = copy(outs_, count, gradient.dv(), padded_v_, [&](Index i, S* row) {
+    const bool o = copy(memory_.outs, count, gradient.dv(), padded_v_, [&](Index i, S* row) {
       std::copy_n(gradient.d_out.data + i * gradient.d_out.stride, gradient.dv(), row);
     });
     const ValueRows<S>& v = gradient.v;
     if (!q || !k || !o || !kernels_.all_finite(v.data, v.stride, padded_v_ > 0 ? m : 0, v.padded)) return false;
     const MemoryReader<S> reader(v.data, m, v.dv, v.stride, 1);
-    values_ = pack_panels<S>(reader, value_panels_, session_);
+    values_ = pack_panels<S>(reader, memory_.value_panels, session_);
     return true;
   }
 
   /// Computes the statistics of the rows by the engine of the forward pass.
   void attend(Index first, Index count, const ProductGradient<S>& gradient) {
-    for (List<S>* list : {&maximum_, &inverse_, &mean_}) list->resize(count);
-    const SoftmaxStatistics<S> statistics{gradient, maximum_.data(), inverse_.data(), mean_.data()};
+    for (List<S>* list : {&memory_.maximum, &memory_.inverse, &memory_.mean}) list->resize(count);
+    const SoftmaxStatistics<S> statistics{gradient, memory_.maximum.data(), memory_.inverse.data(), memory_.mean.data()};
     if (has_statistics_) {
       constexpr Index batch = 64;
       session_.run(ceil_div(count, batch), [&](Index task, Index) {
@@ -247,9 +258,10 @@ class TileGradients {
   }
 
   /// Returns a flag for each block of rows and block of keys: whether a query may attend to a key.
-  List<char> visible_blocks(const Tile& tile, Index first, Index count, Index n_keys) const {
+  const List<char>& visible_blocks(const Tile& tile, Index first, Index count, Index n_keys) const {
     const Index block_rows = tile.rows_per_block(), block_keys = tile.keys_per_block();
-    List<char> visible(ceil_div(count, block_rows) * n_keys, char(0));
+    List<char>& visible = memory_.visible;
+    visible.assign(ceil_div(count, block_rows) * n_keys, char(0));
     WorkerScratch& scratch = session_.scratch(0);
     for (Index i = 0; i * block_rows < count; ++i) {
       const Index begin = first + i * block_rows;
@@ -270,7 +282,7 @@ class TileGradients {
       List<double>& sums = parameters.stages.back().sums;
       sums.assign(size, 0.0);
       for (Index block = 0; block < blocks; ++block)
-        for (Index p = 0; p < size; ++p) sums[p] += block_sums_[block * count + at + p];
+        for (Index p = 0; p < size; ++p) sums[p] += memory_.block_sums[block * count + at + p];
       at += size;
     });
     parameters.stages.push_back({});
@@ -278,8 +290,8 @@ class TileGradients {
     if (softmax.parameter_count(problem_.grid) == 0) return;
     double sum = 0;
     for (Index i = 0; i < rows; ++i)
-      sum -= std::exp(softmax.sink - static_cast<double>(maximum_[i])) * static_cast<double>(inverse_[i]) *
-             static_cast<double>(mean_[i]);
+      sum -= std::exp(softmax.sink - static_cast<double>(memory_.maximum[i])) * static_cast<double>(memory_.inverse[i]) *
+             static_cast<double>(memory_.mean[i]);
     parameters.stages.back().sums.assign(1, sum);
   }
 
@@ -288,11 +300,9 @@ class TileGradients {
   const Session& session_;
   const kernel::Kernels<S>& kernels_;
   Index padded_, padded_v_ = 0;
-  Buffer queries_, keys_, outs_, value_panels_, q_sums_, k_sums_, v_sums_;
+  TileGradientsMemory<S>& memory_;
   PackedPanels<S> values_ = PackedPanels<S>::none(0, 0);
-  List<S> maximum_, inverse_, mean_;
   bool has_statistics_ = false;
-  List<double> block_sums_;
 };
 
 }  // namespace filigree::detail

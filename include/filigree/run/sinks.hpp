@@ -50,9 +50,16 @@ class SparseSink {
     rows_[row.index - first_] = {&list, begin, row.count};
   }
 
-  /// Builds the sparse matrix. If `is_column`, the single row becomes a column.
+  /// Returns the sparse matrix. If `is_column`, the single row becomes a column.
   template <class Sparse>
   Sparse matrix(Index cols, bool is_column) const {
+    Sparse result;
+    write(result, cols, is_column);
+    return result;
+  }
+  /// Writes it to a matrix, whose memory is used again.
+  template <class Sparse>
+  void write(Sparse& result, Index cols, bool is_column) const {
     using StorageIndex = typename Sparse::StorageIndex;
     const Index rows = rows_.size();
     Index stored = 0;
@@ -62,14 +69,13 @@ class SparseSink {
     require(stored <= max_index && rows <= max_index && cols <= max_index,
             "Sparse = A: the StorageIndex of the target must hold ", (std::max)({stored, rows, cols}),
             ", its largest value is ", max_index);
-    Sparse result(is_column ? cols : rows, is_column ? rows : cols);
+    result.resize(is_column ? cols : rows, is_column ? rows : cols);
     result.resizeNonZeros(stored);
     // An outer vector is a row or a column of our matrix.
     if (bool(Sparse::IsRowMajor) != is_column)
       write_rows(result.outerIndexPtr(), result.innerIndexPtr(), result.valuePtr());
     else
       write_columns(cols, result.outerIndexPtr(), result.innerIndexPtr(), result.valuePtr());
-    return result;
   }
 
  private:

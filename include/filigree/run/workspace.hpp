@@ -81,6 +81,38 @@ struct WorkerScratch : ScratchArena {
   Index candidate_capacity = 0;  // of the largest lists of candidates, in entries
 };
 
+/// One object of each of some types.
+class Objects {
+ public:
+  Objects() = default;
+  Objects(const Objects&) = delete;
+  Objects& operator=(const Objects&) = delete;
+  ~Objects() {
+    for (const Entry& entry : entries_) entry.destroy(entry.object);
+  }
+
+  /// Returns the object of type T. It is T() at first.
+  template <class T>
+  T& get() {
+    for (const Entry& entry : entries_)
+      if (entry.type == &type_of<T>) return *static_cast<T*>(entry.object);
+    entries_.reserve(entries_.size() + 1);
+    entries_.push_back({&type_of<T>, new T(), [](void* object) { delete static_cast<T*>(object); }});
+    return *static_cast<T*>(entries_.back().object);
+  }
+
+ private:
+  template <class T>
+  static inline const char type_of = 0;  // its address identifies T
+  struct Entry {
+    const void* type;
+    void* object;
+    void (*destroy)(void*);
+  };
+
+  List<Entry> entries_;
+};
+
 class Session;
 
 }  // namespace detail
@@ -100,6 +132,7 @@ class Workspace {
   detail::Buffer keys_, values_, operand_, initial_row_, column_sums_;
   detail::StableList<detail::Buffer> more_;
   detail::StableList<detail::WorkerScratch> workers_;
+  detail::Objects objects_;
   std::atomic<bool> busy_{false};
 };
 
@@ -139,7 +172,25 @@ class Session {
     if (taken_ == workspace_.more_.size()) workspace_.more_.grow();
     return workspace_.more_[taken_++];
   }
+  /// Returns the workspace's object of type T: the memory of an engine that runs once at a time.
+  template <class T>
+  [[nodiscard]] T& object() const {
+    return workspace_.objects_.template get<T>();
+  }
   [[nodiscard]] WorkerScratch& scratch(Index worker) const { return workspace_.workers_[worker]; }
+
+  /// Returns the buffers that are requested during its life, so that another head gets the same ones.
+  class BufferScope {
+   public:
+    explicit BufferScope(const Session& session) : session_(session), taken_(session.taken_) {}
+    ~BufferScope() { session_.taken_ = taken_; }
+    BufferScope(const BufferScope&) = delete;
+    BufferScope& operator=(const BufferScope&) = delete;
+
+   private:
+    const Session& session_;
+    Index taken_;
+  };
 
  private:
   /// Releases the workspace on destruction, also if the constructor of the session throws.
