@@ -14,12 +14,12 @@ namespace bench {
 
 /// Returns the product of a problem, computed by a pool in a workspace.
 template <class Head>
-auto attention_product(const Problem& p, const Head& head, fg::Workspace& workspace, const fg::ThreadPool& pool) {
+auto attention_product(const Problem& p, const Head& head, fg::Workspace& workspace, fg::ThreadPool& pool) {
   return (fg::scores(p.q, p.k) | head).with(workspace).on(pool) * p.v;
 }
 
-/// The backward pass of (scores(Q, K) | head) * V from what the forward pass saved. Its work is 10 d operations for each
-/// pair that is kept, for d = dv: the scores again, and four products more.
+/// The backward pass of (scores(Q, K) | head) * V from what the forward pass saved. Its work is 10 d operations for
+/// each pair that is kept, for d = dv: the scores again, and four products more.
 template <class Head>
 class BackwardPass {
  public:
@@ -49,9 +49,7 @@ class BackwardPass {
             d_out_.row(i).template cast<double>().dot(p_.v.row(e.col()).template cast<double>()));
       };
       each([&](double weight, Index, double d) { mean += weight * d; });
-      each([&](double weight, Index c, double d) {
-        sum += weight * (d - mean) * p_.k.row(c).template cast<double>();
-      });
+      each([&](double weight, Index c, double d) { sum += weight * (d - mean) * p_.k.row(c).template cast<double>(); });
       sum /= std::sqrt(static_cast<double>(p_.q.cols()));
       if (!gradients_->q.row(i).template cast<double>().isApprox(sum, 1e-4)) return false;
     }
@@ -65,9 +63,9 @@ class BackwardPass {
   [[nodiscard]] double flop() const { return 10 * pairs_ * static_cast<double>(p_.q.cols()); }
 
  private:
-  using Saved = decltype(fg::forward(attention_product(std::declval<const Problem&>(), std::declval<const Head&>(),
-                                                       std::declval<fg::Workspace&>(),
-                                                       std::declval<const fg::ThreadPool&>())));
+  using Saved =
+      decltype(fg::forward(attention_product(std::declval<const Problem&>(), std::declval<const Head&>(),
+                                             std::declval<fg::Workspace&>(), std::declval<fg::ThreadPool&>())));
   using Gradients = decltype(fg::backward(std::declval<const Saved&>(), std::declval<const Matrix&>()));
 
   const Problem& p_;

@@ -58,12 +58,10 @@ int main(int argc, char** argv) {
   add_passes("TopK", 4096, fg::top_k(32) | fg::softmax(), 4096.0 * 32);
   for (const Index threads : {1, 2}) {
     const auto head = local | fg::softmax();
-    add("WindowBackwardThreads/16384/64/" + std::to_string(threads),
-        [=] {
-          return std::make_unique<BackwardPass<std::remove_const_t<decltype(head)>>>(problem(16384), head,
-                                                                                     pairs(local, 16384), threads);
-        })
-        ->UseRealTime();
+    add("WindowBackwardThreads/16384/64/" + std::to_string(threads), [=] {
+      return std::make_unique<BackwardPass<std::remove_const_t<decltype(head)>>>(problem(16384), head,
+                                                                                 pairs(local, 16384), threads);
+    })->UseRealTime();
   }
   return run_benchmarks(argc, argv);
 }

@@ -134,9 +134,9 @@ void add_transposed(const EntriesOfRow<S>* rows, Index count, Range columns, con
 /// The memory of RowGradients, which a workspace keeps.
 template <Real S>
 struct RowGradientsMemory {
-  StableList<RowTape<S>> tapes;            // of each worker
-  List<EntriesOfRow<S>> scores, weights;   // of each row of the block: scale * dL/ds, and the weights
-  List<EntriesOfRow<S>> pairs;             // [stages with a parameter for each pair][rows of the block]
+  StableList<RowTape<S>> tapes;           // of each worker
+  List<EntriesOfRow<S>> scores, weights;  // of each row of the block: scale * dL/ds, and the weights
+  List<EntriesOfRow<S>> pairs;            // [stages with a parameter for each pair][rows of the block]
   List<double> group_sums;
   Buffer keys, key_sums, value_sums, block_queries, block_outs;
 };
@@ -221,7 +221,8 @@ class RowGradients {
   /// Returns the number of rows of the next block: about a million entries, by the entries of this block.
   [[nodiscard]] Index next_size(const Block& block) const {
     Index entries = 0;
-    for (Index i = 0; i < block.count; ++i) entries += memory_.scores[i].columns.size() + memory_.weights[i].columns.size();
+    for (Index i = 0; i < block.count; ++i)
+      entries += memory_.scores[i].columns.size() + memory_.weights[i].columns.size();
     constexpr Index target = Index{1} << 21;
     return std::clamp<Index>(target / (entries / block.count + 1), 64, 65536);
   }

@@ -225,7 +225,8 @@ class TileGradients {
   /// Computes the statistics of the rows by the engine of the forward pass.
   void attend(Index first, Index count, const ProductGradient<S>& gradient) {
     for (List<S>* list : {&memory_.maximum, &memory_.inverse, &memory_.mean}) list->resize(count);
-    const SoftmaxStatistics<S> statistics{gradient, memory_.maximum.data(), memory_.inverse.data(), memory_.mean.data()};
+    const SoftmaxStatistics<S> statistics{gradient, memory_.maximum.data(), memory_.inverse.data(),
+                                          memory_.mean.data()};
     if (has_statistics_) {
       constexpr Index batch = 64;
       session_.run(ceil_div(count, batch), [&](Index task, Index) {
@@ -290,8 +291,8 @@ class TileGradients {
     if (softmax.parameter_count(problem_.grid) == 0) return;
     double sum = 0;
     for (Index i = 0; i < rows; ++i)
-      sum -= std::exp(softmax.sink - static_cast<double>(memory_.maximum[i])) * static_cast<double>(memory_.inverse[i]) *
-             static_cast<double>(memory_.mean[i]);
+      sum -= std::exp(softmax.sink - static_cast<double>(memory_.maximum[i])) *
+             static_cast<double>(memory_.inverse[i]) * static_cast<double>(memory_.mean[i]);
     parameters.stages.back().sums.assign(1, sum);
   }
 
