@@ -348,7 +348,9 @@ class RowGradients {
       }
       outs = rows;
     }
-    const Index width = (std::max)(ceil_div(m, Index{32}), Index{64});
+    // Each range reads the lists of all rows. The sum of a key does not depend on the ranges.
+    const Index workers = session_.concurrency(), ranges = workers == 1 ? 1 : 4 * workers;
+    const Index width = (std::max)(ceil_div(m, ranges), Index{64});
     session_.run(ceil_div(m, width), [&](Index task, Index worker) {
       const Range columns{task * width, (std::min)((task + 1) * width, m)};
       ScratchFrame frame(session_.scratch(worker));
