@@ -20,10 +20,10 @@
 
 namespace filigree::detail {
 
-/// The operands of the backward pass, as rows of whole vectors, and the sums that it adds to.
+/// The operands of the backward pass, as contiguous rows of whole vectors, and the sums that it adds to.
 template <Real S>
 struct TileOperands {
-  const S *queries, *keys;  // scale * Q and scale * K, [.][padded]
+  const S *queries, *keys;  // Q and K, [.][padded]
   const S* outs;            // dO, [.][padded_v]
   PackedPanels<S> values;   // V
   Index padded, padded_v;
@@ -67,7 +67,9 @@ class GradientTile {
 
   /// The blocks of rows and of keys that one task computes.
   [[nodiscard]] Index rows_per_block() const { return 4 * height_; }
-  [[nodiscard]] Index keys_per_block() const { return round_up(Index{384}, Index(kernels_.width)); }
+  [[nodiscard]] Index keys_per_block() const {
+    return round_up(std::clamp<Index>(problem_.grid.m / 16, 384, 1024), Index(kernels_.width));
+  }
 
   /// Plans rows [begin, end): scratch.block_spans are the keys that they may attend to.
   void plan(Index begin, Index end, WorkerScratch& scratch) const {
@@ -99,7 +101,7 @@ class GradientTile {
                   .gradients = frame.take<S>(size),
                   .scores = frame.take<S>(keeps_scores ? Index(depth + 1) * size : 0),
                   .corner = frame.take<S>(kernels_.height * kernels_.width),
-                  .visited = frame.take<char>(height_ / kernels_.height)};
+                  .visible = frame.take<Range>(height_ / kernels_.height)};
     // The columns after a panel are read by the last group of keys.
     for (Index r = 0; r < rows; ++r)
       for (S* tile : {memory.weights, memory.gradients})
@@ -123,11 +125,12 @@ class GradientTile {
     S *weights, *gradients;  // first the scores, and <dO, v>
     S* scores;               // before each map and after the last one
     S* corner;
-    char* visited;  // [groups]
+    Range* visible;  // [groups]: the columns of the panel that a group attends to, in whole vectors
   };
-  /// Consecutive rows of a block that attend to a panel.
-  struct Rows {
+  /// Consecutive rows of a block, and the columns of a panel that they attend to.
+  struct Area {
     Index begin, end;
+    Range columns;
   };
 
   template <class F>
@@ -139,113 +142,164 @@ class GradientTile {
                  double* parameters, WorkerScratch& scratch) const {
     const Index height = kernels_.height, width = kernels_.width, c0 = panel * width;
     const Index keys = (std::min)(width, problem_.grid.m - c0), groups = ceil_div(block.rows, height);
-    std::fill_n(memory.visited, groups, char(0));
-    const auto mark = [&](Index r, Index n) {
-      std::fill(memory.visited + r / height, memory.visited + ceil_div(r + n, height), char(1));
+    const Index lanes = kernels_.lanes;
+    std::fill_n(memory.visible, groups, Range{0, 0});
+    const auto mark = [&](Index r, Index n, const Range& columns) {
+      std::fill(memory.visible + r / height, memory.visible + ceil_div(r + n, height), columns);
     };
     tiles_.visit(
         panel, block, scratch,
         [&](Index r, Index n) {
           tiles_.scores(panel, block, r, n, memory.weights + r * stride_, stride_, scratch);
-          mark(r, n);
+          mark(r, n, {0, width});
         },
         [&](Index r, Index n) {
           tiles_.masked_scores(panel, block, r, n, memory.weights + r * stride_, stride_, scratch);
-          mark(r, n);
+          const Range columns = tiles_.visible_columns(panel, r, scratch);
+          mark(r, n, {columns.begin / lanes * lanes, round_up(columns.end, lanes)});
         });
-    Rows all{block.rows, 0};
-    for (Index g = 0; g < groups;) {
-      if (memory.visited[g] == 0) {
-        ++g;
-        continue;
-      }
+    const Area all = visible_area(block, groups, memory);
+    if (all.begin >= all.end) return;
+    bool is_uniform = true;
+    for (Index g = all.begin / height; g * height < all.end;) {
+      const Range columns = memory.visible[g];
       Index end = g + 1;
-      while (end < groups && memory.visited[end] != 0) ++end;
-      const Rows rows{g * height, (std::min)(end * height, block.rows)};
-      if (all.begin < all.end) clear({all.end, rows.begin}, memory);
-      all = {(std::min)(all.begin, rows.begin), rows.end};
-      differentiate(panel, keys, block, rows, operands, memory, parameters);
+      while (end * height < all.end && memory.visible[end] == columns) ++end;
+      const Area area{g * height, (std::min)(end * height, all.end), columns};
+      is_uniform = is_uniform && columns == all.columns;
+      clear_around(area, all.columns, memory);
+      if (columns.begin < columns.end) differentiate(panel, keys, block, area, operands, memory, parameters);
       g = end;
     }
-    if (all.begin >= all.end) return;
-    const Index row = block.first - first_ + all.begin, count = all.end - all.begin;
-    const S* const weights = memory.weights + all.begin * stride_;
-    const S* const gradients = memory.gradients + all.begin * stride_;
-    const auto at = [](const kernel::StridedRows<S>& rows, Index i) {
-      return kernel::StridedRows<S>{rows.data + i * rows.stride, rows.stride};
-    };
-    if (operands.padded > 0) {
-      kernels_.add_product({gradients, stride_}, count, keys, {operands.keys + c0 * operands.padded, operands.padded},
-                           operands.padded, at(operands.dq, row));
-      add_transposed(gradients, keys, count, {operands.queries + row * operands.padded, operands.padded},
-                     operands.padded, at(operands.dk, c0), memory.corner);
+    const Index row = block.first - first_, last = (std::min)(all.columns.end, keys);
+    for (Index c = all.columns.begin; c < last;) {
+      const Range rows = is_uniform ? Range{all.begin, all.end} : rows_that_see(c, all, memory);
+      Index end = is_uniform ? last : c + height;
+      while (end < last && rows_that_see(end, all, memory) == rows) end += height;
+      end = (std::min)(end, last);
+      const auto add = [&](const S* tile, const S* x, Index columns, const kernel::StridedRows<S>& sums) {
+        if (columns > 0)
+          add_transposed(tile + rows.begin * stride_ + c, end - c, rows.end - rows.begin,
+                         {x + (row + rows.begin) * columns, columns}, columns, from_row(sums, c0 + c), memory.corner);
+      };
+      if (rows.begin < rows.end) {
+        add(memory.gradients, operands.queries, operands.padded, operands.dk);
+        add(memory.weights, operands.outs, operands.padded_v, operands.dv);
+      }
+      c = end;
     }
-    if (operands.padded_v > 0)
-      add_transposed(weights, keys, count, {operands.outs + row * operands.padded_v, operands.padded_v},
-                     operands.padded_v, at(operands.dv, c0), memory.corner);
+  }
+  static kernel::StridedRows<S> from_row(const kernel::StridedRows<S>& rows, Index i) {
+    return {rows.data + i * rows.stride, rows.stride};
   }
 
-  /// Sets the tiles of rows that attend to no key of the panel to 0.
-  void clear(const Rows& rows, const Memory& memory) const {
-    for (Index r = rows.begin; r < rows.end; ++r)
-      for (S* tile : {memory.weights, memory.gradients}) std::fill_n(tile + r * stride_, kernels_.width, S(0));
+  /// Returns the smallest area that contains what the groups of a block see.
+  Area visible_area(const Block& block, Index groups, const Memory& memory) const {
+    Area all{block.rows, 0, {kernels_.width, 0}};
+    for (Index g = 0; g < groups; ++g) {
+      const Range& columns = memory.visible[g];
+      if (columns.begin >= columns.end) continue;
+      all = {(std::min)(all.begin, g * kernels_.height),
+             (std::min)((g + 1) * kernels_.height, block.rows),
+             {(std::min)(all.columns.begin, columns.begin), (std::max)(all.columns.end, columns.end)}};
+    }
+    return all;
+  }
+  /// Returns the rows of groups that attend to a key in [c, c + height) of the panel.
+  Range rows_that_see(Index c, const Area& all, const Memory& memory) const {
+    Range rows{all.end, all.begin};
+    for (Index r = all.begin; r < all.end; r += kernels_.height) {
+      const Range& columns = memory.visible[r / kernels_.height];
+      if (columns.begin >= c + kernels_.height || columns.end <= c) continue;
+      rows = {(std::min)(rows.begin, r), (std::min)(r + kernels_.height, all.end)};
+    }
+    return rows;
   }
 
-  /// Replaces the scores of some rows, after patterns, by weights, and computes the gradients by the scores.
-  void differentiate(Index panel, Index keys, const Block& block, const Rows& rows, const TileOperands<S>& operands,
+  /// Sets the columns of the tiles to 0 that the rows of an area do not attend to, but others do.
+  void clear_around(const Area& area, const Range& columns, const Memory& memory) const {
+    const bool sees_none = area.columns.begin >= area.columns.end;
+    const Range before{columns.begin, sees_none ? columns.end : area.columns.begin};
+    const Range after{sees_none ? columns.end : area.columns.end, columns.end};
+    for (Index r = area.begin; r < area.end; ++r)
+      for (S* tile : {memory.weights, memory.gradients})
+        for (const Range& range : {before, after})
+          std::fill(tile + r * stride_ + range.begin, tile + r * stride_ + range.end, S(0));
+  }
+
+  /// Replaces the scores of an area, after patterns, by weights, computes the gradients by the scores, and adds them to
+  /// the gradients by the queries and the parameters.
+  void differentiate(Index panel, Index keys, const Block& block, const Area& area, const TileOperands<S>& operands,
                      const Memory& memory, double* parameters) const {
-    const Index height = kernels_.height, c0 = panel * kernels_.width, count = rows.end - rows.begin;
-    S *const weights = memory.weights + rows.begin * stride_, *const gradients =
-                                                                  memory.gradients + rows.begin * stride_;
-    const ScoreTile<S> tile{
-        weights, stride_,      problem_.grid.query_at + block.first + rows.begin, count, problem_.grid.key_at + c0,
-        keys,    problem_.grid};
-    apply_maps(tile, rows, memory);
-    kernels_.score_panel(memory.outs + rows.begin * dv_, ceil_div(count, height), value_panel(operands, panel), dv_,
-                         S(1), gradients, stride_);
-    const kernel::SoftmaxRows<S> softmax = operands.rows.from(block.first - first_ + rows.begin);
+    const Range columns = area.columns;
+    const Index height = kernels_.height, c0 = panel * kernels_.width + columns.begin, count = area.end - area.begin;
+    const Index at = area.begin * stride_ + columns.begin, width = columns.end - columns.begin;
+    S *const weights = memory.weights + at, *const gradients = memory.gradients + at;
+    const ScoreTile<S> tile{weights,
+                            stride_,
+                            problem_.grid.query_at + block.first + area.begin,
+                            count,
+                            problem_.grid.key_at + c0,
+                            (std::min)(columns.end, keys) - columns.begin,
+                            problem_.grid};
+    apply_maps(tile, at, memory);
+    const S* const outs = memory.outs + area.begin * dv_;
+    if (width == kernels_.width)
+      kernels_.score_panel(outs, ceil_div(count, height), value_panel(operands, panel), dv_, S(1), gradients, stride_);
+    else
+      for (Index r = 0; r < count; r += height)
+        kernels_.score_columns(outs + r * dv_, value_panel(operands, panel), dv_, S(1),
+                               memory.gradients + (area.begin + r) * stride_, stride_, columns.begin, columns.end);
+    const Index row = block.first - first_ + area.begin;
+    const S scale = depth > 0 ? S(1) : problem_.scale;
+    const kernel::SoftmaxRows<S> softmax = operands.rows.from(row);
     if constexpr (Form::drops_weights) {
       typename DroppedWeights<P, Stages>::Rows random;
       for (Index r = 0; r < count; r += height) {
         const Index n = (std::min)(height, count - r);
-        kernels_.softmax_backward(weights + r * stride_, gradients + r * stride_, stride_, n, kernels_.width,
-                                  softmax.from(r), drops_.scale(),
-                                  drops_.of(block.first + rows.begin + r, n, c0, random));
+        kernels_.softmax_backward(weights + r * stride_, gradients + r * stride_, stride_, n, width, softmax.from(r),
+                                  drops_.scale(), scale, drops_.of(block.first + area.begin + r, n, c0, random));
       }
     } else {
-      kernels_.softmax_backward(weights, gradients, stride_, count, kernels_.width, softmax, S(1), nullptr);
+      kernels_.softmax_backward(weights, gradients, stride_, count, width, softmax, S(1), scale, nullptr);
     }
     with_indices<depth>([&]<std::size_t... L>(std::index_sequence<L...>) {
-      (map_backward<depth - 1 - L>(tile, rows, gradients, memory, parameters), ...);
+      (map_backward<depth - 1 - L>(tile, at, gradients, memory, parameters), ...);
     });
+    if (scale != problem_.scale)
+      for (Index r = 0; r < count; ++r)
+        kernels_.multiply_all(gradients + r * stride_, gradients + r * stride_, problem_.scale, width);
+    if (operands.padded > 0)
+      kernels_.add_product({gradients, stride_}, count, tile.keys,
+                           {operands.keys + c0 * operands.padded, operands.padded}, operands.padded,
+                           from_row(operands.dq, row));
   }
   static const S* value_panel(const TileOperands<S>& operands, Index panel) {
     return operands.padded_v > 0 ? operands.values.panel(panel) : nullptr;
   }
 
-  void apply_maps(const ScoreTile<S>& tile, const Rows& rows, const Memory& memory) const {
+  void apply_maps(const ScoreTile<S>& tile, Index at, const Memory& memory) const {
     Index l = 0;
     each_map([&](const auto& map) {
-      keep_scores(l++, tile, rows, memory);
+      keep_scores(l++, tile, at, memory);
       apply_to_tile(map, tile);
     });
-    keep_scores(l, tile, rows, memory);
+    keep_scores(l, tile, at, memory);
   }
-  void keep_scores(Index l, const ScoreTile<S>& tile, const Rows& rows, const Memory& memory) const {
+  void keep_scores(Index l, const ScoreTile<S>& tile, Index at, const Memory& memory) const {
     if constexpr (keeps_scores) {
-      S* const to = scores_of(l, rows, memory);
+      S* const to = scores_of(l, at, memory);
       for (Index r = 0; r < tile.queries; ++r) std::copy_n(tile.row(r), tile.keys, to + r * stride_);
     }
   }
-  /// Returns the scores before map l.
-  S* scores_of(Index l, const Rows& rows, const Memory& memory) const {
-    return memory.scores + l * (height_ + kernels_.height) * stride_ + rows.begin * stride_;
+  /// Returns the scores before map l, from an index of the tiles on.
+  S* scores_of(Index l, Index at, const Memory& memory) const {
+    return memory.scores + l * (height_ + kernels_.height) * stride_ + at;
   }
 
   /// Backpropagates through map L, and adds to the sums of its parameters.
   template <std::size_t L>
-  void map_backward(const ScoreTile<S>& tile, const Rows& rows, S* gradients, const Memory& memory,
-                    double* parameters) const {
+  void map_backward(const ScoreTile<S>& tile, Index at, S* gradients, const Memory& memory, double* parameters) const {
     const auto& map = std::get<L>(maps_);
     using T = std::remove_cvref_t<decltype(map)>;
     if constexpr (ParameterStage<T> || !derivative_is_one<T>) {
@@ -259,8 +313,8 @@ class GradientTile {
           if (d == S(0)) continue;  // masked scores are -inf, which a derivative need not accept
           S x = 0, y = 0;
           if constexpr (keeps_scores) {
-            x = scores_of(Index(L), rows, memory)[r * stride_ + e];
-            y = scores_of(Index(L + 1), rows, memory)[r * stride_ + e];
+            x = scores_of(Index(L), at, memory)[r * stride_ + e];
+            y = scores_of(Index(L + 1), at, memory)[r * stride_ + e];
           }
           if constexpr (ParameterStage<T>)
             map.parameter_gradient(x, y, tile.p + r, tile.j + e, tile.grid, d,

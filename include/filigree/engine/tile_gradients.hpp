@@ -47,9 +47,13 @@ struct SoftmaxStatistics {
   void set_mean(Index index, const S* out) const {
     const Index i = index - gradient.first;
     const S* const d = gradient.d_out.data + i * gradient.d_out.stride;
-    double sum = 0;
-    for (Index f = 0; f < gradient.v.dv; ++f) sum += static_cast<double>(d[f]) * static_cast<double>(out[f]);
-    mean[i] = static_cast<S>(sum - static_cast<double>(gradient.lse_gradient(index)));
+    double sums[4] = {};  // four chains of additions, because one would wait for each addition
+    const Index dv = gradient.v.dv, whole = dv / 4 * 4;
+    const auto product = [&](Index f) { return static_cast<double>(d[f]) * static_cast<double>(out[f]); };
+    for (Index f = 0; f < whole; f += 4)
+      for (Index c = 0; c < 4; ++c) sums[c] += product(f + c);
+    for (Index f = whole; f < dv; ++f) sums[f - whole] += product(f);
+    mean[i] = static_cast<S>(sums[0] + sums[1] + sums[2] + sums[3] - static_cast<double>(gradient.lse_gradient(index)));
   }
   // For engines that may compute rows of weights.
   void operator()(const Row<S>& row, WorkerScratch& scratch) const {
@@ -137,11 +141,12 @@ class TileGradients {
            ParameterGradients<S>& parameters) {
     const Index m = problem_.grid.m, d = problem_.d(), dv = gradient.dv();
     padded_v_ = round_up(dv, Index(kernels_.lanes));
-    if (!copy_operands(first, count, gradient)) return false;
+    if (!read_operands(first, count, gradient)) return false;
     problem_.pack(session_, count);
     for (Index worker = 0; worker < session_.concurrency(); ++worker) problem_.keys.reserve(session_.scratch(worker));
     attend(first, count, gradient);
-    for (Index i = 0; i < problem_.grid.n && d > 0; ++i) std::fill_n(to.q.data + i * to.q.stride, d, S(0));
+    fill_zero({to.q, 0, first}, d);
+    fill_zero({to.q, first + count, problem_.grid.n}, d);
     const auto rows_of_q = [&] {
       return kernel::StridedRows<S>{to.q.data + (d > 0 ? first * to.q.stride : 0), to.q.stride};
     };
@@ -150,9 +155,9 @@ class TileGradients {
     const auto dv_sums = sums_of(to.v, m, dv, padded_v_, to.adds, memory_.v_sums);
 
     const Tile tile(problem_, stages_, padded_, dv, first);
-    const TileOperands<S> operands{.queries = memory_.queries.template data<S>(),
-                                   .keys = memory_.keys.template data<S>(),
-                                   .outs = memory_.outs.template data<S>(),
+    const TileOperands<S> operands{.queries = queries_,
+                                   .keys = keys_,
+                                   .outs = outs_,
                                    .values = values_,
                                    .padded = padded_,
                                    .padded_v = padded_v_,
@@ -184,39 +189,53 @@ class TileGradients {
   }
 
  private:
-  /// Copies Q, K and dO as rows of whole vectors, and V as panels. Those of Q and K are multiplied by the scale.
-  /// Returns false if a number is not finite.
-  bool copy_operands(Index first, Index count, const ProductGradient<S>& gradient) {
+  /// Some rows of a matrix.
+  struct RowsOfTarget {
+    kernel::StridedRows<S> matrix;
+    Index begin, end;
+  };
+  void fill_zero(const RowsOfTarget& rows, Index length) const {
+    constexpr Index batch = 256;
+    session_.run(length > 0 ? ceil_div(rows.end - rows.begin, batch) : 0, [&](Index task, Index) {
+      const Index begin = rows.begin + task * batch, end = (std::min)(begin + batch, rows.end);
+      for (Index i = begin; i < end; ++i) std::fill_n(rows.matrix.data + i * rows.matrix.stride, length, S(0));
+    });
+  }
+
+  /// Sets Q, K and dO as contiguous rows of whole vectors, which are copies only if the operands are stored otherwise,
+  /// and V as panels. Returns false if a number is not finite.
+  bool read_operands(Index first, Index count, const ProductGradient<S>& gradient) {
     const Index m = problem_.grid.m, d = problem_.d();
-    const auto copy = [&](Buffer& buffer, Index rows, Index length, Index padded, const auto& read) {
-      S* const to = buffer.template get<S>(size_product(rows, padded));
+    std::atomic<bool> finite{true};
+    const auto rows_of = [&](Buffer& buffer, Index rows, Index length, Index padded, const auto& in_place,
+                             const auto& copy) -> const S* {
+      const bool direct = in_place.data != nullptr && in_place.stride == padded && length == padded;
+      S* const to = direct ? nullptr : buffer.template get<S>(size_product(rows, padded));
+      const S* const from = direct ? in_place.data : to;
       constexpr Index batch = 256;
-      std::atomic<bool> finite{true};
       session_.run(padded > 0 ? ceil_div(rows, batch) : 0, [&](Index task, Index) {
         const Index begin = task * batch, end = (std::min)(begin + batch, rows);
-        for (Index i = begin; i < end; ++i) {
-          read(i, to + i * padded);
+        for (Index i = begin; i < end && !direct; ++i) {
+          copy(i, to + i * padded);
           std::fill(to + i * padded + length, to + (i + 1) * padded, S(0));
         }
-        if (!kernels_.all_finite(to + begin * padded, padded, end - begin, padded))
+        if (!kernels_.all_finite(from + begin * padded, padded, end - begin, padded))
           finite.store(false, std::memory_order_relaxed);
       });
-      return finite.load();
+      return from;
     };
-    const auto scaled = [&](S* row) { kernels_.multiply_all(row, row, problem_.scale, d); };
-    const bool q = copy(memory_.queries, count, d, padded_, [&](Index i, S* row) {
-      problem_.queries.copy(first + i, row);
-      scaled(row);
-    });
-    const bool k = copy(memory_.keys, m, d, padded_, [&](Index j, S* row) {
-      problem_.keys.copy(j, row);
-      scaled(row);
-    });
-    const bool o = copy(memory_.outs, count, gradient.dv(), padded_v_, [&](Index i, S* row) {
+    kernel::StridedRows<const S> q{nullptr, 0};
+    if constexpr (requires { problem_.queries.in_place(); }) q = problem_.queries.in_place();
+    if (q.data != nullptr && d > 0) q.data += first * q.stride;
+    queries_ =
+        rows_of(memory_.queries, count, d, padded_, q, [&](Index i, S* row) { problem_.queries.copy(first + i, row); });
+    keys_ = rows_of(memory_.keys, m, d, padded_, problem_.keys.in_place(),
+                    [&](Index j, S* row) { problem_.keys.copy(j, row); });
+    outs_ = rows_of(memory_.outs, count, gradient.dv(), padded_v_, gradient.d_out, [&](Index i, S* row) {
       std::copy_n(gradient.d_out.data + i * gradient.d_out.stride, gradient.dv(), row);
     });
     const ValueRows<S>& v = gradient.v;
-    if (!q || !k || !o || !kernels_.all_finite(v.data, v.stride, padded_v_ > 0 ? m : 0, v.padded)) return false;
+    if (!finite.load() || !kernels_.all_finite(v.data, v.stride, padded_v_ > 0 ? m : 0, v.padded)) return false;
     const MemoryReader<S> reader(v.data, m, v.dv, v.stride, 1);
     values_ = pack_panels<S>(reader, memory_.value_panels, session_);
     return true;
@@ -245,7 +264,7 @@ class TileGradients {
     const bool direct = length == padded && !adds;
     const kernel::StridedRows<S> sums =
         direct ? target : kernel::StridedRows<S>{buffer.template get<S>(size_product(rows, padded)), padded};
-    for (Index i = 0; i < rows && padded > 0; ++i) std::fill_n(sums.data + i * sums.stride, padded, S(0));
+    fill_zero({sums, 0, rows}, padded);
     return sums;
   }
   static void finish(const kernel::StridedRows<S>& target, Index rows, Index length, const kernel::StridedRows<S>& sums,
@@ -302,6 +321,7 @@ class TileGradients {
   const kernel::Kernels<S>& kernels_;
   Index padded_, padded_v_ = 0;
   TileGradientsMemory<S>& memory_;
+  const S *queries_ = nullptr, *keys_ = nullptr, *outs_ = nullptr;  // rows of whole vectors
   PackedPanels<S> values_ = PackedPanels<S>::none(0, 0);
   bool has_statistics_ = false;
 };

@@ -4,12 +4,13 @@
 // Reference: Dao et al., arXiv:2205.14135, algorithm 4.
 
 // Replaces the scores s of a tile by their weights, and d, the gradients by the weights, by the gradients by the
-// scores. The weight and the gradient of a masked score, -inf, are 0, whatever d is. With random numbers, for at most
-// `height` rows, dropped weights become 0, and the others are multiplied by `gain`. `count` is a multiple of lanes.
+// scores times `scale`. The weight and the gradient of a masked score, -inf, are 0, whatever d is. With random numbers,
+// for at most `height` rows, dropped weights become 0, and the others are multiplied by `gain`. `count` is a multiple
+// of lanes.
 static void softmax_backward(Scalar* s /*[rows][stride]*/, Scalar* d /*[rows][stride]*/, Index stride, Index rows,
-                             Index count, SoftmaxRows<Scalar> of, Scalar gain, const RandomRow* random) {
+                             Index count, SoftmaxRows<Scalar> of, Scalar gain, Scalar scale, const RandomRow* random) {
   const RoundToNearest rounding;
-  const Vec masked = broadcast(-infinity), factor = broadcast(gain);
+  const Vec masked = broadcast(-infinity), factor = broadcast(gain), scales = broadcast(scale);
   const auto replace = [&](Index r, Index c, const Mask* kept) {
     Scalar *const weight = s + r * stride + c, *const gradient = d + r * stride + c;
     const Vec score = load(weight), e = exponential(score - broadcast(of.maximum[r])) * broadcast(of.inverse[r]);
@@ -19,7 +20,7 @@ static void softmax_backward(Scalar* s /*[rows][stride]*/, Scalar* d /*[rows][st
       g = *kept != 0 ? g * factor : Vec{};
     }
     store(weight, score == masked ? Vec{} : w);
-    store(gradient, score == masked ? Vec{} : e * (g - broadcast(of.mean[r])));
+    store(gradient, score == masked ? Vec{} : e * (g - broadcast(of.mean[r])) * scales);
   };
   if (random != nullptr) {
     const Segment all{0, count};

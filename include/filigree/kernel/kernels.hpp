@@ -291,8 +291,8 @@ struct Kernels {
 #include "filigree/kernel/decode_members.inl"
 #include "filigree/kernel/stored_members.inl"
   static void softmax_backward(Scalar* s, Scalar* d, Index stride, Index rows, Index count, SoftmaxRows<Scalar> of,
-      Scalar gain, const RandomRow* random)
-      FILIGREE_BY_LEVEL(softmax_backward(s, d, stride, rows, count, of, gain, random))
+      Scalar gain, Scalar scale, const RandomRow* random)
+      FILIGREE_BY_LEVEL(softmax_backward(s, d, stride, rows, count, of, gain, scale, random))
   static void add_product(StridedRows<const Scalar> a, Index rows, Index depth, StridedRows<const Scalar> b, Index columns,
       StridedRows<Scalar> out)
       FILIGREE_BY_LEVEL(add_product(a, rows, depth, b, columns, out))
