@@ -106,15 +106,16 @@ class GradientTile {
     for (Index r = 0; r < rows; ++r)
       for (S* tile : {memory.weights, memory.gradients})
         std::fill(tile + r * stride_ + kernels_.width, tile + (r + 1) * stride_, S(0));
+    const Index end_of_keys = (std::min)(keys.end, problem_.grid.m);
     for (; begin < end; begin += height_) {
       const Block block = tiles_.begin(begin, (std::min)(height_, end - begin), memory.queries, scratch);
       const S* const outs = operands.outs + (begin - first_) * operands.padded_v;
       pack_groups(block.rows, dv_, memory.outs, scratch,
                   [&](Index i, S* to) { std::copy_n(outs + i * operands.padded_v, dv_, to); },
                   {outs, operands.padded_v});
-      tiles_.for_each_panel(scratch,
-                            [&](Index panel) { add_panel(panel, block, operands, memory, parameters, scratch); },
-                            {keys.begin / kernels_.width, keys.end / kernels_.width});
+      tiles_.for_each_panel(
+          scratch, [&](Index panel) { add_panel(panel, end_of_keys, block, operands, memory, parameters, scratch); },
+          {keys.begin / kernels_.width, keys.end / kernels_.width});
     }
   }
 
@@ -138,8 +139,9 @@ class GradientTile {
     std::apply([&](const auto&... map) { (f(map), ...); }, maps_);
   }
 
-  void add_panel(Index panel, const Block& block, const TileOperands<S>& operands, const Memory& memory,
-                 double* parameters, WorkerScratch& scratch) const {
+  /// Adds what a panel gives. The sums by the keys before `end_of_keys` belong to this task.
+  void add_panel(Index panel, Index end_of_keys, const Block& block, const TileOperands<S>& operands,
+                 const Memory& memory, double* parameters, WorkerScratch& scratch) const {
     const Index height = kernels_.height, width = kernels_.width, c0 = panel * width;
     const Index keys = (std::min)(width, problem_.grid.m - c0), groups = ceil_div(block.rows, height);
     const Index lanes = kernels_.lanes;
@@ -176,7 +178,11 @@ class GradientTile {
       const Range rows = is_uniform ? Range{all.begin, all.end} : rows_that_see(c, all, memory);
       Index end = is_uniform ? last : c + height;
       while (end < last && rows_that_see(end, all, memory) == rows) end += height;
-      end = (std::min)(end, last);
+      // The last group may extend to the next panel, whose columns are 0 in the tiles.
+      if (last == width && c0 + c + round_up(end - c, height) <= end_of_keys)
+        end = c + round_up(end - c, height);
+      else
+        end = (std::min)(end, last);
       const auto add = [&](const S* tile, const S* x, Index columns, const kernel::StridedRows<S>& sums) {
         if (columns > 0)
           add_transposed(tile + rows.begin * stride_ + c, end - c, rows.end - rows.begin,
