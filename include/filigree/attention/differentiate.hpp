@@ -153,8 +153,11 @@ void differentiate(const A& a, const Session& session, const WeightGradient& wei
   });
 }
 
-/// For bind_values(): rows of V that are plain numbers in memory.
-struct ReadsPlainValues {};
+/// For bind_values(): rows of V that are plain numbers in memory. The tiles pack them, so that they need no alignment.
+template <class A>
+struct ReadsPlainValues {
+  static constexpr bool aligns_values = TileGradients<typename A::Bound, typename RoutedStages<A>::type>::possible;
+};
 
 template <class A>
 concept ScoreWeights = WeightsExpression<A> && std::remove_cvref_t<decltype(std::declval<A>().source())>::is_scores;

@@ -33,9 +33,10 @@ class Saved {
     const detail::Session session(a.execution());
     auto problem = a.source().bind();
     const Index first = a.first_row(), count = a.row_count();
-    const detail::ProductSink<Scalar> sink{{out.data(), out.rows(), out.cols(), out.cols(), 1, detail::Assign::set},
-                                           first,
-                                           detail::bind_values<detail::ReadsPlainValues, Scalar>(v, count, session)};
+    const detail::ProductSink<Scalar> sink{
+        {out.data(), out.rows(), out.cols(), out.cols(), 1, detail::Assign::set},
+        first,
+        detail::bind_values<detail::ReadsPlainValues<Weights>, Scalar>(v, count, session)};
     detail::with_routed_stages(a, problem, session, [&](const auto& stages) {
       detail::save_rows(problem, state_->stages.emplace(stages), session, first, count, sink, state_->rows);
     });

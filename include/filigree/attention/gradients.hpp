@@ -27,6 +27,35 @@ void check_shape_of_gradient(const D& d_out, Index n, Index dv) {
           ", it must be ", n, "x", dv, " like A * V");
 }
 
+/// The rows of dO in memory: in place if they are contiguous there, otherwise a copy.
+template <Real S>
+class GradientRows {
+ public:
+  template <class D>
+  explicit GradientRows(const D& d_out) {
+    if constexpr (Reader<D>::direct) {
+      const auto reader = reader_of(d_out);
+      if (reader.contiguous_rows()) {
+        rows_ = {reader.data(), reader.row_stride()};
+        return;
+      }
+    }
+    copy_ = d_out;
+    rows_ = {copy_.data(), copy_.cols()};
+  }
+  GradientRows(const GradientRows&) = delete;
+  GradientRows& operator=(const GradientRows&) = delete;
+
+  /// Returns the rows from a column on.
+  [[nodiscard]] kernel::StridedRows<const S> from_column(Index column) const {
+    return {rows_.data + (rows_.data != nullptr ? column : 0), rows_.stride};
+  }
+
+ private:
+  Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> copy_;
+  kernel::StridedRows<const S> rows_{nullptr, 0};
+};
+
 /// Computes the gradients of A * V, with the gradient by the logsumexp of each row unless d_lse is null.
 /// run(session, weight_gradient, to, parameters) computes them.
 template <class A, class V, class D, class Run>
@@ -42,10 +71,10 @@ auto product_gradients(const A& a, const V& v, const D& d_out, const typename A:
   result.q.resize(grid.n, a.source().features());
   result.k.resize(grid.m, a.source().features());
   result.v.resize(grid.m, dv);
-  const typename decltype(result)::Matrix outs = d_out;
+  const GradientRows<S> outs(d_out);
   ParameterGradients<S> parameters;
-  const ProductGradient<S> weight_gradient{
-      {outs.data(), dv}, a.first_row(), bind_values<ReadsPlainValues, S>(v, n, session), d_lse};
+  const ProductGradient<S> weight_gradient{outs.from_column(0), a.first_row(),
+                                           bind_values<ReadsPlainValues<A>, S>(v, n, session), d_lse};
   const GradientTargets<S> to{rows_of(result.q), rows_of(result.k), rows_of(result.v)};
   run(session, weight_gradient, to, parameters);
   result.add_head(parameters, grid, a.first_row());
@@ -159,7 +188,7 @@ auto gradients(const LazyDense<detail::MultiHead<Q, K, V, Head>>& product, const
   result.q.setZero(n, q.cols());
   result.k.setZero(m, k.cols());
   result.v.setZero(m, v.cols());
-  const typename decltype(result)::Matrix outs = d_out;
+  const detail::GradientRows<S> outs(d_out);
   for (Index i = 0; i < h; ++i) {
     const detail::Session::BufferScope buffers(session);
     const Index j = i / (h / hkv);
@@ -167,8 +196,9 @@ auto gradients(const LazyDense<detail::MultiHead<Q, K, V, Head>>& product, const
                              .then(detail::head_stages(impl.head(), i));
     const auto values = detail::columns_of(v, j * dv, dv);
     detail::ParameterGradients<S> parameters;
-    const detail::ProductGradient<S> weight_gradient{
-        detail::rows_of(outs, i * dv), 0, detail::bind_values<detail::ReadsPlainValues, S>(values, n, session)};
+    using Values = detail::ReadsPlainValues<std::remove_const_t<decltype(weights)>>;
+    const detail::ProductGradient<S> weight_gradient{outs.from_column(i * dv), 0,
+                                                     detail::bind_values<Values, S>(values, n, session)};
     detail::differentiate(weights, session, weight_gradient,
                           {detail::rows_of(result.q, i * d), detail::rows_of(result.k, j * d),
                            detail::rows_of(result.v, j * dv), i % (h / hkv) > 0},

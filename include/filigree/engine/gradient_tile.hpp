@@ -65,11 +65,11 @@ class GradientTile {
   GradientTile(const GradientTile&) = delete;
   GradientTile& operator=(const GradientTile&) = delete;
 
-  /// The blocks of rows and of keys that one task computes.
-  [[nodiscard]] Index rows_per_block() const { return 4 * height_; }
-  [[nodiscard]] Index keys_per_block() const {
-    return round_up(std::clamp<Index>(problem_.grid.m / 16, 384, 1024), Index(kernels_.width));
+  /// The number of rows of a task, and the number of keys of a block. A task computes several blocks of keys.
+  [[nodiscard]] Index rows_per_task(Index rows) const {
+    return round_up(std::clamp<Index>(rows / 16, 4 * height_, 2048), height_);
   }
+  [[nodiscard]] Index keys_per_block() const { return round_up(Index{384}, Index(kernels_.width)); }
 
   /// Plans rows [begin, end): scratch.block_spans are the keys that they may attend to.
   void plan(Index begin, Index end, WorkerScratch& scratch) const {

@@ -23,9 +23,9 @@
 // The gradients of problem | patterns and maps | softmax, optionally | dropout, times V, tile by tile. The weights of a
 // tile are recomputed from the maximum and the sum of each row, so the memory grows with the rows only.
 //
-// Rows and keys are divided into blocks. In phase t, block i of the rows meets block (i + t) mod N of the keys, for all
-// i in parallel. No two tasks of a phase write the same rows, and the sums have the same order for any number of
-// threads.
+// Rows and keys are divided into blocks. A task is a block of rows with consecutive blocks of keys. Tasks are computed
+// in phases, in parallel: no two tasks of a phase write the same rows. The phases depend on the pattern only, so the
+// sums have the same order for any number of threads.
 
 namespace filigree::detail {
 
@@ -89,14 +89,20 @@ struct SavingSink {
   }
 };
 
+/// A block of rows, and the consecutive blocks of keys that it is computed with.
+struct GradientTask {
+  Index rows;
+  Range keys;
+};
+
 /// The memory of TileGradients, which a workspace keeps.
 template <Real S>
 struct TileGradientsMemory {
   Buffer queries, keys, outs, value_panels, q_sums, k_sums, v_sums;
   List<S> maximum, inverse, mean;  // of each row of softmax
   List<double> block_sums;         // of parameters, for each block of rows
-  List<char> visible;
-  List<Index> rows;
+  List<GradientTask> tasks, phase;
+  List<char> is_taken;  // of each block of keys
 };
 
 template <class P, class Stages>
@@ -165,26 +171,21 @@ class TileGradients {
                                    .dq = dq,
                                    .dk = dk,
                                    .dv = dv_sums};
-    const Index block_rows = tile.rows_per_block(), block_keys = tile.keys_per_block();
-    const Index n_rows = ceil_div(count, block_rows), n_keys = ceil_div(m, block_keys);
-    const Index n = (std::max)(n_rows, n_keys), parameter_count = tile.parameter_count();
-    memory_.block_sums.assign(n_rows * parameter_count, 0.0);
-    const List<char>& visible = visible_blocks(tile, first, count, n_keys);
-    List<Index>& rows = memory_.rows;
-    for (Index phase = 0; phase < n; ++phase) {
-      rows.clear();
-      for (Index i = 0; i < n_rows; ++i)
-        if (const Index j = (i + phase) % n; j < n_keys && visible[i * n_keys + j] != 0) rows.push_back(i);
-      session_.run(rows.size(), [&](Index task, Index worker) {
-        const Index i = rows[task], j = (i + phase) % n, begin = first + i * block_rows;
-        tile.add(begin, (std::min)(begin + block_rows, first + count), {j * block_keys, (j + 1) * block_keys}, operands,
-                 memory_.block_sums.data() + i * parameter_count, session_.scratch(worker));
+    const Index block_rows = tile.rows_per_task(count), block_keys = tile.keys_per_block();
+    const Index blocks = ceil_div(count, block_rows), parameter_count = tile.parameter_count();
+    memory_.block_sums.assign(blocks * parameter_count, 0.0);
+    for (find_tasks(tile, first, count); take_phase(ceil_div(m, block_keys));)
+      session_.run(memory_.phase.size(), [&](Index at, Index worker) {
+        const GradientTask& task = memory_.phase[at];
+        const Index begin = first + task.rows * block_rows;
+        tile.add(begin, (std::min)(begin + block_rows, first + count),
+                 {task.keys.begin * block_keys, task.keys.end * block_keys}, operands,
+                 memory_.block_sums.data() + task.rows * parameter_count, session_.scratch(worker));
       });
-    }
     finish(rows_of_q(), count, d, dq, false);
     finish(to.k, m, d, dk, to.adds);
     finish(to.v, m, dv, dv_sums, to.adds);
-    finish_parameters(n_rows, parameter_count, tile, count, parameters);
+    finish_parameters(blocks, parameter_count, tile, count, parameters);
     return true;
   }
 
@@ -277,20 +278,50 @@ class TileGradients {
       }
   }
 
-  /// Returns a flag for each block of rows and block of keys: whether a query may attend to a key.
-  const List<char>& visible_blocks(const Tile& tile, Index first, Index count, Index n_keys) const {
-    const Index block_rows = tile.rows_per_block(), block_keys = tile.keys_per_block();
-    List<char>& visible = memory_.visible;
-    visible.assign(ceil_div(count, block_rows) * n_keys, char(0));
+  /// Finds the tasks: for each block of rows the blocks of keys that a row may attend to. At most a fraction of all
+  /// keys is one task, so that blocks of rows that attend to all keys can be computed in parallel.
+  void find_tasks(const Tile& tile, Index first, Index count) const {
+    const Index block_rows = tile.rows_per_task(count), block_keys = tile.keys_per_block();
+    const Index blocks = ceil_div(count, block_rows);
+    const Index longest = 2 * ceil_div(ceil_div(problem_.grid.m, block_keys), (std::max)(blocks, Index{1}));
+    List<GradientTask>& tasks = memory_.tasks;
+    tasks.clear();
     WorkerScratch& scratch = session_.scratch(0);
-    for (Index i = 0; i * block_rows < count; ++i) {
+    for (Index i = 0; i < blocks; ++i) {
       const Index begin = first + i * block_rows;
       tile.plan(begin, (std::min)(begin + block_rows, first + count), scratch);
+      Index next = 0;  // all blocks of keys below `next` are in tasks
       for (const KeySpan& span : scratch.block_spans)
-        for (Index j = span.begin / block_keys; j * block_keys < span.end; ++j) visible[i * n_keys + j] = 1;
+        for (Index j = (std::max)(span.begin / block_keys, next); j * block_keys < span.end; next = ++j) {
+          const bool extends = !tasks.empty() && tasks.back().rows == i && tasks.back().keys.end == j &&
+                               tasks.back().keys.end - tasks.back().keys.begin < longest;
+          if (extends)
+            ++tasks.back().keys.end;
+          else
+            tasks.push_back({i, {j, j + 1}});
+        }
     }
     scratch.block_spans.clear();
-    return visible;
+  }
+  /// Takes tasks for the next phase, in their order: those whose rows and keys no other task of the phase has. Returns
+  /// false if there are none.
+  bool take_phase(Index key_blocks) const {
+    List<GradientTask>&tasks = memory_.tasks, &phase = memory_.phase;
+    List<char>& is_taken = memory_.is_taken;
+    is_taken.assign(key_blocks, char(0));
+    phase.clear();
+    Index rest = 0;
+    for (const GradientTask task : tasks) {
+      char *const begin = is_taken.data() + task.keys.begin, *const end = is_taken.data() + task.keys.end;
+      if ((phase.empty() || phase.back().rows != task.rows) && std::find(begin, end, char(1)) == end) {
+        phase.push_back(task);
+        std::fill(begin, end, char(1));
+      } else {
+        tasks[rest++] = task;
+      }
+    }
+    tasks.resize(rest);
+    return !phase.empty();
   }
 
   /// Adds the sums of the blocks of rows, in their order. The last parameter is the sink.
