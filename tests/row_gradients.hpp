@@ -29,7 +29,7 @@ RowGradients<typename A::Scalar> row_gradients(const A& a, const V& v, const D& 
   const detail::ProductGradient<S> gradient{
       {outs.data(), outs.cols()},
       a.first_row(),
-      detail::bind_values<detail::ReadsPlainValues, S>(values, a.rows(), session)};
+      detail::bind_values<detail::ReadsPlainValues<A>, S>(values, a.rows(), session)};
   const std::tuple<> none;
   detail::RowGradients<typename A::Bound, std::tuple<>, Stages> engine(problem, none, a.stages(), session, a.rows());
   engine.run(a.first_row(), a.rows(), gradient,

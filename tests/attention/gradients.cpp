@@ -250,6 +250,45 @@ TEMPLATE_TEST_CASE("gradients have the same bits for any number of threads", "",
   check_threads((fg::causal() && fg::window(30)) | fg::alibi(0.1) | fg::softmax());
 }
 
+TEST_CASE("gradients of each engine of rows have the same bits in 30 runs by any number of threads") {
+  Random random(1718);
+  const Index n = 200, d = 8;
+  const Matrix<float> q = test::normal<float>(random, n, d), k = test::normal<float>(random, n, d),
+                      v = test::normal<float>(random, n, d), d_out = test::normal<float>(random, n, d);
+  const auto check = [&](const auto& gradients) {
+    const auto one = gradients(1);
+    for (const Index threads : {1, 2, 3, 5, 8}) {
+      int different = 0;
+      for (int run = 0; run < 30; ++run) {
+        const auto g = gradients(threads);
+        different += test::same(g.q, one.q) && test::same(g.k, one.k) && test::same(g.v, one.v) ? 0 : 1;
+      }
+      INFO("threads = " << threads);
+      CHECK(different == 0);
+    }
+  };
+  const auto check_pipeline = [&](const auto& pipeline) {
+    check([&](Index threads) {
+      fg::thread_pool pool(threads);
+      return fg::gradients((fg::scores(q, k) | pipeline).on(pool) * v, d_out);
+    });
+  };
+  check_pipeline(fg::top_k(9) | fg::softmax());
+  check_pipeline(fg::causal() | fg::sparsemax());
+  check_pipeline(fg::threshold(0.5) | fg::normalize_sum());
+  check_pipeline(fg::lsh(2, 4, 8, 1) | fg::softmax());
+  check_pipeline(fg::causal() | fg::block_top_k(16, 3) | fg::softmax());
+  check_pipeline(fg::prob_sparse(1, 2) | fg::softmax());
+  check_pipeline(fg::sparse_transformer_strided(9) | fg::softmax());
+  check([&](Index threads) {
+    fg::thread_pool pool(threads);
+    return fg::gradients(fg::multi_head(fg::heads{4, 2}, q, Matrix<float>(k.leftCols(4)), Matrix<float>(v.leftCols(4)),
+                                        fg::top_k(9) | fg::softmax())
+                             .on(pool),
+                         d_out);
+  });
+}
+
 TEST_CASE("gradients of rows, of other storage and of expressions") {
   Random random(1706);
   const Index n = 11, m = 14, d = 5, dv = 4;

@@ -90,6 +90,38 @@ TEMPLATE_TEST_CASE("gradients by tiles agree with the row tape", "", FILIGREE_TE
   }
 }
 
+TEST_CASE(
+    "gradients of many blocks agree with the row tape, and have the same bits in 30 runs by any number of threads") {
+  Random random(1715);
+  const Index n = 1300, m = 1700, d = 8, dv = 5;
+  const Matrix<float> q = test::normal<float>(random, n, d), k = test::normal<float>(random, m, d),
+                      v = test::normal<float>(random, m, dv), d_out = test::normal<float>(random, n, dv);
+  const auto agrees = [&](const auto& pipeline) {
+    const auto a = fg::scores(q, k) | pipeline;
+    const auto g = fg::gradients(a * v, d_out);
+    const Matrix<double> wide_q = q.cast<double>(), wide_k = k.cast<double>(), wide_v = v.cast<double>(),
+                         wide_d = d_out.cast<double>();
+    const auto expected = test::row_gradients(fg::scores(wide_q, wide_k) | pipeline, wide_v, wide_d);
+    CHECK(distance(g.q, expected.q) < 3e-5);
+    CHECK(distance(g.k, expected.k) < 3e-5);
+    CHECK(distance(g.v, expected.v) < 3e-5);
+    for (const Index threads : {1, 2, 3, 5, 8}) {
+      fg::thread_pool pool(threads);
+      int different = 0;
+      for (int run = 0; run < 30; ++run) {
+        const auto shared = fg::gradients(a.on(pool) * v, d_out);
+        different += same_bits(shared.q, g.q) && same_bits(shared.k, g.k) && same_bits(shared.v, g.v) ? 0 : 1;
+      }
+      INFO("threads = " << threads);
+      CHECK(different == 0);
+    }
+  };
+  agrees((fg::window(100) || fg::global({0, 900})) | fg::softmax());
+  agrees(fg::bigbird(64, 2, 3) | fg::softmax());
+  agrees(fg::causal() | fg::alibi(0.1) | fg::softmax({.sink = 1}));
+  agrees(fg::softmax());
+}
+
 TEST_CASE("gradients of parameters by tiles agree with the row tape") {
   Random random(1712);
   const Index n = 450, m = 500;
