@@ -289,6 +289,46 @@ TEST_CASE("gradients of each engine of rows have the same bits in 30 runs by any
   });
 }
 
+TEMPLATE_TEST_CASE("gradients by keys and values in 16 bits, and in a cache", "", Eigen::half, Eigen::bfloat16) {
+  using T = TestType;
+  Random random(1719);
+  const Index n = 30, m = 1200, dropped = 600, d = 11, dv = 17;
+  const Matrix<float> q = test::normal<float>(random, n, 2 * d), d_out = test::normal<float>(random, n, 2 * dv);
+  const Matrix<T> k = test::normal<float>(random, m, 2 * d).cast<T>(),
+                  v = test::normal<float>(random, m, 2 * dv).cast<T>();
+  const Matrix<float> wide_k = k.template cast<float>(), wide_v = v.template cast<float>();
+  auto cache = fg::key_value_cache<T>(2, d, dv);
+  cache.append(wide_k, wide_v);
+  auto slid = cache;
+  slid.slide(dropped);
+  const auto remains = fg::where([](Index, Index j) { return j >= dropped; });
+  const auto agree = [](const auto& g, const auto& expected) {
+    CHECK(g.q.isApprox(expected.q, 1e-5F));
+    CHECK(g.k.isApprox(expected.k, 1e-5F));
+    CHECK(g.v.isApprox(expected.v, 1e-5F));
+  };
+  const auto check = [&](const auto& rest) {
+    const auto pipeline = fg::causal() | rest;
+    agree(fg::gradients(fg::multi_head(fg::heads{2}, q, k, v, pipeline), d_out),
+          fg::gradients(fg::multi_head(fg::heads{2}, q, wide_k, wide_v, pipeline), d_out));
+    for (const Index h : {0, 1}) {
+      const Matrix<float> q_h = q.middleCols(h * d, d), d_h = d_out.middleCols(h * dv, dv),
+                          k_h = wide_k.middleCols(h * d, d), v_h = wide_v.middleCols(h * dv, dv);
+      const auto a = fg::scores(q_h, k_h) | pipeline;
+      const auto cached = fg::scores(q_h, cache.head(h)) | pipeline;
+      agree(fg::gradients(cached * cache.values(h), d_h), fg::gradients(a * v_h, d_h));
+      agree(fg::backward(fg::forward(cached * cache.values(h)), d_h), fg::gradients(a * v_h, d_h));
+      const auto expected = fg::gradients((fg::scores(q_h, k_h) | (remains && fg::causal()) | rest) * v_h, d_h);
+      const auto g = fg::gradients((fg::scores(q_h, slid.head(h)) | pipeline) * slid.values(h), d_h);
+      agree(g, expected);
+      CHECK((g.k.topRows(dropped).array() == 0).all());
+      CHECK((g.v.topRows(dropped).array() == 0).all());
+    }
+  };
+  check(fg::softmax());
+  check(fg::top_k(20) | fg::softmax());
+}
+
 TEST_CASE("gradients of rows, of other storage and of expressions") {
   Random random(1706);
   const Index n = 11, m = 14, d = 5, dv = 4;

@@ -11,6 +11,7 @@
 #include "filigree/attention/attention_gradients.hpp"
 #include "filigree/attention/differentiate.hpp"
 #include "filigree/attention/multi_head.hpp"
+#include "filigree/attention/multi_head_cache.hpp"
 
 namespace filigree {
 
@@ -206,6 +207,14 @@ auto gradients(const LazyDense<detail::MultiHead<Q, K, V, Head>>& product, const
     result.add_head(parameters, weights.source().grid(), 0);
   }
   return result;
+}
+
+// Does not compile: a list of caches has no one matrix of keys.
+template <class Q, class T, class Head, class D>
+void gradients(const LazyDense<detail::CacheHeads<Q, T, Head>>&, const D&) {
+  static_assert(sizeof(T) == 0,
+                "filigree: gradients(multi_head(heads, Q, cache, head), dO): differentiate each head: "
+                "gradients((scores(Q_i, cache.head(i)) | ...) * cache.values(i), dO_i)");
 }
 
 /// Computes the gradients of L by the output and the logsumexp of each part, for whole = merge(parts...) and the
