@@ -79,6 +79,8 @@ TEMPLATE_TEST_CASE("gradients by tiles agree with the row tape", "", FILIGREE_TE
   agrees(fg::causal() | fg::softmax({.sink = 0.5}), 12);
   agrees(fg::window(20) | fg::alibi(0.05) | fg::softmax(), 8);
   agrees((fg::causal() && (fg::window(70) || fg::first(2))) | fg::softcap(3) | fg::softmax(), 8);
+  agrees(fg::dilated_window(9, 3) | fg::softmax(), 6);
+  agrees((fg::causal() && (fg::strided(5) || fg::window(20))) | fg::alibi(0.05) | fg::softmax({.sink = 0.2}), 6);
   if constexpr (sizeof(S) == 4) {
     agrees(fg::causal() | fg::softmax() | fg::dropout(0.3, 9), 6);
     agrees(fg::bigbird(16, 2, 3) | fg::softmax(), 6);
@@ -119,7 +121,36 @@ TEST_CASE(
   agrees((fg::window(100) || fg::global({0, 900})) | fg::softmax());
   agrees(fg::bigbird(64, 2, 3) | fg::softmax());
   agrees(fg::causal() | fg::alibi(0.1) | fg::softmax({.sink = 1}));
+  agrees(fg::sparse_transformer_strided(40) | fg::softmax());
+  agrees(fg::dilated_window(30, 2) | fg::softmax());
   agrees(fg::softmax());
+}
+
+TEST_CASE("gradients of hashed attention by parts agree with the row tape") {
+  Random random(1717);
+  const auto agrees = [&](Index n, const auto& rest, const auto& router) {
+    const Matrix<float> q = test::normal<float>(random, n, 12), k = test::normal<float>(random, n, 12),
+                        v = test::normal<float>(random, n, 7), d_out = test::normal<float>(random, n, 7);
+    const auto chosen = fg::route(fg::scores(q, k) | router);
+    const auto a = fg::scores(q, k) | chosen | rest;
+    const auto g = fg::gradients(a * v, d_out), again = fg::backward(fg::forward(a * v), d_out);
+    const auto routed = fg::gradients((fg::scores(q, k) | router | rest) * v, d_out);
+    const Matrix<double> wide_q = q.cast<double>(), wide_k = k.cast<double>(), wide_v = v.cast<double>(),
+                         wide_d = d_out.cast<double>();
+    const auto expected = test::row_gradients(fg::scores(wide_q, wide_k) | chosen | rest, wide_v, wide_d);
+    for (const auto* found : {&g, &again}) {
+      CHECK(distance(found->q, expected.q) < 3e-5);
+      CHECK(distance(found->k, expected.k) < 3e-5);
+      CHECK(distance(found->v, expected.v) < 3e-5);
+    }
+    CHECK(same_bits(routed.k, g.k));
+  };
+  for (const Index n : {40, 333, 1200}) {
+    agrees(n, fg::softmax(), fg::lsh(2, 8, 16, 1));
+    agrees(n, fg::softmax({.sink = 1}), fg::lsh(3, 4, 20, 2).distinct());
+    agrees(n, fg::softmax(), fg::lsh(2, 8, 16, 3).shared());
+    agrees(n, fg::softcap(2) | fg::softmax(), fg::lsh(2, 8, 16, 4));
+  }
 }
 
 TEST_CASE("gradients of parameters by tiles agree with the row tape") {
@@ -141,6 +172,14 @@ TEST_CASE("gradients of parameters by tiles agree with the row tape") {
   agrees(g.parameters<2>(), expected.stages[1].sums);
   agrees(g.parameters<3>(), expected.stages[2].sums);
   agrees(g.parameters<4>(), expected.stages[3].sums);
+  const auto strided = fg::scores(q, k) | (fg::strided(7) || fg::window(20)) | fg::relative_bias(table) |
+                       fg::alibi(0.02) | fg::softcap(4) | fg::softmax({.sink = 1.5});
+  const auto by_parts = fg::gradients(strided * v, d_out);
+  const auto of_strided = test::row_gradients(strided, v, d_out).parameters;
+  agrees(by_parts.parameters<1>(), of_strided.stages[0].sums);
+  agrees(by_parts.parameters<2>(), of_strided.stages[1].sums);
+  agrees(by_parts.parameters<3>(), of_strided.stages[2].sums);
+  agrees(by_parts.parameters<4>(), of_strided.stages[3].sums);
 }
 
 namespace {

@@ -61,7 +61,8 @@ struct SavedRows {
 template <class P, class Stages>
 bool uses_tiles(const P& problem, const Stages& stages) {
   if constexpr (TileGradients<P, Stages>::possible)
-    return !std::apply([&](const auto&... stage) { return (is_scattered(stage, problem.grid) || ...); }, stages);
+    return choose_for_product<Stages>() != EngineKind::online_softmax_or_gathered ||
+           !std::apply([&](const auto&... stage) { return (is_scattered(stage, problem.grid) || ...); }, stages);
   else
     return false;
 }

@@ -76,20 +76,6 @@ class GradientTile {
     tiles_.plan(begin, end, scratch.coverage, scratch.block_spans);
   }
 
-  /// Calls f(count) for each map with parameters, with their number.
-  template <class F>
-  void each_parameter_map(const F& f) const {
-    each_map([&](const auto& map) {
-      if constexpr (ParameterStage<std::remove_cvref_t<decltype(map)>>) f(map.parameter_count(problem_.grid));
-    });
-  }
-  /// Returns the number of parameters of all maps.
-  [[nodiscard]] Index parameter_count() const {
-    Index count = 0;
-    each_parameter_map([&](Index size) { count += size; });
-    return count;
-  }
-
   /// Adds what rows [begin, end) and these keys give to the gradients, and to the sums of the parameters of maps.
   void add(Index begin, Index end, const Range& keys, const TileOperands<S>& operands, double* parameters,
            WorkerScratch& scratch) const {

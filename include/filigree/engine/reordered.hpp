@@ -9,6 +9,7 @@
 #include "filigree/engine/online_softmax.hpp"
 #include "filigree/engine/problem.hpp"
 #include "filigree/pattern/reindexed.hpp"
+#include "filigree/stage/derivative.hpp"
 
 // Attention of a subset of the queries to a subset of the keys, in an order in which the keys that a query keeps are
 // contiguous. The online softmax engine then works on dense tiles of keys that are in the cache.
@@ -34,9 +35,22 @@ struct OrderIndices {
 template <MapStage M>
 struct ReorderedMap {
   using Category = ScoreMap;
+  static constexpr bool derivative_is_one = detail::derivative_is_one<M>;
+  static constexpr bool parameters_are_pairs = has_pair_parameters<M>;
   const M& stage;
   OrderIndices indices;
 
+  template <Real S>
+    requires DifferentiableMap<M, S> S derivative(S x, S y, Index p, Index j, const Grid&)
+  const { return derivative_at(stage, x, y, indices.query(p), indices.key(j), indices.grid); }
+  [[nodiscard]] Index parameter_count(const Grid&) const requires ParameterStage<M> {
+    return stage.parameter_count(indices.grid);
+  }
+  template <Real S, class Add>
+  void parameter_gradient(S x, S y, Index p, Index j, const Grid&, S d,
+                          const Add& add) const requires ParameterStage<M> {
+    stage.parameter_gradient(x, y, indices.query(p), indices.key(j), indices.grid, d, add);
+  }
   template <Real S>
     requires MapsVectors<M, S>
   void map_all(S* scores, Index count) const { stage.map_all(scores, count); }

@@ -27,12 +27,6 @@ struct GradientTargets {
   bool adds = false;
 };
 
-/// True if the parameters of a stage belong to the pairs of queries and keys: parameter i * m + c to the pair (i, c).
-template <class T>
-inline constexpr bool has_pair_parameters = requires {
-  requires std::remove_cvref_t<T>::parameters_are_pairs;
-};
-
 /// The gradients by the parameters of the stages of a pipeline, in the order of the stages that have parameters. The
 /// gradient of a stage is in `sums`, or in `pairs` if its parameters belong to pairs.
 template <Real S>

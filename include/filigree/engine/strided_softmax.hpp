@@ -46,29 +46,100 @@ struct Residue {
   }
 };
 
+/// The parts of a pattern with a stride, for rows [first, last): blocks of the queries of each residue, and all keys of
+/// this residue. The dense term of the pattern is not in the parts.
 template <class P, class Stages>
-class StridedEngine {
-  using S = typename P::Scalar;
+class StridedParts {
   using Form = detail::Form<Stages>;
   static constexpr std::size_t at = Form::strided;
   using StrideForm = decltype(stride_of(std::declval<const std::tuple_element_t<at, Stages>&>()));
   using Dense = decltype(StrideForm::dense);
-  static constexpr bool has_dense = !std::is_same_v<Dense, KeepNone>;
   using Stepped = And<decltype(StrideForm::stepped), Not<Dense>>;
 
+ public:
+  static constexpr bool has_dense = !std::is_same_v<Dense, KeepNone>;
+  struct Part {
+    Residue residue;
+    Order order;
+  };
+
+  StridedParts(const P& problem, const Stages& stages, Index first, Index last, Index blocks)
+      : problem_(problem),
+        stages_(stages),
+        stride_(stride_of(std::get<at>(stages))),
+        stepped_{stride_.stepped, {stride_.dense}},
+        first_(first),
+        last_(last),
+        blocks_(blocks) {}
+
+  /// Returns the stages with the dense term of the pattern instead of the pattern.
+  static auto dense_stages(const Stages& stages) {
+    return with_indices<std::tuple_size_v<Stages>>([&]<std::size_t... At>(std::index_sequence<At...>) {
+      return std::tuple(dense_stage<At>(stages)...);
+    });
+  }
+
+  /// No two parts have the same query.
+  [[nodiscard]] Index count() const { return residues() * blocks_; }
+  [[nodiscard]] Index per_round() const { return count(); }
+  [[nodiscard]] Index max_keys() const { return ceil_div(problem_.grid.m, stride_.step); }
+  /// The number of columns that a part stores in `memory`.
+  [[nodiscard]] Index memory() const { return ceil_div(last_ - first_, stride_.step) + max_keys(); }
+
+  [[nodiscard]] Part part(Index number, Column* memory) const {
+    const Grid& grid = problem_.grid;
+    const Index step = stride_.step, first = first_ + number / blocks_, block = number % blocks_;
+    const Index rows = (last_ - first - 1) / step + 1, rows_per_block = ceil_div(rows, blocks_);
+    const Index begin = (std::min)(block * rows_per_block, rows), end = (std::min)(begin + rows_per_block, rows);
+    const Index c0 = floor_mod(grid.query_at + first - grid.key_at, step);
+    const Index keys = c0 >= grid.m ? 0 : (grid.m - c0 - 1) / step + 1, queries = keys == 0 ? 0 : end - begin;
+    Column* const columns = memory + queries;
+    for (Index s = 0; s < queries; ++s) memory[s] = static_cast<Column>(first + (begin + s) * step);
+    for (Index t = 0; t < keys; ++t) columns[t] = static_cast<Column>(c0 + t * step);
+    return {
+        {.step = step, .p0 = grid.query_at + first + begin * step, .j0 = grid.key_at + c0, .keys = keys, .grid = grid},
+        {{memory, static_cast<std::size_t>(queries)}, {columns, static_cast<std::size_t>(keys)}}};
+  }
+  /// Returns the stages of the dense problem of a part. They refer to it.
+  [[nodiscard]] auto stages(const Part& part) const {
+    return with_indices<std::tuple_size_v<Stages>>([&]<std::size_t... At>(std::index_sequence<At...>) {
+      return std::tuple(stage<At>(part)...);
+    });
+  }
+  [[nodiscard]] static Index residues(const Stages& stages, Index rows) {
+    return (std::min)(stride_of(std::get<at>(stages)).step, rows);
+  }
+
+ private:
+  [[nodiscard]] Index residues() const { return (std::min)(stride_.step, last_ - first_); }
   template <std::size_t At>
-  static auto dense_stage(const Stages& stages, const StrideForm& stride) {
+  static auto dense_stage(const Stages& stages) {
     if constexpr (At == at)
-      return stride.dense;
+      return stride_of(std::get<At>(stages)).dense;
     else
       return std::get<At>(stages);
   }
-  static auto dense_stages(const Stages& stages, const StrideForm& stride) {
-    return with_indices<std::tuple_size_v<Stages>>([&]<std::size_t... At>(std::index_sequence<At...>) {
-      return std::tuple(dense_stage<At>(stages, stride)...);
-    });
+  template <std::size_t At>
+  auto stage(const Part& part) const {
+    if constexpr (At == at)
+      return Reindexed<const Stepped&, const Residue&>{stepped_, part.residue};
+    else
+      return reordered_stage(std::get<At>(stages_), part.order, problem_.grid);
   }
-  using DenseStages = decltype(dense_stages(std::declval<const Stages&>(), std::declval<const StrideForm&>()));
+
+  const P& problem_;
+  const Stages& stages_;
+  StrideForm stride_;
+  Stepped stepped_;
+  Index first_, last_, blocks_;
+};
+
+template <class P, class Stages>
+class StridedEngine {
+  using S = typename P::Scalar;
+  using Form = detail::Form<Stages>;
+  using Parts = StridedParts<P, Stages>;
+  using DenseStages = decltype(Parts::dense_stages(std::declval<const Stages&>()));
 
  public:
   /// The sums of rows from `first` on, over the keys that the strided term keeps.
@@ -89,9 +160,7 @@ class StridedEngine {
   StridedEngine(P& problem, const Stages& stages, const Session& session, Index count)
       : problem_(problem),
         stages_(stages),
-        stride_(stride_of(std::get<at>(stages))),
-        stepped_{stride_.stepped, {stride_.dense}},
-        dense_stages_(dense_stages(stages, stride_)),
+        dense_stages_(Parts::dense_stages(stages)),
         dense_(problem, dense_stages_, session, count) {}
 
   [[nodiscard]] Index height() const { return dense_.height(); }
@@ -107,10 +176,16 @@ class StridedEngine {
     S* memory = session.next_buffer().get<S>(SoftmaxState<S>::size(count, v.padded));
     const Run run{*this, first, SoftmaxState<S>(memory, count, v.padded)};
     run.sums.clear(count);
-    const Index residues = (std::min)(stride_.step, count);
+    const Index residues = Parts::residues(stages_, count);
     const Index blocks = (std::max<Index>)(session.concurrency() * 2 / std::max<Index>(residues, 1), 1);
-    session.run(residues * blocks, [&](Index task, Index worker) {
-      attend_residue(run, first + task / blocks, first + count, task % blocks, blocks, v, session.scratch(worker));
+    const Parts parts(problem_, stages_, first, first + count, blocks);
+    session.run(parts.count(), [&](Index number, Index worker) {
+      WorkerScratch& scratch = session.scratch(worker);
+      ScratchFrame frame(scratch);
+      const auto part = parts.part(number, frame.take<Column>(parts.memory()));
+      if (part.order.queries.empty()) return;
+      attend_reordered(problem_, part.order, parts.stages(part), v, scratch,
+                       [&](Index row, const SoftmaxState<S>& state) { run.from(row).merge(state, 1); });
     });
     return run;
   }
@@ -120,7 +195,7 @@ class StridedEngine {
   void finish(const Run& run, Index first, Index last, WorkerScratch& scratch, Sink&& sink) const {
     const Softmax& softmax = std::get<Form::streamed>(stages_);
     const SoftmaxState<S> stepped = run.from(first);
-    if constexpr (has_dense) {
+    if constexpr (Parts::has_dense) {
       ScratchFrame frame(scratch);
       const SoftmaxState<S> state = dense_.partial(first, last - first, {sink.values()}, frame, scratch);
       state.merge(stepped, last - first);
@@ -130,45 +205,8 @@ class StridedEngine {
     }
   }
 
-  /// Computes part `part` of `parts` of the rows with the residue of row `first`.
-  void attend_residue(const Run& run, Index first, Index last, Index part, Index parts, const ValueRows<S>& v,
-                      WorkerScratch& scratch) const {
-    const Grid& grid = problem_.grid;
-    const Index step = stride_.step, rows = (last - first - 1) / step + 1, rows_per_part = ceil_div(rows, parts);
-    const Index begin = (std::min)(part * rows_per_part, rows), end = (std::min)(begin + rows_per_part, rows);
-    const Index c0 = floor_mod(grid.query_at + first - grid.key_at, step);
-    if (begin == end || c0 >= grid.m) return;
-    const Residue residue{.step = step,
-                          .p0 = grid.query_at + first + begin * step,
-                          .j0 = grid.key_at + c0,
-                          .keys = (grid.m - c0 - 1) / step + 1,
-                          .grid = grid};
-    ScratchFrame frame(scratch);
-    Column* queries = frame.take<Column>(end - begin);
-    Column* keys = frame.take<Column>(residue.keys);
-    for (Index s = begin; s < end; ++s) queries[s - begin] = static_cast<Column>(first + s * step);
-    for (Index t = 0; t < residue.keys; ++t) keys[t] = static_cast<Column>(c0 + t * step);
-    const Order order{{queries, static_cast<std::size_t>(end - begin)}, {keys, static_cast<std::size_t>(residue.keys)}};
-
-    const auto stages = with_indices<std::tuple_size_v<Stages>>([&]<std::size_t... At>(std::index_sequence<At...>) {
-      return std::tuple(stepped_stage<At>(residue, order)...);
-    });
-    attend_reordered(problem_, order, stages, v, scratch,
-                     [&](Index row, const SoftmaxState<S>& state) { run.from(row).merge(state, 1); });
-  }
-
-  template <std::size_t At>
-  auto stepped_stage(const Residue& residue, const Order& order) const {
-    if constexpr (At == at)
-      return Reindexed<const Stepped&, const Residue&>{stepped_, residue};
-    else
-      return reordered_stage(std::get<At>(stages_), order, problem_.grid);
-  }
-
   const P& problem_;
   const Stages& stages_;
-  StrideForm stride_;
-  Stepped stepped_;
   DenseStages dense_stages_;
   OnlineSoftmaxEngine<P, DenseStages> dense_;
 };

@@ -15,8 +15,10 @@
 #include "filigree/engine/choose.hpp"
 #include "filigree/engine/dropped_weights.hpp"
 #include "filigree/engine/gradient_tile.hpp"
+#include "filigree/engine/part_gradients.hpp"
 #include "filigree/engine/row_gradients.hpp"
 #include "filigree/engine/score_tiles.hpp"
+#include "filigree/engine/softmax_statistics.hpp"
 #include "filigree/engine/stage_subsets.hpp"
 #include "filigree/engine/values.hpp"
 
@@ -28,66 +30,6 @@
 // sums have the same order for any number of threads.
 
 namespace filigree::detail {
-
-/// What the backward pass needs of each row of softmax. A sink of products, which keeps no outputs.
-template <Real S>
-struct SoftmaxStatistics {
-  const ProductGradient<S>& gradient;
-  S *maximum, *inverse, *mean;  // row `gradient.first` is the first one
-
-  void reserve(ScratchFrame& frame) const { frame.take<S>(gradient.v.padded); }
-  [[nodiscard]] const ValueRows<S>& values() const { return gradient.v; }
-  void take(Index index, const S* out, const kernel::LogSumExp<S>& sums) const {
-    const Index i = index - gradient.first;
-    set_mean(index, out);
-    maximum[i] = sums.maximum == -std::numeric_limits<S>::infinity() ? S(0) : sums.maximum;
-    inverse[i] = sums.sum == S(0) ? S(0) : 1 / sums.sum;
-  }
-  /// Sets the mean of a row from its output: <dO, O> - dlse.
-  void set_mean(Index index, const S* out) const {
-    const Index i = index - gradient.first;
-    const S* const d = gradient.d_out.data + i * gradient.d_out.stride;
-    double sums[4] = {};  // four chains of additions, because one would wait for each addition
-    const Index dv = gradient.v.dv, whole = dv / 4 * 4;
-    const auto product = [&](Index f) { return static_cast<double>(d[f]) * static_cast<double>(out[f]); };
-    for (Index f = 0; f < whole; f += 4)
-      for (Index c = 0; c < 4; ++c) sums[c] += product(f + c);
-    for (Index f = whole; f < dv; ++f) sums[f - whole] += product(f);
-    mean[i] = static_cast<S>(sums[0] + sums[1] + sums[2] + sums[3] - static_cast<double>(gradient.lse_gradient(index)));
-  }
-  // For engines that may compute rows of weights.
-  void operator()(const Row<S>& row, WorkerScratch& scratch) const {
-    ScratchFrame frame(scratch);
-    S* const out = frame.take<S>(gradient.v.padded);
-    gradient.v.gather(out, row.values, row.columns, row.count, scratch);
-    take(row.index, out, {row.maximum, row.sum});
-  }
-};
-
-/// A sink of products that also keeps the maximum and the inverse of the sum of each row of softmax.
-template <Real S>
-struct SavingSink {
-  const ProductSink<S>& product;
-  S *maximum, *inverse;  // of row product.first and the following ones
-
-  void reserve(ScratchFrame& frame) const { product.reserve(frame); }
-  [[nodiscard]] const ValueRows<S>& values() const { return product.values(); }
-  void take(Index index, const S* out, const kernel::LogSumExp<S>& sums) const {
-    product.take(index, out, sums);
-    keep(index, sums);
-  }
-  void operator()(const Row<S>& row, WorkerScratch& scratch) const {
-    product(row, scratch);
-    keep(row.index, {row.maximum, row.sum});
-  }
-
- private:
-  void keep(Index index, const kernel::LogSumExp<S>& sums) const {
-    const Index i = index - product.first;
-    maximum[i] = sums.maximum == -std::numeric_limits<S>::infinity() ? S(0) : sums.maximum;
-    inverse[i] = sums.sum == S(0) ? S(0) : 1 / sums.sum;
-  }
-};
 
 /// A block of rows, and the consecutive blocks of keys that it is computed with.
 struct GradientTask {
@@ -109,13 +51,13 @@ template <class P, class Stages>
 class TileGradients {
   using S = typename P::Scalar;
   using Form = detail::Form<Stages>;
-  using Tile = GradientTile<P, Stages>;
+  static constexpr EngineKind kind = choose_for_product<Stages>();
 
  public:
   /// True if the pipeline has this form, and no gradient for each pair.
   static constexpr bool possible = [] {
-    constexpr EngineKind kind = choose_for_product<Stages>();
-    if constexpr (kind == EngineKind::online_softmax || kind == EngineKind::online_softmax_or_gathered)
+    if constexpr (kind == EngineKind::online_softmax || kind == EngineKind::online_softmax_or_gathered ||
+                  kind == EngineKind::strided_softmax || kind == EngineKind::partitioned_softmax)
       return with_indices<Form::streamed>([]<std::size_t... L>(std::index_sequence<L...>) {
         return ((PatternStage<std::tuple_element_t<L, Stages>> ||
                  (DifferentiableMap<std::remove_cvref_t<std::tuple_element_t<L, Stages>>, S> &&
@@ -160,7 +102,6 @@ class TileGradients {
     const auto dk = sums_of(to.k, m, d, padded_, to.adds, memory_.k_sums);
     const auto dv_sums = sums_of(to.v, m, dv, padded_v_, to.adds, memory_.v_sums);
 
-    const Tile tile(problem_, stages_, padded_, dv, first);
     const TileOperands<S> operands{.queries = queries_,
                                    .keys = keys_,
                                    .outs = outs_,
@@ -171,21 +112,12 @@ class TileGradients {
                                    .dq = dq,
                                    .dk = dk,
                                    .dv = dv_sums};
-    const Index block_rows = tile.rows_per_task(count), block_keys = tile.keys_per_block();
-    const Index blocks = ceil_div(count, block_rows), parameter_count = tile.parameter_count();
-    memory_.block_sums.assign(blocks * parameter_count, 0.0);
-    for (find_tasks(tile, first, count); take_phase(ceil_div(m, block_keys));)
-      session_.run(memory_.phase.size(), [&](Index at, Index worker) {
-        const GradientTask& task = memory_.phase[at];
-        const Index begin = first + task.rows * block_rows;
-        tile.add(begin, (std::min)(begin + block_rows, first + count),
-                 {task.keys.begin * block_keys, task.keys.end * block_keys}, operands,
-                 memory_.block_sums.data() + task.rows * parameter_count, session_.scratch(worker));
-      });
+    memory_.block_sums.clear();
+    add(first, count, gradient, operands);
     finish(rows_of_q(), count, d, dq, false);
     finish(to.k, m, d, dk, to.adds);
     finish(to.v, m, dv, dv_sums, to.adds);
-    finish_parameters(blocks, parameter_count, tile, count, parameters);
+    finish_parameters(count, parameters);
     return true;
   }
 
@@ -278,8 +210,50 @@ class TileGradients {
       }
   }
 
+  /// Adds what all pairs give to the gradients, and appends the sums of the parameters of maps to block_sums.
+  void add(Index first, Index count, const ProductGradient<S>& gradient, const TileOperands<S>& operands) {
+    if constexpr (kind == EngineKind::partitioned_softmax) {
+      add_parts(PartitionedParts<P, Stages>(problem_, stages_, first, first + count), first, gradient, operands);
+    } else if constexpr (kind == EngineKind::strided_softmax) {
+      using Parts = StridedParts<P, Stages>;
+      if constexpr (Parts::has_dense) add_tiles(Parts::dense_stages(stages_), first, count, gradient.dv(), operands);
+      const Index rows = ceil_div(count, (std::max)(Parts::residues(stages_, count), Index{1}));
+      add_parts(Parts(problem_, stages_, first, first + count, (std::max)(ceil_div(rows, Index{512}), Index{1})), first,
+                gradient, operands);
+    } else {
+      add_tiles(stages_, first, count, gradient.dv(), operands);
+    }
+  }
+  /// Returns the sums of the parameters of maps for `blocks` more blocks.
+  double* more_sums(Index blocks) {
+    const Index size = memory_.block_sums.size();
+    memory_.block_sums.resize(size + blocks * parameter_count());
+    std::fill(memory_.block_sums.begin() + size, memory_.block_sums.end(), 0.0);
+    return memory_.block_sums.data() + size;
+  }
+  template <class Parts>
+  void add_parts(const Parts& parts, Index first, const ProductGradient<S>& gradient, const TileOperands<S>& operands) {
+    PartGradients<P, Parts>(problem_, parts, operands, gradient.v, first, session_)
+        .add(more_sums(parts.count()), parameter_count());
+  }
+  template <class TileStages>
+  void add_tiles(const TileStages& stages, Index first, Index count, Index dv, const TileOperands<S>& operands) {
+    const GradientTile<P, TileStages> tile(problem_, stages, padded_, dv, first);
+    const Index block_rows = tile.rows_per_task(count), block_keys = tile.keys_per_block();
+    double* const sums = more_sums(ceil_div(count, block_rows));
+    for (find_tasks(tile, first, count); take_phase(ceil_div(problem_.grid.m, block_keys));)
+      session_.run(memory_.phase.size(), [&](Index at, Index worker) {
+        const GradientTask& task = memory_.phase[at];
+        const Index begin = first + task.rows * block_rows;
+        tile.add(begin, (std::min)(begin + block_rows, first + count),
+                 {task.keys.begin * block_keys, task.keys.end * block_keys}, operands,
+                 sums + task.rows * parameter_count(), session_.scratch(worker));
+      });
+  }
+
   /// Finds the tasks: for each block of rows the blocks of keys that a row may attend to. At most a fraction of all
   /// keys is one task, so that blocks of rows that attend to all keys can be computed in parallel.
+  template <class Tile>
   void find_tasks(const Tile& tile, Index first, Index count) const {
     const Index block_rows = tile.rows_per_task(count), block_keys = tile.keys_per_block();
     const Index blocks = ceil_div(count, block_rows);
@@ -324,11 +298,30 @@ class TileGradients {
     return !phase.empty();
   }
 
+  /// Calls f(count) for each map with parameters, with their number.
+  template <class F>
+  void each_parameter_map(const F& f) const {
+    with_indices<Form::streamed>([&]<std::size_t... L>(std::index_sequence<L...>) {
+      (count_parameters(std::get<L>(stages_), f), ...);
+    });
+  }
+  template <class T, class F>
+  void count_parameters(const T& stage, const F& f) const {
+    if constexpr (MapStage<T> && ParameterStage<T>) f(stage.parameter_count(problem_.grid));
+  }
+  /// Returns the number of parameters of all maps.
+  [[nodiscard]] Index parameter_count() const {
+    Index count = 0;
+    each_parameter_map([&](Index size) { count += size; });
+    return count;
+  }
+
   /// Adds the sums of the blocks of rows, in their order. The last parameter is the sink.
-  void finish_parameters(Index blocks, Index count, const Tile& tile, Index rows, ParameterGradients<S>& parameters) {
+  void finish_parameters(Index rows, ParameterGradients<S>& parameters) {
     parameters.stages.clear();
+    const Index count = parameter_count(), blocks = count > 0 ? memory_.block_sums.size() / count : 0;
     Index at = 0;
-    tile.each_parameter_map([&](Index size) {
+    each_parameter_map([&](Index size) {
       parameters.stages.push_back({});
       List<double>& sums = parameters.stages.back().sums;
       sums.assign(size, 0.0);

@@ -84,6 +84,12 @@ concept ParameterStage = RowStage<T> && requires(const T& stage, const Grid& gri
   { stage.parameter_count(grid) } -> std::convertible_to<Index>;
 };
 
+/// True if the parameters of a stage belong to the pairs of queries and keys: parameter i * m + c to the pair (i, c).
+template <class T>
+inline constexpr bool has_pair_parameters = requires {
+  requires std::remove_cvref_t<T>::parameters_are_pairs;
+};
+
 /// Calls add(index, value) for the gradients of the parameters of a stage. d is the gradient with respect to the
 /// entries of `out`.
 template <RowStage T, Real S, class Add>
