@@ -18,6 +18,7 @@ parser.add_argument(
     "--sparsifiers", default="build/peers/filigree_sparsifiers", help="the compiled filigree_sparsifiers"
 )
 parser.add_argument("--decoding", default="build/peers/filigree_decoding", help="the compiled filigree_decoding")
+parser.add_argument("--gradients", default="build/peers/filigree_gradients", help="the compiled filigree_gradients")
 parser.add_argument("--folder", default="build/peers/data", type=pathlib.Path, help="the folder for inputs and outputs")
 parser.add_argument("--threads", default=1, type=int)
 parser.add_argument("--repetitions", default=5, type=int)
@@ -108,7 +109,7 @@ def error_of(right, certain=...):
 
 
 def compare(title, runs, error_of):
-    """Times the implementations alternately and prints a table; times are relative to the last one.
+    """Times the implementations alternately, prints a table and returns the times; they are relative to the last one.
 
     An implementation that fails is omitted. error_of(output) returns the error of an output."""
     error, seconds, failed = {}, {}, {}
@@ -134,3 +135,4 @@ def compare(title, runs, error_of):
     wrong = [name for name in seconds if not error[name] <= 1e-5]
     if wrong:
         raise SystemExit(f"off by more than 1e-5 of the largest value: {', '.join(wrong)}")
+    return times

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # bench/peers/run.sh [--threads n] [--repetitions n] [--sizes n...]: compares attention (top-k, all keys, patterns) and
-# autoencoders, sparsifiers and decoding by NumPy, PyTorch, faiss and Filigree.
+# autoencoders, sparsifiers, decoding and gradients of attention by NumPy, PyTorch, faiss and Filigree.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -16,8 +16,8 @@ if [[ ! -e $venv/ready ]]; then
   "$venv/bin/pip" install --quiet torch==2.13.0 numpy faiss-cpu
   touch "$venv/ready"
 fi
-for script in peers patterns encoders sparsifiers decoding; do
+for script in peers patterns encoders sparsifiers decoding gradients; do
   "$venv/bin/python" "bench/peers/$script.py" --program "$build/filigree_peer" \
-    --encoders "$build/filigree_encoders" --sparsifiers "$build/filigree_sparsifiers" --decoding "$build/filigree_decoding" \
-    --folder "$build/data" "$@"
+    --encoders "$build/filigree_encoders" --sparsifiers "$build/filigree_sparsifiers" \
+    --decoding "$build/filigree_decoding" --gradients "$build/filigree_gradients" --folder "$build/data" "$@"
 done
