@@ -31,9 +31,11 @@ RowGradients<typename A::Scalar> row_gradients(const A& a, const V& v, const D& 
       a.first_row(),
       detail::bind_values<detail::ReadsPlainValues<A>, S>(values, a.rows(), session)};
   const std::tuple<> none;
-  detail::RowGradients<typename A::Bound, std::tuple<>, Stages> engine(problem, none, a.stages(), session, a.rows());
-  engine.run(a.first_row(), a.rows(), gradient,
-             {detail::rows_of(result.q), detail::rows_of(result.k), detail::rows_of(result.v)}, result.parameters);
+  using Engine = typename detail::Choice<typename A::Bound>::template Rows<std::tuple<>>;
+  const Engine engine(problem, none, session, a.rows());
+  detail::RowGradients<typename A::Bound, Engine, Stages> rows(problem, engine, a.stages(), session);
+  rows.run(a.first_row(), a.rows(), gradient,
+           {detail::rows_of(result.q), detail::rows_of(result.k), detail::rows_of(result.v)}, result.parameters);
   return result;
 }
 

@@ -11,6 +11,7 @@
 #include "filigree/core/list.hpp"
 #include "filigree/engine/choose.hpp"
 #include "filigree/engine/form.hpp"
+#include "filigree/engine/kept_scores.hpp"
 #include "filigree/engine/row_gradients.hpp"
 #include "filigree/engine/stage_subsets.hpp"
 #include "filigree/engine/tile_gradients.hpp"
@@ -23,10 +24,6 @@
 
 namespace filigree::detail {
 
-/// The pairs that a selection keeps.
-template <Real S>
-using KeptPairs = Eigen::SparseMatrix<S, Eigen::RowMajor, Index>;
-
 /// Finds the pairs that the first selector of a pipeline keeps in rows [first, first + count).
 template <class P, class Stages>
 void find_kept_pairs(P& problem, const Stages& stages, const Session& session, Index first, Index count,
@@ -37,16 +34,6 @@ void find_kept_pairs(P& problem, const Stages& stages, const Session& session, I
   SparseSink<typename P::Scalar> sink(0, problem.grid.n, session);
   for_each_row(engine, first, count, session, sink);
   sink.write(kept, problem.grid.m, false);
-}
-
-/// Calls f(patterns, stages) with patterns that keep the pairs of `kept`, and the other stages of a selection.
-template <Real S, class Stages, class F>
-auto with_kept_pairs(const KeptPairs<S>& kept, const Stages& stages, const F& f) {
-  using F0 = Form<Stages>;
-  const std::tuple<Given<const KeptPairs<S>&>> patterns(Given<const KeptPairs<S>&>{kept});
-  const auto rest =
-      std::tuple_cat(map_references<F0::streamed>(stages), stage_references<F0::after_selection, F0::size>(stages));
-  return f(patterns, rest);
 }
 
 /// What a forward pass keeps for the backward pass beside the product: the pairs that a selection kept, or the
@@ -78,20 +65,32 @@ void differentiate(P& problem, const Stages& stages, const SavedRows<typename P:
     if (saved != nullptr) tiles.use_statistics(saved->maximum, saved->inverse);
     if (uses_tiles(problem, stages) && tiles.run(first, count, weight_gradient, to, parameters)) return;
   }
-  const auto run = [&](const auto& patterns, const auto& rest) {
-    using Patterns = std::remove_cvref_t<decltype(patterns)>;
-    using Rest = std::remove_cvref_t<decltype(rest)>;
-    RowGradients<P, Patterns, Rest>(problem, patterns, rest, session, count)
+  using S = typename P::Scalar;
+  const auto run = [&](const auto& engine, const auto& rest) {
+    RowGradients<P, std::remove_cvref_t<decltype(engine)>, std::remove_cvref_t<decltype(rest)>>(problem, engine, rest,
+                                                                                                session)
         .run(first, count, weight_gradient, to, parameters);
   };
-  if constexpr (Form<Stages>::is_selection) {
-    if (saved != nullptr) return with_kept_pairs(saved->kept, stages, run);
-    auto& found = session.object<KeptPairs<typename P::Scalar>>();
-    find_kept_pairs(problem, stages, session, first, count, found);
-    with_kept_pairs(found, stages, run);
+  const auto run_after = [&](const auto& patterns, const auto& rest) {
+    run(typename Choice<P>::template Rows<std::remove_cvref_t<decltype(patterns)>>(problem, patterns, session, count),
+        rest);
+  };
+  using F = Form<Stages>;
+  if constexpr (F::is_selection) {
+    auto& found = session.object<KeptPairs<S>>();
+    if (saved == nullptr) find_kept_pairs(problem, stages, session, first, count, found);
+    const KeptPairs<S>& kept = saved != nullptr ? saved->kept : found;
+    const auto rest = stage_references<F::after_selection, F::size>(stages);
+    const auto maps = map_references<F::streamed>(stages);
+    const std::tuple<> none;
+    // The scores are computed again if the pairs have weights instead, or if maps are differentiated at those before.
+    if constexpr (!F::selects_near_maximum && std::tuple_size_v<decltype(maps)> == 0)
+      run(KeptScores<S, std::tuple<>>(kept, problem.grid, none), rest);
+    else
+      run_after(std::tuple<Given<const KeptPairs<S>&>>(Given<const KeptPairs<S>&>{kept}), std::tuple_cat(maps, rest));
   } else {
     constexpr std::size_t leading = leading_patterns<Stages>;
-    run(stage_references<0, leading>(stages), stage_references<leading, std::tuple_size_v<Stages>>(stages));
+    run_after(stage_references<0, leading>(stages), stage_references<leading, std::tuple_size_v<Stages>>(stages));
   }
 }
 
@@ -103,14 +102,11 @@ void save_rows(P& problem, const Stages& stages, const Session& session, Index f
   using S = typename P::Scalar;
   using F = Form<Stages>;
   if constexpr (F::is_selection) find_kept_pairs(problem, stages, session, first, count, saved.kept);
-  // The normalizers that find their own entries sum other lists of scores than those of the pairs that they keep.
+  // The pairs that a normalizer finds itself have weights instead of scores.
   if constexpr (F::is_selection && !F::selects_near_maximum) {
-    with_kept_pairs(saved.kept, stages, [&](const auto& patterns, const auto& rest) {
-      const auto listed = std::tuple_cat(patterns, rest);
-      const typename Choice<P>::template Rows<std::remove_const_t<decltype(listed)>> engine(problem, listed, session,
-                                                                                            count);
-      for_each_row(engine, first, count, session, sink);
-    });
+    const auto rest = stage_references<F::after_selection, F::size>(stages);
+    const KeptScores<S, std::remove_const_t<decltype(rest)>> engine(saved.kept, problem.grid, rest);
+    for_each_row(engine, first, count, session, sink);
   } else {
     const typename Choice<P>::template Product<Stages> engine(problem, stages, session, count);
     if constexpr (TileGradients<P, Stages>::possible) {

@@ -135,21 +135,20 @@ struct RowGradientsMemory {
   Buffer keys, key_sums, value_sums, block_queries, block_outs;
 };
 
-/// Computes the gradients of problem | patterns | stages for rows [first, first + count).
+/// Computes the gradients of rows | stages for rows [first, first + count).
 ///
-/// `patterns` are patterns only. Sums over rows are in the order of the rows, in blocks whose size depends on the
-/// number of entries and not on the threads.
-template <class P, class Patterns, class Stages>
+/// `engine` computes the rows before the stages: scores after patterns. Sums over rows are in the order of the rows, in
+/// blocks whose size depends on the number of entries and not on the threads.
+template <class P, class Engine, class Stages>
 class RowGradients {
   using S = typename P::Scalar;
-  using Engine = typename Choice<P>::template Rows<Patterns>;
 
  public:
-  RowGradients(P& problem, const Patterns& patterns, const Stages& stages, const Session& session, Index count)
+  RowGradients(const P& problem, const Engine& engine, const Stages& stages, const Session& session)
       : problem_(problem),
+        engine_(engine),
         stages_(stages),
         session_(session),
-        engine_(problem, patterns, session, count),
         lanes_(kernel::kernels<S>().lanes),
         memory_(session.template object<RowGradientsMemory<S>>()) {}
 
@@ -363,9 +362,9 @@ class RowGradients {
   });
 
   const P& problem_;
+  const Engine& engine_;
   const Stages& stages_;
   const Session& session_;
-  Engine engine_;
   Index lanes_;
   IgnoredRows ignored_rows_{};
   Index entry_of_[depth + 1] = {};  // of each stage with parameters, in ParameterGradients
