@@ -109,11 +109,12 @@ auto logsumexp_gradient(const L& d_lse, Index n) {
 ///
 /// A is any pipeline on scores(Q, K) whose stages have derivatives. The choice of patterns, selectors and routers
 /// counts as constant. The result also has the gradients by the parameters of stages: the slope of alibi, the cap of
-/// softcap, the table of relative_bias, the matrix of bias, the sink of softmax, and those of your own stages. Formula
-/// dV = W' dO, dW = dO V', ds = backward(dW) through the stages, dQ = scale ds K, dK = scale ds' Q Shapes     A: n x m,
-/// V: m x dv, dO: n x dv; dQ: n x d, dK: m x d, dV: m x dv Cost       for patterns and selectors that of the pairs
-/// kept, otherwise n m (d + dv); memory for the kept pairs of a
-///            block of rows. The same bits for any number of threads
+/// softcap, the table of relative_bias, the matrix of bias, the sink of softmax, and those of your own stages.
+///
+/// Formula    dV = Wᵀ dO, dW = dO Vᵀ, ds = backward(dW) through the stages, dQ = scale ds K, dK = scale dsᵀ Q
+/// Shapes     A: n x m, V: m x dv, dO: n x dv; dQ: n x d, dK: m x d, dV: m x dv
+/// Cost       for patterns and selectors that of the pairs kept, otherwise n m (d + dv); memory for the pairs kept of
+///            a block of rows. The same bits for any number of threads
 /// Edge case  what is masked has gradient 0 and is not read: NaN and infinity there do not reach the gradients. Rows of
 ///            Q that A.middleRows() leaves out have gradient 0
 /// Throws     Error if the shape of dO is not that of the product
@@ -209,7 +210,7 @@ auto gradients(const LazyDense<detail::MultiHead<Q, K, V, Head>>& product, const
   return result;
 }
 
-// Does not compile: a list of caches has no one matrix of keys.
+/// Does not compile: a list of caches has no one matrix of keys. Differentiate each head.
 template <class Q, class T, class Head, class D>
 void gradients(const LazyDense<detail::CacheHeads<Q, T, Head>>&, const D&) {
   static_assert(sizeof(T) == 0,
