@@ -24,7 +24,7 @@ using Tables = Doubles;
 /// compare: scores are 0 before the bias is added.
 auto predictions(const Tables& tables, const Doubles& no_queries, const Doubles& no_keys, const Doubles& images) {
   return fg::multi_head(fg::heads{labels, 1}, no_queries, no_keys, images, [&tables](Index label) {
-    return !fg::window(0) | fg::relative_bias(Eigen::VectorXd(tables.row(label))) | fg::softmax();
+    return (!fg::window(0)) | fg::relative_bias(Eigen::VectorXd(tables.row(label))) | fg::softmax();
   });
 }
 

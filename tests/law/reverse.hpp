@@ -45,7 +45,8 @@ ReverseSums reverse_sums(const Stages& stages, const fg::Grid& grid, const Q& q,
   std::vector<fg::Column> columns(size);
   std::vector<Real> sensitivity(size);
   for (Index i = 0; i < n; ++i) {
-    fg::Row<S> row{.grid = grid, .index = i, .values = values.data(), .columns = columns.data(), .scratch = scratch};
+    fg::Row<S> row{
+        .grid = grid, .index = i, .values = values.data(), .columns = columns.data(), .count = 0, .scratch = scratch};
     for (Index c = 0; c < m; ++c) {
       const S s = computed_score<S>(q, k, i, c, scale);
       if (s == -std::numeric_limits<S>::infinity()) continue;
