@@ -2,6 +2,8 @@
 // Computes the gradients of any product by the general reverse engine, including those that are computed by tiles.
 #pragma once
 
+#include <algorithm>
+#include <cstring>
 #include <filigree/attention/gradients.hpp>
 
 #include "inputs.hpp"
@@ -37,6 +39,20 @@ RowGradients<typename A::Scalar> row_gradients(const A& a, const V& v, const D& 
   rows.run(a.first_row(), a.rows(), gradient,
            {detail::rows_of(result.q), detail::rows_of(result.k), detail::rows_of(result.v)}, result.parameters);
   return result;
+}
+
+/// Returns true if two matrices have the same bits.
+template <class S>
+bool same_bits(const Matrix<S>& a, const Matrix<S>& b) {
+  return a.rows() == b.rows() && a.cols() == b.cols() &&
+         (a.size() == 0 || std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.size()) * sizeof(S)) == 0);
+}
+
+/// Returns the largest difference, relative to the largest number of b or 1.
+template <class S>
+double distance(const Matrix<S>& a, const Matrix<double>& b) {
+  if (a.size() == 0) return 0;
+  return (a.template cast<double>() - b).cwiseAbs().maxCoeff() / std::max(1.0, b.cwiseAbs().maxCoeff());
 }
 
 }  // namespace test
