@@ -33,7 +33,7 @@ linears = ("query", "key", "value")
 
 
 def run(layer, hidden, length):
-    """Returns the output for a tensor of hidden states, and the drawn blocks as (heads, blocks - 2, r)."""
+    """Returns the output for hidden states, and the drawn blocks as (heads, blocks - 2, r)."""
     mask = torch.ones(1, len(hidden), dtype=torch.double)
     mask[0, length:] = 0
     blocked, band, rows, columns = BigBirdModel.create_masks_for_block_sparse_attn(mask, layer.block_size)

@@ -29,7 +29,7 @@ linears = ("query", "key", "value", "query_global", "key_global", "value_global"
 
 
 def run(layer, hidden, ids, length):
-    """Returns the output for a tensor of hidden states. The mask is -10000 for padding, 10000 for a global token, else 0."""
+    """Returns the output for hidden states. The mask is -10000 for padding, 10000 for a global token, else 0."""
     mask = torch.zeros(1, n, dtype=torch.double)
     mask[0, length:] = -10000
     mask[0, ids] = 10000
@@ -65,6 +65,6 @@ def write(fixture):
         with mock.patch.object(torch.nn.functional, "softmax", lambda x, dim, dtype: softmax(x, dim=dim)):
             output = run(layer, x, ids, length)
         by = gradients(output, d_output, x, layer, linears) if case in ("global", "padded") else {}
-        ids = np.array(ids, np.int64)
-        fixture.save(case, window=window, ids=ids, length=length, output=output.detach(), output_as_it_is=as_it_is, **by)
+        ids, output = np.array(ids, np.int64), output.detach()
+        fixture.save(case, window=window, ids=ids, length=length, output=output, output_as_it_is=as_it_is, **by)
     fixture.save(hidden=hidden, d_output=d_output, **weights)
