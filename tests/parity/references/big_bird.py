@@ -12,6 +12,10 @@ draws from old tables, and its third and second last blocks may draw blocks of t
 outside of training the reference always draws block 0, which is already global. A key that occurs c times gets c times
 the weight there, while BigBird is defined by a set of keys.
 
+The first n rows of `d_output` are the gradient of L = sum(output * d_output) by `output`. For `short`, `padded` and
+`evaluation`, torch.autograd computed the gradients of L by the hidden states (`d_hidden`) and by weight and bias of
+each linear layer (`d_query_weight` and similar names).
+
 Not covered: more than r + 5 and at most 2 r + 5 blocks. With small r the reference finds no block to draw and fails.
 """
 
@@ -22,13 +26,14 @@ import torch
 from transformers import BigBirdConfig
 from transformers.models.big_bird.modeling_big_bird import BigBirdBlockSparseAttention, BigBirdModel
 
-from references.common import double, linear_weights, normal, set_linears
+from references.common import double, gradients, linear_weights, normal, set_linears
 
 heads, width = 3, 4
+linears = ("query", "key", "value")
 
 
 def run(layer, hidden, length):
-    """Returns the output, and the drawn blocks as (heads, blocks - 2, r)."""
+    """Returns the output for hidden states, and the drawn blocks as (heads, blocks - 2, r)."""
     mask = torch.ones(1, len(hidden), dtype=torch.double)
     mask[0, length:] = 0
     blocked, band, rows, columns = BigBirdModel.create_masks_for_block_sparse_attn(mask, layer.block_size)
@@ -39,9 +44,9 @@ def run(layer, hidden, length):
         draws.append(draw[0].numpy())
         return mask_of(from_mask, to_mask, draw, *rest)
 
-    with torch.no_grad(), mock.patch.object(layer, "_create_rand_mask_from_inputs", record):
-        out, _ = layer(double(hidden)[None], band, rows, columns, blocked, blocked)
-    return out[0].numpy(), *draws
+    with mock.patch.object(layer, "_create_rand_mask_from_inputs", record):
+        out, _ = layer(hidden[None], band, rows, columns, blocked, blocked)
+    return out[0], *draws
 
 
 def write(fixture):
@@ -54,7 +59,8 @@ def write(fixture):
         "evaluation": (7, 4, 28, False),
     }
     hidden = normal(rng, 1024, heads * width)
-    weights = linear_weights(rng, ("query", "key", "value"), heads * width)
+    weights = linear_weights(rng, linears, heads * width)
+    d_output = normal(rng, 48, heads * width)
     for case, (blocks, block, length, training) in cases.items():
         config = BigBirdConfig(
             hidden_size=heads * width,
@@ -66,8 +72,11 @@ def write(fixture):
         )
         layer = BigBirdBlockSparseAttention(config, seed=12).double().train(training)
         set_linears(layer, weights)
-        output, inner = run(layer, hidden[: blocks * block], length)
+        x = double(hidden[: blocks * block]).requires_grad_()
+        output, inner = run(layer, x, length)
+        with_gradients = case in ("short", "padded", "evaluation")
+        by = gradients(output, d_output[: len(x)], x, layer, linears) if with_gradients else {}
         draw = np.full((heads, blocks, 2), -1)
         draw[:, 1:-1] = inner
-        fixture.save(case, draw=draw, block=block, length=length, output=output)
-    fixture.save(hidden=hidden, **weights)
+        fixture.save(case, draw=draw, block=block, length=length, output=output.detach(), **by)
+    fixture.save(hidden=hidden, d_output=d_output, **weights)

@@ -39,6 +39,14 @@ def set_linears(module, arrays):
         getattr(getattr(module, linear), part).data = double(array)
 
 
+def gradients(output, d_output, hidden, module, names):
+    """Returns the gradients of sum(output * d_output) by hidden, and by weight and bias of the named linear layers."""
+    layers = {name: getattr(module, name) for name in names}
+    by = {"d_hidden": hidden, **{f"d_{name}_weight": layer.weight for name, layer in layers.items()}}
+    by |= {f"d_{name}_bias": layer.bias for name, layer in layers.items() if layer.bias is not None}
+    return {name: x.numpy() for name, x in zip(by, torch.autograd.grad(output, [*by.values()], double(d_output)))}
+
+
 def to_heads(array, heads):
     """Converts (n, heads * d) to (1, heads, n, d)."""
     n, width = array.shape

@@ -5,7 +5,11 @@ Seed 18, hash_seed 18; n = 48, 2 heads of width 4, chunks of 8 tokens, one prece
 buckets, no dropout, no padding. Cases: `rounds_1` and `rounds_4`, each also as `_causal` (is_decoder). `query_key` and
 `value` are the two projections of random hidden states, with the columns of the heads next to each other. `rotations`
 (heads, d, rounds, buckets / 2) holds the random rotations of the layer, `buckets` (heads, rounds, n) the bucket of each
-token, `output` the result before the output projection.
+token, `output` the result before the output projection. `hidden` and the weights of the projections, y = x W' with W
+stored as (out, in), are those of all cases.
+
+`d_output` is the gradient of L = sum(output * d_output) by `output`. torch.autograd computed the gradients of L by the
+hidden states (`d_hidden`) and by the weights (`d_query_key_weight`, `d_value_weight`). The buckets count as constant.
 
 The layer computes the following. The script repeats it from these arrays without torch and compares:
 
@@ -28,9 +32,10 @@ import torch
 from transformers import ReformerConfig
 from transformers.models.reformer.modeling_reformer import LSHSelfAttention
 
-from references.common import double, from_heads, linear_weights, normal, set_linears
+from references.common import double, from_heads, gradients, linear_weights, normal, set_linears
 
 n, heads, width, chunk, buckets = 48, 2, 4, 8, 6
+linears = ("query_key", "value")
 
 
 def replay(q, k, v, bucket, causal):
@@ -69,7 +74,9 @@ def write(fixture):
             )
             layer = LSHSelfAttention(config).double().eval()
             hidden = normal(rng, n, heads * width)
-            set_linears(layer, linear_weights(rng, ("query_key", "value"), heads * width, bias=False))
+            weights = linear_weights(rng, linears, heads * width, bias=False)
+            d_output = normal(rng, n, heads * width)
+            set_linears(layer, weights)
             drawn = []
             randn = torch.randn
 
@@ -77,14 +84,16 @@ def write(fixture):
                 drawn.append(randn(*shape, **options))
                 return drawn[-1]
 
-            with torch.no_grad(), mock.patch.object(torch, "randn", record):
-                out = layer(double(hidden)[None])
+            x = double(hidden).requires_grad_()
+            with mock.patch.object(torch, "randn", record):
+                out = layer(x[None])
+            with torch.no_grad():
                 query_key, value = layer.query_key(double(hidden)).numpy(), layer.value(double(hidden)).numpy()
                 keys = layer.query_key(double(hidden)).view(1, n, heads, width).transpose(1, 2)
                 keys = from_heads(layer._len_and_dim_norm(keys, width**0.5))
             (rotations,) = drawn
             bucket = out.buckets[0].view(heads, rounds, n).numpy() % buckets
-            output = out.hidden_states[0].numpy()
+            output = out.hidden_states[0].detach().numpy()
             for h in range(heads):
                 part = slice(h * width, (h + 1) * width)
                 rotated = np.einsum("td,drb->rtb", query_key[:, part], rotations[h].numpy())
@@ -101,4 +110,6 @@ def write(fixture):
                 chunk=chunk,
                 num_buckets=buckets,
                 output=output,
+                **gradients(out.hidden_states[0], d_output, x, layer, linears),
             )
+    fixture.save(hidden=hidden, d_output=d_output, **weights)
