@@ -19,7 +19,7 @@ static void softmax_backward(Scalar* s /*[rows][stride]*/, Scalar* d /*[rows][st
       w = *kept != 0 ? e * factor : Vec{};
       g = *kept != 0 ? g * factor : Vec{};
     }
-    store(weight, score == masked ? Vec{} : w);
+    store(weight, w);
     store(gradient, score == masked ? Vec{} : e * (g - broadcast(of.mean[r])) * scales);
   };
   if (random != nullptr) {
