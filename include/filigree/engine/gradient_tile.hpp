@@ -29,7 +29,14 @@ struct TileOperands {
   Index padded, padded_v;
   kernel::SoftmaxRows<S> rows;  // of each query
   kernel::StridedRows<S> dq, dk, dv;
+  Index first_key = 0;  // of the rows of dk and dv
 };
+
+/// Adds numbers to a row of sums.
+template <Real S>
+void add_row(const S* from, Index length, const kernel::StridedRows<S>& to, Index row) {
+  for (Index f = 0; f < length; ++f) to.data[row * to.stride + f] += from[f];
+}
 
 /// Backpropagates through tiles of one block of queries and one panel of keys: problem | patterns and maps | softmax,
 /// optionally | dropout.
@@ -94,14 +101,17 @@ class GradientTile {
         std::fill(tile + r * stride_ + kernels_.width, tile + (r + 1) * stride_, S(0));
     const Index end_of_keys = (std::min)(keys.end, problem_.grid.m);
     for (; begin < end; begin += height_) {
-      const Block block = tiles_.begin(begin, (std::min)(height_, end - begin), memory.queries, scratch);
+      const Block block = tiles_.begin_unpacked(begin, (std::min)(height_, end - begin), memory.queries, scratch);
+      const Range panels{keys.begin / kernels_.width, keys.end / kernels_.width};
+      if (tiles_.keys(scratch, panels) == 0) continue;
+      problem_.queries.pack(begin, block.rows, memory.queries, scratch);
       const S* const outs = operands.outs + (begin - first_) * operands.padded_v;
       pack_groups(block.rows, dv_, memory.outs, scratch,
                   [&](Index i, S* to) { std::copy_n(outs + i * operands.padded_v, dv_, to); },
                   {outs, operands.padded_v});
       tiles_.for_each_panel(
           scratch, [&](Index panel) { add_panel(panel, end_of_keys, block, operands, memory, parameters, scratch); },
-          {keys.begin / kernels_.width, keys.end / kernels_.width});
+          panels);
     }
   }
 
@@ -172,7 +182,8 @@ class GradientTile {
       const auto add = [&](const S* tile, const S* x, Index columns, const kernel::StridedRows<S>& sums) {
         if (columns > 0)
           add_transposed(tile + rows.begin * stride_ + c, end - c, rows.end - rows.begin,
-                         {x + (row + rows.begin) * columns, columns}, columns, from_row(sums, c0 + c), memory.corner);
+                         {x + (row + rows.begin) * columns, columns}, columns,
+                         from_row(sums, c0 + c - operands.first_key), memory.corner);
       };
       if (rows.begin < rows.end) {
         add(memory.gradients, operands.queries, operands.padded, operands.dk);

@@ -111,10 +111,6 @@ class PartGradients {
       add_row(dq + r * padded, padded, operands_.dq, row);
     }
   }
-  static void add_row(const S* from, Index length, const kernel::StridedRows<S>& to, Index row) {
-    for (Index f = 0; f < length; ++f) to.data[row * to.stride + f] += from[f];
-  }
-
   /// Adds the sums of a part by the keys in columns [begin, end).
   void add_to_keys(const Order& order, const S* sums, Index begin, Index end) const {
     if (order.queries.empty()) return;

@@ -82,8 +82,12 @@ class ScoreTiles {
 
   /// Plans a block and packs its queries.
   Block begin(Index first, Index rows, S* queries, WorkerScratch& scratch) const {
-    reserve(rows, scratch);
     problem_.queries.pack(first, rows, queries, scratch);
+    return begin_unpacked(first, rows, queries, scratch);
+  }
+  /// Plans a block, whose queries must be packed before scores are computed.
+  Block begin_unpacked(Index first, Index rows, const S* queries, WorkerScratch& scratch) const {
+    reserve(rows, scratch);
     std::swap(scratch.block_spans, scratch.previous_spans);
     plan(first, first + rows, scratch.coverage, scratch.block_spans);
     scratch.previous_spans.reserve(scratch.block_spans.capacity());  // the next block is planned in it

@@ -14,6 +14,7 @@
 #include "filigree/core/list.hpp"
 #include "filigree/engine/choose.hpp"
 #include "filigree/engine/dropped_weights.hpp"
+#include "filigree/engine/gradient_tasks.hpp"
 #include "filigree/engine/gradient_tile.hpp"
 #include "filigree/engine/part_gradients.hpp"
 #include "filigree/engine/row_gradients.hpp"
@@ -24,27 +25,16 @@
 
 // The gradients of problem | patterns and maps | softmax, optionally | dropout, times V, tile by tile. The weights of a
 // tile are recomputed from the maximum and the sum of each row, so the memory grows with the rows only.
-//
-// Rows and keys are divided into blocks. A task is a block of rows with consecutive blocks of keys. Tasks are computed
-// in phases, in parallel: no two tasks of a phase write the same rows. The phases depend on the pattern only, so the
-// sums have the same order for any number of threads.
 
 namespace filigree::detail {
-
-/// A block of rows, and the consecutive blocks of keys that it is computed with.
-struct GradientTask {
-  Index rows;
-  Range keys;
-};
 
 /// The memory of TileGradients, which a workspace keeps.
 template <Real S>
 struct TileGradientsMemory {
-  Buffer queries, keys, outs, value_panels, q_sums, k_sums, v_sums;
+  Buffer queries, keys, outs, value_panels, q_sums, k_sums, v_sums, hub_sums;
   List<S> maximum, inverse, mean;  // of each row of softmax
   List<double> block_sums;         // of parameters, for each block of rows
-  List<GradientTask> tasks, phase;
-  List<char> is_taken;  // of each block of keys
+  GradientTasks tasks;
 };
 
 template <class P, class Stages>
@@ -139,13 +129,13 @@ class TileGradients {
   /// and V as panels. Returns false if a number is not finite.
   bool read_operands(Index first, Index count, const ProductGradient<S>& gradient) {
     const Index m = problem_.grid.m, d = problem_.d();
+    constexpr Index batch = 256;
     std::atomic<bool> finite{true};
     const auto rows_of = [&](Buffer& buffer, Index rows, Index length, Index padded, const auto& in_place,
                              const auto& copy) -> const S* {
       const bool direct = in_place.data != nullptr && in_place.stride == padded && length == padded;
       S* const to = direct ? nullptr : buffer.template get<S>(size_product(rows, padded));
       const S* const from = direct ? in_place.data : to;
-      constexpr Index batch = 256;
       session_.run(padded > 0 ? ceil_div(rows, batch) : 0, [&](Index task, Index) {
         const Index begin = task * batch, end = (std::min)(begin + batch, rows);
         for (Index i = begin; i < end && !direct; ++i) {
@@ -168,7 +158,12 @@ class TileGradients {
       std::copy_n(gradient.d_out.data + i * gradient.d_out.stride, gradient.dv(), row);
     });
     const ValueRows<S>& v = gradient.v;
-    if (!finite.load() || !kernels_.all_finite(v.data, v.stride, padded_v_ > 0 ? m : 0, v.padded)) return false;
+    session_.run(padded_v_ > 0 ? ceil_div(m, batch) : 0, [&](Index task, Index) {
+      const Index begin = task * batch, end = (std::min)(begin + batch, m);
+      if (!kernels_.all_finite(v.data + begin * v.stride, v.stride, end - begin, v.padded))
+        finite.store(false, std::memory_order_relaxed);
+    });
+    if (!finite.load()) return false;
     const MemoryReader<S> reader(v.data, m, v.dv, v.stride, 1);
     values_ = pack_panels<S>(reader, memory_.value_panels, session_);
     return true;
@@ -241,61 +236,59 @@ class TileGradients {
     const GradientTile<P, TileStages> tile(problem_, stages, padded_, dv, first);
     const Index block_rows = tile.rows_per_task(count), block_keys = tile.keys_per_block();
     double* const sums = more_sums(ceil_div(count, block_rows));
-    for (find_tasks(tile, first, count); take_phase(ceil_div(problem_.grid.m, block_keys));)
-      session_.run(memory_.phase.size(), [&](Index at, Index worker) {
-        const GradientTask& task = memory_.phase[at];
-        const Index begin = first + task.rows * block_rows;
-        tile.add(begin, (std::min)(begin + block_rows, first + count),
-                 {task.keys.begin * block_keys, task.keys.end * block_keys}, operands,
-                 sums + task.rows * parameter_count(), session_.scratch(worker));
-      });
+    const auto compute = [&](const GradientTask& task, const TileOperands<S>& to, WorkerScratch& scratch) {
+      const Index begin = first + task.rows * block_rows;
+      tile.add(begin, (std::min)(begin + block_rows, first + count),
+               {task.keys.begin * block_keys, task.keys.end * block_keys}, to, sums + task.rows * parameter_count(),
+               scratch);
+    };
+    find_tasks(tile, first, count);
+    const List<GradientTask>& phase = memory_.tasks.phase();
+    while (memory_.tasks.take_hubs()) add_hubs(block_keys, operands, compute);
+    while (memory_.tasks.take_phase())
+      session_.run(phase.size(),
+                   [&](Index at, Index worker) { compute(phase[at], operands, session_.scratch(worker)); });
+  }
+  /// Computes the tasks of a phase of hubs with sums of their own by the keys, and adds these in order.
+  template <class Compute>
+  void add_hubs(Index block_keys, const TileOperands<S>& operands, const Compute& compute) {
+    const List<GradientTask>& phase = memory_.tasks.phase();
+    const Index padded = operands.padded, padded_v = operands.padded_v, size = block_keys * (padded + padded_v);
+    S* const memory = memory_.hub_sums.template get<S>(size_product(phase.size(), size));
+    session_.run(phase.size(), [&](Index at, Index worker) {
+      S* const sums = memory + at * size;
+      std::fill_n(sums, size, S(0));
+      TileOperands<S> own = operands;
+      own.dk = {sums, padded};
+      own.dv = {sums + block_keys * padded, padded_v};
+      own.first_key = phase[at].keys.begin * block_keys;
+      compute(phase[at], own, session_.scratch(worker));
+    });
+    constexpr Index batch = 32;
+    session_.run(ceil_div(block_keys, batch), [&](Index task, Index) {
+      for (Index at = 0; at < phase.size(); ++at) {
+        const S* const sums = memory + at * size;
+        const Index first = phase[at].keys.begin * block_keys;
+        const Index end = (std::min)({(task + 1) * batch, block_keys, problem_.grid.m - first});
+        for (Index j = task * batch; j < end; ++j) {
+          add_row(sums + j * padded, padded, operands.dk, first + j);
+          add_row(sums + block_keys * padded + j * padded_v, padded_v, operands.dv, first + j);
+        }
+      }
+    });
   }
 
-  /// Finds the tasks: for each block of rows the blocks of keys that a row may attend to. At most a fraction of all
-  /// keys is one task, so that blocks of rows that attend to all keys can be computed in parallel.
   template <class Tile>
   void find_tasks(const Tile& tile, Index first, Index count) const {
-    const Index block_rows = tile.rows_per_task(count), block_keys = tile.keys_per_block();
-    const Index blocks = ceil_div(count, block_rows);
-    const Index longest = 2 * ceil_div(ceil_div(problem_.grid.m, block_keys), (std::max)(blocks, Index{1}));
-    List<GradientTask>& tasks = memory_.tasks;
-    tasks.clear();
+    const Index block_rows = tile.rows_per_task(count), blocks = ceil_div(count, block_rows);
+    memory_.tasks.start(problem_.grid.m, tile.keys_per_block(), blocks);
     WorkerScratch& scratch = session_.scratch(0);
     for (Index i = 0; i < blocks; ++i) {
       const Index begin = first + i * block_rows;
       tile.plan(begin, (std::min)(begin + block_rows, first + count), scratch);
-      Index next = 0;  // all blocks of keys below `next` are in tasks
-      for (const KeySpan& span : scratch.block_spans)
-        for (Index j = (std::max)(span.begin / block_keys, next); j * block_keys < span.end; next = ++j) {
-          const bool extends = !tasks.empty() && tasks.back().rows == i && tasks.back().keys.end == j &&
-                               tasks.back().keys.end - tasks.back().keys.begin < longest;
-          if (extends)
-            ++tasks.back().keys.end;
-          else
-            tasks.push_back({i, {j, j + 1}});
-        }
+      memory_.tasks.add(i, scratch.block_spans);
     }
     scratch.block_spans.clear();
-  }
-  /// Takes tasks for the next phase, in their order: those whose rows and keys no other task of the phase has. Returns
-  /// false if there are none.
-  bool take_phase(Index key_blocks) const {
-    List<GradientTask>&tasks = memory_.tasks, &phase = memory_.phase;
-    List<char>& is_taken = memory_.is_taken;
-    is_taken.assign(key_blocks, char(0));
-    phase.clear();
-    Index rest = 0;
-    for (const GradientTask task : tasks) {
-      char *const begin = is_taken.data() + task.keys.begin, *const end = is_taken.data() + task.keys.end;
-      if ((phase.empty() || phase.back().rows != task.rows) && std::find(begin, end, char(1)) == end) {
-        phase.push_back(task);
-        std::fill(begin, end, char(1));
-      } else {
-        tasks[rest++] = task;
-      }
-    }
-    tasks.resize(rest);
-    return !phase.empty();
   }
 
   /// Calls f(count) for each map with parameters, with their number.
