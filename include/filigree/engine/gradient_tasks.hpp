@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <tuple>
 
 #include "filigree/core/integers.hpp"
 #include "filigree/core/list.hpp"
@@ -26,37 +27,49 @@ class GradientTasks {
   void start(Index m, Index block_keys, Index row_blocks) {
     block_keys_ = block_keys;
     key_blocks_ = ceil_div(m, block_keys);
-    // So that blocks of rows that attend to all keys can be computed in parallel.
-    longest_ = 2 * ceil_div(key_blocks_, (std::max)(row_blocks, Index{1}));
+    share_ = ceil_div(key_blocks_, (std::max)(row_blocks, Index{1}));
     tasks_.clear();
+    count_.assign(row_blocks, Index{0});
   }
-  /// Adds the tasks of a block of rows, which attend to these keys.
+  /// Adds the tasks of a block of rows, which attend to these keys: one for each run of blocks of keys. A long run is
+  /// divided, so that blocks of rows that attend to the same keys can be computed in parallel.
   void add(Index rows, const List<KeySpan>& spans) {
-    Index next = 0;  // all blocks of keys below `next` are in tasks
-    bool is_first = true;
-    for (const KeySpan& span : spans)
-      for (Index j = (std::max)(span.begin / block_keys_, next); j * block_keys_ < span.end; next = ++j) {
-        const bool extends =
-            !is_first && tasks_.back().keys.end == j && tasks_.back().keys.end - tasks_.back().keys.begin < longest_;
-        if (extends)
-          ++tasks_.back().keys.end;
-        else
-          tasks_.push_back({rows, {j, j + 1}});
-        is_first = false;
+    const Index before = tasks_.size();
+    Range run{0, 0};
+    const auto finish = [&] {
+      const Index length = run.end - run.begin, most = length > 2 * share_ ? share_ : length;
+      for (Index j = run.begin; j < run.end; j += most) tasks_.push_back({rows, {j, (std::min)(j + most, run.end)}});
+    };
+    for (const KeySpan& span : spans) {
+      const Range blocks{span.begin / block_keys_, ceil_div(span.end, block_keys_)};
+      if (blocks.begin > run.end || run.begin == run.end) {
+        finish();
+        run = blocks;
       }
+      run.end = (std::max)(run.end, blocks.end);
+    }
+    finish();
+    count_[rows] = tasks_.size() - before;
+  }
+  /// Puts blocks of rows with few tasks first: others, such as those of global queries, fit in between.
+  void sort() {
+    std::sort(tasks_.begin(), tasks_.end(), [&](const GradientTask& a, const GradientTask& b) {
+      return std::tuple(count_[a.rows], a.rows, a.keys.begin) < std::tuple(count_[b.rows], b.rows, b.keys.begin);
+    });
   }
 
   /// The tasks that were taken last.
   [[nodiscard]] const List<GradientTask>& phase() const { return phase_; }
 
-  /// Takes a phase of hubs: tasks with a single block of keys, which many tasks have, such as that of global keys.
-  /// Returns false if there are none.
+  /// Takes a phase of hubs: tasks with a single block of keys that more than twice as many tasks have as others, such
+  /// as that of global keys. Returns false if there are none.
   bool take_hubs() {
-    constexpr Index many = 4;
     count_.assign(key_blocks_, Index{0});
+    Index sum = 0;
     for (const GradientTask& task : tasks_)
-      for (Index j = task.keys.begin; j < task.keys.end; ++j) ++count_[j];
-    return take([&](const Range& keys) { return keys.end - keys.begin == 1 && count_[keys.begin] > many; });
+      for (Index j = task.keys.begin; j < task.keys.end; ++j, ++sum) ++count_[j];
+    const Index usual = (std::max)(ceil_div(2 * sum, (std::max)(key_blocks_, Index{1})), Index{4});
+    return take([&](const Range& keys) { return keys.end - keys.begin == 1 && count_[keys.begin] > usual; });
   }
   /// Takes a phase of tasks with different keys. Returns false if there are none.
   bool take_phase() {
@@ -85,9 +98,10 @@ class GradientTasks {
     return !phase_.empty();
   }
 
-  Index block_keys_ = 1, key_blocks_ = 0, longest_ = 1;
+  Index block_keys_ = 1, key_blocks_ = 0;
+  Index share_ = 1;  // blocks of keys of a task, if all blocks of rows attend to all keys
   List<GradientTask> tasks_, phase_;
-  List<Index> count_;  // of the tasks of each block of keys
+  List<Index> count_;  // of the tasks of each block of rows or keys
 };
 
 }  // namespace filigree::detail

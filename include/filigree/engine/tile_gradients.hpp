@@ -288,6 +288,7 @@ class TileGradients {
       tile.plan(begin, (std::min)(begin + block_rows, first + count), scratch);
       memory_.tasks.add(i, scratch.block_spans);
     }
+    memory_.tasks.sort();
     scratch.block_spans.clear();
   }
 
