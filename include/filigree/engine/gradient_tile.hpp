@@ -328,8 +328,8 @@ class GradientTile {
   }
   template <std::size_t count, class F>
   static void for_indices(const F& f) {
-    with_indices<count>([&]<std::size_t... I>(std::index_sequence<I...>) {
-      (f(std::integral_constant<std::size_t, I>()), ...);
+    with_indices<count>([&]<std::size_t... At>(std::index_sequence<At...>) {
+      (f(std::integral_constant<std::size_t, At>()), ...);
     });
   }
 
