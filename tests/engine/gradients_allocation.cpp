@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// With a reused workspace, gradients allocate their results and a copy of dO: a number of blocks that does not depend
-// on sizes, heads' engines and threads.
+// With a reused workspace, gradients allocate their results: a number of blocks that does not depend on sizes, engines
+// and threads.
 #include <algorithm>
 #include <filigree/filigree.hpp>
 
@@ -37,7 +37,7 @@ TEST_CASE("repeated gradients allocate their results only") {
       CHECK(repeated(a.on(pool)) <= results);
     }
   };
-  // dQ, dK, dV, dO; and of each stage with parameters its sums, twice, and three lists.
+  // dQ, dK and dV; and of each stage with parameters its sums, twice, and three lists.
   check("softmax", fg::softmax(), 10);
   check("causal | alibi | softmax", fg::causal() | fg::alibi(0.1) | fg::softmax({.sink = 1}), 16);
   check("top_k | softmax", fg::top_k(9) | fg::softmax(), 10);
