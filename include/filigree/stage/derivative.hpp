@@ -74,7 +74,8 @@ void backward(const T& stage, const Row<S>& in, const Row<S>& out, S* d) {
     stage.backward(in, out, d);
   } else if constexpr (DifferentiableMap<T, S>) {
     for (Index i = 0; i < out.count; ++i)
-      d[i] *= derivative_at(stage, in.values[i], out.values[i], out.position(), out.position_of(i), out.grid);
+      if (!(d[i] == S(0)))  // the score of an entry that a later stage removes may be NaN, and so its derivative
+        d[i] *= derivative_at(stage, in.values[i], out.values[i], out.position(), out.position_of(i), out.grid);
   }
 }
 
@@ -96,7 +97,8 @@ template <RowStage T, Real S, class Add>
 void parameter_gradient(const T& stage, const Row<S>& in, const Row<S>& out, const S* d, const Add& add) {
   if constexpr (ParameterStage<T> && MapStage<T>) {
     for (Index i = 0; i < out.count; ++i)
-      stage.parameter_gradient(in.values[i], out.values[i], out.position(), out.position_of(i), out.grid, d[i], add);
+      if (!(d[i] == S(0)))
+        stage.parameter_gradient(in.values[i], out.values[i], out.position(), out.position_of(i), out.grid, d[i], add);
   } else if constexpr (ParameterStage<T>) {
     stage.parameter_gradient(in, out, d, add);
   }
