@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <span>
 
 #include "filigree/core/integers.hpp"
 #include "filigree/core/list.hpp"
