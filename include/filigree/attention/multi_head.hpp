@@ -16,6 +16,7 @@
 
 #include "filigree/attention/scores.hpp"
 #include "filigree/core/integers.hpp"
+#include "filigree/core/list.hpp"
 #include "filigree/core/operand.hpp"
 #include "filigree/engine/form.hpp"
 #include "filigree/engine/head_keys.hpp"
@@ -98,7 +99,7 @@ class HeadStages {
     if constexpr (shared) {
       one_.emplace(shared_stages(head, grid, 0));
     } else {
-      each_.reserve(static_cast<std::size_t>(h));
+      each_.reserve(h);
       for (Index i = 0; i < h; ++i) each_.push_back(head_stages(head, i));
     }
   }
@@ -106,7 +107,7 @@ class HeadStages {
   [[nodiscard]] const Stages& of(Index head) const { return data()[shared ? 0 : head]; }
   /// Returns true if a pattern scatters the keys of a query, so that they are gathered and summed in another order.
   [[nodiscard]] bool scatter(const Grid& grid) const {
-    const Index count = shared ? 1 : static_cast<Index>(each_.size());
+    const Index count = shared ? 1 : each_.size();
     bool any = false;
     for (Index i = 0; i < count; ++i)
       std::apply([&](const auto&... stage) { any = (any || ... || is_scattered(stage, grid)); }, data()[i]);
@@ -115,7 +116,7 @@ class HeadStages {
 
  private:
   std::optional<Stages> one_;
-  std::vector<Stages> each_;
+  List<Stages> each_;
 };
 
 /// Returns the scale of the scores of heads with d features.
@@ -257,9 +258,9 @@ class MultiHead {
     Scalar* rows = session.values().get<Scalar>(hkv * row_size);
     const bool packs_all = Form<Stages>::streamed == 0 || 4 * grid.n >= m;
     const Index panels = ceil_div(m, kernel::kernels<Scalar>().width);
-    std::vector<std::atomic<unsigned char>> states(at(packs_all ? 0 : hkv * panels));
-    std::vector<KeysOperand> packed;
-    std::vector<ValueRows<Scalar>> values;
+    std::vector<std::atomic<unsigned char>> states(static_cast<std::size_t>(packs_all ? 0 : hkv * panels));
+    List<KeysOperand> packed;
+    List<ValueRows<Scalar>> values;
     for (Index i = 0; i < hkv; ++i) {
       Keys key_head{reader_of(k.middleCols(i * d, d))};
       key_head.panels.data = keys + i * panel_size;
@@ -274,28 +275,28 @@ class MultiHead {
                                                [&](Index) { return rows + i * row_size; }));
     }
 
-    std::vector<std::unique_ptr<const Job>> jobs;  // pointers, since a job has members that refer to other members
+    List<std::unique_ptr<const Job>> jobs;  // pointers, since a job has members that refer to other members
     for (Index i = 0; i < h; ++i) {
       Target<Scalar> head_target = to;
       head_target.data += i * dv * to.col_stride;
       head_target.cols = dv;
-      const std::size_t key_head = at(i / heads_per_key_head);
+      const Index key_head = i / heads_per_key_head;
       jobs.push_back(
           std::make_unique<const Job>(make_scores(QueryBlock(q.middleCols(i * d, d)), KeysOperand(packed[key_head]), {})
                                           .then(stages_of_job(head_, i, shared)),
                                       session, ProductSink<Scalar>{head_target, 0, values[key_head]}));
     }
     const Index n = q.rows();
-    std::vector<typename Engine::Run> runs;
-    runs.reserve(jobs.size());
-    std::vector<Index> ends;  // cumulative number of blocks of queries, per head: engines may differ in block height
+    List<typename Engine::Run> runs;
+    runs.reserve(h);
+    List<Index> ends;  // cumulative number of blocks of queries, per head: engines may differ in block height
     for (const auto& job : jobs) {
       runs.push_back(prepare(job->engine, 0, n, session, job->sink));
       ends.push_back((ends.empty() ? 0 : ends.back()) + ceil_div(n, job->engine.height()));
     }
     session.run(ends.back(), [&](Index task, Index worker) {
       const auto found = std::upper_bound(ends.begin(), ends.end(), task);
-      const auto head = static_cast<std::size_t>(found - ends.begin());
+      const Index head = found - ends.begin();
       const Job& job = *jobs[head];
       const Index height = job.engine.height(), first = (task - (found == ends.begin() ? 0 : found[-1])) * height;
       runs[head].rows(first, (std::min)(first + height, n), session.scratch(worker), job.sink);
@@ -335,8 +336,6 @@ class MultiHead {
     return true;
   }
   static constexpr Index max_heads = 65536;
-
-  static std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
   struct Job {
     Job(HeadWeights w, const Session& session, ProductSink<Scalar> s)
