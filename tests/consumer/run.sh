@@ -143,9 +143,10 @@ flags() {
   compile avx2.o "$here/unit.cpp" -O2 -mavx2 -mfma
   compile native.o "$here/unit.cpp" -O2 -march=native
   compile compiled.o "$here/unit.cpp" -O2 -march=native -DFILIGREE_COMPILED
-  compile library.o "$here/../../src/compiled.cpp" -O2
-  "$CXX" main.o none.o avx2.o native.o compiled.o library.o -o rising -pthread
-  "$CXX" main.o library.o compiled.o native.o avx2.o none.o -o falling -pthread
+  library=$BUILD/CMakeFiles/filigree_compiled.dir/src/compiled.cpp.o
+  [[ -f $library ]] || { compile library.o "$here/../../src/compiled.cpp" -O2; library=library.o; }
+  "$CXX" main.o none.o avx2.o native.o compiled.o "$library" -o rising -pthread
+  "$CXX" main.o "$library" compiled.o native.o avx2.o none.o -o falling -pthread
   ./rising 4
   ./falling 4
 }

@@ -4,10 +4,10 @@
 #pragma once
 
 #include <cstdlib>
-#include <optional>
 
 #include "catch.hpp"
 #include "general.hpp"
+#include "law/compare.hpp"
 #include "twin.hpp"
 
 namespace test {
@@ -21,90 +21,6 @@ struct Count {
   }
 };
 inline Count count;
-
-/// Returns the computed score, in the order of operations that the library guarantees.
-template <class S, class Q, class K>
-S computed_score(const Q& q, const K& k, Index i, Index c, S scale) {
-  S sum = 0;
-  if (filigree::kernel::kernels<S>().fused()) {
-    for (Index f = 0; f < q.cols(); ++f) sum = std::fma(q(i, f), k(c, f), sum);
-  } else {
-    for (Index f = 0; f < q.cols(); ++f) sum = sum + q(i, f) * k(c, f);
-  }
-  return sum * scale;
-}
-
-/// Fills the table with the computed scores. Returns false if one of them exceeds the rounding bound of its chain.
-template <class S, class Q, class K>
-bool fill_scores(oracle::Table& t, const Q& q, const K& k, S scale) {
-  bool within = true;
-  for (Index i = 0; i < t.n; ++i)
-    for (Index c = 0; c < t.m; ++c) {
-      const S s = computed_score<S>(q, k, i, c, scale);
-      oracle::Real exact = 0, sizes = 0;
-      for (Index f = 0; f < q.cols(); ++f) {
-        exact += oracle::Real(q(i, f)) * k(c, f);
-        sizes += std::abs(oracle::Real(q(i, f)) * k(c, f));
-      }
-      const oracle::Real bound =
-          (static_cast<oracle::Real>(q.cols()) + 2) * t.eps() * sizes * std::abs(oracle::Real(scale)) +
-          static_cast<oracle::Real>(2 * q.cols() + 2) * t.tiny();
-      within = within && std::abs(s - exact * oracle::Real(scale)) <= bound;
-      t.at(i, c).value = s;
-      if (s == -std::numeric_limits<S>::infinity()) oracle::drop(t, i, c);
-    }
-  return within;
-}
-
-/// Returns the first difference between the weights and the reference implementation, or nothing if they agree.
-template <class S>
-std::optional<std::string> differs(const oracle::Table& t, const Eigen::SparseMatrix<S, Eigen::RowMajor>& w) {
-  if (w.rows() != t.n || w.cols() != t.m) return "the shape";
-  for (Index i = 0; i < t.n; ++i) {
-    if (t.open[oracle::Table::size(i)] != 0) continue;
-    std::vector<std::optional<S>> row(static_cast<std::size_t>(t.m));
-    for (typename Eigen::SparseMatrix<S, Eigen::RowMajor>::InnerIterator e(w, i); e; ++e)
-      row[static_cast<std::size_t>(e.col())] = e.value();
-    for (Index c = 0; c < t.m; ++c) {
-      const oracle::Entry& e = t.at(i, c);
-      const auto& got = row[static_cast<std::size_t>(c)];
-      const std::string position = "(" + std::to_string(i) + ", " + std::to_string(c) + ") ";
-      if (got.has_value() && e.presence == oracle::absent)
-        return position + "must be absent and is " + std::to_string(*got);
-      if (!got.has_value() && e.presence == oracle::present)
-        return position + "is absent and must be " + std::to_string(e.value);
-      const oracle::Real value = got.has_value() ? oracle::Real(*got) : 0;
-      if (!(std::abs(value - e.value) <= e.error))
-        return position + "is " + std::to_string(value) + ", must be " + std::to_string(e.value) + "; the error is " +
-               std::to_string(static_cast<double>(std::abs(value - e.value) / (e.error > 0 ? e.error : 1))) +
-               " times its bound";
-    }
-  }
-  return std::nullopt;
-}
-
-/// Returns the first difference between A * V and the reference implementation, or nothing if they agree.
-template <class S, class V>
-std::optional<std::string> product_differs(const oracle::Table& t, const V& v, const Matrix<S>& out) {
-  for (Index i = 0; i < t.n; ++i) {
-    if (t.open[oracle::Table::size(i)] != 0) continue;
-    const auto columns = oracle::columns(t, i);
-    for (Index f = 0; f < v.cols(); ++f) {
-      oracle::Real sum = 0, bound = 0;
-      for (const Index c : columns) {
-        const oracle::Entry& e = t.at(i, c);
-        sum += e.value * oracle::Real(v(c, f));
-        bound += (e.error + static_cast<oracle::Real>(columns.size() + 2) * t.eps() * std::abs(e.value)) *
-                     std::abs(oracle::Real(v(c, f))) +
-                 t.tiny();
-      }
-      if (columns.empty() && !same_bits(out(i, f), S(0))) return "row " + std::to_string(i) + " of A * V must be +0";
-      if (!(std::abs(out(i, f) - sum) <= bound))
-        return "A * V at (" + std::to_string(i) + ", " + std::to_string(f) + ")";
-    }
-  }
-  return std::nullopt;
-}
 
 /// Returns true if a dense matrix holds the entries of a sparse one, and 0 elsewhere.
 template <class S, class D>
@@ -149,7 +65,8 @@ void check_weights(const A& a, const oracle::Table& table, Random& random, Index
   REQUIRE(shows<S>(dense.map(), w));
   REQUIRE(dense.untouched_between());
 
-  const Placed<S> v(random, numbers<S>(random, a.cols(), dv, any_kind(random)));
+  const Matrix<S> numbers_of_v = numbers<S>(random, a.cols(), dv, any_kind(random));
+  const Placed<S> v(random, numbers_of_v);
   const auto values = v.map();
   // An engine that passes rows to the product adds the same numbers in the same order as the general evaluator. An
   // engine that computes the product itself is compared with the reference implementation only.
@@ -172,7 +89,7 @@ void check_weights(const A& a, const oracle::Table& table, Random& random, Index
   }
   REQUIRE(out.untouched_between());
   for (const Matrix<S>& product : {general, expected}) {
-    const auto wrong_product = product_differs<S>(table, values, product);
+    const auto wrong_product = product_differs(table, numbers_of_v, product);
     if (wrong_product) FAIL(*wrong_product);
   }
 
@@ -193,7 +110,7 @@ void check_case(const Twin& twin, const Q& queries, const K& keys, const Shape& 
   const auto a = (scores | twin.word).with(random.chance(0.3) ? reused : fresh).on(executor);
 
   oracle::Table table(shape.n, shape.m, shape.query_at, shape.key_at, sizeof(S) == 4);
-  REQUIRE(fill_scores<S>(table, queries, keys, static_cast<S>(scale)));
+  REQUIRE(fill_scores(table, Matrix<S>(queries), Matrix<S>(keys), static_cast<S>(scale)));
   twin.step(table);
   check_weights<S>(a, table, random, shape.dv);
 }

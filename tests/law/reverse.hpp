@@ -9,14 +9,9 @@
 #include <vector>
 
 #include "law/law.hpp"
+#include "law/reverse_sums.hpp"
 
 namespace test {
-
-/// Gradients in long double, and bounds of the errors of computed ones.
-struct ReverseSums {
-  using Table = Eigen::Matrix<oracle::Real, Dynamic, Dynamic, Eigen::RowMajor>;
-  Table q, k, v, q_bound, k_bound, v_bound;
-};
 
 /// Statistics of a test program, printed at its end.
 struct ReverseCount {
@@ -29,89 +24,29 @@ struct ReverseCount {
 inline ReverseCount reverse_count;
 
 /// Computes the gradients of a product by the row tape over all scores of each row, and sums them in long double.
-template <class S, class Stages, class Q, class K, class V, class D>
-ReverseSums reverse_sums(const Stages& stages, const fg::Grid& grid, const Q& q, const K& k, const V& v, const D& d_out,
-                         S scale, Random& random) {
-  using Real = oracle::Real;
-  using Table = ReverseSums::Table;
-  const Index n = q.rows(), m = k.rows(), d = q.cols(), dv = v.cols();
-  ReverseSums sums{Table::Zero(n, d), Table::Zero(m, d), Table::Zero(m, dv),
-                   Table::Zero(n, d), Table::Zero(m, d), Table::Zero(m, dv)};
-  const Real eps = std::numeric_limits<S>::epsilon();
+template <class S, class Stages>
+ReverseSums reverse_sums(const Stages& stages, const fg::Grid& grid, ReverseReference<S>& reference, Random& random) {
   fg::detail::RowTape<S> tape;
   fg::RowScratch scratch;
-  const auto size = static_cast<std::size_t>(m + fg::Row<S>::padding);
+  const auto size = static_cast<std::size_t>(grid.m + fg::Row<S>::padding);
   std::vector<S> values(size), dw(size), signs(size);
   std::vector<fg::Column> columns(size);
-  std::vector<Real> sensitivity(size);
-  for (Index i = 0; i < n; ++i) {
+  for (Index i = 0; i < grid.n; ++i) {
     fg::Row<S> row{
         .grid = grid, .index = i, .values = values.data(), .columns = columns.data(), .count = 0, .scratch = scratch};
-    for (Index c = 0; c < m; ++c) {
-      const S s = computed_score<S>(q, k, i, c, scale);
-      if (s == -std::numeric_limits<S>::infinity()) continue;
-      values[static_cast<std::size_t>(row.count)] = s;
-      columns[static_cast<std::size_t>(row.count++)] = static_cast<fg::Column>(c);
-    }
-    Real height = 300;  // of scores: maps may add a bias or a distance
-    for (Index e = 0; e < row.count; ++e)
-      height = std::max(height, std::abs(Real(values[static_cast<std::size_t>(e)])));
+    row.count = reference.scores(i, values.data(), columns.data());
     tape.forward(stages, row);
     // How much errors of scores and of dW are magnified, by random signs.
-    Real gain = 1;
+    oracle::Real gain = 1;
     for (int trial = 0; trial < 3; ++trial) {
       for (Index e = 0; e < row.count; ++e) signs[static_cast<std::size_t>(e)] = random.chance(0.5) ? S(1) : S(-1);
-      for (const S ds : tape.backward(stages, signs.data())) gain = std::max(gain, std::abs(Real(ds)));
+      for (const S ds : tape.backward(stages, signs.data())) gain = std::max(gain, std::abs(oracle::Real(ds)));
     }
-    Real largest = 0;  // of the sums of magnitudes in dW
-    for (Index e = 0; e < row.count; ++e) {
-      const Index c = row.columns[e];
-      Real sum = 0, magnitude = 0;
-      for (Index f = 0; f < dv; ++f) {
-        const Real product = Real(d_out(i, f)) * Real(v(c, f));
-        sum += product;
-        magnitude += std::abs(product);
-        sums.v(c, f) += Real(row.values[e]) * Real(d_out(i, f));
-        sums.v_bound(c, f) +=
-            ((200 + Real(n)) * std::abs(Real(row.values[e])) + 8 * gain * height) * eps * std::abs(Real(d_out(i, f))) +
-            std::numeric_limits<S>::min();
-      }
-      dw[static_cast<std::size_t>(e)] = static_cast<S>(sum);
-      largest = std::max(largest, magnitude);
-    }
-    const Real error =
-        (Real(200 + m + 4 * dv) + 8 * height) * eps * gain * largest + 16 * Real(std::numeric_limits<S>::min());
+    reference.add_weights(row.values, row.columns, row.count, gain, dw.data());
     const auto gradient = tape.backward(stages, dw.data());
-    const auto all = tape.columns();
-    for (Index e = 0, at = 0; e < all.size(); ++e) {
-      const Index c = all[e];
-      while (at < row.count && row.columns[at] < c) ++at;
-      const Real ds = Real(scale) * Real(gradient[e]);
-      if (ds == 0 && !(at < row.count && row.columns[at] == c)) continue;  // no gradient at all
-      const Real bound = Real(200 + n + m) * eps * std::abs(ds) + std::abs(Real(scale)) * error;
-      for (Index f = 0; f < d; ++f) {
-        sums.q(i, f) += ds * Real(k(c, f));
-        sums.k(c, f) += ds * Real(q(i, f));
-        sums.q_bound(i, f) += bound * std::abs(Real(k(c, f))) + std::numeric_limits<S>::min();
-        sums.k_bound(c, f) += bound * std::abs(Real(q(i, f))) + std::numeric_limits<S>::min();
-      }
-    }
+    reference.add_scores(gradient.first, tape.columns().first, gradient.size());
   }
-  return sums;
-}
-
-/// Returns the first difference between a gradient and the sums, or nothing if they agree.
-template <class G>
-std::optional<std::string> gradient_differs(const char* name, const G& got, const ReverseSums::Table& sums,
-                                            const ReverseSums::Table& bounds) {
-  if (got.rows() != sums.rows() || got.cols() != sums.cols()) return std::string("the shape of ") + name;
-  for (Index i = 0; i < got.rows(); ++i)
-    for (Index f = 0; f < got.cols(); ++f)
-      if (!(std::abs(oracle::Real(got(i, f)) - sums(i, f)) <= bounds(i, f)))
-        return std::string(name) + " at (" + std::to_string(i) + ", " + std::to_string(f) + ") is " +
-               std::to_string(got(i, f)) + ", must be " + std::to_string(static_cast<double>(sums(i, f))) + ", bound " +
-               std::to_string(static_cast<double>(bounds(i, f)));
-  return std::nullopt;
+  return reference.sums();
 }
 
 /// Returns the columns that a sparse matrix stores, row by row.
@@ -164,9 +99,11 @@ void check_gradients(const Twin& twin, const Matrix<S>& queries, const Matrix<S>
   static fg::thread_pool pool(3);
   static fg::Workspace reused;
   fg::Workspace fresh;
-  const Placed<S> q(random, queries), k(random, keys),
-      v(random, numbers<S>(random, shape.m, shape.dv, any_kind(random))),
-      d_out(random, numbers<S>(random, shape.n, shape.dv, any_kind(random)));
+  const Placed<S> q(random, queries), k(random, keys);
+  const Matrix<S> numbers_of_v = numbers<S>(random, shape.m, shape.dv, any_kind(random));
+  const Placed<S> v(random, numbers_of_v);
+  const Matrix<S> numbers_of_d = numbers<S>(random, shape.n, shape.dv, any_kind(random));
+  const Placed<S> d_out(random, numbers_of_d);
   const EitherExecutor executor{random.chance(0.3) ? &pool : nullptr};
   const fg::score_options options{.scale = scale, .query_at = shape.query_at, .key_at = shape.key_at};
   const auto queries_map = q.map(), keys_map = k.map(), values = v.map(), d = d_out.map();
@@ -180,7 +117,8 @@ void check_gradients(const Twin& twin, const Matrix<S>& queries, const Matrix<S>
   const fg::detail::Session session({fg::serial(), &other});
   ReverseSums sums;
   fg::detail::with_routed_stages(a, problem, session, [&](const auto& stages) {
-    sums = reverse_sums<S>(stages, grid, queries_map, keys_map, values, d, static_cast<S>(scale), random);
+    ReverseReference<S> reference(queries, keys, numbers_of_v, numbers_of_d, static_cast<S>(scale));
+    sums = reverse_sums(stages, grid, reference, random);
   });
   const auto check = [](const auto& wrong) {
     if (wrong) FAIL(*wrong);
