@@ -28,11 +28,7 @@ bool any_maybe(const Table& t, Index i) {
   return false;
 }
 
-enum class Rounding { same, accurate };
-
-// A map, computed in the scalar. `derivative_bound` is a bound for |f'|. The result of an exact value is exact,
-// too, unless the map is only `accurate` to a few ulp, as a function of the library and one of the standard library
-// are.
+// A map, computed in the scalar. `derivative_bound` is a bound for |f'|.
 template <class F>
 Step mapped(F f, Rounding rounding = Rounding::same, Real derivative_bound = 1) {
   return [=](Table& t) {
@@ -238,8 +234,9 @@ Predicate given(std::vector<char> stored) {
 
 // Maps.
 
-Step map(std::function<Real(Real score, Index p, Index j)> f) {
-  return mapped([f](const Table&, auto s, Index p, Index j) { return static_cast<decltype(s)>(f(Real(s), p, j)); });
+Step map(std::function<Real(Real score, Index p, Index j)> f, Rounding rounding) {
+  return mapped([f](const Table&, auto s, Index p, Index j) { return static_cast<decltype(s)>(f(Real(s), p, j)); },
+                rounding);
 }
 Step softcap(double cap) {
   return mapped(

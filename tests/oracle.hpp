@@ -84,9 +84,12 @@ Predicate given(std::vector<char> stored);  // n x m, by row
 
 // Maps. They are computed in the scalar.
 
-/// Applies f to the scores, which are numbers of the scalar, as its results must be. f is computed exactly, and its
-/// derivative is at most 1.
-Step map(std::function<Real(Real score, Index p, Index j)> f);
+/// The results of maps of exact values are exact, or accurate to a few ulp, as a function of the library and one of the
+/// standard library are.
+enum class Rounding { same, accurate };
+
+/// Applies f, whose derivative is at most 1, to the scores. The results are rounded to the scalar.
+Step map(std::function<Real(Real score, Index p, Index j)> f, Rounding rounding = Rounding::same);
 Step softcap(double cap);
 Step alibi(double slope);
 Step bias(std::vector<Real> b);

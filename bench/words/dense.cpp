@@ -191,7 +191,7 @@ void add_dense_words(WordTable& table) {
 
   words.add("softcap(c)", "c = 30, dense", fg::softcap(30), oracle::softcap(30), {3, 2});
   const auto accurate = [](auto f) {
-    return oracle::map([=](const oracle::Table&, auto s, Index, Index) { return f(s); }, oracle::Rounding::accurate);
+    return oracle::map([=](oracle::Real s, Index, Index) { return oracle::Real(f(s)); }, oracle::Rounding::accurate);
   };
   words.add("tanh()", "dense", fg::tanh(), accurate([](auto s) { return std::tanh(s); }), {3, 2});
   words.add("sigmoid()", "dense", fg::sigmoid(), accurate([](auto s) { return 1 / (1 + std::exp(-s)); }), {3, 2});
@@ -206,6 +206,7 @@ void add_dense_words(WordTable& table) {
   };
   words.add("gelu()", "dense", fg::gelu(), probable([](double x) { return std::erfc(-x / std::sqrt(2.0)) / 2; }),
             {6, 4});
+  words.add("silu()", "dense", fg::silu(), probable([](double x) { return 1 / (1 + std::exp(-x)); }), {6, 4});
   words.add("gelu_tanh()", "dense", fg::gelu_tanh(), probable([](double x) {
               return (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (x + 0.044715 * x * x * x))) / 2;
             }),
