@@ -186,8 +186,7 @@ class AttentionHeadsState {
   template <class F>
   void each_product(const Layer& layer, const Context<S>& context, F&& f) {
     const ConstRows<S> x = context.inputs();
-    const auto [h, hkv] = layer.count;
-    const Index width = layer.width, q_cols = h * width, kv_cols = hkv * width;
+    const Index h = layer.count.h, q_cols = h * layer.width, kv_cols = layer.count.hkv * layer.width;
     const bool rotated = layer.rotary.width > 0;
     const S* scored = rotated ? rotated_.get<S>(0) : x.data();
     const Index stride = rotated ? q_cols + kv_cols : x.cols();
