@@ -66,8 +66,8 @@ void add_score_words(WordTable& table) {
 
   static const Matrix b = normal(2048, 2048, 7);
   static const Eigen::VectorXf distances = normal(513, 1, 8);
-  const auto biased = oracle::map([](const oracle::Table&, auto s, Index p, Index j) {  // p is the row: n = m
-    return s + static_cast<decltype(s)>(b(p, j));
+  const auto biased = oracle::map([](oracle::Real s, Index p, Index j) {  // p is the row: n = m
+    return oracle::Real(static_cast<float>(s) + b(p, j));
   });
   std::vector<oracle::Real> table_values(distances.data(), distances.data() + distances.size());
   words.add("softcap(c)", "c = 30", 2048, {1.15, 1.08}, softcap(30) | softmax(), then(oracle::softcap(30), normalize));
@@ -78,8 +78,7 @@ void add_score_words(WordTable& table) {
   words.add("relative_bias(table)", "513 distances", 2048, {1.2, 1.1}, relative_bias(distances) | softmax(),
             then(oracle::relative_bias(table_values), normalize));
   const auto half = [](float s, Index, Index) { return 0.5F * s; };
-  const auto halved =
-      oracle::map([](const oracle::Table&, auto s, Index, Index) { return static_cast<decltype(s)>(0.5) * s; });
+  const auto halved = oracle::map([](oracle::Real s, Index, Index) { return s / 2; });
   words.add("map(f)", "one multiplication", 2048, {1.2, 1.1}, map(half) | softmax(), then(halved, normalize));
   words.add("map(f, df)", "one multiplication", 2048, {1.2, 1.1},
             map(half, [](float, Index, Index) { return 0.5F; }) | softmax(), then(halved, normalize));

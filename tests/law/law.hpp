@@ -7,7 +7,7 @@
 
 #include "catch.hpp"
 #include "general.hpp"
-#include "law/compare.hpp"
+#include "compare.hpp"
 #include "twin.hpp"
 
 namespace test {

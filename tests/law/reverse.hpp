@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "law/law.hpp"
-#include "law/reverse_sums.hpp"
+#include "reverse_sums.hpp"
 
 namespace test {
 

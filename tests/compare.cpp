@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "law/compare.hpp"
+#include "compare.hpp"
 
 #include <cmath>
 #include <filigree/kernel/kernels.hpp>

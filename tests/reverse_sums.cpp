@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-#include "law/reverse_sums.hpp"
+#include "reverse_sums.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include "law/compare.hpp"
+#include "compare.hpp"
 
 namespace test {
 
