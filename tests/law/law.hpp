@@ -6,8 +6,8 @@
 #include <cstdlib>
 
 #include "catch.hpp"
-#include "general.hpp"
 #include "compare.hpp"
+#include "general.hpp"
 #include "twin.hpp"
 
 namespace test {
