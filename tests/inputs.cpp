@@ -59,5 +59,7 @@ template Matrix<float> numbers(Random&, Index, Index, Kind);
 template Matrix<double> numbers(Random&, Index, Index, Kind);
 template class Placed<float>;
 template class Placed<double>;
+template class Placed<Eigen::half>;
+template class Placed<Eigen::bfloat16>;
 
 }  // namespace test

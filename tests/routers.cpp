@@ -11,17 +11,18 @@ namespace test {
 namespace {
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
-Index whole_log(Index size) {  // ceil(ln size)
-  Index power = 0;
-  while (std::exp(static_cast<oracle::Real>(power)) < static_cast<oracle::Real>(size)) ++power;
-  return power;
-}
 template <class S>
 bool integers(const Matrix<S>& x) {
   return (x.array() == x.array().round()).all() && (x.size() == 0 || x.cwiseAbs().maxCoeff() < 100);
 }
 
 }  // namespace
+
+Index ActiveOracle::whole_log(Index size) {
+  Index power = 0;
+  while (std::exp(static_cast<oracle::Real>(power)) < static_cast<oracle::Real>(size)) ++power;
+  return power;
+}
 
 template <class S>
 ActiveOracle::ActiveOracle(const Matrix<S>& q, const Matrix<S>& k, const Matrix<Index>& sample, Index c)

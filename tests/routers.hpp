@@ -19,6 +19,8 @@ struct ActiveOracle {
 
   template <class S>
   ActiveOracle(const Matrix<S>& q, const Matrix<S>& k, const Matrix<Index>& sample, Index c);
+
+  static Index whole_log(Index size);  // ceil(ln size)
 };
 
 /// Returns random sampled keys for each query. The sampling of fg::prob_sparse(c, seed) has its own test.
