@@ -10,8 +10,8 @@ import re
 import sys
 
 FOLDER = pathlib.Path(__file__).parent
-TOPICS = ("Sources", "Patterns", "Routers", "Score maps", "Selectors", "Normalizers", "Results", "Layers", "Losses",
-          "Training", "Measures")
+TOPICS = ("Sources", "Patterns", "Routers", "Score maps", "Selectors", "Normalizers", "Results", "Layers",
+          "Transformers", "Losses", "Training", "Measures")
 
 
 def documented():

@@ -206,6 +206,7 @@ void add_dense_words(WordTable& table) {
   };
   words.add("gelu()", "dense", fg::gelu(), probable([](double x) { return std::erfc(-x / std::sqrt(2.0)) / 2; }),
             {6, 4});
+  words.add("silu()", "dense", fg::silu(), probable([](double x) { return 1 / (1 + std::exp(-x)); }), {6, 4});
   words.add("gelu_tanh()", "dense", fg::gelu_tanh(), probable([](double x) {
               return (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (x + 0.044715 * x * x * x))) / 2;
             }),

@@ -211,21 +211,33 @@ void add_layers(WordTable& table) {
           out.row(i) /= std::sqrt(out.row(i).squaredNorm() / static_cast<double>(out.cols()) + 1e-5);
         return out;
       });
+  add("rms_norm(width, epsilon = 1e-6)", "copy", {3, 2}, fg::network(fg::rms_norm(4096)), 4096,
+      [](const auto&, const MatrixD& in) -> MatrixD {
+        MatrixD out = in;
+        for (Index i = 0; i < out.rows(); ++i)
+          out.row(i) /= std::sqrt(in.row(i).squaredNorm() / static_cast<double>(in.cols()) + 1e-6);
+        return out;
+      });
   const auto inner = fg::network(fg::linear(width, width));
   table.floor("linear(512, 512), forward",
               [=] { return std::make_unique<Forward<std::remove_const_t<decltype(inner)>>>(inner, width, linear); });
+  // The outputs of one of two linear layers, 512 x 512.
+  const auto half_of = [](const auto& net, const MatrixD& in, Index half) -> MatrixD {
+    const float* values = net.parameters().data() + half * net.parameters().size() / 2;
+    return (in * Eigen::Map<const Matrix>(values, width, width).cast<double>()).rowwise() +
+           Eigen::Map<const Eigen::RowVectorXf>(values + width * width, width).cast<double>().eval();
+  };
   add("sum(f, more...)", "linear(512, 512), forward", {2.3, 2.1},
       fg::network(fg::sum(fg::linear(width, width), fg::linear(width, width))), width,
-      [](const auto& net, const MatrixD& in) -> MatrixD {
-        const Index half = net.parameters().size() / 2;
-        MatrixD out = MatrixD::Zero(in.rows(), width);
-        for (const Index at : {Index{0}, half}) {
-          const float* values = net.parameters().data() + at;
-          out += in * Eigen::Map<const Matrix>(values, width, width).cast<double>();
-          out.rowwise() += Eigen::Map<const Eigen::RowVectorXf>(values + width * width, width).cast<double>();
-        }
-        return out;
+      [=](const auto& net, const MatrixD& in) -> MatrixD { return half_of(net, in, 0) + half_of(net, in, 1); });
+  add("multiply(f, G)", "linear(512, 512), forward", {2.3, 2.1},
+      fg::network(fg::multiply(fg::linear(width, width), fg::linear(width, width))), width,
+      [=](const auto& net, const MatrixD& in) -> MatrixD {
+        return half_of(net, in, 0).cwiseProduct(half_of(net, in, 1));
       });
+  add("repeat(count, layers, {.recompute})", "linear(512, 512), forward", {2.1, 2.0},
+      fg::network(fg::repeat(2, fg::linear(width, width))), width,
+      [=](const auto& net, const MatrixD& in) -> MatrixD { return half_of(net, half_of(net, in, 0), 1); });
   add("residual(f)", "linear(512, 512), forward", {1.3, 1.1}, fg::network(fg::residual(fg::linear(width, width))),
       width, [linear, inner](const auto&, const MatrixD& in) -> MatrixD { return in + linear(inner, in); });
 }

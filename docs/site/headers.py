@@ -215,7 +215,9 @@ def declarations(header):
             has_members = new and new.kind == "type" and not owner and text[-1].endswith("{") and "enum" not in new.text
             if not has_members or namespaces != ["filigree"]:
                 lines.skip_body(text)
-            if new and (public or not owner) and namespaces == ["filigree"]:
+            is_public = namespaces[:1] == ["filigree"] and "detail" not in namespaces
+            if new and (public or not owner) and is_public:
+                new.name = "::".join(namespaces[1:] + [new.name])
                 new.end = lines.at
                 found.append(new)
                 if has_members:

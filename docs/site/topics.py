@@ -53,8 +53,15 @@ TOPICS = [
         "layers", "Layers",
         "A network is a pipeline of layers and stages. Score maps with a derivative, selectors and `dropout` are "
         "layers too. Layers compose: a sequence of layers is a layer.",
-        ["nn/network.hpp", "nn/sequence.hpp", "encoder/autoencoder.hpp", "nn/layer/sum.hpp", "nn/layer/linear.hpp", "nn/layer/layer_norm.hpp",
+        ["nn/network.hpp", "nn/sequence.hpp", "encoder/autoencoder.hpp", "nn/layer/sum.hpp", "nn/layer/multiply.hpp",
+         "nn/layer/repeat.hpp", "nn/layer/linear.hpp", "nn/layer/layer_norm.hpp", "nn/layer/rms_norm.hpp",
          "nn/layer/jump_relu.hpp", "nn/layer/gated.hpp", "nn/layer/pre_bias.hpp", "nn/layer/penalize.hpp"],
+    ),
+    Topic(
+        "transformers", "Transformers",
+        "Layers of transformers, and sequences of tokens. A position counts from the begin of a sequence.",
+        ["transformer/attention.hpp", "transformer/transformer_layer.hpp", "transformer/feed_forward.hpp",
+         "transformer/embedding.hpp", "transformer/positions.hpp", "transformer/rotary.hpp", "nn/batch.hpp"],
     ),
     Topic(
         "losses", "Losses",

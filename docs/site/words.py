@@ -27,7 +27,10 @@ this page from the comments of the headers.
 
 def public(declarations):
     """Leaves out what explains an error of the compiler, and members that only engines call, with their own types."""
+    types = {d.name for d in declarations if d.kind == "type"}
     for d in declarations:
+        if d.kind == "function" and d.name in types and not (d.summary or d.owner):  # a deduction guide
+            continue
         inside = d.owner and any(re.search(r"detail::|\*|\bGrid\b", kind) for kind, _, _ in d.parameters)
         must_speak = not d.owner and d.kind in ("function", "type") and not d.name.startswith("operator")
         if (d.summary or must_speak) and not inside and not d.summary.startswith("Does not compile"):
@@ -41,7 +44,7 @@ def library():
         if not fnmatch.filter(headers.paths(), pattern):
             sys.exit(f"docs/site/topics.py: no header is filigree/{pattern}")
     for header in headers.paths():
-        declared = list(public(headers.declarations(header)))
+        declared = list(public(list(headers.declarations(header))))
         for d in declared:
             speaks = has_comment(d) or maker(d, declared) if d.kind == "type" else d.summary
             if not speaks and not d.owner:

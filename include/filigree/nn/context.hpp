@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "filigree/core/list.hpp"
 #include "filigree/nn/activations.hpp"
 
 namespace filigree {
@@ -14,6 +15,7 @@ struct NetworkValues {
   const S* output_biases = nullptr;     ///< the biases of the last layer, if it has biases
   S* output_biases_gradient = nullptr;  ///< their gradient; the last layer writes it first
   Index outputs = 0;                    ///< number of columns of the network's output
+  detail::Slice<Index> lengths = {};    ///< of the sequences in the samples; empty: all samples are one sequence
 };
 
 /// The arguments of a layer in a forward or backward pass.
@@ -50,6 +52,17 @@ struct Context {
   template <class F>
   void for_each_rows(F&& f) const {
     detail::for_each_rows(in.n, session, f);
+  }
+
+  /// Calls f(first, last) for the samples of each sequence, one after another.
+  template <class F>
+  void for_each_sequence(F&& f) const {
+    if (network.lengths.empty()) return f(Index{0}, in.n);
+    Index first = 0;
+    for (const Index length : network.lengths) {
+      f(first, first + length);
+      first += length;
+    }
   }
 
   /// Returns the context of a layer that is part of this one: its parameters begin at `offset`.

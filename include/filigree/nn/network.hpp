@@ -10,6 +10,7 @@
 
 #include "filigree/core/sparse_indices.hpp"
 #include "filigree/core/with_indices.hpp"
+#include "filigree/nn/batch.hpp"
 #include "filigree/nn/network_pass.hpp"
 #include "filigree/nn/sequence.hpp"
 #include "filigree/stage/pipeline.hpp"
@@ -129,6 +130,14 @@ class Network {
   [[nodiscard]] Matrix operator()(const X& x) const {
     return run<0, depth>(x, "network(X)");
   }
+  /// Returns the outputs for sequences of different lengths. Layers with attention do not attend between them.
+  ///
+  /// Shapes  tokens: N x inputs, result: N x outputs
+  /// Throws  Error if tokens.cols() is not inputs()
+  template <class X>
+  [[nodiscard]] Matrix operator()(const Batch<X>& x) const {
+    return run<0, depth>(detail::tokens_of<S>(x), "network(Batch{tokens, lengths})", detail::lengths_of(x));
+  }
 
   /// Returns the input of stage number `last`, counted from 0, for samples as rows.
   ///
@@ -137,6 +146,11 @@ class Network {
   [[nodiscard]] Matrix before(const X& x) const {
     static_assert(last <= depth, "filigree: network.before<L>(X): there are fewer stages");
     return run<0, last>(x, "network.before<L>(X)");
+  }
+  template <std::size_t last, class X>
+  [[nodiscard]] Matrix before(const Batch<X>& x) const {
+    static_assert(last <= depth, "filigree: network.before<L>(X): there are fewer stages");
+    return run<0, last>(detail::tokens_of<S>(x), "network.before<L>(Batch{tokens, lengths})", detail::lengths_of(x));
   }
 
   /// Returns the number of input columns of stage number l. For l = depth, returns the number of output columns.
@@ -167,7 +181,7 @@ class Network {
  protected:
   /// Returns the outputs of stages [first, last).
   template <std::size_t first, std::size_t last, class X>
-  [[nodiscard]] Matrix run(const X& x, const char* call) const {
+  [[nodiscard]] Matrix run(const X& x, const char* call, detail::Slice<Index> lengths = {}) const {
     static_assert(StoredReal<typename X::Scalar, S>,
                   "filigree: network(X): X must have the scalar of the network; cast it with .cast<>()");
     detail::require(x.cols() == widths_[first], call, ": X.cols() = ", x.cols(), " must be ", widths_[first]);
@@ -176,10 +190,10 @@ class Network {
       detail::require(first == 0 || !is_in<first, last>(l) || !detail::reads_network_input(stage), call, ": stage ", l,
                       " has a skip connection and needs the samples; use network(X)");
     });
-    if (is_constrained<first, last>()) return run_stages<first, last>(x);
+    if (is_constrained<first, last>()) return run_stages<first, last>(x, lengths);
     Network constrained = *this;
     constrained.constrain();
-    return constrained.template run_stages<first, last>(x);
+    return constrained.template run_stages<first, last>(x, lengths);
   }
 
  private:
@@ -201,11 +215,11 @@ class Network {
   }
 
   template <std::size_t first, std::size_t last, class X>
-  [[nodiscard]] Matrix run_stages(const X& x) const {
+  [[nodiscard]] Matrix run_stages(const X& x, detail::Slice<Index> lengths) const {
     return detail::with_indices<last - first>([&]<std::size_t... L>(std::index_sequence<L...>) {
       const detail::Session session(detail::Execution{});
       detail::NetworkPass<S, detail::no_boundary, std::tuple_element_t<first + L, StageTuple>...> pass;
-      return Matrix(pass.infer(*this, std::tie(stage<first + L>()...), first, x, session).rows(session));
+      return Matrix(pass.infer(*this, std::tie(stage<first + L>()...), first, x, session, lengths).rows(session));
     });
   }
 

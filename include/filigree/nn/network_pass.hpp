@@ -23,7 +23,8 @@ class NetworkPass {
   [[nodiscard]] Activations<S>& output() { return output_; }
 
   template <class X>
-  void load(const X& x, const Session& session) {
+  void load(const X& x, Slice<Index> lengths, const Session& session) {
+    lengths_ = lengths;
     if constexpr (is_sparse_samples<X>) {
       list_samples(x, samples_);
       input_.set_lists(x.cols(), samples_.lists());
@@ -40,7 +41,7 @@ class NetworkPass {
   Context<S> context(const Net& net, std::size_t first, S* gradient, double* loss, const Session& session,
                      bool training, std::uint64_t draw) {
     const S* parameters = net.parameters().data();
-    NetworkValues<S> values = {.input = &input_, .outputs = net.outputs()};
+    NetworkValues<S> values = {.input = &input_, .outputs = net.outputs(), .lengths = lengths_};
     if constexpr (is_affine<std::tuple_element_t<Net::depth - 1, typename Net::StageTuple>>) {
       const Index biases = net.offset(Net::depth - 1) + weight_count(net.template stage<Net::depth - 1>());
       values.output_biases = parameters + biases;
@@ -62,8 +63,9 @@ class NetworkPass {
 
   /// Returns the outputs of the stages for samples, in inference.
   template <class Net, class Stages, class X>
-  Activations<S>& infer(const Net& net, const Stages& stages, std::size_t first, const X& x, const Session& session) {
-    load(x, session);
+  Activations<S>& infer(const Net& net, const Stages& stages, std::size_t first, const X& x, const Session& session,
+                        Slice<Index> lengths = {}) {
+    load(x, lengths, session);
     sequence_.forward(stages, context(net, first, nullptr, nullptr, session, false, 0));
     return output_;
   }
@@ -120,6 +122,7 @@ class NetworkPass {
   }
 
   ListMemory<S> samples_;  // sparse samples
+  Slice<Index> lengths_;   // of the sequences in the samples
   Activations<S> input_, output_;
   Sequence sequence_;
   Activations<S> batch_input_;  // input of the tail for one batch

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "filigree/nn/batch.hpp"                          // IWYU pragma: export
 #include "filigree/nn/context.hpp"                        // IWYU pragma: export
 #include "filigree/nn/layer/gated.hpp"                    // IWYU pragma: export
 #include "filigree/nn/layer/jump_relu.hpp"                // IWYU pragma: export
 #include "filigree/nn/layer/layer_norm.hpp"               // IWYU pragma: export
 #include "filigree/nn/layer/linear.hpp"                   // IWYU pragma: export
+#include "filigree/nn/layer/multiply.hpp"                 // IWYU pragma: export
 #include "filigree/nn/layer/penalize.hpp"                 // IWYU pragma: export
 #include "filigree/nn/layer/pre_bias.hpp"                 // IWYU pragma: export
+#include "filigree/nn/layer/repeat.hpp"                   // IWYU pragma: export
+#include "filigree/nn/layer/rms_norm.hpp"                 // IWYU pragma: export
 #include "filigree/nn/layer/sum.hpp"                      // IWYU pragma: export
 #include "filigree/nn/loss/aux_k.hpp"                     // IWYU pragma: export
 #include "filigree/nn/loss/cross_entropy.hpp"             // IWYU pragma: export

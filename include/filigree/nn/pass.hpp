@@ -38,7 +38,12 @@ class Pass {
   /// Throws  Error if a shape does not fit
   template <Samples X, Samples Y, Term Objective>
   double loss(const Net& net, const X& x, const Y& y, const Objective& objective, std::uint64_t draw = 0) {
-    return run_constrained(net, x, y, objective, nullptr, draw);
+    return run_constrained(net, x, {}, y, objective, nullptr, draw);
+  }
+  /// Returns the loss of sequences of different lengths.
+  template <class X, Samples Y, Term Objective>
+  double loss(const Net& net, const Batch<X>& x, const Y& y, const Objective& objective, std::uint64_t draw = 0) {
+    return run_constrained(net, detail::tokens_of<S>(x), detail::lengths_of(x), y, objective, nullptr, draw);
   }
 
   /// Computes the gradient of the loss with respect to the parameters, and returns the loss.
@@ -49,7 +54,14 @@ class Pass {
   double gradient(const Net& net, const X& x, const Y& y, const Objective& objective, Vector& gradient,
                   std::uint64_t draw = 0) {
     gradient.resize(net.parameters().size());
-    return run_constrained(net, x, y, objective, gradient.data(), draw);
+    return run_constrained(net, x, {}, y, objective, gradient.data(), draw);
+  }
+  /// Computes the gradient of the loss of sequences of different lengths, and returns the loss.
+  template <class X, Samples Y, Term Objective>
+  double gradient(const Net& net, const Batch<X>& x, const Y& y, const Objective& objective, Vector& gradient,
+                  std::uint64_t draw = 0) {
+    gradient.resize(net.parameters().size());
+    return run_constrained(net, detail::tokens_of<S>(x), detail::lengths_of(x), y, objective, gradient.data(), draw);
   }
 
   /// Returns the loss of an autoencoder, whose targets are the samples.
@@ -63,12 +75,13 @@ class Pass {
     return this->gradient(net, x, x, objective, gradient, draw);
   }
 
-  // Computes the same for a network that satisfies its constraints, without checking them.
+  // Computes the same for a network that satisfies its constraints, without checking them. `lengths` are those of the
+  // sequences in x.
   template <Samples X, Samples Y, Term Objective>
   double gradient_of_constrained(const Net& net, const X& x, const Y& y, const Objective& objective, Vector& gradient,
-                                 std::uint64_t draw) {
+                                 std::uint64_t draw, detail::Slice<Index> lengths = {}) {
     gradient.resize(net.parameters().size());
-    return run(net, x, y, objective, gradient.data(), draw);
+    return run(net, x, lengths, y, objective, gradient.data(), draw);
   }
 
   /// Returns, for each latent of an autoencoder, the number of samples since it was last active in a pass with a
@@ -148,16 +161,17 @@ class Pass {
   }
 
   template <class X, class Y, class Objective>
-  double run_constrained(const Net& net, const X& x, const Y& y, const Objective& objective, S* gradient,
-                         std::uint64_t draw) {
-    if (net.is_constrained()) return run(net, x, y, objective, gradient, draw);
+  double run_constrained(const Net& net, const X& x, detail::Slice<Index> lengths, const Y& y,
+                         const Objective& objective, S* gradient, std::uint64_t draw) {
+    if (net.is_constrained()) return run(net, x, lengths, y, objective, gradient, draw);
     Net constrained = net;
     constrained.constrain();
-    return run(constrained, x, y, objective, gradient, draw);
+    return run(constrained, x, lengths, y, objective, gradient, draw);
   }
 
   template <class X, class Y, class Objective>
-  double run(const Net& net, const X& x, const Y& y, const Objective& objective, S* gradient, std::uint64_t draw) {
+  double run(const Net& net, const X& x, detail::Slice<Index> lengths, const Y& y, const Objective& objective,
+             S* gradient, std::uint64_t draw) {
     static_assert(StoredReal<typename X::Scalar, S> && StoredReal<typename Y::Scalar, S>,
                   "filigree: pass: X and Y must have the scalar of the network; cast them with .cast<>()");
     static_assert(!TermOf<Objective, Penalty>,
@@ -172,7 +186,7 @@ class Pass {
     detail::require_valid_samples(y, "pass: Y");
     const detail::Session session(detail::Execution{executor_, &workspace_});
     double value = 0;
-    network_pass_.load(x, session);
+    network_pass_.load(x, lengths, session);
     const Context<S> context = network_pass_.context(net, 0, gradient, &value, session, true, draw);
     auto& sequence = network_pass_.sequence();
     constexpr std::size_t tail = NetworkPass::Sequence::tail();

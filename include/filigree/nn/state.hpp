@@ -34,6 +34,7 @@ namespace filigree {
 //                                              others are biases. Without this member all parameters are weights
 //   void check_network(const Net&) const       throws an Error if the layer does not fit the network
 //   bool reads_network_input() const           returns true if the layer reads context.network.input
+//   static constexpr bool reads_sequences = true   outputs depend on the other samples of a sequence or their order
 //   project_gradient, begin_step, end_step, project_weights, satisfies_constraints, needs_samples and
 //   initialize_from_samples                    are called by fit, see Linear and JumpRelu
 

@@ -156,6 +156,7 @@ class Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
+  [[nodiscard]] const ExecutorRef& executor() const { return executor_; }
   [[nodiscard]] Index concurrency() const { return executor_.concurrency(); }
   void run(Index tasks, TaskRef f) const { executor_.run(tasks, f); }
 

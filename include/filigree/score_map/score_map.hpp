@@ -7,5 +7,6 @@
 #include "filigree/score_map/map.hpp"            // IWYU pragma: export
 #include "filigree/score_map/relative_bias.hpp"  // IWYU pragma: export
 #include "filigree/score_map/sigmoid.hpp"        // IWYU pragma: export
+#include "filigree/score_map/silu.hpp"           // IWYU pragma: export
 #include "filigree/score_map/softcap.hpp"        // IWYU pragma: export
 #include "filigree/score_map/tanh.hpp"           // IWYU pragma: export

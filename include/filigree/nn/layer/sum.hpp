@@ -8,9 +8,8 @@
 #include <tuple>
 #include <utility>
 
-#include "filigree/core/check.hpp"
 #include "filigree/core/with_indices.hpp"
-#include "filigree/nn/sequence.hpp"
+#include "filigree/nn/layer/branches.hpp"
 
 namespace filigree {
 
@@ -21,75 +20,18 @@ class SumState;
 
 /// Branches with the same input, whose outputs are added. Each branch is a Sequence.
 template <class... Branch>
-struct Sum : detail::ScalarOf<Branch...> {
-  using Category = Layer;
+struct Sum : detail::Branches<Branch...> {
   template <Real S>
   using State = detail::SumState<Sum, S>;
-  std::tuple<Branch...> branches;
 
-  explicit Sum(Branch... all) : branches(std::move(all)...) {}
+  explicit Sum(Branch... all) : detail::Branches<Branch...>(std::move(all)...) {}
 
-  [[nodiscard]] Index inputs() const { return detail::first_inputs(branches); }
-  [[nodiscard]] Index outputs(Index width) const {
-    Index out = -1;
-    const auto check = [&](const auto& branch) {
-      const Index cols = branch.outputs(width);
-      detail::require(out < 0 || cols == out,
-                      "sum(branches), residual(f): all branches must have as many outputs, got ", out, " and ", cols);
-      out = cols;
-    };
-    std::apply([&](const auto&... branch) { (check(branch), ...); }, branches);
-    return out;
-  }
-  [[nodiscard]] Index parameter_count() const {
-    return std::apply([](const auto&... branch) { return (branch.parameter_count() + ...); }, branches);
-  }
-  template <Real S>
-  void initialize(S* parameters, Generator& generator) const {
-    each_layer(0, [&](const auto& layer, Index offset) { layer.initialize(parameters + offset, generator); });
-  }
-  template <class Net>
-  void check_network(const Net& net) const {
-    std::apply([&](const auto&... branch) { (branch.check_network(net), ...); }, branches);
-  }
-  [[nodiscard]] bool reads_network_input() const {
-    return std::apply([](const auto&... branch) { return (branch.reads_network_input() || ...); }, branches);
-  }
-  // Calls f(layer, offset) for the layers with their parameters.
-  template <class F>
-  void each_layer(Index offset, F&& f) const {
-    const auto visit = [&](const auto& branch) {
-      branch.each_layer(offset, f);
-      offset += branch.parameter_count();
-    };
-    std::apply([&](const auto&... branch) { (visit(branch), ...); }, branches);
-  }
+  [[nodiscard]] Index outputs(Index width) const { return this->common_outputs(width, "sum(branches), residual(f)"); }
   // Describes the branches in a checkpoint.
-  [[nodiscard]] std::string text() const {
-    std::string all;
-    std::apply([&](const auto&... branch) { ((all += (all.empty() ? "" : ", ") + branch.text()), ...); }, branches);
-    return "sum(" + all + ")";
-  }
+  [[nodiscard]] std::string text() const { return "sum(" + this->branches_text() + ")"; }
 };
 
 namespace detail {
-
-/// Sets the dense gradient dx to g, or adds g to it.
-template <Real S>
-void add_gradient(const Gradient<S>& g, Index n, Index cols, S* dx, bool add, const Session& session) {
-  detail::for_each_rows(n, session, [&](Index first, Index last) {
-    if (g.dense != nullptr && !add) {
-      std::copy(g.dense + first * cols, g.dense + last * cols, dx + first * cols);
-    } else if (g.dense != nullptr) {
-      for (Index e = first * cols; e < last * cols; ++e) dx[e] += g.dense[e];
-    } else {
-      if (!add) std::fill(dx + first * cols, dx + last * cols, S(0));
-      for (Index i = first; i < last; ++i)
-        for (Index e = i * g.lists->stride; e < i * g.lists->stride + g.lists->counts[i]; ++e)
-          dx[i * cols + g.lists->columns[e]] += g.lists->gradients[e];
-    }
-  });
-}
 
 template <Real S, class... Branch>
 class SumState<Sum<Branch...>, S> {

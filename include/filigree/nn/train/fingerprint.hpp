@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <utility>
 
+#include "filigree/core/list.hpp"
 #include "filigree/core/with_indices.hpp"
 #include "filigree/nn/samples.hpp"
 #include "filigree/nn/stage_text.hpp"
@@ -40,6 +42,14 @@ std::string samples_text(const X& x, const Y& y) {
   const auto kind = [](bool sparse) { return sparse ? " sparse" : " dense"; };
   return text_of(x.rows(), "x", x.cols(), kind(SparseSamples<X>), ", ", y.rows(), "x", y.cols(),
                  kind(SparseSamples<Y>));
+}
+
+/// Describes the lengths of sequences: their number, and a hash of them.
+inline std::string lengths_text(Slice<Index> lengths) {
+  if (lengths.empty()) return "";
+  std::uint64_t hash = 0xCBF29CE484222325;  // FNV-1a
+  for (const Index length : lengths) hash = (hash ^ static_cast<std::uint64_t>(length)) * 0x100000001B3;
+  return text_of(", ", lengths.size(), " sequences, ", static_cast<Index>(hash >> 1));
 }
 
 }  // namespace filigree::detail

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "filigree/core/sparse_indices.hpp"
+#include "filigree/nn/batch.hpp"
 #include "filigree/nn/train/training.hpp"
 
 namespace filigree {
@@ -44,6 +45,25 @@ FitReport fit(Net& net, const X& samples, const Y& targets, const Objective& obj
   const auto& y = detail::samples_of<Net>(targets);
   detail::require_samples(net, x, y);
   return detail::Training(net, optimizer, options, x, y).run(objective);
+}
+
+/// Trains a network on sequences of different lengths.
+///
+/// A step takes whole sequences, in a random order, with at most options.batch tokens; a longer sequence is a step of
+/// its own.
+/// Shapes  tokens: N x inputs, or N ids; Y: N x outputs
+/// Throws  Error as above, and for the option drop_rest
+template <class Net, class X, Samples Y, Term Objective, Optimizer Opt>
+FitReport fit(Net& net, const Batch<X>& samples, const Y& targets, const Objective& objective, const Opt& optimizer,
+              const fit_options& options = {}) {
+  detail::require_options<typename Net::Scalar>(optimizer, options);
+  const auto& tokens = detail::tokens_of<typename Net::Scalar>(samples);
+  detail::require_valid_samples(tokens, "fit: tokens");
+  detail::require_valid_samples(targets, "fit: Y");
+  const auto& x = detail::samples_of<Net>(tokens);
+  const auto& y = detail::samples_of<Net>(targets);
+  detail::require_samples(net, x, y);
+  return detail::Training(net, optimizer, options, x, y, detail::lengths_of(samples)).run(objective);
 }
 
 /// Trains a network with the samples as targets, as for autoencoders. The samples of a batch are copied once.

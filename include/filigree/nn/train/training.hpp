@@ -6,6 +6,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <numeric>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -69,6 +70,17 @@ void require_samples(const Net& net, const X& x, const Y& y) {
   if (!are_same(x, y)) require_finite(y, "Y");
 }
 
+/// Throws an Error if a layer depends on the order of samples, which fit would shuffle.
+template <class Net>
+void require_no_sequences(const Net& net) {
+  net.each_layer([](const auto& layer, std::size_t, Index) {
+    require(
+        !requires { layer.reads_sequences; },
+        "fit: a layer of this network depends on the order of samples, such as attention: pass the samples as "
+        "Batch{X, lengths}, or as one sequence with {.batch = 0}");
+  });
+}
+
 /// A layer whose parameters can be initialized from its inputs.
 template <class T, class S, class Matrix>
 concept InitializedFromSamples = requires(const T& layer, S* parameters, const Matrix& z) {
@@ -82,12 +94,15 @@ class Training {
   static constexpr bool has_codes = requires(const Net& net) { net.latents(); };
 
  public:
-  Training(Net& net, const Opt& optimizer, const fit_options& options, const X& x, const Y& y)
+  // `lengths` are those of the sequences in x; empty: each sample stands alone, and all may be one sequence.
+  Training(Net& net, const Opt& optimizer, const fit_options& options, const X& x, const Y& y,
+           Slice<Index> lengths = {})
       : net_(net),
         optimizer_(optimizer),
         options_(options),
         x_(x),
         y_(y),
+        lengths_(lengths),
         batch_(options.batch == 0 ? x_.rows() : options.batch),
         pass_(net, options.executor),
         update_(net, optimizer, options.executor),
@@ -99,7 +114,9 @@ class Training {
     state_.samples = x_.rows();
     state_.stages = network_text(net);
     state_.optimizer = type_name<Opt>();
-    state_.data = samples_text(x, y);
+    state_.data = samples_text(x, y) + lengths_text(lengths);
+    if (lengths.empty() && batch_ < x_.rows()) require_no_sequences(net);
+    require(lengths.empty() || !options.drop_rest, "fit: drop_rest is not available for a Batch of sequences");
   }
 
   template <class Objective>
@@ -149,29 +166,74 @@ class Training {
       S* const parameters = net_.parameters().data() + net_.offset(L);
       if (!layer.needs_samples(parameters)) return;
       constexpr Index max_rows = 1024;
-      const SelectedRows<X> first = {x_, order_.data(), (std::min)({batch_, x_.rows(), max_rows})};
+      if (!lengths_.empty()) choose_sequences((std::min)(batch_, max_rows));
+      const Index count = lengths_.empty() ? (std::min)({batch_, x_.rows(), max_rows}) : rows_of_step();
+      const SelectedRows<X> first = {x_, order_.data(), count};
       typename Net::Matrix rows(first.rows(), first.cols());
       to_dense_samples(first, rows.data(), Session(Execution{}));
-      layer.initialize_from_samples(parameters, net_.template before<L>(rows));
+      if (lengths_.empty())
+        layer.initialize_from_samples(parameters, net_.template before<L>(rows));
+      else
+        layer.initialize_from_samples(parameters, net_.template before<L>(filigree::Batch{rows, step_lengths_}));
     }
   }
 
   /// Computes the order of the samples in this epoch. It depends only on the seed and the number of the epoch.
   void shuffle() {
     for (std::size_t i = 0; i < order_.size(); ++i) order_[i] = static_cast<Index>(i);
-    if (batch_ < x_.rows()) Generator(options_.seed, static_cast<std::uint64_t>(state_.epoch)).shuffle(order_);
+    Generator generator(options_.seed, static_cast<std::uint64_t>(state_.epoch));
+    if (!lengths_.empty())
+      shuffle_sequences(generator);
+    else if (batch_ < x_.rows())
+      generator.shuffle(order_);
+  }
+  /// Puts the samples of sequences in a random order of the sequences.
+  void shuffle_sequences(Generator& generator) {
+    std::vector<Index> begins, numbers;
+    for (Index s = 0, begin = 0; s < lengths_.size(); begin += lengths_[s++]) {
+      begins.push_back(begin);
+      numbers.push_back(s);
+    }
+    if (batch_ < x_.rows()) generator.shuffle(numbers);
+    epoch_lengths_.clear();
+    Index at = 0;
+    for (const Index s : numbers) {
+      epoch_lengths_.push_back(lengths_[s]);
+      for (Index i = 0; i < lengths_[s]; ++i)
+        order_[static_cast<std::size_t>(at++)] = begins[static_cast<std::size_t>(s)] + i;
+    }
+  }
+  /// Sets the lengths of the sequences of a step: as many as have at most `max_rows` samples, but at least one.
+  void choose_sequences(Index max_rows) {
+    step_lengths_.clear();
+    Index at = 0, rows = 0;
+    for (const Index length : epoch_lengths_) {
+      if (at >= state_.first) {
+        if (!step_lengths_.empty() && rows + length > max_rows) return;
+        require(rows > 0 || at == state_.first, options_.checkpoint, ": holds an impossible position: sample ",
+                state_.first, " is not the first of a sequence");
+        step_lengths_.push_back(length);
+        rows += length;
+      }
+      at += length;
+    }
+  }
+  [[nodiscard]] Index rows_of_step() const {
+    return std::accumulate(step_lengths_.begin(), step_lengths_.end(), Index{0});
   }
 
   template <class Objective>
   void step(const Objective& objective) {
     // A single remaining sample joins the last batch, because a batch of one sample has no variation.
     const Index left = x_.rows() - state_.first, max_count = batch_ + (left == batch_ + 1 && batch_ > 1 ? 1 : 0);
-    const Index count = (std::min)(left, max_count);
+    if (!lengths_.empty()) choose_sequences(batch_);
+    const Index count = lengths_.empty() ? (std::min)(left, max_count) : rows_of_step();
     const Index* order = batch_ < x_.rows() ? order_.data() + state_.first : nullptr;  // null: all samples, in order
     const SelectedRows<X> x = {x_, order, count};
     const SelectedRows<Y> y = {y_, order, count};
     const std::uint64_t draw = Generator(options_.seed, static_cast<std::uint64_t>(state_.steps)).bits64();
-    const double loss = pass_.gradient_of_constrained(net_, x, y, objective, gradient_, draw);
+    const Slice<Index> lengths = {step_lengths_.data(), step_lengths_.data() + step_lengths_.size()};
+    const double loss = pass_.gradient_of_constrained(net_, x, y, objective, gradient_, draw, lengths);
     update_.check(loss, gradient_, state_.steps + 1, options_.clip);
     const double factor = options_.schedule ? options_.schedule(state_.steps) : 1;
     ++state_.steps;
@@ -250,11 +312,12 @@ class Training {
   const fit_options& options_;
   const X& x_;
   const Y& y_;
+  const Slice<Index> lengths_;
   const Index batch_;
   Pass<Net> pass_;
   ParameterUpdate<Net, Opt> update_;
   typename Net::Vector gradient_;
-  std::vector<Index> order_;
+  std::vector<Index> order_, epoch_lengths_, step_lengths_;  // lengths of sequences, in the order of the epoch
   Checkpoint<S> state_;
 };
 

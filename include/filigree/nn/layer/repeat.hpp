@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "filigree/core/check.hpp"
+#include "filigree/core/generator.hpp"
+#include "filigree/core/list.hpp"
+#include "filigree/nn/sequence.hpp"
+
+namespace filigree {
+
+/// Options of repeat().
+struct repeat_options {
+  bool recompute = false;  ///< keeps only the inputs of the copies, and computes each copy again in the backward pass
+};
+
+namespace detail {
+template <class L, Real S>
+class RepeatState;
+}
+
+/// Copies of a layer, one after another, each with parameters of its own.
+template <class L>
+struct Repeat : detail::ScalarOf<L> {
+  using Category = Layer;
+  template <Real S>
+  using State = detail::RepeatState<L, S>;
+  L layer;
+  Index count;
+  repeat_options options;
+
+  Repeat(Index copies, L one, repeat_options o) : layer(std::move(one)), count(copies), options(o) {}
+
+  [[nodiscard]] Index inputs() const { return layer.inputs(); }
+  [[nodiscard]] Index outputs(Index width) const {
+    const Index out = layer.outputs(width);
+    detail::require(count == 1 || out == width, "repeat(count, layers): the layers turn ", width, " columns into ", out,
+                    ", and cannot be repeated");
+    return out;
+  }
+  [[nodiscard]] Index parameter_count() const { return count * layer.parameter_count(); }
+  template <Real S>
+  void initialize(S* parameters, Generator& generator) const {
+    each_layer(0, [&](const auto& one, Index offset) { one.initialize(parameters + offset, generator); });
+  }
+  template <class Net>
+  void check_network(const Net& net) const {
+    layer.check_network(net);
+  }
+  [[nodiscard]] bool reads_network_input() const { return layer.reads_network_input(); }
+  // Calls f(layer, offset) for the layers of all copies with their parameters.
+  template <class F>
+  void each_layer(Index offset, F&& f) const {
+    for (Index i = 0; i < count; ++i) layer.each_layer(offset + i * layer.parameter_count(), f);
+  }
+  // Describes the layers in a checkpoint.
+  [[nodiscard]] std::string text() const { return detail::text_of("repeat(", count, ", ", layer.text(), ")"); }
+};
+
+/// Repeats layers, each copy with parameters of its own: repeat(6, transformer_layer(...)).
+///
+/// dropout() drops other entries in each copy.
+/// Formula    f_count(... f_2(f_1(x)))
+/// Cost       count times that of the layers. {.recompute = true} takes the memory of one copy and of count matrices of
+///            inputs, and one more forward pass
+/// Throws     Error if count is below 1; in network(...), if the layers have another number of outputs than of inputs
+/// Reference  recomputation: Chen et al., arXiv:1604.06174
+template <detail::Piped P>
+auto repeat(Index count, P&& layers, const repeat_options& options = {}) {
+  detail::require(count >= 1, "repeat(count, layers): count must be at least 1, got ", count);
+  auto one = sequence(std::forward<P>(layers));
+  return Repeat<decltype(one)>(count, std::move(one), options);
+}
+
+namespace detail {
+
+template <class L, Real S>
+class RepeatState {
+ public:
+  static constexpr bool adds_to_loss = detail::adds_to_loss<State<L, S>>;
+
+  void forward(const Repeat<L>& repeat, Context<S>& context) {
+    const bool recompute = repeat.options.recompute;
+    while (states_.size() < (recompute ? 1 : repeat.count)) states_.grow();
+    while (between_.size() < repeat.count - 1) between_.grow();
+    for (Index i = 0; i < repeat.count; ++i) {
+      const bool is_last = i + 1 == repeat.count;
+      Activations<S>& out = is_last ? context.out : recompute ? out_ : between_[i];
+      Context<S> inner = inside(repeat, context, i, out);
+      states_[recompute ? 0 : i].forward(repeat.layer, inner);
+      if (recompute && !is_last) {
+        const ConstRows<S> rows = out.rows(context.session);
+        S* const to = between_[i].set_dense(rows.rows(), rows.cols());
+        context.for_each_rows([&](Index first, Index last) {
+          std::copy(rows.data() + first * rows.cols(), rows.data() + last * rows.cols(), to + first * rows.cols());
+        });
+      }
+    }
+  }
+
+  Gradient<S> backward(const Repeat<L>& repeat, Context<S>& context) {
+    const bool recompute = repeat.options.recompute;
+    Gradient<S> dy = context.dy;
+    for (Index i = repeat.count - 1; i >= 0; --i) {
+      const bool is_last = i + 1 == repeat.count;
+      Activations<S>& out = is_last ? context.out : recompute ? out_ : between_[i];
+      Context<S> inner = inside(repeat, context, i, out);
+      State<L, S>& state = states_[recompute ? 0 : i];
+      if (recompute && !is_last) {
+        keep(dy, context);
+        state.forward(repeat.layer, inner);
+      }
+      inner.dy = dy;
+      inner.needs_input_gradient = i > 0 || context.needs_input_gradient;
+      dy = state.backward(repeat.layer, inner);
+    }
+    return dy;
+  }
+
+ private:
+  /// Moves a gradient out of the memory of the state, which the next forward pass overwrites.
+  void keep(Gradient<S>& dy, const Context<S>& context) {
+    if (dy.dense == nullptr && dy.lists == nullptr) return;
+    const Index n = context.in.n, cols = context.out.cols;
+    S* const kept = gradient_.get<S>((std::max)(n * cols, Index{1}));
+    const S* const from = to_dense(dy, n, cols, expanded_, context.session).data();
+    if (from != kept) std::copy_n(from, n * cols, kept);
+    dy = {.dense = kept};
+  }
+  Context<S> inside(const Repeat<L>& repeat, const Context<S>& context, Index i, Activations<S>& out) {
+    Context<S> inner = context.inside(i * repeat.layer.parameter_count(), i == 0 ? context.in : between_[i - 1], out);
+    inner.draw = Generator(context.draw, static_cast<std::uint64_t>(i)).bits64();
+    return inner;
+  }
+
+  StableList<State<L, S>> states_;
+  StableList<Activations<S>> between_;
+  Activations<S> out_;
+  Buffer gradient_, expanded_;
+};
+
+}  // namespace detail
+}  // namespace filigree

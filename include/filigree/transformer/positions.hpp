@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+
+#include "filigree/core/check.hpp"
+#include "filigree/core/generator.hpp"
+#include "filigree/nn/state.hpp"
+
+namespace filigree {
+
+namespace detail {
+
+template <Real S>
+class LearnedPositionsState;
+template <Real S>
+class SinusoidalPositionsState;
+
+/// Computes y = x + table(position), where position counts from the begin of each sequence.
+template <Real S>
+void add_positions(const Context<S>& context, const S* table) {
+  const ConstRows<S> x = context.inputs();
+  const Index cols = x.cols();
+  S* y = context.make_outputs(cols).data();
+  context.for_each_sequence([&](Index start, Index end) {
+    for_each_rows(end - start, context.session, [&](Index first, Index last) {
+      const S* const from = x.data() + start * cols;
+      for (Index e = first * cols; e < last * cols; ++e) y[start * cols + e] = from[e] + table[e];
+    });
+  });
+}
+
+}  // namespace detail
+
+/// Learned positions. The parameters are the vectors of the positions, max x d.
+template <Real S>
+struct LearnedPositions {
+  using Category = Layer;
+  using Scalar = S;
+  template <Real>
+  using State = detail::LearnedPositionsState<S>;
+  static constexpr bool reads_sequences = true;
+  Index max, d;
+
+  [[nodiscard]] Index inputs() const { return d; }
+  [[nodiscard]] Index outputs(Index columns) const {
+    detail::require(columns == d, "positions::learned(max, ", d, "): gets ", columns,
+                    " columns from the stage before it, not ", d);
+    return d;
+  }
+  [[nodiscard]] Index parameter_count() const { return max * d; }
+  void initialize(S* parameters, Generator& generator) const {
+    for (Index e = 0; e < max * d; ++e) parameters[e] = static_cast<S>(0.02 * generator.normal());
+  }
+};
+
+/// Sinusoidal positions, which have no parameters.
+template <Real S>
+struct SinusoidalPositions {
+  using Category = Layer;
+  using Scalar = S;
+  template <Real>
+  using State = detail::SinusoidalPositionsState<S>;
+  static constexpr bool reads_sequences = true;
+  Index d;
+
+  [[nodiscard]] Index inputs() const { return d; }
+  [[nodiscard]] Index outputs(Index columns) const {
+    detail::require(columns == d, "positions::sinusoidal(", d, "): gets ", columns,
+                    " columns from the stage before it, not ", d);
+    return d;
+  }
+  [[nodiscard]] Index parameter_count() const { return 0; }
+  void initialize(S*, Generator&) const {}
+};
+
+namespace positions {
+
+/// Adds a learned vector for the position of each token in its sequence.
+///
+/// Formula    x_p + P_p; P starts with a standard deviation of 0.02
+/// Shapes     x: N x d; parameters: max x d
+/// Throws     Error if max or d is below 1; in a pass, if a sequence has more than max tokens
+/// Reference  Gehring et al., arXiv:1705.03122, section 3.1
+template <Real S = float>
+LearnedPositions<S> learned(Index max, Index d) {
+  detail::require(max >= 1, "positions::learned(max, d): max must be at least 1, got ", max);
+  detail::require(d >= 1, "positions::learned(max, d): d must be at least 1, got ", d);
+  return {.max = max, .d = d};
+}
+
+/// Adds sines and cosines of the position of each token in its sequence.
+///
+/// Formula    x_{p,2i} + sin(p / 10000^(2i/d)), x_{p,2i+1} + cos(p / 10000^(2i/d))
+/// Shapes     x: N x d
+/// Throws     Error if d is not even and at least 2
+/// Reference  Vaswani et al., arXiv:1706.03762, section 3.5
+template <Real S = float>
+SinusoidalPositions<S> sinusoidal(Index d) {
+  detail::require(d >= 2 && d % 2 == 0, "positions::sinusoidal(d): d must be even and at least 2, got ", d);
+  return {.d = d};
+}
+
+}  // namespace positions
+
+namespace detail {
+
+template <Real S>
+class LearnedPositionsState {
+ public:
+  void forward(const LearnedPositions<S>& layer, Context<S>& context) {
+    context.for_each_sequence([&](Index first, Index last) {
+      require(last - first <= layer.max, "positions::learned(", layer.max, ", ", layer.d, "): a sequence has ",
+              last - first, " tokens, more than the ", layer.max, " positions");
+    });
+    add_positions(context, context.parameters);
+  }
+  Gradient<S> backward(const LearnedPositions<S>& layer, Context<S>& context) {
+    S* const dy = context.writable_output_gradient().data();
+    const Index d = layer.d;
+    for_each_rows(layer.max, context.session, [&](Index first, Index last) {
+      std::fill(context.gradient + first * d, context.gradient + last * d, S(0));
+      context.for_each_sequence([&](Index start, Index end) {
+        for (Index p = first; p < (std::min)(last, end - start); ++p)
+          for (Index j = 0; j < d; ++j) context.gradient[p * d + j] += dy[(start + p) * d + j];
+      });
+    });
+    return {.dense = dy};
+  }
+};
+
+template <Real S>
+class SinusoidalPositionsState {
+ public:
+  void forward(const SinusoidalPositions<S>& layer, Context<S>& context) {
+    Index longest = 0;
+    context.for_each_sequence([&](Index first, Index last) { longest = (std::max)(longest, last - first); });
+    if (longest > length_) {
+      table_ = memory_.get<S>(longest * layer.d);
+      length_ = longest;
+      for_each_rows(longest, context.session, [&](Index first, Index last) {
+        for (Index p = first; p < last; ++p)
+          for (Index i = 0; i < layer.d; i += 2) {
+            const double exponent = static_cast<double>(i) / static_cast<double>(layer.d);
+            const double angle = static_cast<double>(p) / std::pow(10000.0, exponent);
+            table_[p * layer.d + i] = static_cast<S>(std::sin(angle));
+            table_[p * layer.d + i + 1] = static_cast<S>(std::cos(angle));
+          }
+      });
+    }
+    add_positions(context, static_cast<const S*>(table_));
+  }
+  Gradient<S> backward(const SinusoidalPositions<S>&, Context<S>& context) {
+    return {.dense = context.writable_output_gradient().data()};
+  }
+
+ private:
+  Buffer memory_;
+  S* table_ = nullptr;
+  Index length_ = 0;
+};
+
+}  // namespace detail
+}  // namespace filigree

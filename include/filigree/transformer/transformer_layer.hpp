@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+#include "filigree/nn/layer/layer_norm.hpp"
+#include "filigree/nn/layer/sum.hpp"
+#include "filigree/score_map/gelu.hpp"
+#include "filigree/transformer/attention.hpp"
+#include "filigree/transformer/feed_forward.hpp"
+#include "filigree/transformer/optional.hpp"
+
+namespace filigree {
+
+/// Where a transformer layer normalizes.
+enum class norm_position {
+  pre,   ///< the inputs of attention and feed-forward layers, as in GPT-2; the last layer needs a layer_norm after it
+  post,  ///< the sums after them, as in the paper and in BERT
+};
+
+/// Options of transformer_layer().
+struct transformer_options {
+  norm_position norm = norm_position::pre;
+  double dropout = 0;      ///< of the outputs of attention and of the feed-forward layers, in training
+  std::uint64_t seed = 0;  ///< of the dropout
+  double epsilon = 1e-5;   ///< of layer_norm
+  Index width = 0;         ///< features of a head; 0: d / h
+  Rotary rotary = {};      ///< rotary(width): rotates queries and keys by their positions
+};
+
+/// Makes a layer of a transformer: attention and feed-forward layers, each with a residual connection and layer_norm.
+///
+/// `head` is a pipeline on the scores, or a function of the head that returns one. repeat(depth,
+/// transformer_layer(...)) makes a transformer. Formula    pre: x + attention(norm(x)), then x + feed_forward(norm(x)).
+///            post: norm(x + attention(x)), then norm(x + feed_forward(x))
+/// Shapes     x: N x d, result: N x d
+/// Cost       that of attention() and feed_forward()
+/// Throws     Error as attention(), feed_forward(), layer_norm() and dropout()
+/// Reference  post: Vaswani et al., arXiv:1706.03762, section 3.1; pre: Xiong et al., arXiv:2002.04745, table 1
+template <Real S = float, class Head, Stage Activation = Gelu>
+auto transformer_layer(Index d, heads count, Index hidden, Head&& head, const transformer_options& options = {},
+                       Activation activation = {}) {
+  const bool pre = options.norm == norm_position::pre;
+  const LayerNorm<S> norm = layer_norm<S>(d, options.epsilon);
+  const detail::Optional<LayerNorm<S>> before{norm, pre}, after{norm, !pre};
+  const auto dropped = [&](std::uint64_t seed) {
+    return detail::Optional<Dropout>{dropout(options.dropout, seed), options.dropout > 0};
+  };
+  return sequence(
+      residual(before |
+               attention<S>(d, count, std::forward<Head>(head), {.width = options.width, .rotary = options.rotary}) |
+               dropped(2 * options.seed)) |
+      after | residual(before | feed_forward<S>(d, hidden, std::move(activation)) | dropped(2 * options.seed + 1)) |
+      after);
+}
+
+}  // namespace filigree
