@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "filigree/core/check.hpp"
 #include "filigree/core/list.hpp"
 #include "filigree/nn/activations.hpp"
 
@@ -54,11 +55,17 @@ struct Context {
     detail::for_each_rows(in.n, session, f);
   }
 
+  /// Returns the number of sequences.
+  [[nodiscard]] Index sequence_count() const { return network.lengths.empty() ? 1 : network.lengths.size(); }
   /// Calls f(first, last) for the samples of each sequence, one after another.
   template <class F>
   void for_each_sequence(F&& f) const {
     if (network.lengths.empty()) return f(Index{0}, in.n);
     Index first = 0;
+    for (const Index length : network.lengths) first += length;
+    detail::require(first == in.n, "network: a layer that reads sequences, such as attention, gets ", in.n,
+                    " rows for the ", first, " tokens of the Batch; it must stand before the pooling of sequences");
+    first = 0;
     for (const Index length : network.lengths) {
       f(first, first + length);
       first += length;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -132,7 +133,7 @@ class Network {
   }
   /// Returns the outputs for sequences of different lengths. Layers with attention do not attend between them.
   ///
-  /// Shapes  tokens: N x inputs, result: N x outputs
+  /// Shapes  tokens: N x inputs, result: N x outputs, or one row for each sequence after pool_mean()
   /// Throws  Error if tokens.cols() is not inputs()
   template <class X>
   [[nodiscard]] Matrix operator()(const Batch<X>& x) const {
@@ -168,6 +169,8 @@ class Network {
       detail::each_layer(stage, offsets_[l], [&](const auto& layer, Index offset) { f(layer, l, offset); });
     });
   }
+  /// Returns true if the outputs have one row for each sequence, as after pool_mean().
+  [[nodiscard]] bool pools_sequences() const { return detail::pools_sequences(sequence_); }
   // Returns true if a layer of stages [first, last) reads the network's input.
   template <std::size_t first, std::size_t last>
   [[nodiscard]] bool reads_network_input() const {
@@ -246,6 +249,17 @@ struct NetworkOf<std::tuple<T...>> {
       "filigree: network(stages): needs a layer with a scalar, such as linear(in, out)");
   using type = Network<typename ScalarOf<T...>::Scalar, T...>;
 };
+
+/// Throws an Error if the targets do not have one row for each row of the network's outputs. `sequences` is the number
+/// of sequences; 0: all samples are one sequence.
+template <class Net>
+void require_target_rows(const Net& net, Index samples, Index sequences, Index targets, const char* call) {
+  if (net.pools_sequences())
+    require(targets == (std::max)(sequences, Index{1}), call, ": Y.rows() = ", targets, " must be the number of sequences, ",
+            (std::max)(sequences, Index{1}), ", which the network pools");
+  else
+    require(targets == samples, call, ": Y.rows() = ", targets, " must equal X.rows() = ", samples);
+}
 
 }  // namespace detail
 

@@ -27,6 +27,7 @@ struct transformer_options {
   double epsilon = 1e-5;   ///< of layer_norm
   Index width = 0;         ///< features of a head; 0: d / h
   Rotary rotary = {};      ///< rotary(width): rotates queries and keys by their positions
+  bool bias = true;        ///< false: the linear layers are without biases
 };
 
 /// Makes a layer of a transformer: attention and feed-forward layers, each with a residual connection and layer_norm.
@@ -49,9 +50,9 @@ auto transformer_layer(Index d, heads count, Index hidden, Head&& head, const tr
   };
   return sequence(
       residual(before |
-               attention<S>(d, count, std::forward<Head>(head), {.width = options.width, .rotary = options.rotary}) |
+               attention<S>(d, count, std::forward<Head>(head), {.width = options.width, .rotary = options.rotary, .bias = options.bias}) |
                dropped(2 * options.seed)) |
-      after | residual(before | feed_forward<S>(d, hidden, std::move(activation)) | dropped(2 * options.seed + 1)) |
+      after | residual(before | feed_forward<S>(d, hidden, std::move(activation), {.bias = options.bias}) | dropped(2 * options.seed + 1)) |
       after);
 }
 

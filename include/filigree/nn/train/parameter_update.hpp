@@ -157,6 +157,8 @@ class ParameterUpdate {
         }
       }
       add_parts(offset + constrained, offset + weights, part_size, {0, 0, offset, weights, l, true, nullptr, 0});
+      if constexpr (requires { layer.has_bias; })
+        if (!layer.has_bias) return;  // they remain 0
       const Index biases = offset + weights;
       add_parts(biases, end, part_size, {0, 0, biases, end - biases, l, false, nullptr, 0});
     });
