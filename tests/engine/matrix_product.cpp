@@ -110,10 +110,11 @@ TEMPLATE_TEST_CASE("few rows, which are multiplied in place, give the bits of ma
       CHECK(finished == rows);
 
       // The inner dimension in two calls; the second adds to the first.
-      const Matrix<S> left = top.leftCols(100), right = top.rightCols(201), upper = b.topRows(100), lower = b.bottomRows(201);
+      const Matrix<S> left = top.leftCols(100), right = top.rightCols(201), upper = b.topRows(100),
+                      lower = b.bottomRows(201);
       Matrix<S> sum = product<S>(fg::detail::view(left), fg::detail::view(upper), session, start.data());
-      fg::detail::multiply<S>(fg::detail::view(right), fg::detail::view(lower), {.data = sum.data(), .stride = 272, .add = true},
-                              session);
+      fg::detail::multiply<S>(fg::detail::view(right), fg::detail::view(lower),
+                              {.data = sum.data(), .stride = 272, .add = true}, session);
       CHECK(test::same(sum, Matrix<S>(whole.middleRows(5, rows))));
     }
 }

@@ -105,9 +105,8 @@ TEST_CASE("a classifier of sequences learns, with the same bits for any number o
   const Eigen::VectorXi tokens = Eigen::Map<Eigen::VectorXi>(ids.data(), static_cast<Index>(ids.size()));
   const fg::Batch batch{tokens, lengths};
   const auto make = [] {
-    return fg::network(fg::embedding(10, 8) | fg::attention(8, fg::heads{2}, fg::softmax()) | fg::pool_max() |
-                           fg::linear(8, 2),
-                       5);
+    return fg::network(
+        fg::embedding(10, 8) | fg::attention(8, fg::heads{2}, fg::softmax()) | fg::pool_max() | fg::linear(8, 2), 5);
   };
   auto net = make(), same = make(), resumed = make();
   const fg::adam adam = {.rate = 0.02};
@@ -123,7 +122,8 @@ TEST_CASE("a classifier of sequences learns, with the same bits for any number o
 
   // One step on all sequences is a step on the average of their losses.
   auto once = make();
-  const auto whole = fg::fit(once, batch, targets, fg::squared_error(), adam, {.epochs = 1, .batch = 0, .progress = false});
+  const auto whole =
+      fg::fit(once, batch, targets, fg::squared_error(), adam, {.epochs = 1, .batch = 0, .progress = false});
   CHECK(whole.losses[0] == Approx(fg::Pass(resumed).loss(resumed, batch, targets, fg::squared_error())));
 }
 
@@ -140,7 +140,8 @@ TEST_CASE("pooling rejects invalid networks and targets") {
   CHECK_THROWS_WITH(fg::network(fg::repeat(2, fg::linear(2, 2) | fg::pool_mean())),
                     "filigree: repeat(count, layers): the layers cannot pool sequences; pool after them");
   const auto twice = fg::network(fg::linear(2, 2) | fg::pool_mean() | fg::pool_mean());
-  CHECK_THROWS_WITH(twice(fg::Batch{x, {3, 1}}),
-                    "filigree: network: a layer that reads sequences, such as attention, gets 2 rows for the 4 tokens of "
-                    "the Batch; it must stand before the pooling of sequences");
+  CHECK_THROWS_WITH(
+      twice(fg::Batch{x, {3, 1}}),
+      "filigree: network: a layer that reads sequences, such as attention, gets 2 rows for the 4 tokens of "
+      "the Batch; it must stand before the pooling of sequences");
 }

@@ -63,9 +63,10 @@ TEST_CASE("sparse_transformer() computes the stack of the class, by both reading
   for (const bool of_rows : {true, false})
     for (const double sparsity : {0.0, 0.3, 0.9}) {
       auto net = fg::network(
-          fg::sparse_transformer<double>(
-              2, 6, fg::heads{3},
-              {.sparsity = sparsity, .dropout = 0.5, .of = of_rows ? fg::sparsity_of::rows : fg::sparsity_of::tutorial}),
+          fg::sparse_transformer<double>(2, 6, fg::heads{3},
+                                         {.sparsity = sparsity,
+                                          .dropout = 0.5,
+                                          .of = of_rows ? fg::sparsity_of::rows : fg::sparsity_of::tutorial}),
           2);
       net.parameters() += 0.2 * test::normal<double>(random, net.parameters().size(), 1);
       Matrix<double> x = test::normal<double>(random, 11, 6);
@@ -90,18 +91,19 @@ TEST_CASE("drop_smallest drops the smallest scores, those of the highest keys am
   for (int number = 0; number < 20; ++number) {
     const Index n = random.between(1, 70), m = random.between(1, 150), key_at = random.between(-9, 9);
     const double sparsity = static_cast<double>(random.between(0, 10)) / 10;
-    const Matrix<double> q = test::normal<double>(random, n, 2).array().round(), k = test::normal<double>(random, m, 2).array().round();
+    const Matrix<double> q = test::normal<double>(random, n, 2).array().round(),
+                         k = test::normal<double>(random, m, 2).array().round();
     const auto scores = fg::scores(q, k, {.scale = number % 2 == 0 ? 1.0 : -1.0, .key_at = key_at});
     const Matrix<double> s = (number % 2 == 0 ? 1.0 : -1.0) * (q * k.transpose());
     std::vector<Index> order(static_cast<std::size_t>(n * m));
     std::iota(order.begin(), order.end(), Index{0});
-    std::sort(order.begin(), order.end(), [&](Index a, Index b) {
-      return s.data()[a] != s.data()[b] ? s.data()[a] < s.data()[b] : a > b;
-    });
+    std::sort(order.begin(), order.end(),
+              [&](Index a, Index b) { return s.data()[a] != s.data()[b] ? s.data()[a] < s.data()[b] : a > b; });
     const Index count = (std::min)(n * m, static_cast<Index>(static_cast<double>(n) * sparsity));
     Matrix<double> expected = s.array() + 100;  // no weight is 0
     for (Index e = 0; e < count; ++e) expected.data()[order[static_cast<std::size_t>(e)]] = 0;
-    const Matrix<double> weights = scores | fg::drop_smallest(sparsity) | fg::map([](double x, Index, Index) { return x + 100; });
+    const Matrix<double> weights =
+        scores | fg::drop_smallest(sparsity) | fg::map([](double x, Index, Index) { return x + 100; });
     CAPTURE(n, m, sparsity);
     CHECK(test::same(weights, expected));
   }
@@ -110,13 +112,15 @@ TEST_CASE("drop_smallest drops the smallest scores, those of the highest keys am
   const Matrix<double> weights = fg::scores(q, k) | fg::drop_smallest(1);
   CHECK(std::isnan(weights(0, 0)));
   CHECK((weights(0, 1) == 0 && weights(1, 1) == 0));
-  CHECK_THROWS_WITH(fg::drop_smallest(1.5), "filigree: drop_smallest(sparsity): sparsity must be between 0 and 1, got 1.5");
+  CHECK_THROWS_WITH(fg::drop_smallest(1.5),
+                    "filigree: drop_smallest(sparsity): sparsity must be between 0 and 1, got 1.5");
 }
 
 TEST_CASE("gradients of sparse_transformer() match differences") {
   Random random(1834);
   for (const auto of : {fg::sparsity_of::rows, fg::sparsity_of::tutorial}) {
-    auto net = fg::network(fg::sparse_transformer<double>(2, 4, fg::heads{2}, {.sparsity = 0.4, .dropout = 0.2, .of = of}), 1);
+    auto net =
+        fg::network(fg::sparse_transformer<double>(2, 4, fg::heads{2}, {.sparsity = 0.4, .dropout = 0.2, .of = of}), 1);
     net.parameters() += 0.3 * test::normal<double>(random, net.parameters().size(), 1);
     const Matrix<double> x = test::normal<double>(random, 9, 4), y = test::normal<double>(random, 9, 4);
     const fg::Batch batch{x, {5, 4}};

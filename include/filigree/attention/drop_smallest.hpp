@@ -91,7 +91,8 @@ struct DropSmallest {
     session.run(m, [&](Index j, Index) { source.keys.copy(j, keys + j * d); });
     session.run(n, [&](Index i, Index) {
       source.queries.copy(i, queries + i * d);
-      for (Index j = 0; j < m; ++j) products[i * m + j] = source.scale * detail::partial_dot(queries + i * d, keys + j * d, d);
+      for (Index j = 0; j < m; ++j)
+        products[i * m + j] = source.scale * detail::partial_dot(queries + i * d, keys + j * d, d);
     });
 
     detail::List<Index> order(n * m);

@@ -255,8 +255,8 @@ struct NetworkOf<std::tuple<T...>> {
 template <class Net>
 void require_target_rows(const Net& net, Index samples, Index sequences, Index targets, const char* call) {
   if (net.pools_sequences())
-    require(targets == (std::max)(sequences, Index{1}), call, ": Y.rows() = ", targets, " must be the number of sequences, ",
-            (std::max)(sequences, Index{1}), ", which the network pools");
+    require(targets == (std::max)(sequences, Index{1}), call, ": Y.rows() = ", targets,
+            " must be the number of sequences, ", (std::max)(sequences, Index{1}), ", which the network pools");
   else
     require(targets == samples, call, ": Y.rows() = ", targets, " must equal X.rows() = ", samples);
 }

@@ -114,7 +114,9 @@ void each_layer(const T& stage, Index offset, F&& f) {
 template <class T>
 bool pools_sequences(const T& stage) {
   bool pools = false;
-  each_layer(stage, 0, [&](const auto& layer, Index) { pools = pools || requires { layer.pools_sequences; }; });
+  each_layer(stage, 0, [&](const auto& layer, Index) {
+    pools = pools || requires { layer.pools_sequences; };
+  });
   return pools;
 }
 

@@ -33,7 +33,9 @@ struct Pool {
   void initialize(S*, Generator&) const {}
   // Describes the layer in a checkpoint.
   [[nodiscard]] std::string text() const {
-    return pooling == detail::Pooling::mean ? "pool_mean" : pooling == detail::Pooling::first ? "pool_first" : "pool_max";
+    return pooling == detail::Pooling::mean    ? "pool_mean"
+           : pooling == detail::Pooling::first ? "pool_first"
+                                               : "pool_max";
   }
 };
 
@@ -77,7 +79,8 @@ class PoolState {
     context.for_each_sequence([&](Index first, Index) { *next++ = first; });
     begins[count] = x.rows();
     S* const y = context.out.set_dense(count, cols);
-    Index* const tokens = layer.pooling == Pooling::max ? tokens_.get<Index>((std::max)(count * cols, Index{1})) : nullptr;
+    Index* const tokens =
+        layer.pooling == Pooling::max ? tokens_.get<Index>((std::max)(count * cols, Index{1})) : nullptr;
     context.session.run(count, [&](Index s, Index worker) {
       const Index first = begins[s], last = begins[s + 1];
       S* const to = y + s * cols;

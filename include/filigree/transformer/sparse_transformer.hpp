@@ -14,14 +14,14 @@ namespace filigree {
 
 /// What sparse_transformer() drops a share of.
 enum class sparsity_of {
-  rows,        ///< drops ⌊sparsity · n⌋ of the n scores of each query
-  tutorial,    ///< drops ⌊sparsity · n⌋ of all n² scores of a head, as the tutorial class SparseSelfAttention
+  rows,      ///< drops ⌊sparsity · n⌋ of the n scores of each query
+  tutorial,  ///< drops ⌊sparsity · n⌋ of all n² scores of a head, as the tutorial class SparseSelfAttention
 };
 
 /// Options of sparse_transformer().
 struct sparse_transformer_options {
-  double sparsity = 0.5;  ///< share of the scores that are dropped, from 0 to 1
-  double dropout = 0;     ///< of the weights of attention, and of the outputs of each layer, in training
+  double sparsity = 0.5;   ///< share of the scores that are dropped, from 0 to 1
+  double dropout = 0;      ///< of the weights of attention, and of the outputs of each layer, in training
   std::uint64_t seed = 0;  ///< of the dropout
   sparsity_of of = sparsity_of::rows;
 };

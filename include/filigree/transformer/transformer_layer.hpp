@@ -48,12 +48,14 @@ auto transformer_layer(Index d, heads count, Index hidden, Head&& head, const tr
   const auto dropped = [&](std::uint64_t seed) {
     return detail::Optional<Dropout>{dropout(options.dropout, seed), options.dropout > 0};
   };
-  return sequence(
-      residual(before |
-               attention<S>(d, count, std::forward<Head>(head), {.width = options.width, .rotary = options.rotary, .bias = options.bias}) |
-               dropped(2 * options.seed)) |
-      after | residual(before | feed_forward<S>(d, hidden, std::move(activation), {.bias = options.bias}) | dropped(2 * options.seed + 1)) |
-      after);
+  return sequence(residual(before |
+                           attention<S>(d, count, std::forward<Head>(head),
+                                        {.width = options.width, .rotary = options.rotary, .bias = options.bias}) |
+                           dropped(2 * options.seed)) |
+                  after |
+                  residual(before | feed_forward<S>(d, hidden, std::move(activation), {.bias = options.bias}) |
+                           dropped(2 * options.seed + 1)) |
+                  after);
 }
 
 }  // namespace filigree
