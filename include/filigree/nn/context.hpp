@@ -16,6 +16,8 @@ struct NetworkValues {
   const S* output_biases = nullptr;     ///< the biases of the last layer, if it has biases
   S* output_biases_gradient = nullptr;  ///< their gradient; the last layer writes it first
   Index outputs = 0;                    ///< number of columns of the network's output
+  const S* table = nullptr;             ///< the vectors of the embedding, if a later layer reads them
+  S* table_gradient = nullptr;          ///< their gradient; the later layer writes it first
   detail::Slice<Index> lengths = {};    ///< of the sequences in the samples; empty: all samples are one sequence
 };
 

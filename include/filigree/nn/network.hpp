@@ -171,6 +171,14 @@ class Network {
   }
   /// Returns true if the outputs have one row for each sequence, as after pool_mean().
   [[nodiscard]] bool pools_sequences() const { return detail::pools_sequences(sequence_); }
+  // Returns true if a layer reads the table of the embedding.
+  [[nodiscard]] bool reads_table() const {
+    bool reads = false;
+    each_layer([&](const auto& layer, std::size_t, Index) {
+      reads = reads || requires { layer.reads_table; };
+    });
+    return reads;
+  }
   // Returns true if a layer of stages [first, last) reads the network's input.
   template <std::size_t first, std::size_t last>
   [[nodiscard]] bool reads_network_input() const {

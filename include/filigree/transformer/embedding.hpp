@@ -29,6 +29,7 @@ struct Embedding {
   using Scalar = S;
   template <Real>
   using State = detail::EmbeddingState<S>;
+  static constexpr bool is_table = true;  // a layer with reads_table may read the first table
   std::vector<Index> counts;
   Index d;
 
@@ -121,8 +122,10 @@ class EmbeddingState {
     Index* order = order_.get<Index>((std::max)(uses, Index{1}));
     for (Index i = 0; i < uses; ++i) order[i] = i;
     std::stable_sort(order, order + uses, [=](Index a, Index b) { return ids[a] < ids[b]; });
+    const Index written = context.network.table_gradient != nullptr ? layer.counts[0] : 0;  // by a tied output
     for_each_rows(layer.parameter_count() / d, context.session, [&](Index first, Index last) {
-      std::fill(context.gradient + first * d, context.gradient + last * d, S(0));
+      std::fill(context.gradient + (std::max)(first, written) * d, context.gradient + (std::max)(last, written) * d,
+                S(0));
       const Index* const begin =
           std::lower_bound(order, order + uses, first, [=](Index i, Index id) { return ids[i] < id; });
       for (const Index* i = begin; i != order + uses && ids[*i] < last; ++i)
