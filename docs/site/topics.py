@@ -23,7 +23,8 @@ TOPICS = [
     Topic(
         "routers", "Routers",
         "A router looks at Q and K before the scores are computed, and chooses which pairs there are.",
-        ["attention/block_top_k.hpp", "attention/block_scores.hpp", "attention/lsh.hpp", "attention/prob_sparse.hpp",
+        ["attention/block_top_k.hpp", "attention/block_scores.hpp", "attention/drop_smallest.hpp",
+         "attention/lsh.hpp", "attention/prob_sparse.hpp",
          "attention/lazy_sum.hpp", "attention/route.hpp", "attention/sampled_measure.hpp"],
     ),
     Topic(
@@ -61,7 +62,8 @@ TOPICS = [
         "transformers", "Transformers",
         "Layers of transformers, and sequences of tokens. A position counts from the begin of a sequence.",
         ["transformer/attention.hpp", "transformer/transformer_layer.hpp", "transformer/feed_forward.hpp",
-         "transformer/embedding.hpp", "transformer/positions.hpp", "transformer/rotary.hpp", "nn/batch.hpp",
+         "transformer/embedding.hpp", "transformer/positions.hpp", "transformer/rotary.hpp", "transformer/pool.hpp",
+         "transformer/tied_output.hpp", "transformer/sparse_transformer.hpp", "nn/batch.hpp",
          "transformer/bert.hpp", "transformer/tensor_file.hpp", "transformer/tensor_names.hpp"],
     ),
     Topic(
@@ -78,6 +80,7 @@ TOPICS = [
         "`fit` moves the parameters of a network by the steps of an optimizer. Here g is the gradient and θ a "
         "parameter.",
         ["nn/train/fit.hpp", "nn/train/fit_options.hpp", "nn/train/loss_and_gradient.hpp", "nn/pass.hpp",
+         "nn/predictor.hpp",
          "nn/optimizer/sgd.hpp", "nn/optimizer/adam.hpp", "nn/optimizer/adamw.hpp",
          "nn/optimizer/proximal_gradient.hpp", "nn/train/lbfgs.hpp", "nn/train/schedule.hpp",
          "nn/train/checkpoint.hpp", "nn/optimizer/optimizer.hpp", "nn/samples.hpp", "encoder/start.hpp",
@@ -107,7 +110,8 @@ TOPICS = [
         "own", "For words of your own",
         "What a pattern, map, selector, normalizer or layer of your own is made of.",
         ["stage/category.hpp", "stage/pattern_traits.hpp", "pattern/verify.hpp", "stage/grid.hpp", "stage/row.hpp",
-         "stage/dense_row.hpp", "stage/dense_matrix.hpp", "stage/score_tile.hpp", "stage/ranges.hpp", "nn/context.hpp",
+         "stage/dense_row.hpp", "stage/dense_matrix.hpp", "stage/score_tile.hpp", "stage/ranges.hpp",
+         "nn/context.hpp",
          "nn/activations.hpp", "core/integers.hpp", "core/concepts.hpp", "core/operand.hpp", "core/lazy.hpp",
          "core/address_range.hpp"],
     ),

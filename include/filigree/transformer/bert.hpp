@@ -68,8 +68,9 @@ struct BertConfig {
 ///
 /// `head` is a pipeline on the scores, or a function of the head that returns one, as in attention(). Without it, or
 /// with softmax(), the result is the encoder of the paper. load(encoder, path, bert_names()) reads its parameters.
-/// Shapes     ids: N x 2, a word and a type in each row; result: N x d, the last hidden states. A Batch has several
-/// texts Throws     Error if a size is out of range; in a pass, if an id is, or a text has more tokens than positions
+/// Shapes     ids: N x 2, a word and a type in each row, of one text or a Batch of texts; result: N x d, the last
+///            hidden states
+/// Throws     Error if a size is out of range; in a pass, if an id is, or a text has more tokens than positions
 /// Reference  Devlin et al., arXiv:1810.04805, section 3
 template <Real S = float, class Head>
 auto bert_encoder(const BertConfig& config, Head&& head) {
@@ -81,6 +82,7 @@ auto bert_encoder(const BertConfig& config, Head&& head) {
                                 {.norm = norm_position::post, .dropout = config.dropout, .epsilon = config.epsilon})));
 }
 
+/// Makes the encoder of the paper, with softmax().
 template <Real S = float>
 auto bert_encoder(const BertConfig& config) {
   return bert_encoder<S>(config, softmax());

@@ -32,8 +32,9 @@ struct transformer_options {
 
 /// Makes a layer of a transformer: attention and feed-forward layers, each with a residual connection and layer_norm.
 ///
-/// `head` is a pipeline on the scores, or a function of the head that returns one. repeat(depth,
-/// transformer_layer(...)) makes a transformer. Formula    pre: x + attention(norm(x)), then x + feed_forward(norm(x)).
+/// `head` is a pipeline on the scores, or a function of the head that returns one. repeat(depth, layer) makes a
+/// transformer of several.
+/// Formula    pre: x + attention(norm(x)), then x + feed_forward(norm(x));
 ///            post: norm(x + attention(x)), then norm(x + feed_forward(x))
 /// Shapes     x: N x d, result: N x d
 /// Cost       that of attention() and feed_forward()
