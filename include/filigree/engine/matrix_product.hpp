@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <numeric>
 
@@ -192,16 +193,27 @@ class MatrixProduct {
         kernels_.pack_panel(at + p * width * b_.col_stride, b_.col_stride, cols(p), depth, to);
       return;
     }
+    const bool whole = b_.col_stride == 1 && panels.end * width <= b_.cols;
     for (Index f = 0; f < depth; ++f, at += b_.row_stride)
       for (Index p = panels.begin; p < panels.end; ++p) {
         S* row = to + ((p - panels.begin) * depth + f) * width;
         const S* from = at + p * width * b_.col_stride;
+        if (whole) {
+          copy_vectors(from, width, row);
+          continue;
+        }
         if (b_.col_stride == 1)
           std::copy_n(from, cols(p), row);
         else
           for (Index c = 0; c < cols(p); ++c) row[c] = from[c * b_.col_stride];
         std::fill(row + cols(p), row + width, S(0));
       }
+  }
+
+  /// Copies a row of a panel, which is a multiple of 32 bytes. A call of memcpy for each row would take longer.
+  static void copy_vectors(const S* from, Index width, S* to) {
+    constexpr Index step = 32 / static_cast<Index>(sizeof(S));
+    for (Index c = 0; c < width; c += step) std::memcpy(to + c, from + c, 32);
   }
 
   /// Packs consecutive groups that cannot be read in place, with rows beyond the last set to 0.
