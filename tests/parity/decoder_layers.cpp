@@ -56,7 +56,6 @@ TEST_CASE("layers of decoders agree with LlamaDecoderLayer and GPT2Block of tran
                        attention_parts("self_attn_", 4 * 6 + 2 * 2 * 6, "o_proj"),
                        {{.names = {"post_attention_layernorm_weight"}}},
                        mlp_parts("mlp_")}));
-
   agrees("gpt2", fg::transformer_layer<double>(8, fg::heads{2}, 12, fg::causal() | fg::softmax(), {}, fg::gelu_tanh()),
          parity::join({parity::as_stored("ln_1"), parity::as_stored("attn_c_attn"), parity::as_stored("attn_c_proj"),
                        parity::as_stored("ln_2"), parity::as_stored("mlp_c_fc"), parity::as_stored("mlp_c_proj")}));

@@ -4,9 +4,9 @@
 Seed 32; d = 8, sequences of the lengths in `lengths`, one after another in `tokens`. Each ran alone, with a causal mask.
 The parameters are those of the module, with `_` for `.`; weights are stored as (out, in), those of Conv1D in `gpt2` as
 (in, out). Cases: `rms_norm` (LlamaRMSNorm), `mlp` (LlamaMLP, 12 hidden features), `attention` (LlamaAttention, 4 heads
-of width 6 for queries and 2 for keys and values, rope_theta = 500), `llama` (LlamaDecoderLayer of the same sizes, rms_norm_eps
-= 0.01), `gptj` (GPTJAttention, 2 heads of width 4, rotary_dim = 2), `gpt2` (GPT2Block, 2 heads, 12 hidden features,
-gelu_new).
+of width 6 for queries and 2 for keys and values, rope_theta = 500), `llama` (LlamaDecoderLayer of the same sizes), all
+with rms_norm_eps = 0.01; `gptj` (GPTJAttention, 2 heads of width 4, rotary_dim = 2), `gpt2` (GPT2Block, 2 heads, 12
+hidden features, gelu_new).
 
 Llama and GPT-J convert norms, angles and scores to float32 for every scalar. `output` is the result in double without
 these conversions. `output_as_it_is` is the result of the unmodified module. torch.autograd computed the gradients of L =
