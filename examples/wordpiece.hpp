@@ -24,7 +24,11 @@ inline std::u32string decode(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
     const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(text[at]); };
     const unsigned char first = byte(i);
-    const std::size_t size = first < 0x80 ? 1 : first < 0xC2 || first > 0xF4 ? 0 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+    const std::size_t size = first < 0x80                   ? 1
+                             : first < 0xC2 || first > 0xF4 ? 0
+                             : first < 0xE0                 ? 2
+                             : first < 0xF0                 ? 3
+                                                            : 4;
     bool valid = size > 0 && i + size <= text.size();
     char32_t code = size > 1 ? first & (0x7Fu >> size) : first;
     for (std::size_t k = 1; valid && k < size; ++k) {
@@ -85,7 +89,8 @@ inline void normalize(char32_t code, std::u32string& to) {
   }
 }
 
-/// Returns the words of a text, in lower case and without accents. A punctuation mark and a Chinese character are words.
+/// Returns the words of a text, in lower case and without accents. A punctuation mark and a Chinese character are
+/// words.
 inline std::vector<std::u32string> words_of(std::string_view text) {
   std::vector<std::u32string> words;
   std::u32string word, letters;

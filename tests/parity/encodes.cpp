@@ -39,8 +39,7 @@ int main(int count, char** arguments) try {
     if (!encodes) continue;
     Eigen::MatrixXi tokens = Eigen::MatrixXi::Zero(static_cast<Index>(text.size()), 2);
     tokens.col(0) = Eigen::Map<const Eigen::VectorXi>(text.data(), tokens.rows());
-    const Eigen::RowVectorXf mean =
-        net(fg::Batch{tokens, {tokens.rows()}}).colwise().mean().normalized();
+    const Eigen::RowVectorXf mean = net(fg::Batch{tokens, {tokens.rows()}}).colwise().mean().normalized();
     embeddings.insert(embeddings.end(), mean.data(), mean.data() + mean.size());
   }
   const Index texts = static_cast<Index>(lengths.size());

@@ -110,8 +110,9 @@ class Formula {
     Matrix<double> y = x;
     for (Index i = 0; i < x.rows(); ++i) {
       const Eigen::RowVectorXd centered = x.row(i).array() - x.row(i).mean();
-      y.row(i) = (centered / std::sqrt(centered.squaredNorm() / 6 + 0.01)).cwiseProduct(t_.at(name + ".weight").row(0)) +
-                 t_.at(name + ".bias").row(0);
+      y.row(i) =
+          (centered / std::sqrt(centered.squaredNorm() / 6 + 0.01)).cwiseProduct(t_.at(name + ".weight").row(0)) +
+          t_.at(name + ".bias").row(0);
     }
     return y;
   }
@@ -240,24 +241,24 @@ TEST_CASE("names of tensors must fit the layers") {
   const fg::Arrays tensors = fg::tensors_of(net, names);
   CHECK(tensors.size() == 5 + 2 * 16);
   names.layers.pop_back();
-  CHECK_THROWS_WITH(fg::tensors_of(net, names),
-                    "filigree: names.layers: the network has 15 layers with parameters, the names are those of 3 layers "
-                    "and a multiple of 5");
+  CHECK_THROWS_WITH(
+      fg::tensors_of(net, names),
+      "filigree: names.layers: the network has 15 layers with parameters, the names are those of 3 layers "
+      "and a multiple of 5");
   names = fg::bert_names();
   names.layers[0] = {"words"};
-  CHECK_THROWS_WITH(fg::tensors_of(net, names),
-                    "filigree: names.layers: embedding({11, 2}, 6) needs 2 names, got 1");
+  CHECK_THROWS_WITH(fg::tensors_of(net, names), "filigree: names.layers: embedding({11, 2}, 6) needs 2 names, got 1");
   names = fg::bert_names();
   names.layers[3].pop_back();
-  CHECK_THROWS_WITH(fg::tensors_of(net, names),
-                    "filigree: names.layers: linear(6, 18) needs 1 or 3 names, got 2");
+  CHECK_THROWS_WITH(fg::tensors_of(net, names), "filigree: names.layers: linear(6, 18) needs 1 or 3 names, got 2");
   names.layers[3] = {"{}.qkv"};
   CHECK(fg::tensors_of(net, names)["1.qkv.weight"].shape == std::vector<Index>{18, 6});
 
   // Layers before and after the repeated ones, heads that share keys, and other scalars in the file.
-  const auto layers = fg::linear<double>(4, 8) |
-                      fg::repeat(3, fg::rms_norm<double>(8) | fg::attention<double>(8, fg::heads{4, 2}, fg::softmax())) |
-                      fg::linear<double>(8, 3);
+  const auto layers =
+      fg::linear<double>(4, 8) |
+      fg::repeat(3, fg::rms_norm<double>(8) | fg::attention<double>(8, fg::heads{4, 2}, fg::softmax())) |
+      fg::linear<double>(8, 3);
   const fg::TensorNames own = {.layers = {{"in"}, {"norm_{}"}, {"q_{}", "k_{}", "v_{}"}, {"o_{}"}, {"out"}}};
   auto other = fg::network(layers, 7), same = fg::network(layers, 8);
   const test::Folder folder;
@@ -273,8 +274,9 @@ TEST_CASE("names of tensors must fit the layers") {
   CHECK_THROWS_WITH(fg::tensors_of(fg::network(fg::linear(3, 4) | fg::jump_relu(4)), own),
                     Contains("has parameters, and files of tensors with this layer are not supported"));
   CHECK_THROWS_WITH(fg::tensors_of(fg::network(fg::linear(3, 4)), own), Contains("a multiple of 3"));
-  CHECK_THROWS_WITH(fg::tensors_of(fg::network(fg::linear(3, 4)), {.layers = {{"a"}, {"b"}}}),
-                    "filigree: names.layers: the network has 1 layers with parameters, the names are those of 2 layers");
+  CHECK_THROWS_WITH(
+      fg::tensors_of(fg::network(fg::linear(3, 4)), {.layers = {{"a"}, {"b"}}}),
+      "filigree: names.layers: the network has 1 layers with parameters, the names are those of 2 layers");
 }
 
 TEST_CASE("the configuration of an encoder is read and checked") {

@@ -20,8 +20,8 @@ std::string words(const std::string& text) {
   return result;
 }
 
-const std::vector<std::string> vocabulary = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "un", "##aff", "##able", "aff",
-                                             "runn",  "##ing", ",",     "unaf",  "##f", "a",    "##a",    "世"};
+const std::vector<std::string> vocabulary = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "un",  "##aff", "##able", "aff",
+                                             "runn",  "##ing", ",",     "unaf",  "##f", "a",     "##a",    "世"};
 
 std::string many(std::size_t count, const std::string& text) {
   std::string result;
@@ -36,19 +36,22 @@ TEST_CASE("words of BERT: lower case, accents, spaces, punctuation and Chinese c
   CHECK(words("  Hello,\tWORLD! \r\n") == "hello|,|world|!");
   CHECK(words("don't e-mail_x $5.00") == "don|'|t|e|-|mail|_|x|$|5|.|00");
   CHECK(words("Ärger über Ñandú, ÇA VA; Ångström") == "arger|uber|nandu|,|ca|va|;|angstrom");
-  CHECK(words("e\u0301te\u0301 \u1ED6") == "ete|o");                 // a letter and a mark, and a letter of two marks
-  CHECK(words("STRASSE Straße \u1E9E") == "strasse|straße|ß");       // no full case folding
-  CHECK(words("ΣΊΣΥΦΟΣ") == "σισυφοσ");                               // no final sigma
+  CHECK(words("e\u0301te\u0301 \u1ED6") == "ete|o");            // a letter and a mark, and a letter of two marks
+  CHECK(words("STRASSE Straße \u1E9E") == "strasse|straße|ß");  // no full case folding
+  CHECK(words("ΣΊΣΥΦΟΣ") == "σισυφοσ");                         // no final sigma
   CHECK(words("\u0130stanbul") == "istanbul");
   CHECK(words("a\u0301\u0327") == "a");
   CHECK(words("世界x世") == "世|界|x|世");
-  CHECK(words("ひらがな 한") == "ひらかな|\u1112\u1161\u11AB");        // a voiced kana has a mark; Hangul is decomposed
-  CHECK(words("a\u00A0b\u2003c\u3000d\u2028e") == "a|b|c|d|e");      // spaces
-  CHECK(words(std::string("a\0b\x01" "c\u200Bd\u00ADe\uFFFDf", 16)) == "abcdef");  // control characters are removed
+  CHECK(words("ひらがな 한") == "ひらかな|\u1112\u1161\u11AB");  // a voiced kana has a mark; Hangul is decomposed
+  CHECK(words("a\u00A0b\u2003c\u3000d\u2028e") == "a|b|c|d|e");  // spaces
+  CHECK(words(std::string("a\0b\x01"
+                          "c\u200Bd\u00ADe\uFFFDf",
+                          16)) == "abcdef");  // control characters are removed
   CHECK(words("“quoted” — ‘so’…") == "“|quoted|”|—|‘|so|’|…");
   CHECK(words("\U0001D400\U0001F600x") == "\U0001D400\U0001F600x");  // symbols are no punctuation
   CHECK(words("\uF900") == "\u8C48");                                // a compatibility ideograph
-  CHECK(words("a\xFF" "b\xC3") == "ab");                             // bytes that are not UTF-8
+  CHECK(words("a\xFF"
+              "b\xC3") == "ab");  // bytes that are not UTF-8
   CHECK(words("\xC0\xAF\xED\xA0\x80x\xF4\x90\x80\x80") == "x");
 }
 

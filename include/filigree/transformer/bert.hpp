@@ -68,17 +68,17 @@ struct BertConfig {
 ///
 /// `head` is a pipeline on the scores, or a function of the head that returns one, as in attention(). Without it, or
 /// with softmax(), the result is the encoder of the paper. load(encoder, path, bert_names()) reads its parameters.
-/// Shapes     ids: N x 2, a word and a type in each row; result: N x d, the last hidden states. A Batch has several texts
-/// Throws     Error if a size is out of range; in a pass, if an id is, or a text has more tokens than positions
+/// Shapes     ids: N x 2, a word and a type in each row; result: N x d, the last hidden states. A Batch has several
+/// texts Throws     Error if a size is out of range; in a pass, if an id is, or a text has more tokens than positions
 /// Reference  Devlin et al., arXiv:1810.04805, section 3
 template <Real S = float, class Head>
 auto bert_encoder(const BertConfig& config, Head&& head) {
-  return network(embedding<S>({config.vocabulary, config.types}, config.d) |
-                 positions::learned<S>(config.positions, config.d) | layer_norm<S>(config.d, config.epsilon) |
-                 repeat(config.layers,
-                        transformer_layer<S>(
-                            config.d, filigree::heads{config.heads}, config.hidden, std::forward<Head>(head),
-                            {.norm = norm_position::post, .dropout = config.dropout, .epsilon = config.epsilon})));
+  return network(
+      embedding<S>({config.vocabulary, config.types}, config.d) | positions::learned<S>(config.positions, config.d) |
+      layer_norm<S>(config.d, config.epsilon) |
+      repeat(config.layers, transformer_layer<S>(
+                                config.d, filigree::heads{config.heads}, config.hidden, std::forward<Head>(head),
+                                {.norm = norm_position::post, .dropout = config.dropout, .epsilon = config.epsilon})));
 }
 
 template <Real S = float>

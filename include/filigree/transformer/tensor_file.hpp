@@ -57,9 +57,9 @@ void each_tensor(const Net& net, const Safetensors& file, const TensorNames& nam
 
 /// Sets the parameters of a network to tensors of a file: load(encoder, load_safetensors(path), bert_names()).
 ///
-/// Tensors of 16, 32 and 64 bits are converted to the scalar of the network. Other tensors of the file, such as those of
-/// a head that the network does not have, are not read.
-/// Throws     Error that names the tensor, if one is missing, has another shape or is not floating point, or if the
+/// Tensors of 16, 32 and 64 bits are converted to the scalar of the network. Other tensors of the file, such as those
+/// of a head that the network does not have, are not read. Throws     Error that names the tensor, if one is missing,
+/// has another shape or is not floating point, or if the
 ///            names do not fit the layers; the network is unchanged then
 template <class Net>
 void load(Net& net, const Safetensors& file, const TensorNames& names) {
@@ -77,7 +77,8 @@ void load(Net& net, const Safetensors& file, const TensorNames& names) {
   net.parameters() = std::move(loaded);
 }
 
-/// Sets the parameters of a network to tensors of a .safetensors file: load(encoder, "model.safetensors", bert_names()).
+/// Sets the parameters of a network to tensors of a .safetensors file: load(encoder, "model.safetensors",
+/// bert_names()).
 ///
 /// Throws     Error as above, and for the reasons of map_safetensors
 template <class Net>

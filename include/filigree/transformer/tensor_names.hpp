@@ -19,11 +19,11 @@ namespace filigree {
 
 /// The names that a file of tensors has for the parameters of a network, as the modules of PyTorch name them.
 ///
-/// There is one entry for each layer with parameters, in order. An embedding has one name for each table. A linear layer
-/// has one name, or one for each range of its columns: three for the projection of attention(), those of queries, keys
-/// and values. Other layers have one name. The file has tensors with `.weight` and `.bias` after the name; the weights
-/// of linear layers are transposed there, [out, in]. Entries with {} are the layers of repeat(): they repeat as often as
-/// the network needs, with the number of the copy for {}.
+/// There is one entry for each layer with parameters, in order. An embedding has one name for each table. A linear
+/// layer has one name, or one for each range of its columns: three for the projection of attention(), those of queries,
+/// keys and values. Other layers have one name. The file has tensors with `.weight` and `.bias` after the name; the
+/// weights of linear layers are transposed there, [out, in]. Entries with {} are the layers of repeat(): they repeat as
+/// often as the network needs, with the number of the copy for {}.
 struct TensorNames {
   std::vector<std::vector<std::string>> layers;
   std::vector<std::string> prefixes = {""};  ///< a file has one of these in front of all names
