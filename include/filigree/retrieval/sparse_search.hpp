@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <Eigen/Core>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <limits>
 
 #include "filigree/core/concepts.hpp"
@@ -99,6 +102,7 @@ class SparseSearch {
   /// The part of a term that is in the current block.
   struct Active {
     Index begin, end;
+    const float* dense;  // the dense copy, or null
     float weight;
     double bound;  // of what it adds to a score, at least 0
   };
@@ -115,8 +119,8 @@ class SparseSearch {
       const double a = q * static_cast<double>(run.low), b = q * static_cast<double>(run.high);
       magnitude += (std::max)(std::abs(a), std::abs(b));
       order_.push_back(active_.size());
-      active_.push_back({contents_.first_posting(term.run), contents_.first_posting(term.run + 1), term.weight,
-                         (std::max)((std::max)(a, b), 0.0)});
+      active_.push_back({contents_.first_posting(term.run), contents_.first_posting(term.run + 1),
+                         contents_.dense(term.run), term.weight, (std::max)((std::max)(a, b), 0.0)});
       ++term.run;
     }
     std::sort(order_.begin(), order_.end(), [&](Index a, Index b) {
@@ -141,11 +145,15 @@ class SparseSearch {
         const Active& term = active_[order_[used - 1]];
         if (!(rest + term.bound + margin_ < limit)) break;
         rest += term.bound;
-        rest_postings += term.end - term.begin;
+        rest_postings += term.dense != nullptr ? SparseIndex::block / 8 : term.end - term.begin;
       }
     if (used == 0) return;
     const double needed = limit - rest - margin_;
-    if (overflows_ || !(needed > 0)) return search_marked(block, needed, hits);
+    if (overflows_) return search_marked(block, needed, hits);
+    if (!(needed > 0)) {
+      if (!search_first(block, hits)) search_marked(block, needed, hits);
+      return;
+    }
     for (Index t = 0; t < used; ++t) accumulate<false>(active_[order_[t]]);
     scan(round_down(needed));
     constexpr Index lookup = 16;  // the cost of a search in a list over that of one posting
@@ -155,6 +163,26 @@ class SparseSearch {
     }
     add_candidates(block, hits);
     std::fill(sums_.begin(), sums_.end(), 0.0F);
+  }
+
+  /// Searches a block without a limit from preceding blocks, if its sums give one that is positive. Documents without a
+  /// term of the query, whose sums are 0, are then no candidates. Returns false if there is no such limit.
+  bool search_first(std::int32_t block, Hits& hits) {
+    const Index k = hits.wanted();
+    if (k < 1 || k > SparseIndex::block / chunk) return false;
+    for (const Active& term : active_) accumulate<false>(term);
+    // The k-th largest of the maxima of chunks is at most the k-th largest sum.
+    values_.clear();
+    for (Index first = 0; first < SparseIndex::block; first += chunk) values_.push_back(largest(first));
+    std::nth_element(values_.begin(), values_.begin() + (k - 1), values_.end(), std::greater<>());
+    const double needed = static_cast<double>(values_[k - 1]) - 3 * margin_;
+    const bool found = needed > 0;
+    if (found) {
+      scan(round_down(needed));
+      add_candidates(block, hits);
+    }
+    std::fill(sums_.begin(), sums_.end(), 0.0F);
+    return found;
   }
 
   /// Searches a block of which any document with a term of the query may enter the result.
@@ -168,7 +196,7 @@ class SparseSearch {
       if (const Index k = hits.wanted(); k > 0 && candidates_.size() > k) {
         values_.clear();
         for (const std::int32_t i : candidates_) values_.push_back(sums_[i]);
-        std::nth_element(values_.begin(), values_.begin() + (k - 1), values_.end(), [](float a, float b) { return a > b; });
+        std::nth_element(values_.begin(), values_.begin() + (k - 1), values_.end(), std::greater<>());
         needed = (std::max)(needed, static_cast<double>(values_[k - 1]) - 3 * margin_);
       }
       const auto end = std::remove_if(candidates_.begin(), candidates_.end(),
@@ -187,6 +215,12 @@ class SparseSearch {
     float* const sums = sums_.data();
     char* const marks = marks_.data();
     const float q = term.weight;
+    if constexpr (!mark)
+      if (term.dense != nullptr) {
+        using Block = Eigen::Array<float, SparseIndex::block, 1>;
+        Eigen::Map<Block>{sums} += q * Eigen::Map<const Block>(term.dense);
+        return;
+      }
     for (Index e = term.begin; e < term.end; ++e) {
       sums[offsets[e]] += q * weights[e];
       if constexpr (mark) marks[offsets[e]] = 1;
@@ -195,17 +229,15 @@ class SparseSearch {
 
   /// Lists the documents whose sums are at least `needed`.
   void scan(float needed) {
-    constexpr Index chunk = 32;
-    static_assert(SparseIndex::block % chunk == 0);
     candidates_.clear();
-    const float* const sums = sums_.data();
-    for (Index first = 0; first < SparseIndex::block; first += chunk) {
-      int any = 0;
-      for (Index i = 0; i < chunk; ++i) any |= static_cast<int>(sums[first + i] >= needed);
-      if (any == 0) continue;
-      for (Index i = first; i < first + chunk; ++i)
-        if (sums[i] >= needed) candidates_.push_back(static_cast<std::int32_t>(i));
-    }
+    for (Index first = 0; first < SparseIndex::block; first += chunk)
+      if (largest(first) >= needed)
+        for (Index i = first; i < first + chunk; ++i)
+          if (sums_[i] >= needed) candidates_.push_back(static_cast<std::int32_t>(i));
+  }
+  /// Returns the largest of the sums of a chunk.
+  [[nodiscard]] float largest(Index first) const {
+    return Eigen::Map<const Eigen::Array<float, chunk, 1>>(sums_.data() + first).maxCoeff();
   }
 
   void add_candidates(std::int32_t block, Hits& hits) {
@@ -217,6 +249,10 @@ class SparseSearch {
   [[nodiscard]] float score(std::uint16_t offset) const {
     double sum = 0;
     for (const Active& term : active_) {
+      if (term.dense != nullptr) {
+        sum += static_cast<double>(term.weight) * static_cast<double>(term.dense[offset]);
+        continue;
+      }
       const std::uint16_t* at = contents_.offsets() + term.begin;
       for (Index count = term.end - term.begin; count > 1;) {
         const Index half = count / 2;
@@ -235,6 +271,9 @@ class SparseSearch {
                ? std::nextafter(rounded, -std::numeric_limits<float>::infinity())
                : rounded;
   }
+
+  static constexpr Index chunk = 32;
+  static_assert(SparseIndex::block % chunk == 0);
 
   IndexContents contents_;
   List<Term> terms_;
