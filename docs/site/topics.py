@@ -83,6 +83,12 @@ TOPICS = [
          "encoder/resample.hpp", "encoder/calibrate.hpp"],
     ),
     Topic(
+        "recommenders", "Recommenders",
+        "Models of a sparse matrix X of interactions, with a row for each user and a column for each item. B and W are "
+        "items x items: the scores of a user with interactions x are x B.",
+        ["recommend/ease.hpp", "recommend/slim.hpp", "recommend/recommendations.hpp", "recommend/*"],
+    ),
+    Topic(
         "measures", "Measures",
         "Measures of codes, dense or sparse, with a row for each sample and a column for each latent; of "
         "reconstructions x̂ of x; of a vector v of n entries; of a dictionary.",
