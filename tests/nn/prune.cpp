@@ -260,7 +260,7 @@ TEST_CASE("prune and mask_weights set masks of a network") {
   net = original;
   fg::prune(net, {.fraction = 0.8, .global = true});
   std::vector<double> magnitudes;
-  for (const auto weights : {original.weights<0>(), original.weights<2>()})
+  for (const auto& weights : {original.weights<0>(), original.weights<2>()})
     for (Index e = 0; e < weights.size(); ++e) magnitudes.push_back(std::abs(weights.data()[e]));
   std::sort(magnitudes.begin(), magnitudes.end());
   const double bound = magnitudes[115];  // of 144 weights, floor(0.8 * 144) are dropped

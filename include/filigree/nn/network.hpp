@@ -74,7 +74,7 @@ class Network {
     require_weights<L>();
     return {parameters_.data() + offsets_[L], stage<L>().in, stage<L>().out};
   }
-  /// Constrains the weights of linear stage number L to 0 wherever the mask is 0, as Linear::masked() does, and sets
+  /// Constrains the weights of linear stage number L to 0 wherever the mask is 0, as masked() does, and sets
   /// them to 0. It replaces an earlier mask of the layer. Later training keeps the constraint.
   ///
   /// Shapes  mask: in x out
