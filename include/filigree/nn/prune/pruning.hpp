@@ -110,7 +110,7 @@ class Pruning {
   Pruning(Net& net, Schedule schedule, pruning_options options)
       : net_(&net), schedule_(std::move(schedule)), options_(std::move(options)) {}
 
-  /// Prunes the network after a number of steps.
+  // Prunes the network after a number of steps.
   void operator()(Index step) {
     const double reached = schedule_(step);
     detail::require(reached >= 0 && reached <= 1, "pruning(net, schedule): the schedule must be from 0 to 1; schedule(",
