@@ -87,6 +87,19 @@ TOPICS = [
          "encoder/resample.hpp", "encoder/calibrate.hpp"],
     ),
     Topic(
+        "pruning", "Pruning",
+        "Masks of the weights of linear layers, and functions that prune the weights of a network, once or in the course "
+        "of training. W is in×out.",
+        ["nn/prune/pruning.hpp", "nn/prune/schedule.hpp", "nn/prune/masks.hpp", "nn/prune/sparse_gpt.hpp",
+         "nn/prune/*"],
+    ),
+    Topic(
+        "recommenders", "Recommenders",
+        "Models of a sparse matrix X of interactions, with a row for each user and a column for each item. B and W are "
+        "items x items: the scores of a user with interactions x are x B.",
+        ["recommend/ease.hpp", "recommend/slim.hpp", "recommend/recommendations.hpp", "recommend/*"],
+    ),
+    Topic(
         "measures", "Measures",
         "Measures of codes, dense or sparse, with a row for each sample and a column for each latent; of "
         "reconstructions x̂ of x; of a vector v of n entries; of a dictionary.",

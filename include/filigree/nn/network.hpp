@@ -75,6 +75,21 @@ class Network {
     require_weights<L>();
     return {parameters_.data() + offsets_[L], stage<L>().in, stage<L>().out};
   }
+  /// Constrains the weights of linear stage number L to 0 wherever the mask is 0, as masked() does, and sets
+  /// them to 0. It replaces an earlier mask of the layer. Later training keeps the constraint.
+  ///
+  /// Shapes  mask: in x out
+  /// Throws  Error if the mask has another shape
+  template <std::size_t L, DenseExpression M>
+  void mask_weights(const M& mask) {
+    require_weights<L>();
+    auto& layer = std::get<L>(sequence_.stages);
+    static_assert(
+        requires { layer.masked(mask); }, "filigree: network.mask_weights<L>(mask): only linear layers have masks");
+    layer = layer.masked(mask);
+    layer.project_weights(parameters_.data() + offsets_[L]);
+  }
+
   /// Returns the biases of stage number L. For jump_relu these are the thresholds.
   template <std::size_t L>
   [[nodiscard]] Eigen::Map<Vector> biases() {

@@ -133,7 +133,7 @@ class Training {
         break;
       }
       shuffle();
-      update_.forget_parameters();  // after_epoch may have changed them
+      update_.forget_parameters();  // after_epoch may have changed them and their masks
       if (state_.steps == 0) initialize_from_samples();
       while (state_.first < samples_per_epoch()) {
         step(objective);
@@ -252,6 +252,10 @@ class Training {
     require(std::isfinite(factor) && factor >= 0, "fit: the schedule must be finite and at least 0; schedule(",
             state_.steps - 1, ") is ", factor);
     update_.run(gradient_, state_.moments, state_.steps, factor, options_.clip);
+    if (options_.after_step) {
+      options_.after_step(state_.steps);
+      update_.forget_parameters();
+    }
     state_.sum += loss * static_cast<double>(y.rows());
     state_.first += count;
     if constexpr (has_codes) {
