@@ -61,7 +61,8 @@ TOPICS = [
         "transformers", "Transformers",
         "Layers of transformers, and sequences of tokens. A position counts from the begin of a sequence.",
         ["transformer/attention.hpp", "transformer/transformer_layer.hpp", "transformer/feed_forward.hpp",
-         "transformer/embedding.hpp", "transformer/positions.hpp", "transformer/rotary.hpp", "nn/batch.hpp"],
+         "transformer/embedding.hpp", "transformer/positions.hpp", "transformer/rotary.hpp", "transformer/decoder.hpp",
+         "nn/batch.hpp"],
     ),
     Topic(
         "losses", "Losses",

@@ -8,6 +8,11 @@
 
 namespace filigree {
 
+namespace detail {
+template <Real S>
+class DecodingState;
+}
+
 /// Values of the whole network that any of its layers may read.
 template <Real S>
 struct NetworkValues {
@@ -16,6 +21,8 @@ struct NetworkValues {
   S* output_biases_gradient = nullptr;  ///< their gradient; the last layer writes it first
   Index outputs = 0;                    ///< number of columns of the network's output
   detail::Slice<Index> lengths = {};    ///< of the sequences in the samples; empty: all samples are one sequence
+  Index position = 0;                   ///< of the first token of each sequence; above 0 only in a Decoder
+  detail::DecodingState<S>* decoding = nullptr;  ///< of a Decoder: the keys and values of the tokens before; null: none
 };
 
 /// The arguments of a layer in a forward or backward pass.
