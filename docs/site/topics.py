@@ -64,7 +64,7 @@ TOPICS = [
         ["transformer/attention.hpp", "transformer/transformer_layer.hpp", "transformer/feed_forward.hpp",
          "transformer/embedding.hpp", "transformer/positions.hpp", "transformer/rotary.hpp", "transformer/pool.hpp",
          "transformer/tied_output.hpp", "transformer/sparse_transformer.hpp", "nn/batch.hpp",
-         "transformer/bert.hpp", "transformer/tensor_file.hpp", "transformer/tensor_names.hpp"],
+         "transformer/decoder.hpp", "transformer/decoding_state.hpp", "transformer/bert.hpp", "transformer/tensor_file.hpp", "transformer/tensor_names.hpp"],
     ),
     Topic(
         "losses", "Losses",

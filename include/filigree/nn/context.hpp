@@ -9,6 +9,11 @@
 
 namespace filigree {
 
+namespace detail {
+template <Real S>
+class DecodingState;
+}
+
 /// Values of the whole network that any of its layers may read.
 template <Real S>
 struct NetworkValues {
@@ -19,6 +24,8 @@ struct NetworkValues {
   const S* table = nullptr;             ///< the vectors of the embedding, if a later layer reads them
   S* table_gradient = nullptr;          ///< their gradient; the later layer writes it first
   detail::Slice<Index> lengths = {};    ///< of the sequences in the samples; empty: all samples are one sequence
+  Index position = 0;                   ///< of the first token of each sequence; above 0 only in a Decoder
+  detail::DecodingState<S>* decoding = nullptr;  ///< of a Decoder: the keys and values of the tokens before; null: none
 };
 
 /// The arguments of a layer in a forward or backward pass.

@@ -18,6 +18,7 @@
 #include "filigree/nn/stage_text.hpp"
 #include "filigree/normalize/dropout.hpp"
 #include "filigree/transformer/feed_forward.hpp"
+#include "filigree/transformer/decoding_state.hpp"
 #include "filigree/transformer/rotary.hpp"
 
 namespace filigree {
@@ -48,6 +49,10 @@ struct AttentionHeads {
     return count.h * width;
   }
   [[nodiscard]] Index parameter_count() const { return 0; }
+  // Throws an Error unless a Decoder computes the layer.
+  void check_decoding() const {
+    for (Index i = 0; i < count.h; ++i) detail::require_decodable<S>(detail::head_stages(head, i));
+  }
   void initialize(S*, Generator&) const {}
   // Describes the layer in a checkpoint.
   [[nodiscard]] std::string text() const {
@@ -137,6 +142,7 @@ class AttentionHeadsState {
     const Index outputs = layer.count.h * layer.width;
     S* y = context.make_outputs(outputs).data();
     rotate(layer, context);
+    if (context.network.decoding != nullptr) return decode(layer, context, y);
     each_product(layer, context, [&](Index first, Index count, const auto& product) {
       Rows<S>(y + first * outputs, count, outputs) = product;
     });
@@ -175,12 +181,13 @@ class AttentionHeadsState {
     const Index cols = (layer.count.h + layer.count.hkv) * layer.width;
     S* to = rotated_.get<S>((std::max)(x.rows() * cols, Index{1}));
     context.for_each_sequence([&](Index first, Index last) {
-      angles_.prepare(layer.rotary, last - first);
+      const Index position = context.network.position;
+      angles_.prepare(layer.rotary, position + last - first);
       detail::for_each_rows(last - first, context.session, [&](Index begin, Index end) {
         for (Index i = begin; i < end; ++i) {
           S* const row = to + (first + i) * cols;
           std::copy_n(x.data() + (first + i) * x.cols(), cols, row);
-          rotate_row(layer, row, i, false);
+          rotate_row(layer, row, position + i, false);
         }
       });
     });
@@ -212,6 +219,27 @@ class AttentionHeadsState {
         run(layer.head);
       stream += h;
     });
+  }
+
+  /// Appends the keys and values of the tokens to the cache of the layer, and attends to all of its keys.
+  void decode(const Layer& layer, const Context<S>& context, S* y) {
+    const ConstRows<S> x = context.inputs();
+    const Index n = x.rows(), q_cols = layer.count.h * layer.width, kv_cols = layer.count.hkv * layer.width;
+    const bool rotated = layer.rotary.width > 0;
+    const S* scored = rotated ? rotated_.get<S>(0) : x.data();
+    const Eigen::OuterStride<> stride(rotated ? q_cols + kv_cols : x.cols()), value_stride(x.cols());
+    KeyValueCache<S>& cache = context.network.decoding->next_cache(layer.count.hkv, layer.width);
+    cache.append(View(scored + q_cols, n, kv_cols, stride),
+                 View(x.data() + q_cols + kv_cols, n, kv_cols, value_stride));
+    const View q(scored, n, q_cols, stride);
+    ExecutorRef executor = context.session.executor();
+    const auto run = [&](const auto& head) {
+      Rows<S>(y, n, q_cols) = multi_head(layer.count, q, cache, head).on(executor).with(workspace_);
+    };
+    if constexpr (has_dropout<decltype(head_stages(layer.head, 0))>)
+      run([&](Index i) { return with_draw(head_stages(layer.head, i), false, 0, i); });
+    else
+      run(layer.head);
   }
 
   RotaryAngles<S> angles_;

@@ -22,6 +22,7 @@ template <Real S>
 void add_positions(const Context<S>& context, const S* table) {
   const ConstRows<S> x = context.inputs();
   const Index cols = x.cols();
+  table += context.network.position * cols;
   S* y = context.make_outputs(cols).data();
   context.for_each_sequence([&](Index start, Index end) {
     for_each_rows(end - start, context.session, [&](Index first, Index last) {
@@ -50,6 +51,7 @@ struct LearnedPositions {
     return d;
   }
   [[nodiscard]] Index parameter_count() const { return max * d; }
+  void check_decoding() const {}
   void initialize(S* parameters, Generator& generator) const {
     for (Index e = 0; e < max * d; ++e) parameters[e] = static_cast<S>(0.02 * generator.normal());
   }
@@ -72,6 +74,7 @@ struct SinusoidalPositions {
     return d;
   }
   [[nodiscard]] Index parameter_count() const { return 0; }
+  void check_decoding() const {}
   void initialize(S*, Generator&) const {}
 };
 
@@ -111,8 +114,9 @@ class LearnedPositionsState {
  public:
   void forward(const LearnedPositions<S>& layer, Context<S>& context) {
     context.for_each_sequence([&](Index first, Index last) {
-      require(last - first <= layer.max, "positions::learned(", layer.max, ", ", layer.d, "): a sequence has ",
-              last - first, " tokens, more than the ", layer.max, " positions");
+      const Index count = context.network.position + last - first;
+      require(count <= layer.max, "positions::learned(", layer.max, ", ", layer.d, "): a sequence has ", count,
+              " tokens, more than the ", layer.max, " positions");
     });
     add_positions(context, context.parameters);
   }
@@ -136,7 +140,9 @@ class SinusoidalPositionsState {
   void forward(const SinusoidalPositions<S>& layer, Context<S>& context) {
     Index longest = 0;
     context.for_each_sequence([&](Index first, Index last) { longest = (std::max)(longest, last - first); });
+    longest += context.network.position;
     if (longest > length_) {
+      longest = (std::max)(longest, 2 * length_);  // a Decoder adds positions one by one
       table_ = memory_.get<S>(longest * layer.d);
       length_ = longest;
       for_each_rows(longest, context.session, [&](Index first, Index last) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 
 #include "filigree/core/buffer.hpp"
@@ -45,6 +46,7 @@ class RotaryAngles {
   void prepare(const Rotary& rotary, Index length) {
     const Index pairs = rotary.width / 2;
     if (length <= length_) return;
+    length = (std::max)(length, 2 * length_);  // a Decoder adds positions one by one
     S* to = memory_.get<S>(2 * length * pairs);
     angles_ = to;
     for (Index p = 0; p < length; ++p)

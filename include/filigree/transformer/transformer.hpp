@@ -2,6 +2,7 @@
 #pragma once
 
 #include "filigree/transformer/attention.hpp"           // IWYU pragma: export
+#include "filigree/transformer/decoder.hpp"             // IWYU pragma: export
 #include "filigree/transformer/embedding.hpp"           // IWYU pragma: export
 #include "filigree/transformer/feed_forward.hpp"        // IWYU pragma: export
 #include "filigree/transformer/pool.hpp"                // IWYU pragma: export
