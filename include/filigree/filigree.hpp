@@ -11,8 +11,8 @@
 #include "filigree/normalize/normalize.hpp"      // IWYU pragma: export
 #include "filigree/pattern/pattern.hpp"          // IWYU pragma: export
 #include "filigree/pipe/pipe.hpp"                // IWYU pragma: export
-#include "filigree/retrieval/retrieval.hpp"      // IWYU pragma: export
 #include "filigree/recommend/recommend.hpp"      // IWYU pragma: export
+#include "filigree/retrieval/retrieval.hpp"      // IWYU pragma: export
 #include "filigree/score_map/score_map.hpp"      // IWYU pragma: export
 #include "filigree/select/select.hpp"            // IWYU pragma: export
 #include "filigree/transformer/transformer.hpp"  // IWYU pragma: export

@@ -40,10 +40,10 @@ struct SparseScores {
 /// Throws     Error at the evaluation if the widths differ, if a weight is not finite, or if the inner indices of a row
 ///            (or column) of the queries do not increase strictly
 template <detail::SparseExpression Q, class I>
-  requires std::is_same_v<std::remove_cvref_t<I>, SparseIndex>
-SparseScores<Operand<Q>, Operand<I>> sparse_scores(Q&& queries, I&& index) {
-  return {std::forward<Q>(queries), std::forward<I>(index)};
-}
+  requires std::is_same_v<std::remove_cvref_t<I>, SparseIndex> SparseScores<Operand<Q>, Operand<I>> sparse_scores(
+      Q&& queries, I&& index) {
+    return {std::forward<Q>(queries), std::forward<I>(index)};
+  }
 
 /// The documents that each query finds, with their scores: a lazy n x documents matrix. It can be assigned to a sparse
 /// or dense matrix, and selected(A) lists its entries in the order of the ranking.
@@ -85,8 +85,9 @@ class SparseRanking : public LazyMatrix<SparseRanking<Queries, Index_>, float> {
   }
 
   void check() const {
-    detail::require(source_.queries.cols() == source_.index.terms(), "sparse_scores(queries, index): queries.cols() = ",
-                    source_.queries.cols(), " must equal index.terms() = ", source_.index.terms());
+    detail::require(source_.queries.cols() == source_.index.terms(),
+                    "sparse_scores(queries, index): queries.cols() = ", source_.queries.cols(),
+                    " must equal index.terms() = ", source_.index.terms());
   }
   static constexpr const char* name() { return "sparse_scores(queries, index)"; }
   // All rows are computed before the first is written.

@@ -17,8 +17,8 @@
 #include "filigree/nn/sequence.hpp"
 #include "filigree/nn/stage_text.hpp"
 #include "filigree/normalize/dropout.hpp"
-#include "filigree/transformer/feed_forward.hpp"
 #include "filigree/transformer/decoding_state.hpp"
+#include "filigree/transformer/feed_forward.hpp"
 #include "filigree/transformer/rotary.hpp"
 
 namespace filigree {
