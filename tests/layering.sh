@@ -8,7 +8,7 @@ cd "${1:-$(dirname "${BASH_SOURCE[0]}")/../include}"
 
 find filigree -name '*.hpp' -o -name '*.inl' | sort | xargs awk '
   BEGIN {
-    count = split("core io kernel stage run pattern score_map normalize select engine pipe attention nn encoder transformer", folders)
+    count = split("core io kernel stage run pattern score_map normalize select engine pipe attention nn encoder transformer coding", folders)
     for (i = 1; i <= count; ++i) level[folders[i]] = i
   }
 
