@@ -31,14 +31,21 @@ class Encoding : public LazyMatrix<Encoding<X, D, Method>, typename std::remove_
       : samples_(std::forward<Operand<X>>(samples)),
         dictionary_(std::forward<Operand<D>>(dictionary)),
         method_(method) {
-    check();
+    check_shapes();
   }
 
   [[nodiscard]] Index rows() const { return samples_.rows(); }
   [[nodiscard]] Index cols() const { return dictionary_.rows(); }
   static constexpr const char* name() { return "encode(X, dictionary, method)"; }
 
+  // Every evaluation calls it before it writes anything.
   void check() const {
+    check_shapes();
+    detail::require_finite_rows(detail::Viewed<X>(samples_).view(), name(), "X");
+    detail::require_finite_rows(detail::Viewed<D>(dictionary_).view(), name(), "the dictionary");
+  }
+
+  void check_shapes() const {
     detail::check_method(method_);
     detail::require(samples_.cols() == dictionary_.cols(),
                     "encode(X, dictionary, method): X.cols() = ", samples_.cols(),
@@ -75,7 +82,7 @@ class Encoding : public LazyMatrix<Encoding<X, D, Method>, typename std::remove_
     else
       copy.start_ = codes.sparseView();
     copy.start_.makeCompressed();
-    copy.check();
+    copy.check_shapes();
     for (Index i = 0; i < copy.start_.nonZeros(); ++i)
       detail::require(std::isfinite(copy.start_.valuePtr()[i]),
                       "encode(X, dictionary, method).start(codes): codes must be finite");

@@ -182,7 +182,7 @@ class Encoder {
   List<Index> counts_;
 };
 
-/// Returns the codes of samples. The method has been checked, and so have the shapes.
+/// Returns the codes of samples. The method, the shapes and the numbers have been checked.
 template <Real S, class Method>
 Eigen::SparseMatrix<S, Eigen::RowMajor> encode_rows(const MatrixView<S>& samples, const MatrixView<S>& dictionary,
                                                     const Method& method,
@@ -190,8 +190,6 @@ Eigen::SparseMatrix<S, Eigen::RowMajor> encode_rows(const MatrixView<S>& samples
                                                     const Session& session) {
   require(dictionary.rows <= (std::numeric_limits<kernel::Column>::max)(),
           "encode(X, dictionary, method): there are too many atoms");
-  require_finite_rows(samples, "encode(X, dictionary, method)", "X");
-  require_finite_rows(dictionary, "encode(X, dictionary, method)", "the dictionary");
   return Encoder<S, Method>(samples, dictionary, method, start, session).run();
 }
 

@@ -217,7 +217,8 @@ class LassoSet {
         sum -= entry * target_[at++];
       }
       const double square = static_cast<double>(products[i * count_ + i]);
-      if (!(pivot > 256 * static_cast<double>(std::numeric_limits<S>::epsilon()) * square)) return Step::none;
+      if (!(pivot > 256 * static_cast<double>(std::numeric_limits<S>::epsilon()) * square))
+        return drop_dependent(i, size, factor);
       row[size] = std::sqrt(pivot);
       target_[size] = sum / row[size];
       ++size;
@@ -246,6 +247,38 @@ class LassoSet {
       codes_[i] = i == first_zero || (next > 0) != (c > 0) ? S(0) : next;
     }
     return part == 1 ? Step::exact : Step::partial;
+  }
+
+  /// The code i that differs from 0 is of an atom in the span of those before it. Moves along the combination of these
+  /// atoms that is 0, in the direction in which the l1 norm decreases, until a code becomes 0.
+  Step drop_dependent(Index i, Index size, const double* factor) {
+    for (Index at = size - 1; at >= 0; --at) {
+      double sum = -factor[size * count_ + at];
+      for (Index l = at + 1; l < size; ++l) sum -= factor[l * count_ + at] * target_[l];
+      target_[at] = sum / factor[at * count_ + at];
+    }
+    target_[size] = 1;
+    double slope = 0;
+    for (Index l = 0, at = 0; l <= i; ++l)
+      if (codes_[l] != 0) slope += codes_[l] > 0 ? target_[at++] : -target_[at++];
+    const double direction = slope > 0 ? -1 : 1;
+    double part = std::numeric_limits<double>::infinity();
+    Index first_zero = -1;
+    for (Index l = 0, at = 0; l <= i; ++l) {
+      if (codes_[l] == 0) continue;
+      const double t = -static_cast<double>(codes_[l]) / (direction * target_[at++]);
+      if (!(t > 0 && t < part)) continue;
+      part = t;
+      first_zero = l;
+    }
+    if (first_zero < 0) return Step::none;
+    for (Index l = 0, at = 0; l <= i; ++l) {
+      if (codes_[l] == 0) continue;
+      const double c = static_cast<double>(codes_[l]);
+      const S next = static_cast<S>(c + part * direction * target_[at++]);
+      codes_[l] = l == first_zero || (next > 0) != (c > 0) ? S(0) : next;
+    }
+    return Step::partial;
   }
 
   /// Computes the correlations of the set again.
