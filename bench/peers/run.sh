@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # bench/peers/run.sh [--threads n] [--repetitions n] [--sizes n...]: compares attention (top-k, all keys, patterns) and
-# autoencoders, sparsifiers, decoding, gradients of attention and sparse retrieval by NumPy, SciPy, PyTorch, faiss and
+# autoencoders, sparsifiers, decoding, gradients of attention, sparse retrieval and sparse coding by NumPy, SciPy, PyTorch, faiss and
 # Filigree.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -14,12 +14,12 @@ cmake=${CMAKE:-cmake}
 venv=$build/venv
 if [[ ! -e $venv/ready ]]; then
   python3 -m venv "$venv"
-  "$venv/bin/pip" install --quiet torch==2.13.0 numpy scipy faiss-cpu
+  "$venv/bin/pip" install --quiet torch==2.13.0 numpy scipy faiss-cpu scikit-learn
   touch "$venv/ready"
 fi
-for script in peers patterns encoders sparsifiers decoding gradients retrieval; do
+for script in peers patterns encoders sparsifiers decoding gradients retrieval coding; do
   "$venv/bin/python" "bench/peers/$script.py" --program "$build/filigree_peer" \
     --encoders "$build/filigree_encoders" --sparsifiers "$build/filigree_sparsifiers" \
     --decoding "$build/filigree_decoding" --gradients "$build/filigree_gradients" \
-    --retrieval "$build/filigree_retrieval" --folder "$build/data" "$@"
+    --retrieval "$build/filigree_retrieval" --coding "$build/filigree_coding" --folder "$build/data" "$@"
 done

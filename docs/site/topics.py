@@ -67,6 +67,13 @@ TOPICS = [
          "transformer/decoder.hpp", "transformer/decoding_state.hpp", "transformer/bert.hpp", "transformer/tensor_file.hpp", "transformer/tensor_names.hpp"],
     ),
     Topic(
+        "sparse_coding", "Sparse coding",
+        "Samples as sums of few atoms of a dictionary, and dictionaries that are learned from samples. X has a row for "
+        "each sample, the dictionary D one for each atom; c are the codes of a sample x.",
+        ["coding/encode.hpp", "coding/methods.hpp", "coding/dictionary.hpp", "coding/dictionary_learning.hpp",
+         "coding/online_dictionary_learning.hpp", "coding/k_svd.hpp", "coding/*"],
+    ),
+    Topic(
         "losses", "Losses",
         "Losses and penalties are scaled and added: `squared_error() + 0.1 * l1()`. Here y are outputs, t "
         "targets, a the activations of a layer and W its weights. The mean is over samples.",

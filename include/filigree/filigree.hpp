@@ -4,6 +4,7 @@
 // Includes all headers whose only dependency is Eigen.
 
 #include "filigree/attention/attention.hpp"      // IWYU pragma: export
+#include "filigree/coding/coding.hpp"            // IWYU pragma: export
 #include "filigree/core/core.hpp"                // IWYU pragma: export
 #include "filigree/encoder/encoder.hpp"          // IWYU pragma: export
 #include "filigree/io/io.hpp"                    // IWYU pragma: export
