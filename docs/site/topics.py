@@ -64,7 +64,8 @@ TOPICS = [
         ["transformer/attention.hpp", "transformer/transformer_layer.hpp", "transformer/feed_forward.hpp",
          "transformer/embedding.hpp", "transformer/positions.hpp", "transformer/rotary.hpp", "transformer/pool.hpp",
          "transformer/tied_output.hpp", "transformer/sparse_transformer.hpp", "nn/batch.hpp",
-         "transformer/decoder.hpp", "transformer/decoding_state.hpp", "transformer/bert.hpp", "transformer/tensor_file.hpp", "transformer/tensor_names.hpp"],
+         "transformer/decoder.hpp", "transformer/decoding_state.hpp", "transformer/bert.hpp",
+         "transformer/tensor_file.hpp", "transformer/tensor_names.hpp"],
     ),
     Topic(
         "sparse_coding", "Sparse coding",
@@ -99,6 +100,13 @@ TOPICS = [
         "of training. W is in×out.",
         ["nn/prune/pruning.hpp", "nn/prune/schedule.hpp", "nn/prune/masks.hpp", "nn/prune/sparse_gpt.hpp",
          "nn/prune/*"],
+    ),
+    Topic(
+        "retrieval", "Sparse retrieval",
+        "Documents and queries are sparse vectors over the same terms, one for each row. An inverted index finds the "
+        "documents with the largest inner products.",
+        ["retrieval/sparse_index.hpp", "retrieval/sparse_scores.hpp", "retrieval/bm25.hpp", "retrieval/measures.hpp",
+         "retrieval/sparse_index_file.hpp", "retrieval/*"],
     ),
     Topic(
         "recommenders", "Recommenders",
