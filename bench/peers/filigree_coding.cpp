@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// filigree_coding folder rows cols atoms threads: codes the raw doubles in folder/X in the dictionary folder/D, or learns
-// from it, and writes the codes or the dictionary to folder/coded. It computes once for each line of its input, the name
-// of a case of coding.py, and prints the time in seconds: CPU time with one thread, otherwise wall-clock time.
+// filigree_coding folder rows cols atoms threads: codes the raw doubles in folder/X in the dictionary folder/D, or
+// learns from it, and writes the codes or the dictionary to folder/coded. It computes once for each line of its input,
+// the name of a case of coding.py, and prints the time in seconds: CPU time with one thread, otherwise wall-clock time.
 
 #include <cstdlib>
 #include <filigree/core/thread_pool.hpp>

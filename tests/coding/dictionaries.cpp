@@ -203,7 +203,8 @@ TEST_CASE("dictionary learning at its edges") {
   const fg::omp one{.k = 1};
   CHECK_THROWS_WITH(fg::k_svd(x, one, {}), contains("atoms must be at least 1, got 0"));
   CHECK_THROWS_WITH(fg::k_svd(x, one, {.atoms = 2, .iterations = -1}), contains("iterations must be at least 0"));
-  CHECK_THROWS_WITH(fg::online_dictionary_learning(x, one, {.atoms = 2, .batch = 0}), contains("batch must be at least 1"));
+  CHECK_THROWS_WITH(fg::online_dictionary_learning(x, one, {.atoms = 2, .batch = 0}),
+                    contains("batch must be at least 1"));
   CHECK_THROWS_WITH(fg::k_svd(Matrix<double>(0, 3), one, {.atoms = 2}), contains("X must have at least 1 row"));
   CHECK_THROWS_WITH(fg::k_svd(x, Matrix<double>(2, 4), one, {}), contains("has 4 columns, but X has 3"));
   CHECK_THROWS_WITH(fg::k_svd(x, Matrix<double>(2, 3), one, {.atoms = 3}), contains("must equal the 2 atoms"));

@@ -148,8 +148,7 @@ TEST_CASE("orthogonal matching pursuit agrees with least squares on the support 
         CAPTURE(count, tolerance);
         const Matrix<double> codes = fg::encode(x, atoms, fg::omp{.k = count, .tolerance = tolerance});
         for (Index i = 0; i < n; ++i) {
-          const Eigen::VectorXd expected =
-              slow_omp(x.row(i), atoms, std::min({count, k, d}), tolerance);
+          const Eigen::VectorXd expected = slow_omp(x.row(i), atoms, std::min({count, k, d}), tolerance);
           CHECK(distance(codes.row(i).transpose(), expected) <= 1e-9);
         }
       }
@@ -241,7 +240,8 @@ TEST_CASE("edge cases of sparse coding") {
   SECTION("no samples, no atoms, no features") {
     each(Matrix<double>(0, 5), atoms, [](const Matrix<double>& c) { CHECK((c.rows() == 0 && c.cols() == 8)); });
     each(x, Matrix<double>(0, 5), [](const Matrix<double>& c) { CHECK((c.rows() == 6 && c.cols() == 0)); });
-    each(Matrix<double>(6, 0), Matrix<double>(8, 0), [](const Matrix<double>& c) { CHECK((c.rows() == 6 && c.isZero(0))); });
+    each(Matrix<double>(6, 0), Matrix<double>(8, 0),
+         [](const Matrix<double>& c) { CHECK((c.rows() == 6 && c.isZero(0))); });
   }
   SECTION("samples and atoms of zeros") {
     each(Matrix<double>::Zero(6, 5), atoms, [](const Matrix<double>& c) { CHECK(c.isZero(0)); });
@@ -280,7 +280,8 @@ TEST_CASE("edge cases of sparse coding") {
   SECTION("extreme scales") {
     for (const double scale : {1e-100, 1e100}) {
       const Matrix<double> scaled = scale * x;
-      const Matrix<double> codes = fg::encode(scaled, atoms, fg::coordinate_descent{.alpha = 0.1 * scale, .tolerance = 0});
+      const Matrix<double> codes =
+          fg::encode(scaled, atoms, fg::coordinate_descent{.alpha = 0.1 * scale, .tolerance = 0});
       CHECK(violation(scaled / scale, atoms, codes / scale, 0.1) <= 1e-8);
     }
   }
@@ -291,7 +292,8 @@ TEST_CASE("iterative methods start from given codes") {
   const fg::coordinate_descent method{.alpha = 0.2, .tolerance = 1e-9};
   const Sparse<double> best = fg::encode(x, atoms, method);
   // Without a single iteration, the start is the result.
-  const Matrix<double> kept = fg::encode(x, atoms, fg::coordinate_descent{.alpha = 0.2, .max_iterations = 0}).start(best);
+  const Matrix<double> kept =
+      fg::encode(x, atoms, fg::coordinate_descent{.alpha = 0.2, .max_iterations = 0}).start(best);
   CHECK(kept == Matrix<double>(best));
   const Matrix<double> steps = fg::encode(x, atoms, fg::fista{.alpha = 0.2, .max_iterations = 0}).start(best);
   CHECK(steps == Matrix<double>(best));
@@ -317,7 +319,8 @@ TEST_CASE("sparse coding rejects bad arguments") {
   CHECK_THROWS_WITH(fg::encode(x, atoms, fg::omp{.k = -1}), contains("k must be at least 0, got -1"));
   CHECK_THROWS_WITH(fg::encode(x, atoms, fg::matching_pursuit{.k = 1, .tolerance = not_a_number}),
                     contains("matching_pursuit{.tolerance}: tolerance must be at least 0, got nan"));
-  CHECK_THROWS_WITH(fg::encode(x, atoms, fg::fista{.alpha = -1}), contains("alpha must be finite and at least 0, got -1"));
+  CHECK_THROWS_WITH(fg::encode(x, atoms, fg::fista{.alpha = -1}),
+                    contains("alpha must be finite and at least 0, got -1"));
   CHECK_THROWS_WITH(fg::encode(x, atoms, fg::coordinate_descent{.alpha = not_a_number}), contains("got nan"));
   CHECK_THROWS_WITH(fg::encode(x, atoms, fg::coordinate_descent{.tolerance = 1}), contains("must be in [0, 1), got 1"));
   CHECK_THROWS_WITH(fg::encode(x, atoms, fg::fista{.max_iterations = -1}), contains("must be at least 0, got -1"));

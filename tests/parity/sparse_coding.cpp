@@ -21,7 +21,8 @@ TEST_CASE("sparse coding agrees with scikit-learn") {
   check("lasso_cd", fg::encode(x, atoms, fg::fista{.alpha = 0.3, .tolerance = 1e-15}), 1e-6);
   check("lasso_positive",
         fg::encode(x, atoms, fg::coordinate_descent{.alpha = 0.3, .non_negative = true, .tolerance = 1e-14}), 1e-6);
-  check("lasso_positive", fg::encode(x, atoms, fg::fista{.alpha = 0.3, .non_negative = true, .tolerance = 1e-15}), 1e-6);
+  check("lasso_positive", fg::encode(x, atoms, fg::fista{.alpha = 0.3, .non_negative = true, .tolerance = 1e-15}),
+        1e-6);
   check("omp", fg::encode(x, atoms, fg::omp{.k = 4}), 1e-10);
   check("omp_tolerance", fg::encode(x, atoms, fg::omp{.tolerance = 1}), 1e-10);
   check("threshold", fg::encode(x, atoms, fg::soft_threshold(0.3)), 1e-10);

@@ -6,8 +6,8 @@
 
 namespace filigree {
 
-/// Updates the atoms of a dictionary for given codes, by one pass of block coordinate descent: each atom in turn moves to
-/// its best place in the unit ball. Atoms without codes stay.
+/// Updates the atoms of a dictionary for given codes, by one pass of block coordinate descent: each atom in turn moves
+/// to its best place in the unit ball. Atoms without codes stay.
 ///
 /// Formula    A = C' C, B = C' X, d_j = d_j + (B_j − A_j D) / A_jj, divided by max(1, ‖d_j‖)
 /// Shapes     dictionary: k x d, codes: N x k, X: N x d
@@ -17,11 +17,11 @@ namespace filigree {
 template <Real S, DenseExpression X>
 void update_atoms(Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>& dictionary,
                   const Eigen::SparseMatrix<S, Eigen::RowMajor>& codes, const X& samples) {
-  detail::require(codes.rows() == samples.rows() && codes.cols() == dictionary.rows() &&
-                      samples.cols() == dictionary.cols(),
-                  "update_atoms(dictionary, codes, X): codes must be ", samples.rows(), "x", dictionary.rows(),
-                  " and the dictionary ", dictionary.rows(), "x", samples.cols(), ", are ", codes.rows(), "x",
-                  codes.cols(), " and ", dictionary.rows(), "x", dictionary.cols());
+  detail::require(
+      codes.rows() == samples.rows() && codes.cols() == dictionary.rows() && samples.cols() == dictionary.cols(),
+      "update_atoms(dictionary, codes, X): codes must be ", samples.rows(), "x", dictionary.rows(),
+      " and the dictionary ", dictionary.rows(), "x", samples.cols(), ", are ", codes.rows(), "x", codes.cols(),
+      " and ", dictionary.rows(), "x", dictionary.cols());
   const detail::Session session(detail::Execution{});
   const detail::RowMatrix<S> x = samples;
   detail::CodeSums<S> sums(dictionary.rows(), dictionary.cols());
@@ -83,13 +83,11 @@ Dictionary<S> learn_by_turns(const RowMatrix<S>& samples, const RowMatrix<S>* st
 
 /// Learns a dictionary: codes all samples, updates the atoms by block coordinate descent, and so on in turns.
 ///
-/// The first atoms are random samples. An atom that no sample uses is replaced by the sample with the largest residual. The
-/// objective of fista and coordinate_descent decreases in each pass, up to their tolerance.
-/// Formula    min over C, D of ½ ‖X − C D‖² + alpha ‖C‖₁ with ‖d_j‖ = 1
-/// Shapes     X: N x d, atoms: k x d
-/// Cost       that of encode and update_atoms in each pass
-/// Throws     Error if X has no rows or is not finite, or if options do not fit
-/// Reference  Mairal et al., arXiv:0908.0050, algorithm 2 for the atoms; scikit-learn, DictionaryLearning
+/// The first atoms are random samples. An atom that no sample uses is replaced by the sample with the largest residual.
+/// The objective of fista and coordinate_descent decreases in each pass, up to their tolerance. Formula    min over C,
+/// D of ½ ‖X − C D‖² + alpha ‖C‖₁ with ‖d_j‖ = 1 Shapes     X: N x d, atoms: k x d Cost       that of encode and
+/// update_atoms in each pass Throws     Error if X has no rows or is not finite, or if options do not fit Reference
+/// Mairal et al., arXiv:0908.0050, algorithm 2 for the atoms; scikit-learn, DictionaryLearning
 template <DenseExpression X, detail::CodingMethod Method>
 Dictionary<typename X::Scalar> dictionary_learning(const X& samples, const Method& method,
                                                    const dictionary_options& options) {

@@ -68,14 +68,15 @@ class Encoding : public LazyMatrix<Encoding<X, D, Method>, typename std::remove_
     copy.execution_.workspace = &workspace;
     return copy;
   }
-  /// Returns the codes of an iterative method (fista, coordinate_descent) that starts from other codes, such as those of a
-  /// similar dictionary, dense or sparse.
+  /// Returns the codes of an iterative method (fista, coordinate_descent) that starts from other codes, such as those
+  /// of a similar dictionary, dense or sparse.
   ///
   /// Throws  Error if the codes have another shape or are not finite
   template <class C>
   [[nodiscard]] Encoding start(const C& codes) const {
-    static_assert(detail::LassoMethod<Method>,
-                  "filigree: encode(X, dictionary, method).start(codes): only fista and coordinate_descent have a start");
+    static_assert(
+        detail::LassoMethod<Method>,
+        "filigree: encode(X, dictionary, method).start(codes): only fista and coordinate_descent have a start");
     Encoding copy = *this;
     if constexpr (detail::SparseExpression<C>)
       copy.start_ = codes;
@@ -134,10 +135,11 @@ concept EncodingExpression = is_encoding<std::remove_cvref_t<T>>;
 }  // namespace detail
 
 /// Codes samples by few atoms of a dictionary: encode(X, dictionary, omp{.k = 8}). Methods are fista,
-/// coordinate_descent, omp, matching_pursuit and soft_threshold(alpha), which is one step: X D' | soft_threshold(alpha).
+/// coordinate_descent, omp, matching_pursuit and soft_threshold(alpha), which is one step: X D' |
+/// soft_threshold(alpha).
 ///
-/// The result is a lazy matrix: `Eigen::SparseMatrix<S, Eigen::RowMajor> codes = encode(X, D, omp{.k = 8}).on(pool)`, or
-/// `Matrix largest = encode(X, D, fista{.alpha = 0.1}) | top_k(5)`. An iterative method can start from other codes:
+/// The result is a lazy matrix: `Eigen::SparseMatrix<S, Eigen::RowMajor> codes = encode(X, D, omp{.k = 8}).on(pool)`,
+/// or `Matrix largest = encode(X, D, fista{.alpha = 0.1}) | top_k(5)`. An iterative method can start from other codes:
 /// encode(...).start(codes).
 /// Formula    X ≈ codes · D
 /// Shapes     X: N x d, dictionary: k x d, codes: N x k

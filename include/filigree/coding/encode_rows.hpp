@@ -76,8 +76,8 @@ class Encoder {
     constexpr Index chunk_bytes = Index(1) << 21;
     const Index n = samples_.rows, stride = gram_.stride();
     const Index fitting = chunk_bytes / (stride * static_cast<Index>(sizeof(S)));
-    const Index chunk = round_up((std::max)((std::max)(fitting, Index{1}), task_rows * 2 * session_.concurrency()),
-                                 task_rows);
+    const Index chunk =
+        round_up((std::max)((std::max)(fitting, Index{1}), task_rows * 2 * session_.concurrency()), task_rows);
     blocks_ = List<CodeBlock<S>>();
     for (Index t = 0; t < ceil_div(n, task_rows); ++t) blocks_.push_back({});
     counts_ = List<Index>(n, Index(0));
@@ -133,9 +133,7 @@ class Encoder {
   }
 
   /// Computes the codes of a chunk as a dense matrix.
-  const S* run_together(Index first, Index rows)
-    requires(std::is_same_v<Method, fista>)
-  {
+  const S* run_together(Index first, Index rows) requires(std::is_same_v<Method, fista>) {
     const Index stride = gram_.stride();
     S* codes = codes_.get<S>(rows * stride);
     std::fill_n(codes, rows * stride, S(0));

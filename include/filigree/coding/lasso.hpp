@@ -19,8 +19,8 @@ struct LassoTerms {
 
   /// The objective and its duality gap at codes c with correlations h = D r of the residual r.
   ///
-  /// The dual point is r scaled by s = min(1, alpha / max |h|), or max h for codes of at least 0. With ‖r‖² = ‖x‖² − c·b −
-  /// c·h and r·x = ‖x‖² − c·b for b = D x, the dual objective is s r·x − ½ s² ‖r‖².
+  /// The dual point is r scaled by s = min(1, alpha / max |h|), or max h for codes of at least 0. With ‖r‖² = ‖x‖² −
+  /// c·b − c·h and r·x = ‖x‖² − c·b for b = D x, the dual objective is s r·x − ½ s² ‖r‖².
   struct Gap {
     double objective, gap;
   };
@@ -45,8 +45,8 @@ struct LassoTerms {
   }
 };
 
-/// Coordinate descent for one sample. It keeps a set of atoms with a Gram matrix of its own. Sweeps change only the codes
-/// of the set; atoms outside that violate |h| <= alpha join it when the set is solved.
+/// Coordinate descent for one sample. It keeps a set of atoms with a Gram matrix of its own. Sweeps change only the
+/// codes of the set; atoms outside that violate |h| <= alpha join it when the set is solved.
 template <Real S>
 class LassoSet {
  public:
@@ -73,9 +73,11 @@ class LassoSet {
       if (b > largest) largest = b;
     }
     const double epsilon = static_cast<double>(std::numeric_limits<S>::epsilon());
-    // A correlation within the rounding errors of the bound does not violate it. Without a bound, the tolerance decides.
+    // A correlation within the rounding errors of the bound does not violate it. Without a bound, the tolerance
+    // decides.
     const double rounding = 16 * epsilon * largest;
-    bound_ = static_cast<S>(method.alpha + (method.alpha > 0 ? rounding : (std::max)(rounding, method.tolerance * largest)));
+    bound_ =
+        static_cast<S>(method.alpha + (method.alpha > 0 ? rounding : (std::max)(rounding, method.tolerance * largest)));
     still_ = epsilon * std::sqrt(sample.squares);
     tolerance_ = method.tolerance;
   }
@@ -187,7 +189,8 @@ class LassoSet {
       const S old = codes_[i], square = products[i * count_ + i], inverse = gram_.inverse_diagonal(columns_[i]);
       const S next = terms_.shrink(local_[i] + square * old) * inverse, step = next - old;
       if (step == 0) continue;
-      change.size = (std::max)(change.size, std::abs(static_cast<double>(step)) * std::sqrt(static_cast<double>(square)));
+      change.size =
+          (std::max)(change.size, std::abs(static_cast<double>(step)) * std::sqrt(static_cast<double>(square)));
       change.signs |= (next > 0) != (old > 0) || (next < 0) != (old < 0);
       codes_[i] = next;
       const S* row = products + i * count_;
@@ -196,8 +199,9 @@ class LassoSet {
     return change;
   }
 
-  /// Moves toward the minimum over the codes that differ from 0, with their signs: all the way, or to the point where the
-  /// first code becomes 0. The objective decreases, because it is convex there. Does nothing if the minimum is not unique.
+  /// Moves toward the minimum over the codes that differ from 0, with their signs: all the way, or to the point where
+  /// the first code becomes 0. The objective decreases, because it is convex there. Does nothing if the minimum is not
+  /// unique.
   Step step_exactly(const S* products, double* factor) {
     Index size = 0;
     for (Index i = 0; i < count_; ++i) {
@@ -285,7 +289,8 @@ class LassoSet {
   void restore(const S* products) {
     for (Index i = 0; i < count_; ++i) {
       double sum = static_cast<double>(sample_.correlations[columns_[i]]);
-      for (Index l = 0; l < count_; ++l) sum -= static_cast<double>(products[i * count_ + l]) * static_cast<double>(codes_[l]);
+      for (Index l = 0; l < count_; ++l)
+        sum -= static_cast<double>(products[i * count_ + l]) * static_cast<double>(codes_[l]);
       local_[i] = static_cast<S>(sum);
     }
   }

@@ -37,8 +37,8 @@ struct coordinate_descent {
   Index max_iterations = 10000;  ///< sweeps after which a sample stops in any case
 };
 
-/// Method of encode: orthogonal matching pursuit. Each step adds the atom with the largest |cosine| to the residual, and
-/// fits the codes of all chosen atoms by least squares.
+/// Method of encode: orthogonal matching pursuit. Each step adds the atom with the largest |cosine| to the residual,
+/// and fits the codes of all chosen atoms by least squares.
 ///
 /// A sample stops after k atoms, when the norm of its residual is at most `tolerance`, or when no atom is left that is
 /// independent of the chosen ones and not orthogonal to the residual.

@@ -9,10 +9,10 @@ namespace filigree {
 
 /// A dictionary that learns from a stream of batches of samples.
 ///
-/// Each step codes a batch, adds it to sums over all batches, and updates the atoms by the sums. The sums forget: before
-/// step t they are multiplied by β. An atom that the sums do not use is replaced by the sample of the batch with the
-/// largest residual.
-/// Formula    θ = t η for t < η, else η² + t − η, with η samples in the batch; β = (θ + 1 − η) / (θ + 1); A = β A + C' C,
+/// Each step codes a batch, adds it to sums over all batches, and updates the atoms by the sums. The sums forget:
+/// before step t they are multiplied by β. An atom that the sums do not use is replaced by the sample of the batch with
+/// the largest residual. Formula    θ = t η for t < η, else η² + t − η, with η samples in the batch; β = (θ + 1 − η) /
+/// (θ + 1); A = β A + C' C,
 ///            B = β B + C' X; atoms by update_atoms
 /// Cost       that of encode for the batch, and O(k² d)
 /// Reference  Mairal et al., arXiv:0908.0050, algorithms 1 and 2, section 3.4
@@ -34,7 +34,8 @@ class OnlineDictionary {
   /// Learns from a batch, and returns the mean objective of its samples with the dictionary before the step.
   ///
   /// Shapes  batch: n x d
-  /// Throws  Error if the batch has another width, no rows, or numbers that are not finite; the dictionary does not change
+  /// Throws  Error if the batch has another width, no rows, or numbers that are not finite; the dictionary does not
+  /// change
   template <DenseExpression X>
   double step(const X& batch) {
     const Matrix x = batch;
@@ -108,7 +109,8 @@ Dictionary<S> learn_online(const RowMatrix<S>& samples, const RowMatrix<S>* star
 
 }  // namespace detail
 
-/// Learns a dictionary by steps on batches of samples in random order: passes of OnlineDictionary::step over the samples.
+/// Learns a dictionary by steps on batches of samples in random order: passes of OnlineDictionary::step over the
+/// samples.
 ///
 /// The first atoms are random samples. An objective of a pass is the mean over its samples, each with the dictionary at
 /// its batch.

@@ -53,7 +53,7 @@ class ProximalSteps {
   void run(Index rows, const S* correlations, const double* squares, S* codes) {
     const Index stride = gram_.stride();
     if (rows == 0 || !(eigenvalue_ > 0)) return;
-    S* points = points_.template get<S>(rows * stride);      // where the gradient is evaluated
+    S* points = points_.template get<S>(rows * stride);        // where the gradient is evaluated
     S* gradients = gradients_.template get<S>(rows * stride);  // G times the points
     S* current = current_.template get<S>(rows * stride);
     active_ = List<Index>(rows, Index(0));
@@ -69,8 +69,8 @@ class ProximalSteps {
         step_matrix(left, current, gradients);
         for_each_rows(left, [&](Index i) {
           const Index row = active_[i];
-          done_[i] = last || complete(correlations + row * stride, squares[row], current + i * stride,
-                                      gradients + i * stride);
+          done_[i] =
+              last || complete(correlations + row * stride, squares[row], current + i * stride, gradients + i * stride);
           if (done_[i] != 0) std::copy_n(current + i * stride, stride, codes + row * stride);
         });
         Index kept = 0;

@@ -114,8 +114,8 @@ void code_sample(const omp& method, const Gram<S>& gram, const CodedSample<S>& s
 
 /// Codes one sample by matching pursuit.
 template <Real S>
-void code_sample(const matching_pursuit& method, const Gram<S>& gram, const CodedSample<S>& sample,
-                 ScratchFrame& frame, CodeRow<S>& out) {
+void code_sample(const matching_pursuit& method, const Gram<S>& gram, const CodedSample<S>& sample, ScratchFrame& frame,
+                 CodeRow<S>& out) {
   const kernel::Kernels<S>& kernels = kernel::kernels<S>();
   const Index stride = gram.stride();
   S *h = frame.take<S>(stride), *codes = frame.take<S>(stride);

@@ -88,8 +88,8 @@ auto bert_encoder(const BertConfig& config) {
   return bert_encoder<S>(config, softmax());
 }
 
-/// Returns the names of the tensors of bert_encoder() in files of Hugging Face transformers, with the prefix `bert.` or
-/// without it.
+/// Returns the names of the tensors of bert_encoder() in files of Hugging Face transformers, with or without the prefix
+/// of the whole model.
 inline TensorNames bert_names() {
   return {.layers = {{"embeddings.word_embeddings", "embeddings.token_type_embeddings"},
                      {"embeddings.position_embeddings"},
