@@ -84,10 +84,12 @@ Dictionary<S> learn_by_turns(const RowMatrix<S>& samples, const RowMatrix<S>* st
 /// Learns a dictionary: codes all samples, updates the atoms by block coordinate descent, and so on in turns.
 ///
 /// The first atoms are random samples. An atom that no sample uses is replaced by the sample with the largest residual.
-/// The objective of fista and coordinate_descent decreases in each pass, up to their tolerance. Formula    min over C,
-/// D of ½ ‖X − C D‖² + alpha ‖C‖₁ with ‖d_j‖ = 1 Shapes     X: N x d, atoms: k x d Cost       that of encode and
-/// update_atoms in each pass Throws     Error if X has no rows or is not finite, or if options do not fit Reference
-/// Mairal et al., arXiv:0908.0050, algorithm 2 for the atoms; scikit-learn, DictionaryLearning
+/// The objective of fista and coordinate_descent decreases in each pass, up to their tolerance.
+/// Formula    min over C, D of ½ ‖X − C D‖² + alpha ‖C‖₁ with ‖d_j‖ = 1
+/// Shapes     X: N x d, atoms: k x d
+/// Cost       that of encode and update_atoms in each pass
+/// Throws     Error if X has no rows or is not finite, or if options do not fit
+/// Reference  Mairal et al., arXiv:0908.0050, algorithm 2 for the atoms; scikit-learn, DictionaryLearning
 template <DenseExpression X, detail::CodingMethod Method>
 Dictionary<typename X::Scalar> dictionary_learning(const X& samples, const Method& method,
                                                    const dictionary_options& options) {

@@ -11,9 +11,9 @@ namespace filigree {
 ///
 /// Each step codes a batch, adds it to sums over all batches, and updates the atoms by the sums. The sums forget:
 /// before step t they are multiplied by β. An atom that the sums do not use is replaced by the sample of the batch with
-/// the largest residual. Formula    θ = t η for t < η, else η² + t − η, with η samples in the batch; β = (θ + 1 − η) /
-/// (θ + 1); A = β A + C' C,
-///            B = β B + C' X; atoms by update_atoms
+/// the largest residual.
+/// Formula    θ = t η for t < η, else η² + t − η, with η samples in the batch; β = (θ + 1 − η) / (θ + 1);
+///            A = β A + C' C, B = β B + C' X; atoms by update_atoms
 /// Cost       that of encode for the batch, and O(k² d)
 /// Reference  Mairal et al., arXiv:0908.0050, algorithms 1 and 2, section 3.4
 template <Real S, detail::CodingMethod Method>
