@@ -6,6 +6,7 @@
 #include <cmath>
 #include <concepts>
 
+#include "filigree/core/sparse_indices.hpp"
 #include "filigree/nn/samples.hpp"
 #include "filigree/pipe/weights.hpp"
 #include "filigree/select/prune_magnitude.hpp"

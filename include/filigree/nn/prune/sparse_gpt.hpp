@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "filigree/core/sparse_indices.hpp"
 #include "filigree/engine/symmetric_inverse.hpp"
 #include "filigree/nn/prune/masks.hpp"
 
