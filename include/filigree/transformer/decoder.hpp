@@ -59,6 +59,7 @@ class Decoder {
   Decoder(const Decoder& other)
       : net_(other.net_), executor_(other.executor_), state_(other.state_), tokens_(other.tokens_) {}
   Decoder& operator=(const Decoder& other) {
+    if (this == &other) return *this;
     net_ = other.net_;
     executor_ = other.executor_;
     state_ = other.state_;

@@ -62,14 +62,14 @@ struct Embedding {
 ///            float; in a pass, if an id is not a whole number from 0 to count − 1
 /// Reference  Bengio et al., JMLR 3, 2003, section 2; sums of tables: Devlin et al., arXiv:1810.04805, figure 2
 template <Real S = float>
-Embedding<S> embedding(std::vector<Index> counts, Index d) {
+Embedding<S> embedding(const std::vector<Index>& counts, Index d) {
   constexpr Index max_count = Index{1} << 24;
   detail::require(!counts.empty(), "embedding(counts, d): counts must have at least 1 entry");
   for (const Index count : counts)
     detail::require(count >= 1 && count <= max_count, "embedding(count, d): count must be from 1 to ", max_count,
                     ", got ", count);
   detail::require(d >= 1, "embedding(count, d): d must be at least 1, got ", d);
-  return {.counts = std::move(counts), .d = d};
+  return {.counts = counts, .d = d};
 }
 
 /// Replaces the id of each token by its vector in a learned table.
