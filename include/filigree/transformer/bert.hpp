@@ -81,6 +81,7 @@ auto bert_encoder(const BertConfig& config, Head&& head) {
                                 {.norm = norm_position::post, .dropout = config.dropout, .epsilon = config.epsilon})));
 }
 
+/// Makes the encoder of BERT with softmax().
 template <Real S = float>
 auto bert_encoder(const BertConfig& config) {
   return bert_encoder<S>(config, softmax());
