@@ -87,7 +87,7 @@ auto bert_encoder(const BertConfig& config) {
   return bert_encoder<S>(config, softmax());
 }
 
-/// Returns the names of the tensors of bert_encoder() in files of Hugging Face transformers, with the prefix `bert.` or
+/// Returns the names of the tensors of bert_encoder() in files of Hugging Face transformers, with the prefix "bert." or
 /// without it.
 inline TensorNames bert_names() {
   return {.layers = {{"embeddings.word_embeddings", "embeddings.token_type_embeddings"},
