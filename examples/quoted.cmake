@@ -45,5 +45,5 @@ function(check_blocks language pattern)
   endif()
 endfunction()
 
-check_blocks(cpp *.cpp)
+check_blocks(cpp *.[ch]pp)
 check_blocks(text expected/*.txt)

@@ -77,7 +77,7 @@ int main(int count, char** arguments) {
     std::atomic<Index> kept = 0;
     row(name, stage | fg::softmax(), stage | Counted{&kept} | fg::softmax(), kept);
   };
-  masked("softmax()", fg::window(full.config().positions));  // all pairs
+  masked("window of all pairs", fg::window(full.config().positions));
   masked("window(64)", fg::window(64));
   masked("window(16)", fg::window(16));
   masked("longformer(32, {0})", fg::longformer(32, {0}));

@@ -82,14 +82,14 @@ auto bert_encoder(const BertConfig& config, Head&& head) {
                                 {.norm = norm_position::post, .dropout = config.dropout, .epsilon = config.epsilon})));
 }
 
-/// Makes the encoder of the paper, with softmax().
+/// Makes the encoder of BERT with softmax().
 template <Real S = float>
 auto bert_encoder(const BertConfig& config) {
   return bert_encoder<S>(config, softmax());
 }
 
-/// Returns the names of the tensors of bert_encoder() in files of Hugging Face transformers, with or without the prefix
-/// of the whole model.
+/// Returns the names of the tensors of bert_encoder() in files of Hugging Face transformers, with the prefix "bert." or
+/// without it.
 inline TensorNames bert_names() {
   return {.layers = {{"embeddings.word_embeddings", "embeddings.token_type_embeddings"},
                      {"embeddings.position_embeddings"},
