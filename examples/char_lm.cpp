@@ -43,8 +43,8 @@ struct Text {
 /// Reads the first `size` characters of the licenses. Any space between words is one space.
 Text read_text(std::size_t size) {
   std::string all;
-  for (const char* name : {"GPL-1", "Artistic", "GPL-2", "MPL-1.1", "LGPL-2.1", "Apache-2.0", "GPL-3", "GFDL-1.3",
-                           "MPL-2.0", "CC0-1.0"}) {
+  for (const char* name :
+       {"GPL-1", "Artistic", "GPL-2", "MPL-1.1", "LGPL-2.1", "Apache-2.0", "GPL-3", "GFDL-1.3", "MPL-2.0", "CC0-1.0"}) {
     std::ifstream file(std::string("/usr/share/common-licenses/") + name);
     if (!file) throw std::runtime_error(std::string("cannot read /usr/share/common-licenses/") + name);
     for (std::string word; file >> word;) all += word + ' ';
@@ -98,7 +98,8 @@ auto train(const char* name, const Text& text, Index epochs, double dropout, con
   Matrix next = Matrix::Zero(n, text.count());
   for (Index i = 0; i < n; ++i) next(i, text.train[i + 1]) = 1;
 
-  const auto layer = fg::transformer_layer(d, fg::heads{4}, 3 * d, head, {.dropout = dropout, .rotary = fg::rotary(16)});
+  const auto layer =
+      fg::transformer_layer(d, fg::heads{4}, 3 * d, head, {.dropout = dropout, .rotary = fg::rotary(16)});
   auto net = fg::network(fg::embedding(text.count(), d) | fg::repeat(2, layer) | fg::layer_norm(d) |
                          fg::linear(d, text.count()));
   fg::thread_pool pool(2);

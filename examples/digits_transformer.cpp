@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Can a transformer read digits row by row? Each handwritten digit is a sequence of 8 tokens, its rows of pixels. In
-// two layers each token attends to 3 of them, and then votes for a digit. digits_transformer.png shows a held-out digit,
-// and next to each of its rows the rows that it attends to, in the four heads of the first layer.
+// two layers each token attends to 3 of them, and then votes for a digit. digits_transformer.png shows a held-out
+// digit, and next to each of its rows the rows that it attends to, in the four heads of the first layer.
 //
 //   digits_transformer [epochs]
 #include <cstdio>

@@ -8,7 +8,7 @@ cd "${1:-$(dirname "${BASH_SOURCE[0]}")/../include}"
 
 find filigree -name '*.hpp' -o -name '*.inl' | sort | xargs awk '
   BEGIN {
-    count = split("core io kernel stage run pattern score_map normalize select engine pipe attention nn encoder transformer", folders)
+    count = split("core io kernel stage run pattern score_map normalize select engine pipe attention nn encoder transformer retrieval recommend coding", folders)
     for (i = 1; i <= count; ++i) level[folders[i]] = i
   }
 
@@ -51,6 +51,9 @@ find filigree -name '*.hpp' -o -name '*.inl' | sort | xargs awk '
     violation("only core/lazy.hpp may use Eigen::internal", FNR)
   }
   /Eigen::all([^A-Za-z0-9_]|$)/ { violation("write Eigen::indexing::all", FNR) }
+  /\/\/\/.*[^ \/] (Formula|Shapes|Cost|Edge case|Aliasing|Throws|Reference)  / {
+    violation("a line of a comment is longer than 120 columns, and clang-format has joined it with the next one", FNR)
+  }
   /TODO|FIXME/ { violation("TODO and FIXME are not allowed", FNR) }
 
   END { finish(); exit violations > 0 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # bench/peers/run.sh [--threads n] [--repetitions n] [--sizes n...]: compares attention (top-k, all keys, patterns) and
-# autoencoders, sparsifiers, decoding and gradients of attention by NumPy, PyTorch, faiss and Filigree.
+# autoencoders, sparsifiers, decoding, gradients of attention, sparse retrieval and sparse coding by NumPy, SciPy, PyTorch, faiss and
+# Filigree.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -13,11 +14,12 @@ cmake=${CMAKE:-cmake}
 venv=$build/venv
 if [[ ! -e $venv/ready ]]; then
   python3 -m venv "$venv"
-  "$venv/bin/pip" install --quiet torch==2.13.0 numpy faiss-cpu
+  "$venv/bin/pip" install --quiet torch==2.13.0 numpy scipy faiss-cpu scikit-learn
   touch "$venv/ready"
 fi
-for script in peers patterns encoders sparsifiers decoding gradients; do
+for script in peers patterns encoders sparsifiers decoding gradients retrieval coding; do
   "$venv/bin/python" "bench/peers/$script.py" --program "$build/filigree_peer" \
     --encoders "$build/filigree_encoders" --sparsifiers "$build/filigree_sparsifiers" \
-    --decoding "$build/filigree_decoding" --gradients "$build/filigree_gradients" --folder "$build/data" "$@"
+    --decoding "$build/filigree_decoding" --gradients "$build/filigree_gradients" \
+    --retrieval "$build/filigree_retrieval" --coding "$build/filigree_coding" --folder "$build/data" "$@"
 done

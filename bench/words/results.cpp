@@ -156,6 +156,9 @@ void add_measures(WordTable& table) {
   add(
       "normalized_mse(X, x_hat)", 30, [] { return fg::normalized_mse(other, codes); },
       [=] { return residual().squaredNorm() / variance(Eigen::MatrixXd(other.cast<double>())); });
+  add(
+      "psnr(A, B, peak = 1)", 30, [] { return fg::psnr(other, codes, 2); },
+      [=] { return 10 * std::log10(4 * static_cast<double>(other.size()) / residual().squaredNorm()); });
   static const Eigen::VectorXf x = other.reshaped();
   add(
       "hoyer(V)", 30, [] { return fg::hoyer(x); },

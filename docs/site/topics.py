@@ -23,7 +23,8 @@ TOPICS = [
     Topic(
         "routers", "Routers",
         "A router looks at Q and K before the scores are computed, and chooses which pairs there are.",
-        ["attention/block_top_k.hpp", "attention/block_scores.hpp", "attention/lsh.hpp", "attention/prob_sparse.hpp",
+        ["attention/block_top_k.hpp", "attention/block_scores.hpp", "attention/drop_smallest.hpp",
+         "attention/lsh.hpp", "attention/prob_sparse.hpp",
          "attention/lazy_sum.hpp", "attention/route.hpp", "attention/sampled_measure.hpp"],
     ),
     Topic(
@@ -61,8 +62,17 @@ TOPICS = [
         "transformers", "Transformers",
         "Layers of transformers, and sequences of tokens. A position counts from the begin of a sequence.",
         ["transformer/attention.hpp", "transformer/transformer_layer.hpp", "transformer/feed_forward.hpp",
-         "transformer/embedding.hpp", "transformer/positions.hpp", "transformer/rotary.hpp", "transformer/decoder.hpp",
-         "nn/batch.hpp"],
+         "transformer/embedding.hpp", "transformer/positions.hpp", "transformer/rotary.hpp", "transformer/pool.hpp",
+         "transformer/tied_output.hpp", "transformer/sparse_transformer.hpp", "nn/batch.hpp",
+         "transformer/decoder.hpp", "transformer/decoding_state.hpp", "transformer/bert.hpp",
+         "transformer/tensor_file.hpp", "transformer/tensor_names.hpp"],
+    ),
+    Topic(
+        "sparse_coding", "Sparse coding",
+        "Samples as sums of few atoms of a dictionary, and dictionaries that are learned from samples. X has a row for "
+        "each sample, the dictionary D one for each atom; c are the codes of a sample x.",
+        ["coding/encode.hpp", "coding/methods.hpp", "coding/dictionary.hpp", "coding/dictionary_learning.hpp",
+         "coding/online_dictionary_learning.hpp", "coding/k_svd.hpp", "coding/*"],
     ),
     Topic(
         "losses", "Losses",
@@ -78,10 +88,31 @@ TOPICS = [
         "`fit` moves the parameters of a network by the steps of an optimizer. Here g is the gradient and θ a "
         "parameter.",
         ["nn/train/fit.hpp", "nn/train/fit_options.hpp", "nn/train/loss_and_gradient.hpp", "nn/pass.hpp",
+         "nn/predictor.hpp",
          "nn/optimizer/sgd.hpp", "nn/optimizer/adam.hpp", "nn/optimizer/adamw.hpp",
          "nn/optimizer/proximal_gradient.hpp", "nn/train/lbfgs.hpp", "nn/train/schedule.hpp",
          "nn/train/checkpoint.hpp", "nn/optimizer/optimizer.hpp", "nn/samples.hpp", "encoder/start.hpp",
          "encoder/resample.hpp", "encoder/calibrate.hpp"],
+    ),
+    Topic(
+        "pruning", "Pruning",
+        "Masks of the weights of linear layers, and functions that prune the weights of a network, once or in the course "
+        "of training. W is in×out.",
+        ["nn/prune/pruning.hpp", "nn/prune/schedule.hpp", "nn/prune/masks.hpp", "nn/prune/sparse_gpt.hpp",
+         "nn/prune/*"],
+    ),
+    Topic(
+        "retrieval", "Sparse retrieval",
+        "Documents and queries are sparse vectors over the same terms, one for each row. An inverted index finds the "
+        "documents with the largest inner products.",
+        ["retrieval/sparse_index.hpp", "retrieval/sparse_scores.hpp", "retrieval/bm25.hpp", "retrieval/measures.hpp",
+         "retrieval/sparse_index_file.hpp", "retrieval/*"],
+    ),
+    Topic(
+        "recommenders", "Recommenders",
+        "Models of a sparse matrix X of interactions, with a row for each user and a column for each item. B and W are "
+        "items x items: the scores of a user with interactions x are x B.",
+        ["recommend/ease.hpp", "recommend/slim.hpp", "recommend/recommendations.hpp", "recommend/*"],
     ),
     Topic(
         "measures", "Measures",
@@ -107,7 +138,8 @@ TOPICS = [
         "own", "For words of your own",
         "What a pattern, map, selector, normalizer or layer of your own is made of.",
         ["stage/category.hpp", "stage/pattern_traits.hpp", "pattern/verify.hpp", "stage/grid.hpp", "stage/row.hpp",
-         "stage/dense_row.hpp", "stage/dense_matrix.hpp", "stage/score_tile.hpp", "stage/ranges.hpp", "nn/context.hpp",
+         "stage/dense_row.hpp", "stage/dense_matrix.hpp", "stage/score_tile.hpp", "stage/ranges.hpp",
+         "nn/context.hpp",
          "nn/activations.hpp", "core/integers.hpp", "core/concepts.hpp", "core/operand.hpp", "core/lazy.hpp",
          "core/address_range.hpp"],
     ),

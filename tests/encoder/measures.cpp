@@ -327,3 +327,23 @@ TEST_CASE("measures throw errors for empty or mismatched inputs") {
   CHECK_THROWS_AS(fg::mcc(x, none), fg::Error);
   CHECK_THROWS_AS(fg::mcc(narrow, narrow), fg::Error);
 }
+
+TEST_CASE("psnr is the peak relative to the error, in decibels") {
+  Random random(77);
+  Matrix a(6, 5), b(6, 5);
+  for (Index i = 0; i < a.size(); ++i) {
+    a.data()[i] = random.uniform(0, 255);
+    b.data()[i] = a.data()[i] + 3 * random.normal();
+  }
+  double sum = 0;
+  for (Index i = 0; i < a.size(); ++i) sum += (a.data()[i] - b.data()[i]) * (a.data()[i] - b.data()[i]);
+  CHECK(fg::psnr(a, b, 255) == Approx(10 * std::log10(255.0 * 255.0 * 30 / sum)));
+  CHECK(fg::psnr(a.cast<float>(), b.cast<float>(), 255) == Approx(fg::psnr(a, b, 255)).epsilon(1e-5));
+  CHECK(fg::psnr(Matrix::Zero(2, 2), Matrix::Constant(2, 2, 0.1)) == Approx(20));
+  CHECK(fg::psnr(a, a) == infinity);
+  b(1, 1) = not_a_number;
+  CHECK(std::isnan(fg::psnr(a, b)));
+  CHECK_THROWS_WITH(fg::psnr(a, b.topRows(2)), contains("b must be 6x5, is 2x5"));
+  CHECK_THROWS_WITH(fg::psnr(a.topRows(0), a.topRows(0)), contains("must not be empty"));
+  CHECK_THROWS_WITH(fg::psnr(a, a, 0), contains("peak must be positive and finite, got 0"));
+}

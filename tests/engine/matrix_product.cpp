@@ -85,6 +85,40 @@ TEMPLATE_TEST_CASE("a number of a product does not depend on the other rows and 
   CHECK(test::same(out, whole));
 }
 
+TEMPLATE_TEST_CASE("few rows, which are multiplied in place, give the bits of many", "", FILIGREE_TEST_SCALARS) {
+  using S = TestType;
+  Random random(575);
+  const Matrix<S> a = test::normal<S>(random, 40, 301), b = test::normal<S>(random, 301, 272),
+                  start = test::normal<S>(random, 1, 272);
+  const auto va = fg::detail::view(a), vb = fg::detail::view(b);
+  const Matrix<S> whole = product<S>(va, vb, Serial().session, start.data());
+  for (const Index rows : {1, 2, 7, 8, 9})
+    for (const Index threads : {1, 3}) {
+      fg::thread_pool pool(threads);
+      fg::Workspace workspace;
+      const fg::detail::Session session({fg::ExecutorRef(pool), &workspace});
+      const Matrix<S> top = a.middleRows(5, rows);
+      Index finished = 0;
+      const auto count = [&](Index first, Index last) { finished += last - first; };
+      const fg::TaskRef finish(count);
+      Matrix<S> out(rows, 280);
+      out.setConstant(S(7));
+      fg::detail::multiply<S>(fg::detail::view(top), vb,
+                              {.data = out.data(), .stride = 280, .start = start.data(), .finish = &finish}, session);
+      CHECK(test::same(Matrix<S>(out.leftCols(272)), Matrix<S>(whole.middleRows(5, rows))));
+      CHECK((out.rightCols(8).array() == S(7)).all());
+      CHECK(finished == rows);
+
+      // The inner dimension in two calls; the second adds to the first.
+      const Matrix<S> left = top.leftCols(100), right = top.rightCols(201), upper = b.topRows(100),
+                      lower = b.bottomRows(201);
+      Matrix<S> sum = product<S>(fg::detail::view(left), fg::detail::view(upper), session, start.data());
+      fg::detail::multiply<S>(fg::detail::view(right), fg::detail::view(lower),
+                              {.data = sum.data(), .stride = 272, .add = true}, session);
+      CHECK(test::same(sum, Matrix<S>(whole.middleRows(5, rows))));
+    }
+}
+
 TEMPLATE_TEST_CASE("a product writes only to its target", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(573);

@@ -18,7 +18,8 @@ here = pathlib.Path(__file__).parent
 names = ("longformer", "big_bird", "sparse_transformer", "neighborhood", "simplex", "flex_attention")
 names += ("scaled_dot_product", "reformer", "informer_huggingface", "informer_original")
 names += ("top_k_autoencoder", "batch_top_k_autoencoder", "jump_relu_autoencoder", "gated_autoencoder")
-names += ("attention_gradients", "matryoshka_autoencoder", "io_files", "sae_lens", "sparsify", "training")
+names += ("attention_gradients", "matryoshka_autoencoder", "io_files", "sae_lens", "sparsify", "training", "bert")
+names += ("encoder_layer", "decoder_layers", "sparse_self_attention", "sparse_coding")
 
 head = """# Results of public implementations
 

@@ -210,6 +210,42 @@ TEST_CASE("gradients of embeddings match differences") {
   CHECK(test::relative(gradient, expected) < 1e-7);
 }
 
+TEST_CASE("an embedding of several columns of ids adds the vectors of its tables") {
+  Random random(1809);
+  auto net = fg::network(fg::embedding<double>({5, 2, 3}, 4) | fg::linear<double>(4, 2), 8);
+  Eigen::Matrix<int, Eigen::Dynamic, 3> ids(7, 3);
+  for (Index i = 0; i < 7; ++i)
+    ids.row(i) << static_cast<int>(random.between(0, 4)), static_cast<int>(random.between(0, 1)), 2 * int(i % 2);
+  const Eigen::Map<const Matrix<double>> table(net.parameters().data(), 10, 4);
+  const fg::Batch batch{ids, {3, 4}};
+  const Matrix<double> sums = net.before<1>(batch);
+  for (Index i = 0; i < 7; ++i)
+    CHECK((sums.row(i) - (table.row(ids(i, 0)) + table.row(5 + ids(i, 1)) + table.row(7 + ids(i, 2)))).norm() < 1e-15);
+
+  const Matrix<double> y = test::normal<double>(random, 7, 2);
+  fg::Pass pass(net);
+  Eigen::VectorXd gradient;
+  pass.gradient(net, batch, y, fg::squared_error(), gradient);
+  auto moved = net;
+  const Eigen::VectorXd expected = test::differences(
+      [&](const Eigen::VectorXd& parameters) {
+        moved.parameters() = parameters;
+        return pass.loss(moved, batch, y, fg::squared_error());
+      },
+      net.parameters(), 1e-3);
+  CHECK(test::relative(gradient, expected) < 1e-7);
+
+  ids(5, 1) = 2;
+  CHECK_THROWS_WITH(net(fg::Batch{ids, {7}}),
+                    "filigree: embedding({5, 2, 3}, 4): the id of token 5 in column 1 must be a whole number from 0 to "
+                    "1, got 2");
+  CHECK_THROWS_WITH(fg::embedding({3, 0}, 4), "filigree: embedding(count, d): count must be from 1 to 16777216, got 0");
+  CHECK_THROWS_WITH(fg::embedding(std::vector<Index>(), 4),
+                    "filigree: embedding(counts, d): counts must have at least 1 entry");
+  CHECK_THROWS_WITH(fg::network(fg::linear(3, 1) | fg::embedding({3, 4}, 4)),
+                    "filigree: embedding({3, 4}, 4): gets 1 columns from the stage before it, not 2, the ids");
+}
+
 TEST_CASE("sequences of a batch give the bits of each alone") {
   Random random(1807);
   const Lengths lengths = {5, 1, 130, 64};

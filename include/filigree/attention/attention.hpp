@@ -4,6 +4,7 @@
 #include "filigree/attention/attend.hpp"            // IWYU pragma: export
 #include "filigree/attention/block_scores.hpp"      // IWYU pragma: export
 #include "filigree/attention/block_top_k.hpp"       // IWYU pragma: export
+#include "filigree/attention/drop_smallest.hpp"     // IWYU pragma: export
 #include "filigree/attention/forward.hpp"           // IWYU pragma: export
 #include "filigree/attention/gradients.hpp"         // IWYU pragma: export
 #include "filigree/attention/hashed_tokens.hpp"     // IWYU pragma: export

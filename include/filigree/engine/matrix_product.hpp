@@ -2,6 +2,9 @@
 #pragma once
 
 #include <algorithm>
+#include <cstring>
+#include <limits>
+#include <numeric>
 
 #include "filigree/core/integers.hpp"
 #include "filigree/run/workspace.hpp"
@@ -190,16 +193,27 @@ class MatrixProduct {
         kernels_.pack_panel(at + p * width * b_.col_stride, b_.col_stride, cols(p), depth, to);
       return;
     }
+    const bool whole = b_.col_stride == 1 && panels.end * width <= b_.cols;
     for (Index f = 0; f < depth; ++f, at += b_.row_stride)
       for (Index p = panels.begin; p < panels.end; ++p) {
         S* row = to + ((p - panels.begin) * depth + f) * width;
         const S* from = at + p * width * b_.col_stride;
+        if (whole) {
+          copy_vectors(from, width, row);
+          continue;
+        }
         if (b_.col_stride == 1)
           std::copy_n(from, cols(p), row);
         else
           for (Index c = 0; c < cols(p); ++c) row[c] = from[c * b_.col_stride];
         std::fill(row + cols(p), row + width, S(0));
       }
+  }
+
+  /// Copies a row of a panel, which is a multiple of 32 bytes. A call of memcpy for each row would take longer.
+  static void copy_vectors(const S* from, Index width, S* to) {
+    constexpr Index step = 32 / static_cast<Index>(sizeof(S));
+    for (Index c = 0; c < width; c += step) std::memcpy(to + c, from + c, 32);
   }
 
   /// Packs consecutive groups that cannot be read in place, with rows beyond the last set to 0.
@@ -234,10 +248,50 @@ class MatrixProduct {
   bool finished_ = false;
 };
 
+/// Returns true if b is read once in place: packing it would cost more than to multiply few rows.
+template <Real S>
+bool has_few_rows(const MatrixView<S>& a, const MatrixView<S>& b) {
+  constexpr Index max_rows = 8;
+  return a.rows <= max_rows && a.col_stride == 1 && b.rows > 0 && b.cols > 0 && b.col_stride == 1 &&
+         b.cols % kernel::kernels<S>().lanes == 0 && b.rows <= (std::numeric_limits<kernel::Column>::max)();
+}
+
+/// Computes out = a b for few rows of a. Each number is the same chain of multiply-adds as in MatrixProduct.
+template <Real S>
+void multiply_few_rows(const MatrixView<S>& a, const MatrixView<S>& b, const ProductTarget<S>& out,
+                       const Session& session) {
+  constexpr Index step = 8;  // rows of b that all rows of a multiply while they are in the first-level cache
+  const auto& kernels = kernel::kernels<S>();
+  auto* const numbers = session.operand().template get<kernel::Column>(b.rows);
+  std::iota(numbers, numbers + b.rows, kernel::Column(0));
+  const Index vectors = b.cols / kernels.lanes;
+  const Index tasks = (std::min)(session.concurrency(), ceil_div(vectors * kernels.lanes, 64));
+  session.run(tasks, [&](Index task, Index) {
+    const Index begin = vectors * task / tasks * kernels.lanes,
+                cols = vectors * (task + 1) / tasks * kernels.lanes - begin;
+    for (Index i = 0; i < a.rows; ++i) {
+      S* const row = out.data + i * out.stride + begin;
+      if (out.add) continue;
+      if (out.start != nullptr)
+        std::copy_n(out.start + begin, cols, row);
+      else
+        std::fill_n(row, cols, S(0));
+    }
+    for (Index from = 0; from < b.rows; from += step)
+      for (Index i = 0; i < a.rows; ++i)
+        kernels.gather(out.data + i * out.stride + begin, a.data + i * a.row_stride + from, numbers + from,
+                       (std::min)(step, b.rows - from), b.data + begin, b.row_stride, cols, true);
+  });
+  if (out.finish != nullptr) (*out.finish)(0, a.rows);
+}
+
 /// Computes out = a b.
 template <Real S>
 void multiply(const MatrixView<S>& a, const MatrixView<S>& b, const ProductTarget<S>& out, const Session& session) {
-  MatrixProduct<S>(a, b, out, session).run();
+  if (a.rows > 0 && has_few_rows(a, b))
+    multiply_few_rows(a, b, out, session);
+  else
+    MatrixProduct<S>(a, b, out, session).run();
 }
 
 }  // namespace filigree::detail

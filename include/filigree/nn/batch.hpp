@@ -15,8 +15,9 @@ namespace filigree {
 /// Sequences of different lengths, one after another. The rows of `tokens` are the tokens of all sequences.
 ///
 /// Layers with attention do not attend between sequences, and positions begin at 0 in each of them. There is no
-/// padding. An lvalue is referred to, an rvalue is moved. Shapes  tokens: N x inputs, or N integers, the ids of tokens;
-/// the lengths sum to N Throws  Error if a length is below 1, or the sum is not N
+/// padding. An lvalue is referred to, an rvalue is moved.
+/// Shapes  tokens: N x inputs, or N integers, the ids of tokens; the lengths sum to N
+/// Throws  Error if a length is below 1, or the sum is not N
 template <class X>
 class Batch {
  public:

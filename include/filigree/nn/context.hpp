@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "filigree/core/check.hpp"
 #include "filigree/core/list.hpp"
 #include "filigree/nn/activations.hpp"
 
@@ -20,6 +21,8 @@ struct NetworkValues {
   const S* output_biases = nullptr;     ///< the biases of the last layer, if it has biases
   S* output_biases_gradient = nullptr;  ///< their gradient; the last layer writes it first
   Index outputs = 0;                    ///< number of columns of the network's output
+  const S* table = nullptr;             ///< the vectors of the embedding, if a later layer reads them
+  S* table_gradient = nullptr;          ///< their gradient; the later layer writes it first
   detail::Slice<Index> lengths = {};    ///< of the sequences in the samples; empty: all samples are one sequence
   Index position = 0;                   ///< of the first token of each sequence; above 0 only in a Decoder
   detail::DecodingState<S>* decoding = nullptr;  ///< of a Decoder: the keys and values of the tokens before; null: none
@@ -61,11 +64,17 @@ struct Context {
     detail::for_each_rows(in.n, session, f);
   }
 
+  /// Returns the number of sequences.
+  [[nodiscard]] Index sequence_count() const { return network.lengths.empty() ? 1 : network.lengths.size(); }
   /// Calls f(first, last) for the samples of each sequence, one after another.
   template <class F>
   void for_each_sequence(F&& f) const {
     if (network.lengths.empty()) return f(Index{0}, in.n);
     Index first = 0;
+    for (const Index length : network.lengths) first += length;
+    detail::require(first == in.n, "network: a layer that reads sequences, such as attention, gets ", in.n,
+                    " rows for the ", first, " tokens of the Batch; it must stand before the pooling of sequences");
+    first = 0;
     for (const Index length : network.lengths) {
       f(first, first + length);
       first += length;

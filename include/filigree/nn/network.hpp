@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -74,6 +75,21 @@ class Network {
     require_weights<L>();
     return {parameters_.data() + offsets_[L], stage<L>().in, stage<L>().out};
   }
+  /// Constrains the weights of linear stage number L to 0 wherever the mask is 0, as masked() does, and sets
+  /// them to 0. It replaces an earlier mask of the layer. Later training keeps the constraint.
+  ///
+  /// Shapes  mask: in x out
+  /// Throws  Error if the mask has another shape
+  template <std::size_t L, DenseExpression M>
+  void mask_weights(const M& mask) {
+    require_weights<L>();
+    auto& layer = std::get<L>(sequence_.stages);
+    static_assert(
+        requires { layer.masked(mask); }, "filigree: network.mask_weights<L>(mask): only linear layers have masks");
+    layer = layer.masked(mask);
+    layer.project_weights(parameters_.data() + offsets_[L]);
+  }
+
   /// Returns the biases of stage number L. For jump_relu these are the thresholds.
   template <std::size_t L>
   [[nodiscard]] Eigen::Map<Vector> biases() {
@@ -132,7 +148,7 @@ class Network {
   }
   /// Returns the outputs for sequences of different lengths. Layers with attention do not attend between them.
   ///
-  /// Shapes  tokens: N x inputs, result: N x outputs
+  /// Shapes  tokens: N x inputs, result: N x outputs, or one row for each sequence after pool_mean()
   /// Throws  Error if tokens.cols() is not inputs()
   template <class X>
   [[nodiscard]] Matrix operator()(const Batch<X>& x) const {
@@ -167,6 +183,16 @@ class Network {
     each_stage([&](const auto& stage, std::size_t l) {
       detail::each_layer(stage, offsets_[l], [&](const auto& layer, Index offset) { f(layer, l, offset); });
     });
+  }
+  /// Returns true if the outputs have one row for each sequence, as after pool_mean().
+  [[nodiscard]] bool pools_sequences() const { return detail::pools_sequences(sequence_); }
+  // Returns true if a layer reads the table of the embedding.
+  [[nodiscard]] bool reads_table() const {
+    bool reads = false;
+    each_layer([&](const auto& layer, std::size_t, Index) {
+      reads = reads || requires { layer.reads_table; };
+    });
+    return reads;
   }
   // Returns true if a layer of stages [first, last) reads the network's input.
   template <std::size_t first, std::size_t last>
@@ -246,6 +272,17 @@ struct NetworkOf<std::tuple<T...>> {
       "filigree: network(stages): needs a layer with a scalar, such as linear(in, out)");
   using type = Network<typename ScalarOf<T...>::Scalar, T...>;
 };
+
+/// Throws an Error if the targets do not have one row for each row of the network's outputs. `sequences` is the number
+/// of sequences; 0: all samples are one sequence.
+template <class Net>
+void require_target_rows(const Net& net, Index samples, Index sequences, Index targets, const char* call) {
+  if (net.pools_sequences())
+    require(targets == (std::max)(sequences, Index{1}), call, ": Y.rows() = ", targets,
+            " must be the number of sequences, ", (std::max)(sequences, Index{1}), ", which the network pools");
+  else
+    require(targets == samples, call, ": Y.rows() = ", targets, " must equal X.rows() = ", samples);
+}
 
 }  // namespace detail
 

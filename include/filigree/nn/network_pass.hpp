@@ -47,6 +47,13 @@ class NetworkPass {
       values.output_biases = parameters + biases;
       values.output_biases_gradient = gradient != nullptr ? gradient + biases : nullptr;
     }
+    if (net.reads_table())
+      net.each_layer([&](const auto& layer, std::size_t, Index offset) {
+        if constexpr (requires { layer.is_table; }) {
+          values.table = parameters + offset;
+          values.table_gradient = gradient != nullptr ? gradient + offset : nullptr;
+        }
+      });
     return {.parameters = parameters + net.offset(first),
             .gradient = gradient != nullptr ? gradient + net.offset(first) : nullptr,
             .in = input_,

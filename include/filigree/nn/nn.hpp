@@ -34,6 +34,11 @@
 #include "filigree/nn/penalty/l0_penalty.hpp"             // IWYU pragma: export
 #include "filigree/nn/penalty/l1.hpp"                     // IWYU pragma: export
 #include "filigree/nn/penalty/weight_decay.hpp"           // IWYU pragma: export
+#include "filigree/nn/predictor.hpp"                      // IWYU pragma: export
+#include "filigree/nn/prune/masks.hpp"                    // IWYU pragma: export
+#include "filigree/nn/prune/pruning.hpp"                  // IWYU pragma: export
+#include "filigree/nn/prune/schedule.hpp"                 // IWYU pragma: export
+#include "filigree/nn/prune/sparse_gpt.hpp"               // IWYU pragma: export
 #include "filigree/nn/samples.hpp"                        // IWYU pragma: export
 #include "filigree/nn/sequence.hpp"                       // IWYU pragma: export
 #include "filigree/nn/state.hpp"                          // IWYU pragma: export

@@ -181,7 +181,7 @@ class Pass {
                     net.inputs());
     detail::require(y.cols() == net.outputs(), "pass: Y.cols() = ", y.cols(), " must be the network's outputs, ",
                     net.outputs());
-    detail::require(y.rows() == x.rows(), "pass: Y.rows() = ", y.rows(), " must equal X.rows() = ", x.rows());
+    detail::require_target_rows(net, x.rows(), lengths.size(), y.rows(), "pass");
     detail::require_valid_samples(x, "pass: X");
     detail::require_valid_samples(y, "pass: Y");
     const detail::Session session(detail::Execution{executor_, &workspace_});

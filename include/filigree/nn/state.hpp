@@ -35,6 +35,9 @@ namespace filigree {
 //   void check_network(const Net&) const       throws an Error if the layer does not fit the network
 //   bool reads_network_input() const           returns true if the layer reads context.network.input
 //   static constexpr bool reads_sequences = true   outputs depend on the other samples of a sequence or their order
+//   static constexpr bool pools_sequences = true   outputs have one row for each sequence
+//   static constexpr bool is_table, reads_table = true   the layer holds a table of vectors at the beginning of its
+//                                              parameters, or reads context.network.table
 //   project_gradient, begin_step, end_step, project_weights, satisfies_constraints, needs_samples and
 //   initialize_from_samples                    are called by fit, see Linear and JumpRelu
 
@@ -107,6 +110,16 @@ void each_layer(const T& stage, Index offset, F&& f) {
     stage.each_layer(offset, f);
   else if constexpr (LayerStage<T>)
     f(stage, offset);
+}
+
+/// Returns true if the outputs of a stage have one row for each sequence.
+template <class T>
+bool pools_sequences(const T& stage) {
+  bool pools = false;
+  each_layer(stage, 0, [&](const auto& layer, Index) {
+    pools = pools || requires { layer.pools_sequences; };
+  });
+  return pools;
 }
 
 /// True if the outputs of a layer are an affine function of its inputs: weights W, in x out, then biases.

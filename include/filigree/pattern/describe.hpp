@@ -13,10 +13,10 @@ namespace filigree {
 /// a kept pair and `·` for others. The queries have the positions of scores(Q, K).
 ///
 /// With more than 64 queries or keys, a character represents a cell of pairs: `█` all pairs are kept, `▓` at least
-/// half, `▒` at least a quarter, `░` fewer, `·` none. Cost       plans each query, and calls keeps() for each key in
-/// covers() but not in contains(). If that takes more
-///            than about 10^8 steps, each cell is estimated from a sample of 16 queries and 16 keys, and the first line
-///            says "about"
+/// half, `▒` at least a quarter, `░` fewer, `·` none.
+/// Cost       plans each query, and calls keeps() for each key in covers() but not in contains(). If that takes more
+///            than about 10^8 steps, each cell is estimated from a sample of 16 queries and 16 keys, and the first
+///            line says "about"
 /// Throws     Error if n < 1 or m < 1, or the pattern does not fit
 template <PatternStage P>
 std::string describe(const P& pattern, Index n, Index m) {

@@ -18,6 +18,7 @@
 #include "filigree/nn/stage_text.hpp"
 #include "filigree/normalize/dropout.hpp"
 #include "filigree/transformer/decoding_state.hpp"
+#include "filigree/transformer/feed_forward.hpp"
 #include "filigree/transformer/rotary.hpp"
 
 namespace filigree {
@@ -70,6 +71,7 @@ struct AttentionHeads {
 struct attention_options {
   Index width = 0;     ///< features of a head; 0: d / h
   Rotary rotary = {};  ///< rotary(width): rotates queries and keys by their positions
+  bool bias = true;    ///< false: all projections are without biases
 };
 
 /// Makes a layer of multi-head self-attention, with projections of queries, keys, values and output.
@@ -102,9 +104,10 @@ auto attention(Index d, heads count, Head&& head, const attention_options& optio
   const Index width = options.width > 0 ? options.width : d / h;
   detail::require(options.rotary.width <= width, "attention(d, heads, head, {.rotary}): rotary(", options.rotary.width,
                   ") rotates more features than the ", width, " of a head");
-  return sequence(linear<S>(d, (h + 2 * hkv) * width) |
+  const auto projection = detail::make_linear<S>(options.bias);
+  return sequence(projection(d, (h + 2 * hkv) * width) |
                   AttentionHeads<S, std::decay_t<Head>>{count, width, options.rotary, std::forward<Head>(head)} |
-                  linear<S>(h * width, d));
+                  projection(h * width, d));
 }
 
 namespace detail {

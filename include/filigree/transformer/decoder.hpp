@@ -28,8 +28,7 @@ struct decoder_options {
 /// parameters must not change before clear(). A copy continues the same sequence by itself; the copies share memory
 /// until one of them gets tokens.
 /// Cost       for a token: that of the layers for one row, and of multi_head() over a cache. Memory: the keys and
-/// values
-///            of all tokens in each layer with attention
+///            values of all tokens in each layer with attention
 template <class Net>
 class Decoder {
  public:

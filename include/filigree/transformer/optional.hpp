@@ -34,6 +34,11 @@ struct Optional {
     if constexpr (LayerStage<T>)
       if (on) stage.initialize(parameters, generator);
   }
+  // Calls f(layer, offset) for the layers of the stage, if it is on.
+  template <class F>
+  void each_layer(Index offset, F&& f) const {
+    if (on) detail::each_layer(stage, offset, f);
+  }
   // Describes the stage in a checkpoint.
   [[nodiscard]] std::string text() const { return on ? stage_text(stage) : "off"; }
 };

@@ -27,12 +27,14 @@ struct transformer_options {
   double epsilon = 1e-5;   ///< of layer_norm
   Index width = 0;         ///< features of a head; 0: d / h
   Rotary rotary = {};      ///< rotary(width): rotates queries and keys by their positions
+  bool bias = true;        ///< false: the linear layers are without biases
 };
 
 /// Makes a layer of a transformer: attention and feed-forward layers, each with a residual connection and layer_norm.
 ///
-/// `head` is a pipeline on the scores, or a function of the head that returns one. repeat(depth,
-/// transformer_layer(...)) makes a transformer. Formula    pre: x + attention(norm(x)), then x + feed_forward(norm(x)).
+/// `head` is a pipeline on the scores, or a function of the head that returns one. repeat(depth, layer) makes a
+/// transformer of several.
+/// Formula    pre: x + attention(norm(x)), then x + feed_forward(norm(x));
 ///            post: norm(x + attention(x)), then norm(x + feed_forward(x))
 /// Shapes     x: N x d, result: N x d
 /// Cost       that of attention() and feed_forward()
@@ -47,12 +49,14 @@ auto transformer_layer(Index d, heads count, Index hidden, Head&& head, const tr
   const auto dropped = [&](std::uint64_t seed) {
     return detail::Optional<Dropout>{dropout(options.dropout, seed), options.dropout > 0};
   };
-  return sequence(
-      residual(before |
-               attention<S>(d, count, std::forward<Head>(head), {.width = options.width, .rotary = options.rotary}) |
-               dropped(2 * options.seed)) |
-      after | residual(before | feed_forward<S>(d, hidden, std::move(activation)) | dropped(2 * options.seed + 1)) |
-      after);
+  return sequence(residual(before |
+                           attention<S>(d, count, std::forward<Head>(head),
+                                        {.width = options.width, .rotary = options.rotary, .bias = options.bias}) |
+                           dropped(2 * options.seed)) |
+                  after |
+                  residual(before | feed_forward<S>(d, hidden, std::move(activation), {.bias = options.bias}) |
+                           dropped(2 * options.seed + 1)) |
+                  after);
 }
 
 }  // namespace filigree

@@ -9,4 +9,5 @@
 #include "filigree/encoder/measures/l0.hpp"                  // IWYU pragma: export
 #include "filigree/encoder/measures/mcc.hpp"                 // IWYU pragma: export
 #include "filigree/encoder/measures/normalized_mse.hpp"      // IWYU pragma: export
+#include "filigree/encoder/measures/psnr.hpp"                // IWYU pragma: export
 #include "filigree/encoder/measures/treves_rolls.hpp"        // IWYU pragma: export

@@ -50,6 +50,7 @@ struct Branches : ScalarOf<Branch...> {
     Index out = -1;
     const auto check = [&](const auto& branch) {
       const Index cols = branch.outputs(width);
+      require(!pools_sequences(branch), call, ": a branch cannot pool sequences; pool after the branches");
       require(out < 0 || cols == out, call, ": all branches must have as many outputs, got ", out, " and ", cols);
       out = cols;
     };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -32,6 +33,7 @@ struct Linear {
   Index in, out;
   Index skip = 0;  // width of the network's input, if the layer has a skip connection from it
   detail::Constraints constraints = {};
+  bool has_bias = true;  // false: the biases are 0 and are not trained
 
   /// Constrains the rows of the weights, the atoms of a dictionary, to length 1. Gradients are projected.
   ///
@@ -64,6 +66,15 @@ struct Linear {
       for (Index j = 0; j < out; ++j) free.push_back(values(i, j) != typename M::Scalar(0) ? 1 : 0);
     Linear layer = *this;
     layer.constraints.mask = std::make_shared<const std::vector<char>>(std::move(free));
+    return layer;
+  }
+
+  /// Constrains the biases to 0.
+  ///
+  /// Formula  x W
+  [[nodiscard]] Linear without_bias() const {
+    Linear layer = *this;
+    layer.has_bias = false;
     return layer;
   }
 
@@ -100,7 +111,10 @@ struct Linear {
     constraints.project_gradient(parameters, gradient, in, out);
   }
   /// Projects the weights after a training step.
-  void project_weights(S* parameters) const { constraints.project_weights(parameters, in, out); }
+  void project_weights(S* parameters) const {
+    constraints.project_weights(parameters, in, out);
+    if (!has_bias) std::fill_n(parameters + weight_count(), out, S(0));
+  }
   template <class Net>
   void check_network(const Net& net) const {
     detail::require(skip == 0 || skip == net.inputs(), "linear(", in, ", ", out, ").skip_connection(", skip,
@@ -108,7 +122,9 @@ struct Linear {
   }
   [[nodiscard]] bool reads_network_input() const { return skip > 0; }
   [[nodiscard]] bool satisfies_constraints(const S* parameters) const {
-    return constraints.are_satisfied(parameters, in, out);
+    const S* const biases = parameters + weight_count();
+    return constraints.are_satisfied(parameters, in, out) &&
+           (has_bias || std::all_of(biases, biases + out, [](S b) { return b == S(0); }));
   }
 };
 

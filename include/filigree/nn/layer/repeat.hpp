@@ -38,6 +38,8 @@ struct Repeat : detail::ScalarOf<L> {
   [[nodiscard]] Index inputs() const { return layer.inputs(); }
   [[nodiscard]] Index outputs(Index width) const {
     const Index out = layer.outputs(width);
+    detail::require(!detail::pools_sequences(layer), "repeat(count, layers): the layers cannot pool sequences; pool ",
+                    "after them");
     detail::require(count == 1 || out == width, "repeat(count, layers): the layers turn ", width, " columns into ", out,
                     ", and cannot be repeated");
     return out;

@@ -51,7 +51,7 @@ FitReport fit(Net& net, const X& samples, const Y& targets, const Objective& obj
 ///
 /// A step takes whole sequences, in a random order, with at most options.batch tokens; a longer sequence is a step of
 /// its own.
-/// Shapes  tokens: N x inputs, or N ids; Y: N x outputs
+/// Shapes  tokens: N x inputs, or N ids; Y: N x outputs, or one row for each sequence if the network pools sequences
 /// Throws  Error as above, and for the option drop_rest
 template <class Net, class X, Samples Y, Term Objective, Optimizer Opt>
 FitReport fit(Net& net, const Batch<X>& samples, const Y& targets, const Objective& objective, const Opt& optimizer,
@@ -62,8 +62,9 @@ FitReport fit(Net& net, const Batch<X>& samples, const Y& targets, const Objecti
   detail::require_valid_samples(targets, "fit: Y");
   const auto& x = detail::samples_of<Net>(tokens);
   const auto& y = detail::samples_of<Net>(targets);
-  detail::require_samples(net, x, y);
-  return detail::Training(net, optimizer, options, x, y, detail::lengths_of(samples)).run(objective);
+  const detail::Slice<Index> lengths = detail::lengths_of(samples);
+  detail::require_samples(net, x, y, lengths.size());
+  return detail::Training(net, optimizer, options, x, y, lengths).run(objective);
 }
 
 /// Trains a network with the samples as targets, as for autoencoders. The samples of a batch are copied once.

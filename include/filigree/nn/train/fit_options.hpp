@@ -31,6 +31,8 @@ struct fit_options {
   std::function<double(Index step)> schedule = {};  ///< factor of the rate in each step, from 0; it
                                                     ///< must not change the network
   std::function<bool(const EpochReport&)> after_epoch = {};  ///< returns false to stop
+  std::function<void(Index steps)> after_step = {};          ///< called with the number of steps so far; may change
+                                                             ///< the parameters and masks of the network
   std::string checkpoint = {};                               ///< file from which training can resume; empty: none
   Index checkpoint_every = 0;                                ///< steps between checkpoints; 0: one after each epoch
   bool resume = false;                                       ///< resumes from the checkpoint file, if it exists; the

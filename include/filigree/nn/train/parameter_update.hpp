@@ -61,11 +61,7 @@ class ParameterUpdate {
  public:
   ParameterUpdate(Net& net, const Opt& optimizer, ExecutorRef executor)
       : net_(net), optimizer_(optimizer), executor_(executor), moment_bounds_(moments_of(optimizer), 0.0) {
-    add_parts(true);
-    changing_ = parts_.size();
-    add_parts(false);
-    measures_.resize(parts_.size());
-    part_bounds_.resize(parts_.size());
+    list_parts();
   }
 
   /// Checks the loss and the gradient of a step, and projects the gradient of constrained weights.
@@ -106,8 +102,12 @@ class ParameterUpdate {
     update(copied, parts_.size(), now, session);
   }
 
-  /// Discards the bound of the parameters, after other code may have changed them.
-  void forget_parameters() { values_bound_ = unknown; }
+  /// Discards the bound of the parameters and the parts, after other code may have changed the parameters or the
+  /// constraints of layers.
+  void forget_parameters() {
+    values_bound_ = unknown;
+    list_parts();
+  }
   /// Bounds moments that were not computed by run().
   void set_moments(const Vector& moments) {
     const auto bound = static_cast<double>(kernel::kernels<S>().magnitude_bound(moments.data(), moments.size()));
@@ -142,6 +142,14 @@ class ParameterUpdate {
   static constexpr double unknown = -1;
   static constexpr double limit = static_cast<double>((std::numeric_limits<S>::max)()) / 4;
 
+  void list_parts() {
+    parts_.clear();
+    add_parts(true);
+    changing_ = parts_.size();
+    add_parts(false);
+    measures_.resize(parts_.size());
+    part_bounds_.resize(parts_.size());
+  }
   /// Lists the parts of the layers that change their parameters by functions of their own, or of all others.
   void add_parts(bool changing) {
     net_.each_layer([&](const auto& layer, std::size_t l, Index offset) {
@@ -157,6 +165,8 @@ class ParameterUpdate {
         }
       }
       add_parts(offset + constrained, offset + weights, part_size, {0, 0, offset, weights, l, true, nullptr, 0});
+      if constexpr (requires { layer.has_bias; })
+        if (!layer.has_bias) return;  // they remain 0
       const Index biases = offset + weights;
       add_parts(biases, end, part_size, {0, 0, biases, end - biases, l, false, nullptr, 0});
     });

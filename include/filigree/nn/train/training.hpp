@@ -61,10 +61,10 @@ decltype(auto) samples_of(const X& x) {
 
 /// Throws an Error if the samples and targets of fit do not match the network or are not finite.
 template <class Net, class X, class Y>
-void require_samples(const Net& net, const X& x, const Y& y) {
+void require_samples(const Net& net, const X& x, const Y& y, Index sequences = 0) {
   require(x.cols() == net.inputs(), "fit: X.cols() = ", x.cols(), " must be the network's inputs, ", net.inputs());
   require(y.cols() == net.outputs(), "fit: Y.cols() = ", y.cols(), " must be the network's outputs, ", net.outputs());
-  require(y.rows() == x.rows(), "fit: Y.rows() = ", y.rows(), " must equal X.rows() = ", x.rows());
+  require_target_rows(net, x.rows(), sequences, y.rows(), "fit");
   require(x.rows() >= 1, "fit: X must have at least 1 row");
   require_finite(x, "X");
   if (!are_same(x, y)) require_finite(y, "Y");
@@ -104,6 +104,7 @@ class Training {
         y_(y),
         lengths_(lengths),
         batch_(options.batch == 0 ? x_.rows() : options.batch),
+        pools_(net.pools_sequences()),
         pass_(net, options.executor),
         update_(net, optimizer, options.executor),
         order_(static_cast<std::size_t>(x_.rows())) {
@@ -132,13 +133,13 @@ class Training {
         break;
       }
       shuffle();
-      update_.forget_parameters();  // after_epoch may have changed them
+      update_.forget_parameters();  // after_epoch may have changed them and their masks
       if (state_.steps == 0) initialize_from_samples();
       while (state_.first < samples_per_epoch()) {
         step(objective);
         if (options_.checkpoint_every > 0 && state_.steps % options_.checkpoint_every == 0) save();
       }
-      state_.losses.push_back(state_.sum / static_cast<double>(state_.first));
+      state_.losses.push_back(state_.sum / static_cast<double>(pools_ ? y_.rows() : state_.first));
       progress.show("epoch", state_.epoch, options_.epochs, state_.losses.back());
       const EpochReport epoch = end_epoch();
       if (!options_.checkpoint.empty() && options_.checkpoint_every == 0) save();
@@ -189,15 +190,16 @@ class Training {
   }
   /// Puts the samples of sequences in a random order of the sequences.
   void shuffle_sequences(Generator& generator) {
-    std::vector<Index> begins, numbers;
+    std::vector<Index> begins;
+    sequence_order_.clear();
     for (Index s = 0, begin = 0; s < lengths_.size(); begin += lengths_[s++]) {
       begins.push_back(begin);
-      numbers.push_back(s);
+      sequence_order_.push_back(s);
     }
-    if (batch_ < x_.rows()) generator.shuffle(numbers);
+    if (batch_ < x_.rows()) generator.shuffle(sequence_order_);
     epoch_lengths_.clear();
     Index at = 0;
-    for (const Index s : numbers) {
+    for (const Index s : sequence_order_) {
       epoch_lengths_.push_back(lengths_[s]);
       for (Index i = 0; i < lengths_[s]; ++i)
         order_[static_cast<std::size_t>(at++)] = begins[static_cast<std::size_t>(s)] + i;
@@ -206,6 +208,7 @@ class Training {
   /// Sets the lengths of the sequences of a step: as many as have at most `max_rows` samples, but at least one.
   void choose_sequences(Index max_rows) {
     step_lengths_.clear();
+    first_sequence_ = 0;
     Index at = 0, rows = 0;
     for (const Index length : epoch_lengths_) {
       if (at >= state_.first) {
@@ -214,12 +217,21 @@ class Training {
                 state_.first, " is not the first of a sequence");
         step_lengths_.push_back(length);
         rows += length;
+      } else {
+        ++first_sequence_;
       }
       at += length;
     }
   }
   [[nodiscard]] Index rows_of_step() const {
     return std::accumulate(step_lengths_.begin(), step_lengths_.end(), Index{0});
+  }
+
+  /// Returns the targets of a step: those of its samples, or of its sequences if the network pools them.
+  [[nodiscard]] SelectedRows<Y> targets_of_step(const Index* order, Index count) const {
+    if (!pools_) return {y_, order, count};
+    if (lengths_.empty()) return {y_, nullptr, y_.rows()};
+    return {y_, sequence_order_.data() + first_sequence_, static_cast<Index>(step_lengths_.size())};
   }
 
   template <class Objective>
@@ -230,7 +242,7 @@ class Training {
     const Index count = lengths_.empty() ? (std::min)(left, max_count) : rows_of_step();
     const Index* order = batch_ < x_.rows() ? order_.data() + state_.first : nullptr;  // null: all samples, in order
     const SelectedRows<X> x = {x_, order, count};
-    const SelectedRows<Y> y = {y_, order, count};
+    const SelectedRows<Y> y = targets_of_step(order, count);
     const std::uint64_t draw = Generator(options_.seed, static_cast<std::uint64_t>(state_.steps)).bits64();
     const Slice<Index> lengths = {step_lengths_.data(), step_lengths_.data() + step_lengths_.size()};
     const double loss = pass_.gradient_of_constrained(net_, x, y, objective, gradient_, draw, lengths);
@@ -240,7 +252,11 @@ class Training {
     require(std::isfinite(factor) && factor >= 0, "fit: the schedule must be finite and at least 0; schedule(",
             state_.steps - 1, ") is ", factor);
     update_.run(gradient_, state_.moments, state_.steps, factor, options_.clip);
-    state_.sum += loss * static_cast<double>(count);
+    if (options_.after_step) {
+      options_.after_step(state_.steps);
+      update_.forget_parameters();
+    }
+    state_.sum += loss * static_cast<double>(y.rows());
     state_.first += count;
     if constexpr (has_codes) {
       state_.entries += pass_.active_count();
@@ -314,10 +330,14 @@ class Training {
   const Y& y_;
   const Slice<Index> lengths_;
   const Index batch_;
+  const bool pools_;  // the outputs have one row for each sequence
   Pass<Net> pass_;
   ParameterUpdate<Net, Opt> update_;
   typename Net::Vector gradient_;
-  std::vector<Index> order_, epoch_lengths_, step_lengths_;  // lengths of sequences, in the order of the epoch
+  std::vector<Index> order_;                         // of the samples
+  std::vector<Index> sequence_order_;                // numbers of the sequences, in the order of the epoch
+  std::vector<Index> epoch_lengths_, step_lengths_;  // their lengths
+  Index first_sequence_ = 0;                         // of the step, in the order of the epoch
   Checkpoint<S> state_;
 };
 
