@@ -114,7 +114,7 @@ auto train(const char* name, const Text& text, Index epochs, double dropout, con
   fg::fit(net, tokens, next, fg::cross_entropy(), fg::adamw{.rate = 0.004, .decay = 0.1}, options);
   const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - start;
   const double memory = static_cast<double>(peak_memory() - before) / 1e6, bits = bits_of(net, text);
-  std::printf("%-32s │ %7.3f %14.2f %14.1f\n", name, bits, time.count() / static_cast<double>(steps), memory);
+  std::printf("%-34s │ %7.3f %14.2f %14.1f\n", name, bits, time.count() / static_cast<double>(steps), memory);
   std::fflush(stdout);
   return std::pair(net, bits);
 }
@@ -161,13 +161,13 @@ void write(const Net& net, const Text& text) {
 }  // namespace
 
 int main(int count, char** words) {
-  const Index epochs = count > 1 ? std::atoi(words[1]) : 4, long_epochs = count > 2 ? std::atoi(words[2]) : 20;
+  const Index epochs = count > 1 ? std::atoi(words[1]) : 3, long_epochs = count > 2 ? std::atoi(words[2]) : 30;
   const Text text = read_text(count > 3 ? static_cast<std::size_t>(std::atoi(words[3])) : std::string::npos);
   std::printf("%td different characters, %td to learn from, %td held out\n", text.count(), text.train.size(),
               text.test.size());
   const double counts = bits_of_counts(text);
   std::printf("counts after four characters: %.3f bits per held-out character\n\n", counts);
-  std::printf("%-32s │ %7s %14s %14s\n", "attention", "bits", "ms per step", "MB in training");
+  std::printf("%-34s │ %7s %14s %14s\n", "attention", "bits", "ms per step", "MB in training");
   const auto causal = fg::causal();
   const auto window = (causal && fg::window(31, 0)) | fg::softmax();
   (void)train("causal()", text, epochs, 0, causal | fg::softmax());
