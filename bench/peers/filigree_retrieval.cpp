@@ -33,7 +33,8 @@ int main(int argc, char** argv) {
   const long documents = std::atol(argv[2]), n = std::atol(argv[3]), terms = std::atol(argv[4]);
   const long threads = std::atol(argv[5]);
   const auto rows_of = [&](const std::string& name, Index rows) {
-    const auto begins = read<int>(folder + "/" + name + "_begins"), columns = read<int>(folder + "/" + name + "_columns");
+    const auto begins = read<int>(folder + "/" + name + "_begins"),
+               columns = read<int>(folder + "/" + name + "_columns");
     const auto values = read<float>(folder + "/" + name + "_values");
     using Rows = Eigen::SparseMatrix<float, Eigen::RowMajor>;
     return Rows(Eigen::Map<const Rows>(rows, terms, static_cast<Index>(values.size()), begins.data(), columns.data(),

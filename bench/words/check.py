@@ -11,7 +11,7 @@ import sys
 
 FOLDER = pathlib.Path(__file__).parent
 TOPICS = ("Sources", "Patterns", "Routers", "Score maps", "Selectors", "Normalizers", "Results", "Layers",
-          "Transformers", "Losses", "Training", "Measures")
+          "Transformers", "Losses", "Training", "Measures", "Sparse retrieval")
 
 
 def documented():

@@ -23,7 +23,7 @@ PAGES = {
     "README.md": "index", "docs/first_program.md": "first_program", "docs/which_attention.md": "which_attention",
     "docs/language.md": "language", "docs/your_own.md": "your_own", "docs/patterns.md": "patterns_shown",
     "docs/decoding.md": "decoding", "docs/gradients.md": "gradients",
-    "docs/encoders.md": "encoders", "docs/files.md": "files_read", "docs/performance.md": "performance",
+    "docs/encoders.md": "encoders", "docs/retrieval.md": "retrieval_shown", "docs/files.md": "files_read", "docs/performance.md": "performance",
     "docs/words.md": "words", "docs/architecture.md": "architecture", "CHANGELOG.md": "changelog",
     "CONTRIBUTING.md": "contributing",
 }

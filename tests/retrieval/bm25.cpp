@@ -101,5 +101,6 @@ TEST_CASE("Messages of the measures") {
   CHECK_THROWS_WITH(fg::map_at(1, x.ranking, Sparse(3, 6)), contains("at least one query must have a relevant"));
   CHECK_THROWS_WITH(fg::mrr_at(1, x.ranking, Sparse(3, 5)), contains("must be below judgements.cols() = 5, got 5"));
   x.judgements.coeffRef(1, 5) = -1;
-  CHECK_THROWS_WITH(fg::recall_at(1, x.ranking, x.judgements), contains("judgements(1, 5) must be finite and at least"));
+  CHECK_THROWS_WITH(fg::recall_at(1, x.ranking, x.judgements),
+                    contains("judgements(1, 5) must be finite and at least"));
 }

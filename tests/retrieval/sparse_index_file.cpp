@@ -95,7 +95,8 @@ TEST_CASE("Files of an index with a right checksum are checked") {
   fails(begins, ids, numbers(1.0F, std::nanf(""), 1.0F), "weights[1] must be finite and not 0, is nan");
   fails(begins, ids, numbers(1.0F, 2.0F), "must have shape [3]");
   fails(begins, numbers(0.0F, 4.0F, 1.0F), weights, "must be int32, is float32");
-  fails(numbers(std::int64_t{0}, std::int64_t{4}, std::int64_t{3}), ids, weights, "begins must not decrease, does at 2");
+  fails(numbers(std::int64_t{0}, std::int64_t{4}, std::int64_t{3}), ids, weights,
+        "begins must not decrease, does at 2");
   fails(numbers(std::int64_t{1}, std::int64_t{2}, std::int64_t{3}), ids, weights, "begins must be from 0 to 3");
   fails(numbers(std::int64_t{0}, std::int64_t{2}, std::int64_t{9}), ids, weights, "begins must be from 0 to 3");
   fails(begins, ids, weights, "must have shape [4]", 3);

@@ -73,8 +73,8 @@ void require_ranking(const fg::Selected<float>& found, Index i, const Entries& e
     if (found.columns(i, at) != (present ? expected[r].first : -1) ||
         found.weights(i, at) != (present ? expected[r].second : 0))
       FAIL("query " << i << ", rank " << r << ": document " << found.columns(i, at) << ", score "
-                    << found.weights(i, at) << " instead of "
-                    << (present ? expected[r].first : -1) << ", " << (present ? expected[r].second : 0));
+                    << found.weights(i, at) << " instead of " << (present ? expected[r].first : -1) << ", "
+                    << (present ? expected[r].second : 0));
   }
   REQUIRE(found.columns.cols() >= static_cast<Index>(count));
 }
@@ -178,7 +178,8 @@ TEST_CASE("add appends documents as if they had been there") {
   const Sparse documents = random_rows(10000, {.negative = true}, 8), queries = random_rows(20, {}, 9);
   const auto whole = fg::sparse_index(documents);
   fg::SparseIndex parts(50);
-  for (const auto& [first, count] : std::vector<std::pair<Index, Index>>{{0, 3000}, {3000, 0}, {3000, 1500}, {4500, 5500}})
+  for (const auto& [first, count] :
+       std::vector<std::pair<Index, Index>>{{0, 3000}, {3000, 0}, {3000, 1500}, {4500, 5500}})
     parts.add(Sparse(documents.middleRows(first, count)));
   CHECK(parts.documents() == 10000);
   CHECK(parts.postings() == whole.postings());

@@ -111,8 +111,8 @@ class SparseIndex {
   template <class Rows>
   void append(const Rows& rows, const char* name) {
     constexpr Index limit = (std::numeric_limits<std::int32_t>::max)() - block;
-    detail::require(rows.rows() <= limit - documents_, name, ": an index has at most ", limit, " documents, would have ",
-                    documents_, " + ", rows.rows());
+    detail::require(rows.rows() <= limit - documents_, name, ": an index has at most ", limit,
+                    " documents, would have ", documents_, " + ", rows.rows());
     // Counts the postings and runs of each term.
     const Index n = terms();
     detail::List<Index> postings(n + 1, 0), runs(n + 1, 0);
@@ -192,9 +192,9 @@ class SparseIndex {
   using List32 = detail::List<std::int32_t>;
 
   Index documents_ = 0;
-  detail::List<Index> run_begins_;    // [terms + 1]: the first run of each term
-  detail::List<Run> runs_;            // by term, then by block
-  detail::List<Index> run_postings_;  // [runs + 1]: the first posting of each run
+  detail::List<Index> run_begins_;       // [terms + 1]: the first run of each term
+  detail::List<Run> runs_;               // by term, then by block
+  detail::List<Index> run_postings_;     // [runs + 1]: the first posting of each run
   detail::List<std::uint16_t> offsets_;  // of the documents in their blocks, ascending in each run
   detail::List<float> weights_;
   List32 dense_of_;            // [runs]: the number of the dense copy of a run, or -1

@@ -107,7 +107,8 @@ inline void save_sparse_index(const std::string& path, const SparseIndex& index)
 /// Returns the index in the bytes of a file that save_sparse_index has written. Error messages name the file `path`.
 ///
 /// Cost       O(postings + terms)
-/// Throws     Error if the file is damaged: a checksum, size or offset that does not match, documents that do not ascend
+/// Throws     Error if the file is damaged: a checksum, size or offset that does not match, documents that do not
+/// ascend
 ///            within a term, or a weight that is 0 or not finite
 inline SparseIndex parse_sparse_index(const Bytes& bytes, const std::string& path) {
   const Safetensors file = parse_safetensors(bytes, path);

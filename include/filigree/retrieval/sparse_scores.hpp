@@ -40,10 +40,10 @@ struct SparseScores {
 /// Throws     Error at the evaluation if the widths differ, if a weight is not finite, or if the inner indices of a row
 ///            (or column) of the queries do not increase strictly
 template <detail::SparseExpression Q, class I>
-  requires std::is_same_v<std::remove_cvref_t<I>, SparseIndex>
-SparseScores<Operand<Q>, Operand<I>> sparse_scores(Q&& queries, I&& index) {
-  return {std::forward<Q>(queries), std::forward<I>(index)};
-}
+  requires std::is_same_v<std::remove_cvref_t<I>, SparseIndex> SparseScores<Operand<Q>, Operand<I>> sparse_scores(
+      Q&& queries, I&& index) {
+    return {std::forward<Q>(queries), std::forward<I>(index)};
+  }
 
 /// The documents that each query finds, with their scores: a lazy n x documents matrix. It can be assigned to a sparse
 /// or dense matrix, and selected(A) lists its entries in the order of the ranking.
@@ -85,8 +85,9 @@ class SparseRanking : public LazyMatrix<SparseRanking<Queries, Index_>, float> {
   }
 
   void check() const {
-    detail::require(source_.queries.cols() == source_.index.terms(), "sparse_scores(queries, index): queries.cols() = ",
-                    source_.queries.cols(), " must equal index.terms() = ", source_.index.terms());
+    detail::require(source_.queries.cols() == source_.index.terms(),
+                    "sparse_scores(queries, index): queries.cols() = ", source_.queries.cols(),
+                    " must equal index.terms() = ", source_.index.terms());
   }
   static constexpr const char* name() { return "sparse_scores(queries, index)"; }
   // All rows are computed before the first is written.
@@ -197,14 +198,14 @@ void operator|(const SparseRanking<Q, I>&, const Next&) {
 /// Shapes     n x k for top_k(k), where k is at most the number of documents; otherwise as wide as the longest row
 /// Edge case  rows with fewer documents are padded with -1 and 0
 template <class Q, class I>
-Selected<float> selected(const SparseRanking<Q, I>& a) {
-  const auto found = a.search();
-  Index width = a.limit();
+Selected<float> selected(const SparseRanking<Q, I>& ranking) {
+  const auto found = ranking.search();
+  Index width = ranking.limit();
   for (const auto& hits : found) width = (std::max)(width, hits.size());
   Selected<float> result;
-  result.columns.setConstant(a.rows(), width, -1);
-  result.weights.setZero(a.rows(), width);
-  for (Index i = 0; i < a.rows(); ++i)
+  result.columns.setConstant(ranking.rows(), width, -1);
+  result.weights.setZero(ranking.rows(), width);
+  for (Index i = 0; i < ranking.rows(); ++i)
     for (Index r = 0; r < found[i].size(); ++r) {
       result.columns(i, r) = found[i][r].document;
       result.weights(i, r) = found[i][r].score;

@@ -271,9 +271,8 @@ class SparseSearch {
 
   static float round_down(double value) {
     const float rounded = static_cast<float>(value);
-    return static_cast<double>(rounded) > value
-               ? std::nextafter(rounded, -std::numeric_limits<float>::infinity())
-               : rounded;
+    return static_cast<double>(rounded) > value ? std::nextafter(rounded, -std::numeric_limits<float>::infinity())
+                                                : rounded;
   }
 
   static constexpr Index chunk = 32;
