@@ -11,7 +11,7 @@ import sys
 
 FOLDER = pathlib.Path(__file__).parent
 TOPICS = ("Sources", "Patterns", "Routers", "Score maps", "Selectors", "Normalizers", "Results", "Layers",
-          "Transformers", "Sparse coding", "Losses", "Training", "Pruning", "Recommenders", "Measures")
+          "Transformers", "Sparse coding", "Losses", "Training", "Pruning", "Recommenders", "Measures", "Sparse retrieval")
 
 
 def documented():

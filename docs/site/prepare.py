@@ -24,7 +24,7 @@ PAGES = {
     "docs/language.md": "language", "docs/your_own.md": "your_own", "docs/patterns.md": "patterns_shown",
     "docs/decoding.md": "decoding", "docs/gradients.md": "gradients", "docs/transformers.md": "transformers_built",
     "docs/recommenders.md": "recommenders_shown", "docs/pruning.md": "pruning_shown",
-    "docs/sparse_coding.md": "sparse_coding_guide",
+    "docs/sparse_coding.md": "sparse_coding_guide", "docs/retrieval.md": "retrieval_shown",
     "docs/encoders.md": "encoders", "docs/files.md": "files_read", "docs/performance.md": "performance",
     "docs/words.md": "words", "docs/architecture.md": "architecture", "CHANGELOG.md": "changelog",
     "CONTRIBUTING.md": "contributing",

@@ -19,18 +19,17 @@ struct bm25_options {
 
 /// Returns BM25 weights of documents: the inner product of a row and the term counts of a query is the BM25 score.
 ///
-/// Formula    w(j, t) = log(1 + (N − df(t) + 1/2) / (df(t) + 1/2)) ·
-///            tf(j, t) / (tf(j, t) + k1 · (1 − b + b · len(j) / mean len))
+/// Formula    w(j, t) = idf(t) · tf(j, t) / (tf(j, t) + k1 · (1 − b + b · len(j) / mean len))
 /// Shapes     counts: documents x terms, sparse, float, as the result
 /// Cost       O(entries + terms)
-/// Edge case  the logarithm is Lucene's form of the inverse document frequency, which is never negative; the constant
-///            factor k1 + 1 is left out, which does not change a ranking; documents without terms have length 0
+/// Edge case  idf(t) = log(1 + (N − df(t) + 1/2) / (df(t) + 1/2)) is Lucene's form, which is never negative; the
+///            constant factor k1 + 1 is left out, which does not change a ranking; a document may be empty
 /// Throws     Error if a count is negative or not finite, if k1 is negative or not finite, or if b is not in [0, 1]
 /// Reference  Robertson and Zaragoza, The Probabilistic Relevance Framework: BM25 and Beyond, 2009, section 3.4
 template <detail::SparseExpression C>
 Eigen::SparseMatrix<float, Eigen::RowMajor> bm25(const C& counts, const bm25_options& options = {}) {
   detail::require(options.k1 >= 0 && std::isfinite(options.k1),
-                  "bm25(counts, {.k1}): k1 must be finite and at least 0, ", "got ", options.k1);
+                  "bm25(counts, {.k1}): k1 must be finite and at least 0, got ", options.k1);
   detail::require(options.b >= 0 && options.b <= 1, "bm25(counts, {.b}): b must be from 0 to 1, got ", options.b);
   const auto& rows = detail::sparse_rows(counts.derived(), "bm25(counts)");
   const Index n = rows.rows();

@@ -198,14 +198,14 @@ void operator|(const SparseRanking<Q, I>&, const Next&) {
 /// Shapes     n x k for top_k(k), where k is at most the number of documents; otherwise as wide as the longest row
 /// Edge case  rows with fewer documents are padded with -1 and 0
 template <class Q, class I>
-Selected<float> selected(const SparseRanking<Q, I>& a) {
-  const auto found = a.search();
-  Index width = a.limit();
+Selected<float> selected(const SparseRanking<Q, I>& ranking) {
+  const auto found = ranking.search();
+  Index width = ranking.limit();
   for (const auto& hits : found) width = (std::max)(width, hits.size());
   Selected<float> result;
-  result.columns.setConstant(a.rows(), width, -1);
-  result.weights.setZero(a.rows(), width);
-  for (Index i = 0; i < a.rows(); ++i)
+  result.columns.setConstant(ranking.rows(), width, -1);
+  result.weights.setZero(ranking.rows(), width);
+  for (Index i = 0; i < ranking.rows(); ++i)
     for (Index r = 0; r < found[i].size(); ++r) {
       result.columns(i, r) = found[i][r].document;
       result.weights(i, r) = found[i][r].score;

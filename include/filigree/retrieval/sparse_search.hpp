@@ -155,11 +155,12 @@ class SparseSearch {
       return;
     }
     for (Index t = 0; t < used; ++t) accumulate<false>(active_[order_[t]]);
-    scan(round_down(needed));
-    constexpr Index lookup = 16;  // the cost of a search in a list over that of one posting
-    if (candidates_.size() * (order_.size() - used) * lookup > rest_postings) {
+    // A search in a list costs as much as `lookup` postings. With too many candidates, all terms are added.
+    constexpr Index lookup = 16;
+    const Index rest_terms = order_.size() - used;
+    if (!scan(round_down(needed), rest_terms > 0 ? rest_postings / (lookup * rest_terms) : SparseIndex::block)) {
       for (Index t = used; t < order_.size(); ++t) accumulate<false>(active_[order_[t]]);
-      scan(round_down(limit - margin_));
+      scan(round_down(limit - margin_), SparseIndex::block);
     }
     add_candidates(block, hits);
     std::fill(sums_.begin(), sums_.end(), 0.0F);
@@ -178,7 +179,7 @@ class SparseSearch {
     const double needed = static_cast<double>(values_[k - 1]) - 3 * margin_;
     const bool found = needed > 0;
     if (found) {
-      scan(round_down(needed));
+      scan(round_down(needed), SparseIndex::block);
       add_candidates(block, hits);
     }
     std::fill(sums_.begin(), sums_.end(), 0.0F);
@@ -227,13 +228,16 @@ class SparseSearch {
     }
   }
 
-  /// Lists the documents whose sums are at least `needed`.
-  void scan(float needed) {
+  /// Lists the documents whose sums are at least `needed`. Returns false if there are more than `most`.
+  bool scan(float needed, Index most) {
     candidates_.clear();
-    for (Index first = 0; first < SparseIndex::block; first += chunk)
-      if (largest(first) >= needed)
-        for (Index i = first; i < first + chunk; ++i)
-          if (sums_[i] >= needed) candidates_.push_back(static_cast<std::int32_t>(i));
+    for (Index first = 0; first < SparseIndex::block; first += chunk) {
+      if (!(largest(first) >= needed)) continue;
+      if (candidates_.size() > most) return false;
+      for (Index i = first; i < first + chunk; ++i)
+        if (sums_[i] >= needed) candidates_.push_back(static_cast<std::int32_t>(i));
+    }
+    return candidates_.size() <= most;
   }
   /// Returns the largest of the sums of a chunk.
   [[nodiscard]] float largest(Index first) const {
