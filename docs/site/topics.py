@@ -121,13 +121,6 @@ TOPICS = [
         ["encoder/measures/*"],
     ),
     Topic(
-        "retrieval", "Sparse retrieval",
-        "Search of sparse documents by sparse queries. An index has a list of documents for each term; q and d are "
-        "weights of a query and a document, t is a term.",
-        ["retrieval/sparse_index.hpp", "retrieval/sparse_scores.hpp", "retrieval/bm25.hpp", "retrieval/measures.hpp",
-         "retrieval/*"],
-    ),
-    Topic(
         "files", "Files",
         "Readers and writers of arrays, tables, pictures and trained autoencoders. Files are not trusted: sizes "
         "are checked before memory is taken.",
