@@ -85,14 +85,14 @@ TEMPLATE_TEST_CASE("a number of a product does not depend on the other rows and 
   CHECK(test::same(out, whole));
 }
 
-TEMPLATE_TEST_CASE("few rows, which are multiplied in place, give the bits of many", "", FILIGREE_TEST_SCALARS) {
+TEMPLATE_TEST_CASE("few rows, for which b is read in place or packed in ranges, give the bits of many", "", FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(575);
-  const Matrix<S> a = test::normal<S>(random, 40, 301), b = test::normal<S>(random, 301, 272),
+  const Matrix<S> a = test::normal<S>(random, 140, 301), b = test::normal<S>(random, 301, 272),
                   start = test::normal<S>(random, 1, 272);
   const auto va = fg::detail::view(a), vb = fg::detail::view(b);
   const Matrix<S> whole = product<S>(va, vb, Serial().session, start.data());
-  for (const Index rows : {1, 2, 7, 8, 9})
+  for (const Index rows : {1, 2, 7, 8, 9, 12, 23, 41})
     for (const Index threads : {1, 3}) {
       fg::thread_pool pool(threads);
       fg::Workspace workspace;

@@ -44,7 +44,8 @@ struct ProductTarget {
 /// Both operands are packed. b is packed as panels of columns, and a batch of panels stays in the L2 cache while rows
 /// of a are read. If all of b fits in the L2 cache, b is packed first, and each task packs its rows of a. Otherwise a
 /// is packed first, and each task packs its panels of b, which stay in the cache. An operand that already has the
-/// layout of panels or groups is read in place, if its rows are close to each other in memory.
+/// layout of panels or groups is read in place, if its rows are close to each other in memory. With a few groups of
+/// rows, packing b takes most of the time: b is then packed in ranges of its rows, which are read in long pieces.
 template <Real S>
 class MatrixProduct {
  public:
@@ -55,7 +56,7 @@ class MatrixProduct {
     max_depth_ = cache_.panel / (kernels_.width * static_cast<Index>(sizeof(S)));
     constexpr Index step = 1024 / static_cast<Index>(sizeof(S));
     a_in_place_ = a.row_stride == 1 && a.col_stride <= step;
-    b_in_place_ = b.col_stride == 1 && b.row_stride <= step && groups_ <= 8;  // vectors may cross cache lines
+    b_in_place_ = b.col_stride == 1 && b.row_stride <= step && groups_ <= few_groups;  // vectors may cross cache lines
   }
 
   void run() {
@@ -63,6 +64,11 @@ class MatrixProduct {
     S* start = session_.initial_row().get<S>(panels_ * kernels_.width);
     std::fill_n(start, panels_ * kernels_.width, S(0));
     if (out_.start != nullptr) std::copy_n(out_.start, b_.cols, start);
+    if (groups_ <= few_groups && b_.col_stride == 1 && b_.rows > 0 && !a_in_place_ && !b_in_place_) {
+      add_few_groups(start);
+      if (out_.finish != nullptr) finish(0, groups_);
+      return;
+    }
     Index from = 0;
     do {  // at least once: an empty inner dimension gives the initial values
       const Index depth = (std::min)(max_depth_, b_.rows - from);
@@ -84,6 +90,7 @@ class MatrixProduct {
     Index begin, end;
   };
   static constexpr Index block = 16;  // number of groups that are multiplied by each panel of a batch in turn
+  static constexpr Index few_groups = 8;
 
   /// The memory of a task: a packed operand, and a tile for the last group of rows.
   struct Local {
@@ -131,11 +138,40 @@ class MatrixProduct {
         if (b_first) pack_groups(current, inner, local);
         const S* a = b_first ? local : first + g * a_size;
         const S* b = b_first ? first : local;
-        for (Index p = panels.begin; p < panels.end; ++p, b += b_size) multiply(current, p, a, b, inner, tile);
+        for (Index p = panels.begin; p < panels.end; ++p, b += b_size)
+          multiply(current, p, {a, a_size, kernels_.height}, b, inner, tile);
         if (finishes) finish(current.begin, current.end);
       }
     });
     finished_ = finishes;
+  }
+
+  /// Computes the product of a few groups of rows. Each task packs one range of rows of its panels after another.
+  void add_few_groups(const S* start) {
+    constexpr Index range = 80;  // rows of b; not a power of 2, so that panels do not share sets of the cache
+    const Index height = kernels_.height, width = kernels_.width, depth = (std::min)(range, b_.rows);
+    const Index cached = std::max<Index>(cache_.packed / (width * depth * static_cast<Index>(sizeof(S))), 1);
+    const Index threads = session_.concurrency();
+    const Index tasks = (std::max)(ceil_div(panels_, cached), (std::min)(threads > 1 ? 4 * threads : 1, panels_));
+    const Index local_size = ceil_div(panels_, tasks) * width * depth;
+    for (Index worker = 0; worker < threads; ++worker) {  // any worker may run a task
+      ScratchFrame frame(session_.scratch(worker));
+      (void)take_local(local_size, frame);
+    }
+    S* const a = session_.operand().get<S>(groups_ * height * b_.rows);
+    pack_groups({0, groups_}, {0, b_.rows, nullptr}, a);
+    session_.run(tasks, [&](Index task, Index worker) {
+      const IndexRange panels = {task * panels_ / tasks, (task + 1) * panels_ / tasks};
+      ScratchFrame frame(session_.scratch(worker));
+      const auto [local, tile] = take_local(local_size, frame);
+      for (Index from = 0; from < b_.rows; from += depth) {
+        const InnerRange inner = {from, (std::min)(depth, b_.rows - from), from == 0 && !out_.add ? start : nullptr};
+        pack_panels(panels, inner, local);
+        for (Index p = panels.begin; p < panels.end; ++p)
+          multiply({0, groups_}, p, {a + from * height, height * b_.rows, height},
+                   local + (p - panels.begin) * inner.depth * width, inner, tile);
+      }
+    });
   }
 
   /// Calls the target's finish() for the rows of these groups, while they are still in the cache.
@@ -144,14 +180,14 @@ class MatrixProduct {
   }
 
   /// Multiplies groups of rows by a panel. A group that extends beyond the last row is computed in a separate tile.
-  void multiply(const IndexRange& groups, Index panel, const S* a, const S* b, const InnerRange& inner, S* tile) const {
+  void multiply(const IndexRange& groups, Index panel, const kernel::StridedGroups<S>& packed, const S* b,
+                const InnerRange& inner, S* tile) const {
     const Index width = kernels_.width, height = kernels_.height, depth = inner.depth;
     const Index c0 = panel * width, cols = (std::min)(width, b_.cols - c0);
     const Index full_end = std::clamp<Index>(a_.rows / height, groups.begin, groups.end);
     const kernel::StridedRows<const S> keys =
         in_place(panel) ? kernel::StridedRows<const S>{b_.data + inner.from * b_.row_stride + c0, b_.row_stride}
                         : kernel::StridedRows<const S>{b, width};
-    const kernel::StridedGroups<S> packed = {a, height * depth, height};
     const kernel::StridedGroups<S> queries =
         a_in_place_ ? kernel::StridedGroups<S>{a_.data + inner.from * a_.col_stride + groups.begin * height, height,
                                                a_.col_stride}
