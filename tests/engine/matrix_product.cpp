@@ -85,7 +85,8 @@ TEMPLATE_TEST_CASE("a number of a product does not depend on the other rows and 
   CHECK(test::same(out, whole));
 }
 
-TEMPLATE_TEST_CASE("few rows, for which b is read in place or packed in ranges, give the bits of many", "", FILIGREE_TEST_SCALARS) {
+TEMPLATE_TEST_CASE("few rows, for which b is read in place or packed in ranges, give the bits of many", "",
+                   FILIGREE_TEST_SCALARS) {
   using S = TestType;
   Random random(575);
   const Matrix<S> a = test::normal<S>(random, 140, 301), b = test::normal<S>(random, 301, 272),

@@ -39,11 +39,11 @@ struct SparseScores {
 /// Aliasing   the index and lvalue queries are held by reference
 /// Throws     Error at the evaluation if the widths differ, if a weight is not finite, or if the inner indices of a row
 ///            (or column) of the queries do not increase strictly
-template <detail::SparseExpression Q, class I>
-  requires std::is_same_v<std::remove_cvref_t<I>, SparseIndex> SparseScores<Operand<Q>, Operand<I>> sparse_scores(
-      Q&& queries, I&& index) {
-    return {std::forward<Q>(queries), std::forward<I>(index)};
-  }
+template <detail::SparseExpression Q, class X>
+  requires(std::is_same_v<std::remove_cvref_t<X>, SparseIndex>)
+SparseScores<Operand<Q>, Operand<X>> sparse_scores(Q&& queries, X&& index) {
+  return {std::forward<Q>(queries), std::forward<X>(index)};
+}
 
 /// The documents that each query finds, with their scores: a lazy n x documents matrix. It can be assigned to a sparse
 /// or dense matrix, and selected(A) lists its entries in the order of the ranking.
@@ -164,8 +164,8 @@ class SparseRanking : public LazyMatrix<SparseRanking<Queries, Index_>, float> {
 /// Cost       skips lists and blocks of documents whose bounds are below the k-th score found so far
 /// Edge case  ties go to the lowest document; a query with terms in fewer than k documents has fewer entries
 /// Throws     Error if the widths of queries and index differ
-template <class Q, class I>
-SparseRanking<Q, I> operator|(SparseScores<Q, I> source, const TopK& stage) {
+template <class Q, class X>
+SparseRanking<Q, X> operator|(SparseScores<Q, X> source, const TopK& stage) {
   return {std::move(source), stage.k, -std::numeric_limits<float>::infinity()};
 }
 
@@ -173,21 +173,21 @@ SparseRanking<Q, I> operator|(SparseScores<Q, I> source, const TopK& stage) {
 ///
 /// Formula    s(i, j) > t
 /// Throws     Error if the widths of queries and index differ
-template <class Q, class I>
-SparseRanking<Q, I> operator|(SparseScores<Q, I> source, const Threshold& stage) {
+template <class Q, class X>
+SparseRanking<Q, X> operator|(SparseScores<Q, X> source, const Threshold& stage) {
   return {std::move(source), 0, detail::round_bound<float>(stage.t)};
 }
 
 /// Does not compile: only top_k and threshold follow sparse_scores.
-template <class Q, class I, detail::Piped Next>
-void operator|(const SparseScores<Q, I>&, const Next&) {
+template <class Q, class X, detail::Piped Next>
+void operator|(const SparseScores<Q, X>&, const Next&) {
   static_assert(!sizeof(Next),
                 "filigree: sparse_scores(queries, index) | stage: the stage must be top_k(k) or threshold(t); assign "
                 "the result to a matrix to apply more stages");
 }
 /// Does not compile: no stage follows.
-template <class Q, class I, detail::Piped Next>
-void operator|(const SparseRanking<Q, I>&, const Next&) {
+template <class Q, class X, detail::Piped Next>
+void operator|(const SparseRanking<Q, X>&, const Next&) {
   static_assert(!sizeof(Next),
                 "filigree: sparse_scores(queries, index) | top_k(k) | stage: no stage may follow; assign the result to "
                 "a dense matrix to apply more stages");
@@ -197,8 +197,8 @@ void operator|(const SparseRanking<Q, I>&, const Next&) {
 ///
 /// Shapes     n x k for top_k(k), where k is at most the number of documents; otherwise as wide as the longest row
 /// Edge case  rows with fewer documents are padded with -1 and 0
-template <class Q, class I>
-Selected<float> selected(const SparseRanking<Q, I>& ranking) {
+template <class Q, class X>
+Selected<float> selected(const SparseRanking<Q, X>& ranking) {
   const auto found = ranking.search();
   Index width = ranking.limit();
   for (const auto& hits : found) width = (std::max)(width, hits.size());

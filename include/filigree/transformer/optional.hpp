@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "filigree/core/generator.hpp"
 #include "filigree/nn/stage_text.hpp"
 #include "filigree/nn/state.hpp"
 
