@@ -4,7 +4,6 @@
 // This header needs nlohmann-json (nlohmann-json3-dev in Debian). Therefore filigree.hpp does not include it.
 
 #include <algorithm>
-#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -16,6 +15,7 @@
 
 #include "filigree/attention/key_value_cache.hpp"
 #include "filigree/io/crc32.hpp"
+#include "filigree/io/file_metadata.hpp"
 #include "filigree/io/safetensors.hpp"
 
 namespace filigree {
@@ -117,29 +117,14 @@ struct CacheHeader {
 
   /// Reads and checks the header of a file.
   static CacheHeader read(const Safetensors& file, const std::string& path) {
-    const auto text = [&](const char* name) -> const std::string& {
-      const auto found = file.metadata.find(name);
-      require(found != file.metadata.end(), path, ": must be a file of save_key_value_cache, has no ", in_quotes(name),
-              " in its metadata");
-      return found->second;
-    };
-    require(text("format") == format, path, ": must have the format ", in_quotes(format), ", has ",
-            in_quotes(text("format")));
-    const auto number = [&](const char* name) {
-      const std::string& digits = text(name);
-      std::int64_t value = -1;
-      const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-      require(error == std::errc() && end == digits.data() + digits.size() && value >= 0, path, ": ", name,
-              " must be a number, is ", in_quotes(digits));
-      return static_cast<Index>(value);
-    };
-    const CacheHeader header{number("rows"), number("dropped_begin"), number("dropped_end")};
+    const FileMetadata metadata(file, path, "save_key_value_cache", format);
+    const CacheHeader header{metadata.number("rows"), metadata.number("dropped_begin"), metadata.number("dropped_end")};
     for (const auto& [name, array] : file.tensors) {
       require(name == "keys" || name == "values", array.name, ": is not a tensor of a cache");
       require(array.shape.size() == 3, array.name, ": must have 3 dimensions, has shape ", shape_text(array.shape));
     }
-    require(header.checksum(file.tensors) == static_cast<std::uint64_t>(number("crc32")), path,
-            ": must have the checksum ", text("crc32"), ", has ", header.checksum(file.tensors));
+    require(header.checksum(file.tensors) == static_cast<std::uint64_t>(metadata.number("crc32")), path,
+            ": must have the checksum ", metadata.text("crc32"), ", has ", header.checksum(file.tensors));
     return header;
   }
 };

@@ -3,7 +3,6 @@
 
 // This header needs nlohmann-json (nlohmann-json3-dev in Debian). Therefore filigree.hpp does not include it.
 
-#include <charconv>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -14,6 +13,7 @@
 #include <string>
 
 #include "filigree/io/crc32.hpp"
+#include "filigree/io/file_metadata.hpp"
 #include "filigree/io/safetensors.hpp"
 #include "filigree/retrieval/sparse_index.hpp"
 
@@ -40,25 +40,11 @@ struct IndexHeader {
   }
 
   static IndexHeader read(const Safetensors& file, const std::string& path) {
-    const auto text = [&](const char* name) -> const std::string& {
-      const auto found = file.metadata.find(name);
-      require(found != file.metadata.end(), path, ": must be a file of save_sparse_index, has no ", in_quotes(name),
-              " in its metadata");
-      return found->second;
-    };
-    require(text("format") == format, path, ": must have the format ", in_quotes(format), ", has ",
-            in_quotes(text("format")));
-    const auto number = [&](const char* name) {
-      const std::string& digits = text(name);
-      std::int64_t value = -1;
-      const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-      require(error == std::errc() && end == digits.data() + digits.size() && value >= 0, path, ": ", name,
-              " must be a number, is ", in_quotes(digits));
-      return static_cast<Index>(value);
-    };
-    const IndexHeader header{number("documents"), number("terms")};
+    const FileMetadata metadata(file, path, "save_sparse_index", format);
+    const IndexHeader header{metadata.number("documents"), metadata.number("terms")};
     const std::uint32_t sum = header.checksum(file.tensors);
-    require(Index{sum} == number("crc32"), path, ": must have the checksum ", text("crc32"), ", has ", sum);
+    require(Index{sum} == metadata.number("crc32"), path, ": must have the checksum ", metadata.text("crc32"), ", has ",
+            sum);
     return header;
   }
 };
