@@ -15,7 +15,7 @@ using test::Random;
 namespace {
 
 template <class Net>
-void check(const Net& net, const fg::Batch<const Matrix<float>&>& batch, bool plans = false) {
+void check(const Net& net, const fg::Batch<const Matrix<float>&>& batch, [[maybe_unused]] bool plans = false) {
   fg::thread_pool pool(3);
   fg::Predictor serial(net), parallel(net, fg::ExecutorRef(pool));
   const Matrix<float> expected = net(batch), one = batch.tokens.row(0);
