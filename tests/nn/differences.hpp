@@ -3,6 +3,7 @@
 #pragma once
 
 #include <Eigen/Core>
+#include <algorithm>
 
 namespace test {
 
@@ -21,9 +22,11 @@ Eigen::VectorXd differences(F&& f, const Eigen::VectorXd& x, double h = 1e-3) {
   return gradient;
 }
 
-/// Returns the largest difference of a and b, relative to the largest magnitude in b.
-inline double relative(const Eigen::VectorXd& a, const Eigen::VectorXd& b) {
-  return (a - b).cwiseAbs().maxCoeff() / std::max(b.cwiseAbs().maxCoeff(), 1e-300);
+/// Returns the largest difference of x and y, relative to the largest magnitude in y.
+template <class A, class B>
+double relative(const Eigen::DenseBase<A>& x, const Eigen::DenseBase<B>& y) {
+  const Eigen::ArrayXXd a = x, b = y;
+  return (a - b).abs().maxCoeff() / std::max(b.abs().maxCoeff(), 1e-300);
 }
 
 }  // namespace test
