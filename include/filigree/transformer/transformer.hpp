@@ -2,8 +2,10 @@
 #pragma once
 
 #include "filigree/transformer/attention.hpp"           // IWYU pragma: export
+#include "filigree/transformer/cross_attention.hpp"     // IWYU pragma: export
 #include "filigree/transformer/decoder.hpp"             // IWYU pragma: export
 #include "filigree/transformer/embedding.hpp"           // IWYU pragma: export
+#include "filigree/transformer/encoder_decoder.hpp"     // IWYU pragma: export
 #include "filigree/transformer/feed_forward.hpp"        // IWYU pragma: export
 #include "filigree/transformer/pool.hpp"                // IWYU pragma: export
 #include "filigree/transformer/positions.hpp"           // IWYU pragma: export
