@@ -50,6 +50,23 @@ inline attention_options of_attention(const transformer_options& options) {
 
 }  // namespace detail
 
+/// Makes a layer of a transformer with a given layer of attention, such as longformer_attention().
+///
+/// The options width, rotary and kv are those of the given layer, and are not read.
+/// Formula    pre: x + attention(norm(x)), then x + feed_forward(norm(x));
+///            post: norm(x + attention(x)), then norm(x + feed_forward(x))
+/// Shapes     x: N x d, result: N x d, with d the inputs of the given layer
+/// Throws     Error as feed_forward(), layer_norm() and dropout()
+template <LayerStage A, Stage Activation = Gelu>
+auto transformer_layer(A attention, Index hidden, const transformer_options& options = {}, Activation activation = {}) {
+  using S = typename A::Scalar;
+  const Index d = attention.inputs();
+  return sequence(
+      detail::normalized_residual<S>(d, std::move(attention), options, 2 * options.seed) |
+      detail::normalized_residual<S>(d, feed_forward<S>(d, hidden, std::move(activation), {.bias = options.bias}),
+                                     options, 2 * options.seed + 1));
+}
+
 /// Makes a layer of a transformer: attention and feed-forward layers, each with a residual connection and layer_norm.
 ///
 /// `head` is a pipeline on the scores, or a function of the head that returns one. repeat(depth, layer) makes a
@@ -63,19 +80,15 @@ inline attention_options of_attention(const transformer_options& options) {
 template <Real S = float, class Head, Stage Activation = Gelu>
 auto transformer_layer(Index d, heads count, Index hidden, Head&& head, const transformer_options& options = {},
                        Activation activation = {}) {
-  return sequence(
-      detail::normalized_residual<S>(d, attention<S>(d, count, std::forward<Head>(head), detail::of_attention(options)),
-                                     options, 2 * options.seed) |
-      detail::normalized_residual<S>(d, feed_forward<S>(d, hidden, std::move(activation), {.bias = options.bias}),
-                                     options, 2 * options.seed + 1));
+  return transformer_layer(attention<S>(d, count, std::forward<Head>(head), detail::of_attention(options)), hidden,
+                           options, std::move(activation));
 }
 
 /// Makes a layer of a decoder that attends to a memory: attention, cross_attention and feed-forward layers, each with a
 /// residual connection and layer_norm.
 ///
 /// `head` is the pipeline of attention(), such as causal() | softmax(), and `memory_head` that of cross_attention().
-/// See transformer_layer() and encoder_decoder(). Formula    pre: x + attention(norm(x)), x + cross_attention(norm(x)),
-/// then x + feed_forward(norm(x));
+/// Formula    pre: x + attention(norm(x)), x + cross_attention(norm(x)), then x + feed_forward(norm(x));
 ///            post: norm(x + attention(x)), norm(x + cross_attention(x)), then norm(x + feed_forward(x))
 /// Shapes     x: N x d, memory: M x kv, result: N x d
 /// Cost       that of attention(), cross_attention() and feed_forward()
