@@ -66,6 +66,7 @@ TOPICS = [
          "transformer/embedding.hpp", "transformer/positions.hpp", "transformer/rotary.hpp", "transformer/pool.hpp",
          "transformer/tied_output.hpp", "transformer/sparse_transformer.hpp", "nn/batch.hpp",
          "transformer/decoder.hpp", "transformer/decoding_state.hpp", "transformer/bert.hpp",
+         "transformer/longformer.hpp", "transformer/encoder_file.hpp",
          "transformer/tensor_file.hpp", "transformer/tensor_names.hpp"],
     ),
     Topic(
