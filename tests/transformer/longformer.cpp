@@ -170,7 +170,7 @@ TEST_CASE("an encoder of Longformer is saved with the bytes from which it was lo
   }
   auto net = fg::longformer_encoder(tiny());
   const fg::Arrays written = fg::tensors_of(net, fg::longformer_names());
-  REQUIRE(written.size() == static_cast<Index>(tensors.size()));
+  REQUIRE(static_cast<std::size_t>(written.size()) == tensors.size());
   for (const auto& [name, tensor] : tensors)
     CHECK(static_cast<Index>(written[name].as<Eigen::MatrixXf>().size()) == tensor.size());
   fg::TensorNames names = fg::longformer_names();

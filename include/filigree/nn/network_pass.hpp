@@ -136,7 +136,7 @@ class NetworkPass {
   template <class M>
   void load_memory(const M& memory, const Session& session) {
     using Value = typename std::remove_cvref_t<decltype(memory.tokens)>::Scalar;
-    memory_lengths_ = lengths_of(memory);
+    memory_lengths_ = {memory.lengths.data(), memory.lengths.data() + memory.lengths.size()};
     const Index rows = memory.tokens.rows(), cols = memory.tokens.cols();
     if constexpr (std::integral<Value>) {
       Rows<S>(memory_.set_dense(rows, cols), rows, cols) = memory.tokens.template cast<S>();
