@@ -210,6 +210,18 @@ TEST_CASE("an encoder and a decoder learn to copy the memory, in batches of whol
                     "filigree: fit: memory(1, 1) must be finite, got inf");
 }
 
+TEST_CASE("an empty batch with a memory has no outputs and gradients of 0") {
+  const auto net = fg::network(fg::decoder_layer(4, fg::heads{2}, 3, fg::softmax(), fg::softmax(), {.kv = 3}));
+  const Matrix<float> x(0, 4), memory(0, 3);
+  const fg::Batch batch{x, {}, fg::Batch{memory, {}}};
+  CHECK(net(batch).rows() == 0);
+  fg::Pass pass(net);
+  Eigen::VectorXf gradient;
+  pass.gradient(net, batch, x, fg::squared_error(), gradient);
+  CHECK(gradient.isZero(0));
+  CHECK((pass.memory_gradient().rows() == 0 && pass.memory_gradient().cols() == 3));
+}
+
 TEST_CASE("projections without biases stay without them in cross_attention()") {
   Random random(1834);
   auto net = fg::network(fg::cross_attention(4, fg::heads{2}, fg::softmax(), {.kv = 3, .bias = false}));

@@ -28,7 +28,7 @@ class NetworkPass {
   template <class X, class L = Slice<Index>>
   void load(const X& x, const L& lengths, const Session& session) {
     lengths_ = lengths;
-    memory_lengths_ = {};
+    has_memory_ = requires { lengths.memory; };
     if constexpr (requires { lengths.memory; }) load_memory(lengths.memory, session);
     if constexpr (is_sparse_samples<X>) {
       list_samples(x, samples_);
@@ -47,7 +47,7 @@ class NetworkPass {
                      bool training, std::uint64_t draw) {
     const S* parameters = net.parameters().data();
     NetworkValues<S> values = {.input = &input_, .outputs = net.outputs(), .lengths = lengths_};
-    if (!memory_lengths_.empty()) {
+    if (has_memory_) {
       values.memory = &memory_;
       values.memory_lengths = memory_lengths_;
       if (gradient != nullptr) {
@@ -128,7 +128,7 @@ class NetworkPass {
 
   /// Returns the gradient with respect to the memory of the last pass with a gradient; empty if it had no memory.
   [[nodiscard]] ConstRows<S> memory_gradient() {
-    if (memory_lengths_.empty()) return {nullptr, 0, 0};
+    if (!has_memory_) return {nullptr, 0, 0};
     return {memory_gradient_.get<S>(0), memory_.n, memory_.cols};
   }
 
@@ -168,7 +168,8 @@ class NetworkPass {
 
   ListMemory<S> samples_;        // sparse samples
   Slice<Index> lengths_;         // of the sequences in the samples
-  Slice<Index> memory_lengths_;  // of those in the memory; empty: there is none
+  Slice<Index> memory_lengths_;  // of those in the memory
+  bool has_memory_ = false;
   Activations<S> input_, output_, memory_;
   Buffer memory_gradient_;
   Sequence sequence_;

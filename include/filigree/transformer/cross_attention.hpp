@@ -145,6 +145,7 @@ class CrossAttentionHeadsState {
     const Eigen::OuterStride<> stride(x.cols()), kv_stride(kv.cols());
     Index sequence = 0, key = 0;
     context.for_each_sequence([&](Index first, Index last) {
+      if (first == last) return;  // an empty batch
       const Index m = context.network.memory_lengths[sequence];
       const S* const keys = kv.data() + key * kv.cols();
       const View q(x.data() + first * x.cols(), last - first, x.cols(), stride), k(keys, m, half, kv_stride),
