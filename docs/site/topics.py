@@ -61,10 +61,12 @@ TOPICS = [
     Topic(
         "transformers", "Transformers",
         "Layers of transformers, and sequences of tokens. A position counts from the begin of a sequence.",
-        ["transformer/attention.hpp", "transformer/transformer_layer.hpp", "transformer/feed_forward.hpp",
+        ["transformer/attention.hpp", "transformer/cross_attention.hpp", "transformer/transformer_layer.hpp",
+         "transformer/longformer_attention.hpp", "transformer/encoder_decoder.hpp", "transformer/feed_forward.hpp",
          "transformer/embedding.hpp", "transformer/positions.hpp", "transformer/rotary.hpp", "transformer/pool.hpp",
          "transformer/tied_output.hpp", "transformer/sparse_transformer.hpp", "nn/batch.hpp",
          "transformer/decoder.hpp", "transformer/decoding_state.hpp", "transformer/bert.hpp",
+         "transformer/longformer.hpp", "transformer/encoder_file.hpp",
          "transformer/tensor_file.hpp", "transformer/tensor_names.hpp"],
     ),
     Topic(

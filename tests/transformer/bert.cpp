@@ -279,6 +279,25 @@ TEST_CASE("names of tensors must fit the layers") {
       "filigree: names.layers: the network has 1 layers with parameters, the names are those of 2 layers");
 }
 
+TEST_CASE("the projection of a memory has the names of its keys and values") {
+  const auto layer = fg::cross_attention<double>(6, fg::heads{2}, fg::softmax(), {.kv = 4, .width = 5});
+  auto net = fg::network(layer, 7), same = fg::network(layer, 8);
+  const fg::TensorNames names = {.layers = {{"q"}, {"k", "v"}, {"o"}}};
+  const test::Folder folder;
+  fg::save(net, folder / "cross.safetensors", names);
+  const fg::Safetensors file = fg::load_safetensors(folder / "cross.safetensors");
+  CHECK(file["q.weight"].shape == std::vector<Index>{10, 6});
+  CHECK(file["k.weight"].shape == std::vector<Index>{10, 4});
+  CHECK(file["v.bias"].shape == std::vector<Index>{10});
+  const Eigen::Map<const Matrix<double>> projection(net.parameters().data() + 6 * 10 + 10, 4, 20);
+  CHECK(test::same(Matrix<double>(file["v.weight"].as<Matrix<double>>()),
+                   Matrix<double>(projection.rightCols(10).transpose())));
+  fg::load(same, file, names);
+  CHECK(test::same(same.parameters(), net.parameters()));
+  CHECK_THROWS_WITH(fg::tensors_of(net, {.layers = {{"q"}, {"k", "v", "w"}, {"o"}}}),
+                    "filigree: names.layers: the projection of the memory, linear(4, 20), needs 1 or 2 names, got 3");
+}
+
 TEST_CASE("the configuration of an encoder is read and checked") {
   const test::Folder folder;
   const auto read = [&](const std::string& text) {

@@ -122,6 +122,41 @@ TEST_CASE("gradients of whole transformers match differences") {
           random, {3, 4}, 2);
 }
 
+TEST_CASE("repeat() of a function has the layers that it returns") {
+  Random random(1810);
+  const auto layer = [](Index i) {
+    return fg::linear<double>(4, 4) | fg::attention<double>(4, fg::heads{2}, fg::window(i) | fg::softmax());
+  };
+  auto all = fg::network(fg::repeat(3, layer));
+  auto apart = fg::network(layer(0) | layer(1) | layer(2));
+  REQUIRE(all.parameters().size() == apart.parameters().size());
+  all.parameters() = apart.parameters() = test::normal<double>(random, all.parameters().size(), 1);
+  const Matrix<double> x = test::normal<double>(random, 8, 4);
+  CHECK(test::same(all(x), apart(x)));
+  for (const bool recompute : {false, true})
+    check_gradient(fg::network(fg::repeat(3, layer, {.recompute = recompute})), random, {6, 2}, 4);
+  CHECK_THROWS_WITH(fg::repeat(0, layer), "filigree: repeat(count, f): count must be at least 1, got 0");
+  CHECK_THROWS_WITH(fg::repeat(2, [](Index i) { return fg::linear(4, 4 + i); }),
+                    "filigree: repeat(count, f): all layers must have as many parameters, got 20 and 25");
+}
+
+TEST_CASE("learned positions may begin at a later row") {
+  Random random(1811);
+  const auto net = fg::network(fg::positions::learned<double>(6, 4, {.first = 2}), 3);
+  const Matrix<double> x = test::normal<double>(random, 5, 4);
+  const Eigen::Map<const Matrix<double>> table(net.parameters().data(), 6, 4);
+  const Matrix<double> y = net(fg::Batch{x, {4, 1}});
+  CHECK(test::same(y.topRows(4), Matrix<double>(x.topRows(4) + table.bottomRows(4))));
+  CHECK(test::same(y.row(4), Matrix<double>(x.row(4) + table.row(2))));
+  check_gradient(fg::network(fg::linear<double>(3, 4) | fg::positions::learned<double>(6, 4, {.first = 2}) |
+                             fg::linear<double>(4, 2)),
+                 random, {4, 1, 3}, 2);
+  CHECK_THROWS_WITH(net(Matrix<double>(Matrix<double>::Ones(5, 4))),
+                    "filigree: positions::learned(6, 4): a sequence has 5 tokens, more than the 4 positions");
+  CHECK_THROWS_WITH(fg::positions::learned(6, 4, {.first = 6}),
+                    "filigree: positions::learned(max, d, {.first}): first must be from 0 to 5, got 6");
+}
+
 TEST_CASE("recomputation gives the same bits") {
   Random random(1803);
   const Matrix<float> x = test::normal<float>(random, 90, 8), y = test::normal<float>(random, 90, 8);

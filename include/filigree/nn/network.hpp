@@ -150,8 +150,8 @@ class Network {
   ///
   /// Shapes  tokens: N x inputs, result: N x outputs, or one row for each sequence after pool_mean()
   /// Throws  Error if tokens.cols() is not inputs()
-  template <class X>
-  [[nodiscard]] Matrix operator()(const Batch<X>& x) const {
+  template <class X, class M>
+  [[nodiscard]] Matrix operator()(const Batch<X, M>& x) const {
     return run<0, depth>(detail::tokens_of<S>(x), "network(Batch{tokens, lengths})", detail::lengths_of(x));
   }
 
@@ -163,8 +163,8 @@ class Network {
     static_assert(last <= depth, "filigree: network.before<L>(X): there are fewer stages");
     return run<0, last>(x, "network.before<L>(X)");
   }
-  template <std::size_t last, class X>
-  [[nodiscard]] Matrix before(const Batch<X>& x) const {
+  template <std::size_t last, class X, class M>
+  [[nodiscard]] Matrix before(const Batch<X, M>& x) const {
     static_assert(last <= depth, "filigree: network.before<L>(X): there are fewer stages");
     return run<0, last>(detail::tokens_of<S>(x), "network.before<L>(Batch{tokens, lengths})", detail::lengths_of(x));
   }
@@ -206,8 +206,8 @@ class Network {
 
  protected:
   /// Returns the outputs of stages [first, last).
-  template <std::size_t first, std::size_t last, class X>
-  [[nodiscard]] Matrix run(const X& x, const char* call, detail::Slice<Index> lengths = {}) const {
+  template <std::size_t first, std::size_t last, class X, class Lengths = detail::Slice<Index>>
+  [[nodiscard]] Matrix run(const X& x, const char* call, const Lengths& lengths = {}) const {
     static_assert(StoredReal<typename X::Scalar, S>,
                   "filigree: network(X): X must have the scalar of the network; cast it with .cast<>()");
     detail::require(x.cols() == widths_[first], call, ": X.cols() = ", x.cols(), " must be ", widths_[first]);
@@ -240,8 +240,8 @@ class Network {
           "filigree: network.weights<L>(): stage L, from 0, has no weights; linear and gated layers have");
   }
 
-  template <std::size_t first, std::size_t last, class X>
-  [[nodiscard]] Matrix run_stages(const X& x, detail::Slice<Index> lengths) const {
+  template <std::size_t first, std::size_t last, class X, class Lengths>
+  [[nodiscard]] Matrix run_stages(const X& x, const Lengths& lengths) const {
     return detail::with_indices<last - first>([&]<std::size_t... L>(std::index_sequence<L...>) {
       const detail::Session session(detail::Execution{});
       detail::NetworkPass<S, detail::no_boundary, std::tuple_element_t<first + L, StageTuple>...> pass;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <tuple>
 
+#include "filigree/nn/batch.hpp"
 #include "filigree/nn/samples.hpp"
 #include "filigree/nn/sequence_pass.hpp"
 
@@ -22,9 +23,13 @@ class NetworkPass {
   [[nodiscard]] Activations<S>& input() { return input_; }
   [[nodiscard]] Activations<S>& output() { return output_; }
 
-  template <class X>
-  void load(const X& x, Slice<Index> lengths, const Session& session) {
+  /// Refers to the samples, or copies them. `lengths` are those of the sequences, with their memory if it has a type of
+  /// MemorySequences.
+  template <class X, class L = Slice<Index>>
+  void load(const X& x, const L& lengths, const Session& session) {
     lengths_ = lengths;
+    has_memory_ = requires { lengths.memory; };
+    if constexpr (requires { lengths.memory; }) load_memory(lengths.memory, session);
     if constexpr (is_sparse_samples<X>) {
       list_samples(x, samples_);
       input_.set_lists(x.cols(), samples_.lists());
@@ -42,6 +47,14 @@ class NetworkPass {
                      bool training, std::uint64_t draw) {
     const S* parameters = net.parameters().data();
     NetworkValues<S> values = {.input = &input_, .outputs = net.outputs(), .lengths = lengths_};
+    if (has_memory_) {
+      values.memory = &memory_;
+      values.memory_lengths = memory_lengths_;
+      if (gradient != nullptr) {
+        values.memory_gradient = memory_gradient_.get<S>((std::max)(memory_.n * memory_.cols, Index{1}));
+        std::fill_n(values.memory_gradient, memory_.n * memory_.cols, S(0));
+      }
+    }
     if constexpr (is_affine<std::tuple_element_t<Net::depth - 1, typename Net::StageTuple>>) {
       const Index biases = net.offset(Net::depth - 1) + weight_count(net.template stage<Net::depth - 1>());
       values.output_biases = parameters + biases;
@@ -69,9 +82,9 @@ class NetworkPass {
   }
 
   /// Returns the outputs of the stages for samples, in inference.
-  template <class Net, class Stages, class X>
+  template <class Net, class Stages, class X, class L = Slice<Index>>
   Activations<S>& infer(const Net& net, const Stages& stages, std::size_t first, const X& x, const Session& session,
-                        Slice<Index> lengths = {}) {
+                        const L& lengths = {}) {
     load(x, lengths, session);
     sequence_.forward(stages, context(net, first, nullptr, nullptr, session, false, 0));
     return output_;
@@ -113,7 +126,32 @@ class NetworkPass {
     return gradients;
   }
 
+  /// Returns the gradient with respect to the memory of the last pass with a gradient; empty if it had no memory.
+  [[nodiscard]] ConstRows<S> memory_gradient() {
+    if (!has_memory_) return {nullptr, 0, 0};
+    return {memory_gradient_.get<S>(0), memory_.n, memory_.cols};
+  }
+
  private:
+  template <class M>
+  void load_memory(const M& memory, const Session& session) {
+    using Value = typename std::remove_cvref_t<decltype(memory.tokens)>::Scalar;
+    memory_lengths_ = {memory.lengths.data(), memory.lengths.data() + memory.lengths.size()};
+    const Index rows = memory.tokens.rows(), cols = memory.tokens.cols();
+    if constexpr (std::integral<Value>) {
+      Rows<S>(memory_.set_dense(rows, cols), rows, cols) = memory.tokens.template cast<S>();
+    } else {
+      static_assert(
+          StoredReal<Value, S>,
+          "filigree: network(Batch{tokens, lengths, memory}): the memory must have the scalar of the network; "
+          "cast it with .cast<>()");
+      require_valid_samples(memory.tokens, "network(Batch{tokens, lengths, memory})");
+      if (const S* data = in_place<S>(memory.tokens); data != nullptr)
+        memory_.set_view(rows, cols, data);
+      else
+        to_dense_samples(memory.tokens, memory_.set_dense(rows, cols), session);
+    }
+  }
   /// Returns the number of samples whose activations in the tail fit into the second-level cache. Returns all samples
   /// if that number is too small to amortize the packing of products.
   template <class Net>
@@ -128,9 +166,12 @@ class NetworkPass {
     return fit < 512 || net.template reads_network_input<begin, Net::depth>() || all.is_sparse() ? all.n : fit;
   }
 
-  ListMemory<S> samples_;  // sparse samples
-  Slice<Index> lengths_;   // of the sequences in the samples
-  Activations<S> input_, output_;
+  ListMemory<S> samples_;        // sparse samples
+  Slice<Index> lengths_;         // of the sequences in the samples
+  Slice<Index> memory_lengths_;  // of those in the memory
+  bool has_memory_ = false;
+  Activations<S> input_, output_, memory_;
+  Buffer memory_gradient_;
   Sequence sequence_;
   Activations<S> batch_input_;  // input of the tail for one batch
   Buffer tail_gradients_;

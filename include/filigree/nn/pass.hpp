@@ -38,11 +38,11 @@ class Pass {
   /// Throws  Error if a shape does not fit
   template <Samples X, Samples Y, Term Objective>
   double loss(const Net& net, const X& x, const Y& y, const Objective& objective, std::uint64_t draw = 0) {
-    return run_constrained(net, x, {}, y, objective, nullptr, draw);
+    return run_constrained(net, x, detail::Slice<Index>(), y, objective, nullptr, draw);
   }
   /// Returns the loss of sequences of different lengths.
-  template <class X, Samples Y, Term Objective>
-  double loss(const Net& net, const Batch<X>& x, const Y& y, const Objective& objective, std::uint64_t draw = 0) {
+  template <class X, class M, Samples Y, Term Objective>
+  double loss(const Net& net, const Batch<X, M>& x, const Y& y, const Objective& objective, std::uint64_t draw = 0) {
     return run_constrained(net, detail::tokens_of<S>(x), detail::lengths_of(x), y, objective, nullptr, draw);
   }
 
@@ -54,11 +54,11 @@ class Pass {
   double gradient(const Net& net, const X& x, const Y& y, const Objective& objective, Vector& gradient,
                   std::uint64_t draw = 0) {
     gradient.resize(net.parameters().size());
-    return run_constrained(net, x, {}, y, objective, gradient.data(), draw);
+    return run_constrained(net, x, detail::Slice<Index>(), y, objective, gradient.data(), draw);
   }
   /// Computes the gradient of the loss of sequences of different lengths, and returns the loss.
-  template <class X, Samples Y, Term Objective>
-  double gradient(const Net& net, const Batch<X>& x, const Y& y, const Objective& objective, Vector& gradient,
+  template <class X, class M, Samples Y, Term Objective>
+  double gradient(const Net& net, const Batch<X, M>& x, const Y& y, const Objective& objective, Vector& gradient,
                   std::uint64_t draw = 0) {
     gradient.resize(net.parameters().size());
     return run_constrained(net, detail::tokens_of<S>(x), detail::lengths_of(x), y, objective, gradient.data(), draw);
@@ -77,12 +77,18 @@ class Pass {
 
   // Computes the same for a network that satisfies its constraints, without checking them. `lengths` are those of the
   // sequences in x.
-  template <Samples X, Samples Y, Term Objective>
+  template <Samples X, Samples Y, Term Objective, class L = detail::Slice<Index>>
   double gradient_of_constrained(const Net& net, const X& x, const Y& y, const Objective& objective, Vector& gradient,
-                                 std::uint64_t draw, detail::Slice<Index> lengths = {}) {
+                                 std::uint64_t draw, const L& lengths = {}) {
     gradient.resize(net.parameters().size());
     return run(net, x, lengths, y, objective, gradient.data(), draw);
   }
+
+  /// Returns the gradient of the loss with respect to the memory of the batch in the last call of gradient(), for
+  /// networks with cross_attention(). It is valid until the next call, and empty if the batch had no memory.
+  ///
+  /// Shapes  result: M x kv
+  [[nodiscard]] Eigen::Map<const typename Net::Matrix> memory_gradient() { return network_pass_.memory_gradient(); }
 
   /// Returns, for each latent of an autoencoder, the number of samples since it was last active in a pass with a
   /// gradient.
@@ -160,18 +166,18 @@ class Pass {
     active_count_ = std::accumulate(counts, counts + detail::ceil_div(codes.cols, per_task), Index{0});
   }
 
-  template <class X, class Y, class Objective>
-  double run_constrained(const Net& net, const X& x, detail::Slice<Index> lengths, const Y& y,
-                         const Objective& objective, S* gradient, std::uint64_t draw) {
+  template <class X, class L, class Y, class Objective>
+  double run_constrained(const Net& net, const X& x, const L& lengths, const Y& y, const Objective& objective,
+                         S* gradient, std::uint64_t draw) {
     if (net.is_constrained()) return run(net, x, lengths, y, objective, gradient, draw);
     Net constrained = net;
     constrained.constrain();
     return run(constrained, x, lengths, y, objective, gradient, draw);
   }
 
-  template <class X, class Y, class Objective>
-  double run(const Net& net, const X& x, detail::Slice<Index> lengths, const Y& y, const Objective& objective,
-             S* gradient, std::uint64_t draw) {
+  template <class X, class L, class Y, class Objective>
+  double run(const Net& net, const X& x, const L& lengths, const Y& y, const Objective& objective, S* gradient,
+             std::uint64_t draw) {
     static_assert(StoredReal<typename X::Scalar, S> && StoredReal<typename Y::Scalar, S>,
                   "filigree: pass: X and Y must have the scalar of the network; cast them with .cast<>()");
     static_assert(!TermOf<Objective, Penalty>,

@@ -26,11 +26,11 @@ class Predictor {
   /// Throws  Error if X.cols() is not the number of inputs
   template <Samples X>
   Eigen::Map<const Matrix> operator()(const X& x) {
-    return run(x, {}, "predictor(X)");
+    return run(x, detail::Slice<Index>(), "predictor(X)");
   }
   /// Returns the outputs for sequences of different lengths.
-  template <class X>
-  Eigen::Map<const Matrix> operator()(const Batch<X>& x) {
+  template <class X, class M>
+  Eigen::Map<const Matrix> operator()(const Batch<X, M>& x) {
     return run(detail::tokens_of<S>(x), detail::lengths_of(x), "predictor(Batch{tokens, lengths})");
   }
   /// Writes the outputs to `out`, which is resized.
@@ -42,8 +42,8 @@ class Predictor {
  private:
   using NetworkPass = typename detail::NetworkPassOf<S, detail::no_boundary, typename Net::StageTuple>::type;
 
-  template <class X>
-  Eigen::Map<const Matrix> run(const X& x, detail::Slice<Index> lengths, const char* call) {
+  template <class X, class L>
+  Eigen::Map<const Matrix> run(const X& x, const L& lengths, const char* call) {
     static_assert(StoredReal<typename X::Scalar, S>,
                   "filigree: predictor(X): X must have the scalar of the network; cast it with .cast<>()");
     detail::require(x.cols() == net_.inputs(), call, ": X.cols() = ", x.cols(), " must be ", net_.inputs());

@@ -26,7 +26,32 @@ namespace filigree {
 namespace detail {
 template <Real S, class Head>
 class AttentionHeadsState;
+
+/// Checks the arguments of attention(), and sets hkv. Returns the number of features of a head.
+inline Index width_of_heads(const char* name, Index d, heads& count, Index width) {
+  if (count.hkv == 0) count.hkv = count.h;
+  const auto [h, hkv] = count;
+  require(h >= 1 && h <= 65536, name, "(d, heads{h, hkv}, head): h must be from 1 to 65536, got ", h);
+  require(hkv >= 1 && h % hkv == 0, name, "(d, heads{h, hkv}, head): hkv must divide h = ", h, ", got ", hkv);
+  require(d >= 1, name, "(d, heads, head): d must be at least 1, got ", d);
+  require(width >= 0, name, "(d, heads, head, {.width}): width must be at least 1, or 0 for d / h, got ", width);
+  require(width > 0 || d % h == 0, name, "(d, heads{h}, head): d = ", d, " must be a multiple of h = ", h,
+          " unless {.width} is given");
+  return width > 0 ? width : d / h;
 }
+
+/// Describes the pipeline of the heads in a checkpoint.
+template <class Head>
+std::string head_text(const Head& head) {
+  if constexpr (Piped<Head>) {
+    std::string stages;
+    std::apply([&](const auto&... stage) { ((stages += " | " + stage_text(stage)), ...); }, stages_of(head));
+    return stages;
+  } else {
+    return type_name<Head>();
+  }
+}
+}  // namespace detail
 
 /// Multi-head attention without projections, as a layer. The columns of its inputs are the queries of all heads, then
 /// the keys, then the values. attention() makes it.
@@ -56,14 +81,8 @@ struct AttentionHeads {
   void initialize(S*, Generator&) const {}
   // Describes the layer in a checkpoint.
   [[nodiscard]] std::string text() const {
-    std::string stages = detail::type_name<Head>();
-    if constexpr (detail::Piped<Head>) {
-      stages.clear();
-      std::apply([&](const auto&... stage) { ((stages += " | " + detail::stage_text(stage)), ...); },
-                 detail::stages_of(head));
-    }
     return detail::text_of("attention_heads(", count.h, ", ", count.hkv, ", ", width, ", rotary(", rotary.width, ", ",
-                           rotary.base, ", ", static_cast<Index>(rotary.pairs), ")", stages, ")");
+                           rotary.base, ", ", static_cast<Index>(rotary.pairs), ")", detail::head_text(head), ")");
   }
 };
 
@@ -91,17 +110,8 @@ template <Real S = float, class Head>
 auto attention(Index d, heads count, Head&& head, const attention_options& options = {}) {
   static_assert(detail::Piped<Head> || std::invocable<const std::decay_t<Head>&, Index>,
                 "filigree: attention(d, heads, head): head must be a pipeline or a function of the head index");
-  if (count.hkv == 0) count.hkv = count.h;
+  const Index width = detail::width_of_heads("attention", d, count, options.width);
   const auto [h, hkv] = count;
-  detail::require(h >= 1 && h <= 65536, "attention(d, heads{h, hkv}, head): h must be from 1 to 65536, got ", h);
-  detail::require(hkv >= 1 && h % hkv == 0, "attention(d, heads{h, hkv}, head): hkv must divide h = ", h, ", got ",
-                  hkv);
-  detail::require(d >= 1, "attention(d, heads, head): d must be at least 1, got ", d);
-  detail::require(options.width >= 0, "attention(d, heads, head, {.width}): width must be at least 1, or 0 for d / h, ",
-                  "got ", options.width);
-  detail::require(options.width > 0 || d % h == 0, "attention(d, heads{h}, head): d = ", d,
-                  " must be a multiple of h = ", h, " unless {.width} is given");
-  const Index width = options.width > 0 ? options.width : d / h;
   detail::require(options.rotary.width <= width, "attention(d, heads, head, {.rotary}): rotary(", options.rotary.width,
                   ") rotates more features than the ", width, " of a head");
   const auto projection = detail::make_linear<S>(options.bias);
@@ -129,6 +139,18 @@ auto with_draw(Stages stages, bool training, std::uint64_t draw, Index stream) {
   };
   std::apply([&](auto&... stage) { (set(stage), ...); }, stages);
   return make_pipeline(std::move(stages));
+}
+
+/// Calls f(product) for multi_head() of one sequence. `stream` is a number of the sequence, for dropout.
+template <Real S, class Head, class Q, class K, class F>
+void attend_heads(const heads& count, const Head& head, const Q& q, const K& k, const K& v, const Context<S>& context,
+                  Index stream, Workspace& workspace, F&& f) {
+  ExecutorRef executor = context.session.executor();
+  const auto run = [&](const auto& one) { f(multi_head(count, q, k, v, one).on(executor).with(workspace)); };
+  if constexpr (has_dropout<decltype(head_stages(head, 0))>)
+    run([&](Index i) { return with_draw(head_stages(head, i), context.training, context.draw, stream + i); });
+  else
+    run(head);
 }
 
 template <Real S, class Head>
@@ -200,7 +222,6 @@ class AttentionHeadsState {
     const bool rotated = layer.rotary.width > 0;
     const S* scored = rotated ? rotated_.get<S>(0) : x.data();
     const Index stride = rotated ? q_cols + kv_cols : x.cols();
-    ExecutorRef executor = context.session.executor();
     Index stream = 0;
     context.for_each_sequence([&](Index first, Index last) {
       const Index count = last - first;
@@ -210,13 +231,8 @@ class AttentionHeadsState {
       };
       const View q = view(scored, stride, 0, q_cols), k = view(scored, stride, q_cols, kv_cols),
                  v = view(x.data(), x.cols(), q_cols + kv_cols, kv_cols);
-      const auto run = [&](const auto& head) {
-        f(first, count, multi_head(layer.count, q, k, v, head).on(executor).with(workspace_));
-      };
-      if constexpr (has_dropout<decltype(head_stages(layer.head, 0))>)
-        run([&](Index i) { return with_draw(head_stages(layer.head, i), context.training, context.draw, stream + i); });
-      else
-        run(layer.head);
+      attend_heads(layer.count, layer.head, q, k, v, context, stream, workspace_,
+                   [&](const auto& product) { f(first, count, product); });
       stream += h;
     });
   }

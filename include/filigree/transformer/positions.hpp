@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 
 #include "filigree/core/check.hpp"
 #include "filigree/core/generator.hpp"
+#include "filigree/nn/stage_text.hpp"
 #include "filigree/nn/state.hpp"
 
 namespace filigree {
@@ -43,8 +45,14 @@ struct LearnedPositions {
   using State = detail::LearnedPositionsState<S>;
   static constexpr bool reads_sequences = true;
   Index max, d;
+  Index first = 0;  // the row of the first token of a sequence
 
   [[nodiscard]] Index inputs() const { return d; }
+  // Describes the layer in a checkpoint.
+  [[nodiscard]] std::string text() const {
+    return detail::text_of(detail::type_name<LearnedPositions>(), "(", max, ", ", d,
+                           first > 0 ? ", " + std::to_string(first) : "", ")");
+  }
   [[nodiscard]] Index outputs(Index columns) const {
     detail::require(columns == d, "positions::learned(max, ", d, "): gets ", columns,
                     " columns from the stage before it, not ", d);
@@ -78,19 +86,27 @@ struct SinusoidalPositions {
   void initialize(S*, Generator&) const {}
 };
 
+/// Options of positions::learned().
+struct learned_options {
+  Index first = 0;  ///< the row of P for the first token of a sequence; 2 in RoBERTa
+};
+
 namespace positions {
 
 /// Adds a learned vector for the position of each token in its sequence.
 ///
-/// Formula    x_p + P_p; P starts with a standard deviation of 0.02
+/// Formula    x_p + P_{first + p}; P starts with a standard deviation of 0.02
 /// Shapes     x: N x d; parameters: max x d
-/// Throws     Error if max or d is below 1; in a pass, if a sequence has more than max tokens
+/// Throws     Error if max or d is below 1, or first is not a row of P; in a pass, if a sequence has more than
+///            max − first tokens
 /// Reference  Gehring et al., arXiv:1705.03122, section 3.1
 template <Real S = float>
-LearnedPositions<S> learned(Index max, Index d) {
+LearnedPositions<S> learned(Index max, Index d, const learned_options& options = {}) {
   detail::require(max >= 1, "positions::learned(max, d): max must be at least 1, got ", max);
   detail::require(d >= 1, "positions::learned(max, d): d must be at least 1, got ", d);
-  return {.max = max, .d = d};
+  detail::require(options.first >= 0 && options.first < max, "positions::learned(max, d, {.first}): first must be ",
+                  "from 0 to ", max - 1, ", got ", options.first);
+  return {.max = max, .d = d, .first = options.first};
 }
 
 /// Adds sines and cosines of the position of each token in its sequence.
@@ -114,11 +130,11 @@ class LearnedPositionsState {
  public:
   void forward(const LearnedPositions<S>& layer, Context<S>& context) {
     context.for_each_sequence([&](Index first, Index last) {
-      const Index count = context.network.position + last - first;
-      require(count <= layer.max, "positions::learned(", layer.max, ", ", layer.d, "): a sequence has ", count,
-              " tokens, more than the ", layer.max, " positions");
+      const Index count = context.network.position + last - first, positions = layer.max - layer.first;
+      require(count <= positions, "positions::learned(", layer.max, ", ", layer.d, "): a sequence has ", count,
+              " tokens, more than the ", positions, " positions");
     });
-    add_positions(context, context.parameters);
+    add_positions(context, context.parameters + layer.first * layer.d);
   }
   Gradient<S> backward(const LearnedPositions<S>& layer, Context<S>& context) {
     S* const dy = context.writable_output_gradient().data();
@@ -126,8 +142,8 @@ class LearnedPositionsState {
     for_each_rows(layer.max, context.session, [&](Index first, Index last) {
       std::fill(context.gradient + first * d, context.gradient + last * d, S(0));
       context.for_each_sequence([&](Index start, Index end) {
-        for (Index p = first; p < (std::min)(last, end - start); ++p)
-          for (Index j = 0; j < d; ++j) context.gradient[p * d + j] += dy[(start + p) * d + j];
+        for (Index row = (std::max)(first, layer.first); row < (std::min)(last, layer.first + end - start); ++row)
+          for (Index j = 0; j < d; ++j) context.gradient[row * d + j] += dy[(start + row - layer.first) * d + j];
       });
     });
     return {.dense = dy};

@@ -12,7 +12,9 @@
 #include "filigree/nn/layer/rms_norm.hpp"
 #include "filigree/nn/stage_text.hpp"
 #include "filigree/transformer/attention.hpp"
+#include "filigree/transformer/cross_attention.hpp"
 #include "filigree/transformer/embedding.hpp"
+#include "filigree/transformer/longformer_attention.hpp"
 #include "filigree/transformer/positions.hpp"
 
 namespace filigree {
@@ -21,9 +23,10 @@ namespace filigree {
 ///
 /// There is one entry for each layer with parameters, in order. An embedding has one name for each table. A linear
 /// layer has one name, or one for each range of its columns: three for the projection of attention(), those of queries,
-/// keys and values. Other layers have one name. The file has tensors with `.weight` and `.bias` after the name; the
-/// weights of linear layers are transposed there, [out, in]. Entries with {} are the layers of repeat(): they repeat as
-/// often as the network needs, with the number of the copy for {}.
+/// keys and values; two for that of the memory in cross_attention(), of keys and values; and six for that of
+/// longformer_attention(). Other layers have one name. The file has tensors with `.weight` and `.bias` after the name;
+/// the weights of linear layers are transposed there, [out, in]. Entries with {} are the layers of repeat(): they
+/// repeat as often as the network needs, with the number of the copy for {}.
 struct TensorNames {
   std::vector<std::vector<std::string>> layers;
   std::vector<std::string> prefixes = {""};  ///< a file has one of these in front of all names
@@ -75,6 +78,14 @@ template <class L>
 inline constexpr bool is_attention_heads = false;
 template <Real S, class Head>
 inline constexpr bool is_attention_heads<AttentionHeads<S, Head>> = true;
+template <class L>
+inline constexpr bool is_longformer_heads = false;
+template <Real S>
+inline constexpr bool is_longformer_heads<LongformerHeads<S>> = true;
+template <class L>
+inline constexpr bool is_cross_attention_heads = false;
+template <Real S, class Head>
+inline constexpr bool is_cross_attention_heads<CrossAttentionHeads<S, Head>> = true;
 
 /// Collects the layers of a network that have parameters.
 class NamedLayers {
@@ -92,6 +103,20 @@ class NamedLayers {
       const Index keys = layer.count.hkv * layer.width;
       if (!layers.empty() && layers.back().kind == Kind::linear && layers.back().cols == layer.inputs())
         layers.back().parts = {layer.count.h * layer.width, keys, keys};
+    } else if constexpr (is_longformer_heads<L>) {
+      const Index part = layer.h * layer.width;
+      add({.text = layer.text(),
+           .rows = layer.projection.in,
+           .cols = 6 * part,
+           .parts = std::vector<Index>(6, part),
+           .kind = Kind::linear});
+    } else if constexpr (is_cross_attention_heads<L>) {
+      const Index keys = layer.count.hkv * layer.width;
+      add({.text = text_of("the projection of the memory, linear(", layer.projection.in, ", ", 2 * keys, "),"),
+           .rows = layer.projection.in,
+           .cols = 2 * keys,
+           .parts = {keys, keys},
+           .kind = Kind::linear});
     } else if constexpr (requires { typename L::Scalar; }) {
       using S = typename L::Scalar;
       if constexpr (std::is_same_v<L, Embedding<S>>) {

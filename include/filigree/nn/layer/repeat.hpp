@@ -2,9 +2,13 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <string>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "filigree/core/check.hpp"
 #include "filigree/core/generator.hpp"
@@ -23,44 +27,61 @@ template <class L, Real S>
 class RepeatState;
 }
 
-/// Copies of a layer, one after another, each with parameters of its own.
+/// Copies of a layer, one after another, each with parameters of its own, or layers of the same type.
 template <class L>
 struct Repeat : detail::ScalarOf<L> {
   using Category = Layer;
   template <Real S>
   using State = detail::RepeatState<L, S>;
-  L layer;
+  std::vector<L> layers;  // one for all copies, or one for each
   Index count;
   repeat_options options;
 
-  Repeat(Index copies, L one, repeat_options o) : layer(std::move(one)), count(copies), options(o) {}
+  Repeat(Index copies, std::vector<L> all, repeat_options o) : layers(std::move(all)), count(copies), options(o) {
+    for (const L& layer : layers)
+      detail::require(layer.parameter_count() == layers[0].parameter_count(), "repeat(count, f): all layers must have ",
+                      "as many parameters, got ", layers[0].parameter_count(), " and ", layer.parameter_count());
+  }
 
-  [[nodiscard]] Index inputs() const { return layer.inputs(); }
+  /// Returns the layer of a copy.
+  [[nodiscard]] const L& at(Index copy) const {
+    return layers[layers.size() == 1 ? 0 : static_cast<std::size_t>(copy)];
+  }
+  [[nodiscard]] Index inputs() const { return layers[0].inputs(); }
   [[nodiscard]] Index outputs(Index width) const {
-    const Index out = layer.outputs(width);
-    detail::require(!detail::pools_sequences(layer), "repeat(count, layers): the layers cannot pool sequences; pool ",
-                    "after them");
-    detail::require(count == 1 || out == width, "repeat(count, layers): the layers turn ", width, " columns into ", out,
-                    ", and cannot be repeated");
+    Index out = width;
+    for (const L& layer : layers) {
+      out = layer.outputs(width);
+      detail::require(!detail::pools_sequences(layer), "repeat(count, layers): the layers cannot pool sequences; pool ",
+                      "after them");
+      detail::require(count == 1 || out == width, "repeat(count, layers): the layers turn ", width, " columns into ",
+                      out, ", and cannot be repeated");
+    }
     return out;
   }
-  [[nodiscard]] Index parameter_count() const { return count * layer.parameter_count(); }
+  [[nodiscard]] Index parameter_count() const { return count * layers[0].parameter_count(); }
   template <Real S>
   void initialize(S* parameters, Generator& generator) const {
     each_layer(0, [&](const auto& one, Index offset) { one.initialize(parameters + offset, generator); });
   }
   template <class Net>
   void check_network(const Net& net) const {
-    layer.check_network(net);
+    for (const L& layer : layers) layer.check_network(net);
   }
-  [[nodiscard]] bool reads_network_input() const { return layer.reads_network_input(); }
+  [[nodiscard]] bool reads_network_input() const {
+    return std::any_of(layers.begin(), layers.end(), [](const L& layer) { return layer.reads_network_input(); });
+  }
   // Calls f(layer, offset) for the layers of all copies with their parameters.
   template <class F>
   void each_layer(Index offset, F&& f) const {
-    for (Index i = 0; i < count; ++i) layer.each_layer(offset + i * layer.parameter_count(), f);
+    for (Index i = 0; i < count; ++i) at(i).each_layer(offset + i * layers[0].parameter_count(), f);
   }
   // Describes the layers in a checkpoint.
-  [[nodiscard]] std::string text() const { return detail::text_of("repeat(", count, ", ", layer.text(), ")"); }
+  [[nodiscard]] std::string text() const {
+    std::string all = detail::text_of("repeat(", count);
+    for (const L& layer : layers) all += ", " + layer.text();
+    return all + ")";
+  }
 };
 
 /// Repeats layers, each copy with parameters of its own: repeat(6, transformer_layer(...)).
@@ -75,7 +96,22 @@ template <detail::Piped P>
 auto repeat(Index count, P&& layers, const repeat_options& options = {}) {
   detail::require(count >= 1, "repeat(count, layers): count must be at least 1, got ", count);
   auto one = sequence(std::forward<P>(layers));
-  return Repeat<decltype(one)>(count, std::move(one), options);
+  return Repeat<decltype(one)>(count, std::vector{std::move(one)}, options);
+}
+
+/// Makes layers of the same type that differ in their options, one after another: repeat(6, f), where f(i) returns the
+/// layers with number i.
+///
+/// Formula    f_count(... f_2(f_1(x)))
+/// Throws     Error if count is below 1, or the layers have different numbers of parameters; in network(...), as above
+template <class F>
+  requires(std::invocable<const std::decay_t<F>&, Index> && !detail::Piped<F>)
+auto repeat(Index count, F&& f, const repeat_options& options = {}) {
+  detail::require(count >= 1, "repeat(count, f): count must be at least 1, got ", count);
+  std::vector all{sequence(f(Index{0}))};
+  for (Index i = 1; i < count; ++i) all.push_back(sequence(f(i)));
+  using L = typename decltype(all)::value_type;
+  return Repeat<L>(count, std::move(all), options);
 }
 
 namespace detail {
@@ -93,7 +129,7 @@ class RepeatState {
       const bool is_last = i + 1 == repeat.count;
       Activations<S>& out = is_last ? context.out : recompute ? out_ : between_[i];
       Context<S> inner = inside(repeat, context, i, out);
-      states_[recompute ? 0 : i].forward(repeat.layer, inner);
+      states_[recompute ? 0 : i].forward(repeat.at(i), inner);
       if (recompute && !is_last) {
         const ConstRows<S> rows = out.rows(context.session);
         S* const to = between_[i].set_dense(rows.rows(), rows.cols());
@@ -114,11 +150,11 @@ class RepeatState {
       State<L, S>& state = states_[recompute ? 0 : i];
       if (recompute && !is_last) {
         keep(dy, context);
-        state.forward(repeat.layer, inner);
+        state.forward(repeat.at(i), inner);
       }
       inner.dy = dy;
       inner.needs_input_gradient = i > 0 || context.needs_input_gradient;
-      dy = state.backward(repeat.layer, inner);
+      dy = state.backward(repeat.at(i), inner);
     }
     return dy;
   }
@@ -134,7 +170,7 @@ class RepeatState {
     dy = {.dense = kept};
   }
   Context<S> inside(const Repeat<L>& repeat, const Context<S>& context, Index i, Activations<S>& out) {
-    Context<S> inner = context.inside(i * repeat.layer.parameter_count(), i == 0 ? context.in : between_[i - 1], out);
+    Context<S> inner = context.inside(i * repeat.at(0).parameter_count(), i == 0 ? context.in : between_[i - 1], out);
     inner.draw = Generator(context.draw, static_cast<std::uint64_t>(i)).bits64();
     return inner;
   }

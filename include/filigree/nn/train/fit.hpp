@@ -53,8 +53,8 @@ FitReport fit(Net& net, const X& samples, const Y& targets, const Objective& obj
 /// its own.
 /// Shapes  tokens: N x inputs, or N ids; Y: N x outputs, or one row for each sequence if the network pools sequences
 /// Throws  Error as above, and for the option drop_rest
-template <class Net, class X, Samples Y, Term Objective, Optimizer Opt>
-FitReport fit(Net& net, const Batch<X>& samples, const Y& targets, const Objective& objective, const Opt& optimizer,
+template <class Net, class X, class M, Samples Y, Term Objective, Optimizer Opt>
+FitReport fit(Net& net, const Batch<X, M>& samples, const Y& targets, const Objective& objective, const Opt& optimizer,
               const fit_options& options = {}) {
   detail::require_options<typename Net::Scalar>(optimizer, options);
   const auto& tokens = detail::tokens_of<typename Net::Scalar>(samples);
@@ -64,7 +64,17 @@ FitReport fit(Net& net, const Batch<X>& samples, const Y& targets, const Objecti
   const auto& y = detail::samples_of<Net>(targets);
   const detail::Slice<Index> lengths = detail::lengths_of(samples);
   detail::require_samples(net, x, y, lengths.size());
-  return detail::Training(net, optimizer, options, x, y, lengths).run(objective);
+  if constexpr (detail::is_batch<M>) {
+    const auto& rows = detail::tokens_of<typename Net::Scalar>(samples.memory);
+    detail::require_valid_samples(rows, "fit: memory");
+    const auto& memory = detail::samples_of<Net>(rows);
+    detail::require_finite(memory, "memory");
+    const detail::Slice<Index> memory_lengths = detail::lengths_of(samples.memory);
+    return detail::Training(net, optimizer, options, x, y, lengths, detail::TrainingMemory(memory, memory_lengths))
+        .run(objective);
+  } else {
+    return detail::Training(net, optimizer, options, x, y, lengths).run(objective);
+  }
 }
 
 /// Trains a network with the samples as targets, as for autoencoders. The samples of a batch are copied once.

@@ -20,6 +20,7 @@
 #include "filigree/nn/train/fit_options.hpp"
 #include "filigree/nn/train/parameter_update.hpp"
 #include "filigree/nn/train/progress.hpp"
+#include "filigree/nn/train/training_memory.hpp"
 
 namespace filigree::detail {
 
@@ -88,21 +89,23 @@ concept InitializedFromSamples = requires(const T& layer, S* parameters, const M
 };
 
 /// The training loop of fit.
-template <class Net, class Opt, class X, class Y>
+template <class Net, class Opt, class X, class Y, class Memory = NoTrainingMemory>
 class Training {
+  static constexpr bool has_memory = !std::same_as<Memory, NoTrainingMemory>;
   using S = typename Net::Scalar;
   static constexpr bool has_codes = requires(const Net& net) { net.latents(); };
 
  public:
   // `lengths` are those of the sequences in x; empty: each sample stands alone, and all may be one sequence.
   Training(Net& net, const Opt& optimizer, const fit_options& options, const X& x, const Y& y,
-           Slice<Index> lengths = {})
+           Slice<Index> lengths = {}, Memory memory = {})
       : net_(net),
         optimizer_(optimizer),
         options_(options),
         x_(x),
         y_(y),
         lengths_(lengths),
+        memory_(std::move(memory)),
         batch_(options.batch == 0 ? x_.rows() : options.batch),
         pools_(net.pools_sequences()),
         pass_(net, options.executor),
@@ -115,7 +118,7 @@ class Training {
     state_.samples = x_.rows();
     state_.stages = network_text(net);
     state_.optimizer = type_name<Opt>();
-    state_.data = samples_text(x, y) + lengths_text(lengths);
+    state_.data = samples_text(x, y) + lengths_text(lengths) + memory_.text();
     if (lengths.empty() && batch_ < x_.rows()) require_no_sequences(net);
     require(lengths.empty() || !options.drop_rest, "fit: drop_rest is not available for a Batch of sequences");
   }
@@ -172,10 +175,18 @@ class Training {
       const SelectedRows<X> first = {x_, order_.data(), count};
       typename Net::Matrix rows(first.rows(), first.cols());
       to_dense_samples(first, rows.data(), Session(Execution{}));
-      if (lengths_.empty())
+      if (lengths_.empty()) {
         layer.initialize_from_samples(parameters, net_.template before<L>(rows));
-      else
+      } else if constexpr (has_memory) {
+        const auto memory = memory_of_step();
+        typename Net::Matrix memory_rows(memory.tokens.rows(), memory.tokens.cols());
+        to_dense_samples(memory.tokens, memory_rows.data(), Session(Execution{}));
+        layer.initialize_from_samples(
+            parameters, net_.template before<L>(
+                            filigree::Batch{rows, step_lengths_, filigree::Batch{memory_rows, memory.lengths}}));
+      } else {
         layer.initialize_from_samples(parameters, net_.template before<L>(filigree::Batch{rows, step_lengths_}));
+      }
     }
   }
 
@@ -234,6 +245,23 @@ class Training {
     return {y_, sequence_order_.data() + first_sequence_, static_cast<Index>(step_lengths_.size())};
   }
 
+  [[nodiscard]] auto memory_of_step() {
+    return memory_.of(sequence_order_.data() + first_sequence_, static_cast<Index>(step_lengths_.size()));
+  }
+  /// Computes the gradient of a step, and returns its loss.
+  template <class Objective>
+  double differentiate(const SelectedRows<X>& x, const SelectedRows<Y>& y, const Objective& objective,
+                       std::uint64_t draw) {
+    const Slice<Index> lengths = {step_lengths_.data(), step_lengths_.data() + step_lengths_.size()};
+    if constexpr (has_memory) {
+      const auto memory = memory_of_step();
+      const MemorySequences<decltype(memory)> sequences{lengths, memory};
+      return pass_.gradient_of_constrained(net_, x, y, objective, gradient_, draw, sequences);
+    } else {
+      return pass_.gradient_of_constrained(net_, x, y, objective, gradient_, draw, lengths);
+    }
+  }
+
   template <class Objective>
   void step(const Objective& objective) {
     // A single remaining sample joins the last batch, because a batch of one sample has no variation.
@@ -244,8 +272,7 @@ class Training {
     const SelectedRows<X> x = {x_, order, count};
     const SelectedRows<Y> y = targets_of_step(order, count);
     const std::uint64_t draw = Generator(options_.seed, static_cast<std::uint64_t>(state_.steps)).bits64();
-    const Slice<Index> lengths = {step_lengths_.data(), step_lengths_.data() + step_lengths_.size()};
-    const double loss = pass_.gradient_of_constrained(net_, x, y, objective, gradient_, draw, lengths);
+    const double loss = differentiate(x, y, objective, draw);
     update_.check(loss, gradient_, state_.steps + 1, options_.clip);
     const double factor = options_.schedule ? options_.schedule(state_.steps) : 1;
     ++state_.steps;
@@ -329,6 +356,7 @@ class Training {
   const X& x_;
   const Y& y_;
   const Slice<Index> lengths_;
+  Memory memory_;
   const Index batch_;
   const bool pools_;  // the outputs have one row for each sequence
   Pass<Net> pass_;
