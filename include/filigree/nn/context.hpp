@@ -14,6 +14,17 @@ template <Real S>
 class DecodingState;
 }
 
+namespace detail {
+
+/// The inputs of one affine layer in a forward pass, for a caller. The layer is found by its parameters.
+template <Real S>
+struct InputsOfLayer {
+  const S* parameters = nullptr;
+  Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> rows = {};
+};
+
+}  // namespace detail
+
 /// Values of the whole network that any of its layers may read.
 template <Real S>
 struct NetworkValues {
@@ -26,6 +37,7 @@ struct NetworkValues {
   detail::Slice<Index> lengths = {};    ///< of the sequences in the samples; empty: all samples are one sequence
   Index position = 0;                   ///< of the first token of each sequence; above 0 only in a Decoder
   detail::DecodingState<S>* decoding = nullptr;  ///< of a Decoder: the keys and values of the tokens before; null: none
+  detail::InputsOfLayer<S>* wanted = nullptr;    ///< the forward pass sets its rows; null: none
 };
 
 /// The arguments of a layer in a forward or backward pass.

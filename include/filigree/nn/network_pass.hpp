@@ -68,12 +68,14 @@ class NetworkPass {
             .draw = draw};
   }
 
-  /// Returns the outputs of the stages for samples, in inference.
+  /// Returns the outputs of the stages for samples, in inference. Copies the inputs of a layer if `wanted` is not null.
   template <class Net, class Stages, class X>
   Activations<S>& infer(const Net& net, const Stages& stages, std::size_t first, const X& x, const Session& session,
-                        Slice<Index> lengths = {}) {
+                        Slice<Index> lengths = {}, InputsOfLayer<S>* wanted = nullptr) {
     load(x, lengths, session);
-    sequence_.forward(stages, context(net, first, nullptr, nullptr, session, false, 0));
+    Context<S> all = context(net, first, nullptr, nullptr, session, false, 0);
+    all.network.wanted = wanted;
+    sequence_.forward(stages, all);
     return output_;
   }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "filigree/core/check.hpp"
@@ -29,38 +30,42 @@ struct Repeat : detail::ScalarOf<L> {
   using Category = Layer;
   template <Real S>
   using State = detail::RepeatState<L, S>;
-  L layer;
+  detail::List<L> layers;  // equal but for the masks of weights
   Index count;
   repeat_options options;
 
-  Repeat(Index copies, L one, repeat_options o) : layer(std::move(one)), count(copies), options(o) {}
+  Repeat(Index copies, const L& one, repeat_options o) : layers(copies, one), count(copies), options(o) {}
 
-  [[nodiscard]] Index inputs() const { return layer.inputs(); }
+  [[nodiscard]] Index inputs() const { return layers[0].inputs(); }
   [[nodiscard]] Index outputs(Index width) const {
-    const Index out = layer.outputs(width);
-    detail::require(!detail::pools_sequences(layer), "repeat(count, layers): the layers cannot pool sequences; pool ",
+    const Index out = layers[0].outputs(width);
+    detail::require(!detail::pools_sequences(layers[0]), "repeat(count, layers): the layers cannot pool sequences; pool ",
                     "after them");
     detail::require(count == 1 || out == width, "repeat(count, layers): the layers turn ", width, " columns into ", out,
                     ", and cannot be repeated");
     return out;
   }
-  [[nodiscard]] Index parameter_count() const { return count * layer.parameter_count(); }
+  [[nodiscard]] Index parameter_count() const { return count * layers[0].parameter_count(); }
   template <Real S>
   void initialize(S* parameters, Generator& generator) const {
     each_layer(0, [&](const auto& one, Index offset) { one.initialize(parameters + offset, generator); });
   }
   template <class Net>
   void check_network(const Net& net) const {
-    layer.check_network(net);
+    layers[0].check_network(net);
   }
-  [[nodiscard]] bool reads_network_input() const { return layer.reads_network_input(); }
+  [[nodiscard]] bool reads_network_input() const { return layers[0].reads_network_input(); }
   // Calls f(layer, offset) for the layers of all copies with their parameters.
   template <class F>
   void each_layer(Index offset, F&& f) const {
-    for (Index i = 0; i < count; ++i) layer.each_layer(offset + i * layer.parameter_count(), f);
+    for (Index i = 0; i < count; ++i) layers[i].each_layer(offset + i * layers[i].parameter_count(), f);
+  }
+  template <class F>
+  void each_layer(Index offset, F&& f) {
+    for (Index i = 0; i < count; ++i) layers[i].each_layer(offset + i * layers[i].parameter_count(), f);
   }
   // Describes the layers in a checkpoint.
-  [[nodiscard]] std::string text() const { return detail::text_of("repeat(", count, ", ", layer.text(), ")"); }
+  [[nodiscard]] std::string text() const { return detail::text_of("repeat(", count, ", ", layers[0].text(), ")"); }
 };
 
 /// Repeats layers, each copy with parameters of its own: repeat(6, transformer_layer(...)).
@@ -74,8 +79,8 @@ struct Repeat : detail::ScalarOf<L> {
 template <detail::Piped P>
 auto repeat(Index count, P&& layers, const repeat_options& options = {}) {
   detail::require(count >= 1, "repeat(count, layers): count must be at least 1, got ", count);
-  auto one = sequence(std::forward<P>(layers));
-  return Repeat<decltype(one)>(count, std::move(one), options);
+  const auto one = sequence(std::forward<P>(layers));
+  return Repeat<std::remove_const_t<decltype(one)>>(count, one, options);
 }
 
 namespace detail {
@@ -93,7 +98,7 @@ class RepeatState {
       const bool is_last = i + 1 == repeat.count;
       Activations<S>& out = is_last ? context.out : recompute ? out_ : between_[i];
       Context<S> inner = inside(repeat, context, i, out);
-      states_[recompute ? 0 : i].forward(repeat.layer, inner);
+      states_[recompute ? 0 : i].forward(repeat.layers[i], inner);
       if (recompute && !is_last) {
         const ConstRows<S> rows = out.rows(context.session);
         S* const to = between_[i].set_dense(rows.rows(), rows.cols());
@@ -114,11 +119,11 @@ class RepeatState {
       State<L, S>& state = states_[recompute ? 0 : i];
       if (recompute && !is_last) {
         keep(dy, context);
-        state.forward(repeat.layer, inner);
+        state.forward(repeat.layers[i], inner);
       }
       inner.dy = dy;
       inner.needs_input_gradient = i > 0 || context.needs_input_gradient;
-      dy = state.backward(repeat.layer, inner);
+      dy = state.backward(repeat.layers[i], inner);
     }
     return dy;
   }
@@ -134,7 +139,7 @@ class RepeatState {
     dy = {.dense = kept};
   }
   Context<S> inside(const Repeat<L>& repeat, const Context<S>& context, Index i, Activations<S>& out) {
-    Context<S> inner = context.inside(i * repeat.layer.parameter_count(), i == 0 ? context.in : between_[i - 1], out);
+    Context<S> inner = context.inside(i * repeat.layers[i].parameter_count(), i == 0 ? context.in : between_[i - 1], out);
     inner.draw = Generator(context.draw, static_cast<std::uint64_t>(i)).bits64();
     return inner;
   }
