@@ -31,6 +31,8 @@ struct NetworkValues {
   Activations<S>* input = nullptr;      ///< the samples
   const S* output_biases = nullptr;     ///< the biases of the last layer, if it has biases
   S* output_biases_gradient = nullptr;  ///< their gradient; the last layer writes it first
+  const S* output_weights = nullptr;    ///< the weights of the last layer, if it is linear
+  S* output_weights_gradient = nullptr;  ///< their gradient; the last layer writes it first
   Index outputs = 0;                    ///< number of columns of the network's output
   const S* table = nullptr;             ///< the vectors of the embedding, if a later layer reads them
   S* table_gradient = nullptr;          ///< their gradient; the later layer writes it first

@@ -44,6 +44,9 @@ class NetworkPass {
     NetworkValues<S> values = {.input = &input_, .outputs = net.outputs(), .lengths = lengths_};
     if constexpr (is_affine<std::tuple_element_t<Net::depth - 1, typename Net::StageTuple>>) {
       const Index biases = net.offset(Net::depth - 1) + weight_count(net.template stage<Net::depth - 1>());
+      const Index weights = net.offset(Net::depth - 1);
+      values.output_weights = parameters + weights;
+      values.output_weights_gradient = gradient != nullptr ? gradient + weights : nullptr;
       values.output_biases = parameters + biases;
       values.output_biases_gradient = gradient != nullptr ? gradient + biases : nullptr;
     }
