@@ -16,8 +16,7 @@ inline Matrix draw_patches(const std::string& folder, Eigen::Index count, Eigen:
                            const std::vector<std::string>& names = {"brick", "camera", "chelsea", "coffee", "coins",
                                                                     "grass", "gravel", "moon"}) {
   std::vector<Matrix> images;
-  for (const std::string& name : names)
-    images.push_back(filigree::load_pgm<Matrix>(folder + "/" + name + ".pgm"));
+  for (const std::string& name : names) images.push_back(filigree::load_pgm<Matrix>(folder + "/" + name + ".pgm"));
 
   Matrix patches(count, side * side);
   for (Eigen::Index i = 0; i < count; ++i) {
@@ -43,8 +42,7 @@ Image patches_of(const Image& image, Eigen::Index side) {
   const Eigen::Index across = image.cols() - side + 1, down = image.rows() - side + 1;
   Image patches(down * across, side * side);
   for (Eigen::Index p = 0; p < patches.rows(); ++p)
-    patches.row(p) =
-        image.block(p / across, p % across, side, side).template reshaped<Eigen::RowMajor>().transpose();
+    patches.row(p) = image.block(p / across, p % across, side, side).template reshaped<Eigen::RowMajor>().transpose();
   return patches;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How well do sparse codes of the known pixels fill in the missing half of a photograph? The atoms are learned from seven
-// other photographs.
+// How well do sparse codes of the known pixels fill in the missing half of a photograph? The atoms are learned from
+// seven other photographs.
 //
 //   inpaint [side [iterations [threads]]]: uses the middle side x side pixels of the photograph, by default all.
 #include <cstdio>

@@ -70,8 +70,7 @@ int main() {
       layer.mask(fg::output_mask(fg::wanda_scores(layer.weights(), layer.inputs(x)), fraction));
   };
   const auto sparse_gpt = [&](Net& net, const fg::sparse_gpt_options& how) {
-    for (const auto& layer : fg::linear_layers(net))
-      layer.set(fg::sparse_gpt(layer.weights(), layer.inputs(x), how));
+    for (const auto& layer : fg::linear_layers(net)) layer.set(fg::sparse_gpt(layer.weights(), layer.inputs(x), how));
   };
 
   const std::vector<double> fractions = {0.5, 0.7, 0.8, 0.9, 0.95, 0.98};

@@ -67,8 +67,8 @@ Dense codes_of(const Dense& x, const Dense& atoms, const Choices& chosen) {
 }
 
 auto model(Index latents, Index d, const fg::matching_pursuit& method) {
-  return fg::autoencoder(fg::pre_bias() | fg::pursuit(d, latents, method), fg::linear<double>(latents, d).unit_norm_rows(),
-                         3);
+  return fg::autoencoder(fg::pre_bias() | fg::pursuit(d, latents, method),
+                         fg::linear<double>(latents, d).unit_norm_rows(), 3);
 }
 
 }  // namespace
@@ -77,8 +77,11 @@ TEST_CASE("the codes of pursuit are those of matching pursuit") {
   Random random(801);
   for (const Index d : {1, 5, 16})
     for (const Index latents : {1, 7, 40})
-      for (const fg::matching_pursuit& method :
-           {fg::matching_pursuit{.k = 1}, {.k = 4}, {.k = 25}, {.k = 6, .non_negative = true}, {.k = 9, .tolerance = 1.5}}) {
+      for (const fg::matching_pursuit& method : {fg::matching_pursuit{.k = 1},
+                                                 {.k = 4},
+                                                 {.k = 25},
+                                                 {.k = 6, .non_negative = true},
+                                                 {.k = 9, .tolerance = 1.5}}) {
         CAPTURE(d, latents, method.k, method.non_negative, method.tolerance);
         const Dense x = normal(random, 70, d);
         auto sae = model(latents, d, method);
@@ -124,8 +127,7 @@ TEST_CASE("gradients pass through all steps of pursuit") {
       return z;
     };
     const Eigen::VectorXd at = sae.parameters();
-    const Choices chosen =
-        choose(inputs(at), sae.weights<3>(), method.k, method.non_negative, method.tolerance);
+    const Choices chosen = choose(inputs(at), sae.weights<3>(), method.k, method.non_negative, method.tolerance);
     std::size_t steps = 0;
     for (const auto& row : chosen) steps += row.size();
     CHECK(steps >= static_cast<std::size_t>(n));
@@ -178,7 +180,8 @@ TEST_CASE("an autoencoder with pursuit learns a dictionary") {
 }
 
 TEST_CASE("invalid arguments of pursuit are rejected") {
-  CHECK_THROWS_WITH(fg::pursuit(0, 5, {.k = 1}), "filigree: pursuit(in, latents, method): in must be at least 1, got 0");
+  CHECK_THROWS_WITH(fg::pursuit(0, 5, {.k = 1}),
+                    "filigree: pursuit(in, latents, method): in must be at least 1, got 0");
   CHECK_THROWS_WITH(fg::pursuit(4, 0, {.k = 1}),
                     "filigree: pursuit(in, latents, method): latents must be at least 1, got 0");
   CHECK_THROWS_WITH(fg::pursuit(4, 5, {.tolerance = 1}),
@@ -188,8 +191,8 @@ TEST_CASE("invalid arguments of pursuit are rejected") {
       "filigree: pursuit(4, 5, method): the rows of the last layer are the atoms: it must be linear(5, "
       "4).unit_norm_rows()";
   CHECK_THROWS_WITH(fg::autoencoder(fg::pursuit(4, 5, {.k = 1}), fg::linear(5, 4)), decoder);
-  CHECK_THROWS_WITH(
-      fg::transcoder(fg::linear(3, 4) | fg::pursuit(4, 5, {.k = 1}), fg::linear(5, 3).unit_norm_rows()), decoder);
+  CHECK_THROWS_WITH(fg::transcoder(fg::linear(3, 4) | fg::pursuit(4, 5, {.k = 1}), fg::linear(5, 3).unit_norm_rows()),
+                    decoder);
   CHECK_THROWS_WITH(fg::transcoder(fg::linear(4, 3) | fg::pursuit(4, 5, {.k = 1}), fg::linear(5, 4).unit_norm_rows()),
                     "filigree: pursuit(4, 5, method): gets 3 columns from the stage before it, not 4");
 }

@@ -194,9 +194,8 @@ TEST_CASE("Wanda and SparseGPT prune layers within other layers by the inputs th
 TEST_CASE("layers of transformers are pruned") {
   Random random(723);
   const Dense x = normal(random, 12, 8);
-  auto net = fg::network(fg::repeat(2, fg::transformer_layer<double>(8, fg::heads{2}, 16, fg::softmax())) |
-                             fg::linear<double>(8, 3),
-                         4);
+  auto net = fg::network(
+      fg::repeat(2, fg::transformer_layer<double>(8, fg::heads{2}, 16, fg::softmax())) | fg::linear<double>(8, 3), 4);
   const auto layers = fg::linear_layers(net);
   REQUIRE(layers.size() == 9);  // of each layer: projections, output, and two of feed_forward
   CHECK(layers[0].weights().cols() == 24);
@@ -236,9 +235,10 @@ TEST_CASE("training with pruning resumes from a checkpoint with the same bits") 
              .checkpoint_every = 1,
              .resume = resume});
   };
-  for (const fg::pruning_options& options :
-       {fg::pruning_options{.fraction = 0.6, .every = 3}, {.fraction = 0.6, .initial = 0.2, .global = true, .every = 2},
-        {.n = 2, .m = 4}, {.fraction = 0.5, .every = 4, .stages = {2}}}) {
+  for (const fg::pruning_options& options : {fg::pruning_options{.fraction = 0.6, .every = 3},
+                                             {.fraction = 0.6, .initial = 0.2, .global = true, .every = 2},
+                                             {.n = 2, .m = 4},
+                                             {.fraction = 0.5, .every = 4, .stages = {2}}}) {
     auto whole = model();
     std::filesystem::remove(path);
     train(whole, options, 1000, false);

@@ -34,9 +34,9 @@ class KnownEncoder {
     all_ = List<kernel::Column>(k, kernel::Column(0));
     for (Index j = 0; j < k; ++j) all_[j] = static_cast<kernel::Column>(j);
     constexpr Index chunk_bytes = Index(1) << 21;
-    const Index chunk = round_up((std::max)(chunk_bytes / (stride * static_cast<Index>(sizeof(S))),
-                                            code_task_rows * 2 * session_.concurrency()),
-                                 code_task_rows);
+    const Index chunk = round_up(
+        (std::max)(chunk_bytes / (stride * static_cast<Index>(sizeof(S))), code_task_rows * 2 * session_.concurrency()),
+        code_task_rows);
     S* const norms = norms_.template get<S>((std::max)((std::min)(chunk, n) * stride, Index{1}));
     for (Index first = 0; first < n; first += chunk) {
       const Index rows = (std::min)(chunk, n - first);

@@ -56,9 +56,9 @@ struct Pursuit {
 /// Codes samples by matching pursuit with the atoms of the decoder, as the encoder of an autoencoder:
 /// autoencoder(pre_bias() | pursuit(64, 512, {.k = 8}), linear(512, 64).unit_norm_rows()).
 ///
-/// Gradients pass through all steps. The choice of the atoms counts as constant.
-/// Formula    r_0 = x; for each step t = 1, ..., k: j = argmax |d_j · r|, or d_j · r if non_negative, c_t = d_j · r, z_j
-///            += c_t, r = r − c_t d_j
+/// With non_negative, the atom of a step is that with the largest d_j · r. Gradients pass through all steps, and the
+/// choice of the atoms counts as constant.
+/// Formula    r = x; k times: j = argmax |d_j · r|, c = d_j · r, z_j += c, r −= c d_j
 /// Shapes     x: N x in, the atoms d_j are the rows of the last layer's weights, latents x in; result: N x latents
 /// Cost       2 N k latents in operations, N latents numbers of memory. The backward pass costs N k² in
 /// Edge case  a sample stops when ‖r‖ is at most method.tolerance, or no atom correlates with r beyond rounding; the
@@ -120,8 +120,8 @@ class PursuitState {
     context.out.set_lists(cols, memory_.lists());
   }
 
-  /// With ρ = dL/dr after step t: γ_t = dL/dc_t = dL/dz_j − d_j · ρ, and dL/dr before it is ρ + γ_t d_j. The gradient of
-  /// the atom is γ_t r − c_t ρ, where r is the residual before the step.
+  /// With ρ = dL/dr after step t: γ_t = dL/dc_t = dL/dz_j − d_j · ρ, and dL/dr before it is ρ + γ_t d_j. The gradient
+  /// of the atom is γ_t r − c_t ρ, where r is the residual before the step.
   Gradient<S> backward(const Pursuit& layer, Context<S>& context) {
     if (context.dy.dense == nullptr && context.dy.lists == nullptr) return {};
     const Index n = context.in.n, d = context.in.cols, k = layer.method.k;

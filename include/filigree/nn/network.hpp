@@ -238,7 +238,8 @@ class Network {
     if (is_constrained<first, last>()) return run_stages<first, last>(x, lengths, wanted);
     Network constrained = *this;
     constrained.constrain();
-    if (wanted != nullptr) wanted->parameters = constrained.parameters_.data() + (wanted->parameters - parameters_.data());
+    if (wanted != nullptr)
+      wanted->parameters = constrained.parameters_.data() + (wanted->parameters - parameters_.data());
     return constrained.template run_stages<first, last>(x, lengths, wanted);
   }
 
@@ -265,7 +266,8 @@ class Network {
     return detail::with_indices<last - first>([&]<std::size_t... L>(std::index_sequence<L...>) {
       const detail::Session session(detail::Execution{});
       detail::NetworkPass<S, detail::no_boundary, std::tuple_element_t<first + L, StageTuple>...> pass;
-      return Matrix(pass.infer(*this, std::tie(stage<first + L>()...), first, x, session, lengths, wanted).rows(session));
+      return Matrix(
+          pass.infer(*this, std::tie(stage<first + L>()...), first, x, session, lengths, wanted).rows(session));
     });
   }
 

@@ -39,8 +39,8 @@ struct Repeat : detail::ScalarOf<L> {
   [[nodiscard]] Index inputs() const { return layers[0].inputs(); }
   [[nodiscard]] Index outputs(Index width) const {
     const Index out = layers[0].outputs(width);
-    detail::require(!detail::pools_sequences(layers[0]), "repeat(count, layers): the layers cannot pool sequences; pool ",
-                    "after them");
+    detail::require(!detail::pools_sequences(layers[0]),
+                    "repeat(count, layers): the layers cannot pool sequences; pool ", "after them");
     detail::require(count == 1 || out == width, "repeat(count, layers): the layers turn ", width, " columns into ", out,
                     ", and cannot be repeated");
     return out;
@@ -139,7 +139,8 @@ class RepeatState {
     dy = {.dense = kept};
   }
   Context<S> inside(const Repeat<L>& repeat, const Context<S>& context, Index i, Activations<S>& out) {
-    Context<S> inner = context.inside(i * repeat.layers[i].parameter_count(), i == 0 ? context.in : between_[i - 1], out);
+    Context<S> inner =
+        context.inside(i * repeat.layers[i].parameter_count(), i == 0 ? context.in : between_[i - 1], out);
     inner.draw = Generator(context.draw, static_cast<std::uint64_t>(i)).bits64();
     return inner;
   }

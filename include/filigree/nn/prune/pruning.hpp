@@ -143,7 +143,8 @@ class Pruning {
 /// must outlive the function.
 /// Formula    prune() with fraction initial + (fraction − initial) · schedule(step)
 /// Edge case  checkpoints store masks: training that resumes gives the same bits as without an interruption
-/// Throws     Error if an option is out of range or a stage has no linear layer; in training, if the schedule is not from 0
+/// Throws     Error if an option is out of range or a stage has no linear layer; in training, if the schedule is not
+/// from 0
 ///            to 1
 /// Reference  Zhu and Gupta, arXiv:1710.01878, section 3
 template <class Net, class Schedule>

@@ -25,7 +25,7 @@ struct Checkpoint {
   Flags active = {};                             // 1 for each latent that was not 0 in this epoch
   Index entries = 0;                             // number of nonzero codes in this epoch
   std::vector<Index> samples_since_active = {};  // for each latent, since it was last not 0
-  Flags masks = {};  // of weights, see masks.hpp; empty: no layer has a mask
+  Flags masks = {};                              // of weights, see masks.hpp; empty: no layer has a mask
   // A training that resumes must agree with the following members.
   std::uint64_t seed = 0;
   Index batch = 0, samples = 0;
