@@ -56,7 +56,8 @@ template <class Encoder, class Objective>
 auto learn(const Problem& problem, const Encoder& encoder, const Objective& objective) {
   auto sae = fg::autoencoder(encoder, fg::linear(latents, width).unit_norm_rows());
   constexpr std::size_t decoder = decltype(sae)::depth - 1;
-  sae.template weights<1>() = sae.template weights<decoder>().transpose();
+  if constexpr (requires { sae.template stage<1>().out; })  // pursuit has no weights
+    sae.template weights<1>() = sae.template weights<decoder>().transpose();
   sae.template biases<decoder>() = problem.center;
   constexpr fg::Index epochs = 6, batch = 128;
   const fg::Index steps = epochs * ((problem.train.rows() + batch - 1) / batch);
@@ -91,6 +92,9 @@ void compare(fg::Index samples) {
         learn(problem, fg::pre_bias() | fg::gated(width, latents), error + fg::gate_l1() + fg::gate_reconstruction()));
   // L1 lowers each coefficient by half its factor. A factor with only 3 active latents removes the small coefficients.
   print("L1", problem, learn(problem, linear | fg::relu() | fg::penalize(0.5 * fg::l1()), error));
+  // Stops when the residual of a sample is as small as the noise, whose norm is 0.02 · 8.
+  const fg::matching_pursuit method = {.k = 6, .tolerance = 0.25, .non_negative = true};
+  print("pursuit", problem, learn(problem, fg::pre_bias() | fg::pursuit(width, latents, method), error));
 }
 
 }  // namespace

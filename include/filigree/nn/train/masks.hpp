@@ -15,11 +15,11 @@
 
 namespace filigree::detail {
 
-/// The flag of a parameter.
-enum MaskFlag : std::uint8_t {
-  no_mask = 0,  ///< its layer has no mask
-  pruned = 1,   ///< it must be 0
-  kept = 2
+/// The flags of parameters.
+struct MaskFlag {
+  static constexpr std::uint8_t none = 0;    // the layer of the parameter has no mask
+  static constexpr std::uint8_t pruned = 1;  // it must be 0
+  static constexpr std::uint8_t kept = 2;
 };
 
 using MaskFlags = Eigen::Matrix<std::uint8_t, Eigen::Dynamic, 1>;
@@ -39,7 +39,7 @@ MaskFlags masks_of(const Net& net) {
   each_maskable_layer(net, [&](const auto& layer, Index offset) {
     if (layer.constraints.mask == nullptr) return;
     if (flags.size() == 0) flags.setZero(net.parameters().size());
-    for (const char free : *layer.constraints.mask) flags[offset++] = free != 0 ? kept : pruned;
+    for (const char free : *layer.constraints.mask) flags[offset++] = free != 0 ? MaskFlag::kept : MaskFlag::pruned;
   });
   return flags;
 }
@@ -48,15 +48,15 @@ MaskFlags masks_of(const Net& net) {
 template <class Net>
 bool are_masks_of(const Net& net, const MaskFlags& flags) {
   if (flags.size() == 0) return true;
-  if (flags.size() != net.parameters().size() || flags.maxCoeff() > kept) return false;
+  if (flags.size() != net.parameters().size() || flags.maxCoeff() > MaskFlag::kept) return false;
   Index in_layers = 0;
   bool whole = true;
   each_maskable_layer(net, [&](const auto& layer, Index offset) {
-    const Index marked = (flags.segment(offset, layer.in * layer.out).array() != no_mask).count();
+    const Index marked = (flags.segment(offset, layer.in * layer.out).array() != MaskFlag::none).count();
     whole = whole && (marked == 0 || marked == layer.in * layer.out);
     in_layers += marked;
   });
-  return whole && in_layers == (flags.array() != no_mask).count();
+  return whole && in_layers == (flags.array() != MaskFlag::none).count();
 }
 
 /// Replaces the masks of all layers.
@@ -64,9 +64,9 @@ template <class Net>
 void set_masks(Net& net, const MaskFlags& flags) {
   each_maskable_layer(net, [&](auto& layer, Index offset) {
     layer.constraints.mask = nullptr;
-    if (flags.size() == 0 || flags[offset] == no_mask) return;
+    if (flags.size() == 0 || flags[offset] == MaskFlag::none) return;
     std::vector<char> free;
-    for (Index e = 0; e < layer.in * layer.out; ++e) free.push_back(flags[offset + e] == kept ? 1 : 0);
+    for (Index e = 0; e < layer.in * layer.out; ++e) free.push_back(flags[offset + e] == MaskFlag::kept ? 1 : 0);
     layer.constraints.mask = std::make_shared<const std::vector<char>>(std::move(free));
   });
 }
