@@ -64,23 +64,13 @@ int main() {
   std::printf("%td weights and biases, trained on %td digits; of %td others, at least 95 %% are right: %s  │ %.1f %%\n",
               dense.parameters().size(), train, test, accuracy(dense) >= 95 ? "yes" : "no", accuracy(dense));
 
-  // Prunes each layer by a function of its weights and its inputs. Inputs are those of the network pruned so far.
-  const auto by_layer = [&](Net& net, auto&& prune) {
-    prune.template operator()<0>(net, x);
-    prune.template operator()<2>(net, net.before<2>(x));
-    prune.template operator()<4>(net, net.before<4>(x));
-  };
+  // Layer by layer, with the inputs of the network pruned so far.
   const auto wanda = [&](Net& net, double fraction) {
-    by_layer(net, [&]<std::size_t L>(Net& n, const Matrix& inputs) {
-      n.mask_weights<L>(fg::output_mask(fg::wanda_scores(n.weights<L>(), inputs), fraction));
-    });
+    for (const auto& layer : fg::linear_layers(net))
+      layer.mask(fg::output_mask(fg::wanda_scores(layer.weights(), layer.inputs(x)), fraction));
   };
   const auto sparse_gpt = [&](Net& net, const fg::sparse_gpt_options& how) {
-    by_layer(net, [&]<std::size_t L>(Net& n, const Matrix& inputs) {
-      const auto pruned = fg::sparse_gpt(n.weights<L>(), inputs, how);
-      n.weights<L>() = pruned.weights;
-      n.mask_weights<L>(pruned.mask);
-    });
+    for (const auto& layer : fg::linear_layers(net)) layer.set(fg::sparse_gpt(layer.weights(), layer.inputs(x), how));
   };
 
   const std::vector<double> fractions = {0.5, 0.7, 0.8, 0.9, 0.95, 0.98};

@@ -35,4 +35,19 @@ int main() {
   for (int step = 0; step < 400; ++step) online.step(X.middleRows(step % 19 * 100, 100));
   const double last = online.step(X.bottomRows(100));
   std::printf("objective of a batch after 400 steps < %.1f of the first\n", 0.1 * (1 + int(10 * last / first)));
+
+  // An autoencoder whose encoder is matching pursuit by the atoms of the decoder.
+  auto sae =
+      fg::autoencoder(fg::pre_bias() | fg::pursuit(30, 40, {.k = 3}), fg::linear<double>(40, 30).unit_norm_rows());
+  fg::fit(sae, X, fg::squared_error(), fg::adam{.rate = 0.01}, {.epochs = 40, .batch = 100, .progress = false});
+  // The same with an encoder of one layer.
+  auto plain = fg::autoencoder(fg::pre_bias() | fg::linear<double>(30, 40) | fg::top_k(3),
+                               fg::linear<double>(40, 30).unit_norm_rows());
+  fg::tie(plain);
+  fg::fit(plain, X, fg::squared_error(), fg::adam{.rate = 0.01}, {.epochs = 40, .batch = 100, .progress = false});
+  const double ratio = (sae(X) - X).squaredNorm() / (plain(X) - X).squaredNorm();
+  std::printf("mean cosine of hidden and learned atoms: pursuit > %.1f, top_k > %.1f\n",
+              0.1 * int(10 * fg::mcc(sae.weights<2>(), hidden)), 0.1 * int(10 * fg::mcc(plain.weights<3>(), hidden)));
+  std::printf("the error with pursuit is below half of that with top_k: %s  │ %.2f\n", ratio < 0.5 ? "yes" : "no",
+              ratio);
 }

@@ -100,8 +100,8 @@ TOPICS = [
         "pruning", "Pruning",
         "Masks of the weights of linear layers, and functions that prune the weights of a network, once or in the course "
         "of training. W is in×out.",
-        ["nn/prune/pruning.hpp", "nn/prune/schedule.hpp", "nn/prune/masks.hpp", "nn/prune/sparse_gpt.hpp",
-         "nn/prune/*"],
+        ["nn/prune/pruning.hpp", "nn/prune/linear_layers.hpp", "nn/prune/schedule.hpp", "nn/prune/masks.hpp",
+         "nn/prune/sparse_gpt.hpp", "nn/prune/*"],
     ),
     Topic(
         "retrieval", "Sparse retrieval",

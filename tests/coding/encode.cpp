@@ -331,3 +331,68 @@ TEST_CASE("sparse coding rejects bad arguments") {
   atoms(7, 0) = std::numeric_limits<double>::infinity();
   CHECK_THROWS_WITH(out = fg::encode(x, atoms, fg::fista{}), contains("row 7 of the dictionary must be finite"));
 }
+
+TEST_CASE("omp codes samples by their known numbers") {
+  for (const Index d : {1, 6, 20})
+    for (const Index k : {1, 5, 50}) {
+      CAPTURE(d, k);
+      const Index n = 70;
+      Matrix<double> x = normal<double>(n, d, 31), atoms = normal<double>(k, d, 32);
+      atoms.row(k / 2).head(d / 2) *= 0.01;
+      test::Random random(33);
+      Eigen::ArrayXXi mask(n, d);
+      for (Index e = 0; e < mask.size(); ++e) mask.data()[e] = random.chance(0.6) ? 1 : 0;
+      mask.row(3).setZero();
+      mask.row(4).setOnes();
+      for (const fg::omp& method : {fg::omp{.k = 3}, {.tolerance = 0.7}, {.k = 4, .tolerance = 0.3}}) {
+        // Least squares of the known numbers by the chosen atoms, chosen by the largest |cosine| with the residual.
+        Matrix<double> expected = Matrix<double>::Zero(n, k);
+        for (Index i = 0; i < n; ++i) {
+          std::vector<Index> at, chosen;
+          for (Index f = 0; f < d; ++f)
+            if (mask(i, f) != 0) at.push_back(f);
+          const auto all = Eigen::indexing::all;
+          const Eigen::VectorXd known = x.row(i)(at).transpose();
+          const Matrix<double> restricted = atoms(all, at);
+          Eigen::VectorXd r = known, c;
+          while (r.norm() > std::max(method.tolerance, 1e-9) && chosen.size() < at.size() &&
+                 static_cast<Index>(chosen.size()) < (method.k > 0 ? std::min(method.k, k) : k)) {
+            const Eigen::VectorXd norms = restricted.rowwise().norm();
+            const Eigen::VectorXd cosines = (restricted * r).cwiseAbs().cwiseQuotient(norms);
+            Index best = 0;
+            if (cosines.maxCoeff(&best) < 1e-9) break;
+            chosen.push_back(best);
+            const Matrix<double> some = restricted(chosen, all);
+            c = some.transpose().colPivHouseholderQr().solve(known);
+            r = known - some.transpose() * c;
+          }
+          for (std::size_t s = 0; s < chosen.size(); ++s) expected(i, chosen[s]) = c[static_cast<Index>(s)];
+        }
+        Matrix<double> hidden = x;
+        for (Index e = 0; e < n; ++e)
+          for (Index f = 0; f < d; ++f)
+            if (mask(e, f) == 0) hidden(e, f) = not_a_number;
+        const Matrix<double> codes = fg::encode(hidden, atoms, method).known(mask);
+        for (Index i = 0; i < n; ++i)  // with one known number, all atoms have a cosine of 1
+          if (mask.row(i).sum() != 1)
+            CHECK((codes - expected).row(i).cwiseAbs().maxCoeff() < 1e-8 * (1 + expected.cwiseAbs().maxCoeff()));
+        CHECK(codes.row(3).isZero(0));
+        fg::ThreadPool pool(3);
+        const Matrix<double> parallel = fg::encode(hidden, atoms, method).known(mask != 0).on(pool);
+        CHECK(test::same(parallel, codes));
+        const Matrix<double> all_known = fg::encode(x, atoms, method).known(Eigen::ArrayXXi::Ones(n, d));
+        const Matrix<double> plain = fg::encode(x, atoms, method);
+        CHECK((all_known * atoms - plain * atoms).cwiseAbs().maxCoeff() < 1e-8);
+      }
+    }
+  const Matrix<double> atoms = unit_atoms<double>(4, 3, 34);
+  Matrix<double> x = normal<double>(2, 3, 35), codes;
+  CHECK_THROWS_WITH(fg::encode(x, atoms, fg::omp{.k = 1}).known(Eigen::ArrayXXi::Ones(2, 4)),
+                    "filigree: encode(X, dictionary, method).known(mask): the mask must be 2x3, is 2x4");
+  x(1, 2) = not_a_number;
+  CHECK_THROWS_WITH(codes = fg::encode(x, atoms, fg::omp{.k = 1}).known(Eigen::ArrayXXi::Ones(2, 3)),
+                    "filigree: encode(X, dictionary, method): row 1 of X, at known numbers, must be finite");
+  const Matrix<float> single = fg::encode(Matrix<float>(0, 3), Matrix<float>(atoms.cast<float>()), fg::omp{.k = 1})
+                                   .known(Eigen::ArrayXXi::Ones(0, 3));
+  CHECK(single.rows() == 0);
+}

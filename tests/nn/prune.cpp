@@ -322,7 +322,8 @@ TEST_CASE("invalid arguments of pruning are rejected") {
   CHECK_THROWS_WITH(fg::prune(net, {.fraction = 2}),
                     "filigree: prune(net, options): fraction must be between 0 and 1, got 2");
   const char* const stages =
-      "filigree: pruning(net, schedule, options): the stages must be linear stages of the network, each named once";
+      "filigree: pruning(net, schedule, options): the stages must be stages of the network with linear layers, "
+      "each named once";
   CHECK_THROWS_WITH(fg::pruning(net, fg::cubic(0, 1), {.stages = {1}}), stages);
   CHECK_THROWS_WITH(fg::pruning(net, fg::cubic(0, 1), {.stages = {0, 0, 2}}), stages);
   CHECK_THROWS_AS(fg::pruning(net, fg::cubic(0, 1), {.fraction = 0.5, .initial = 0.6}), fg::Error);

@@ -6,3 +6,4 @@
 #include "filigree/coding/k_svd.hpp"                       // IWYU pragma: export
 #include "filigree/coding/methods.hpp"                     // IWYU pragma: export
 #include "filigree/coding/online_dictionary_learning.hpp"  // IWYU pragma: export
+#include "filigree/coding/pursuit_layer.hpp"               // IWYU pragma: export

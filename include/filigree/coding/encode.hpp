@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "filigree/coding/encode_rows.hpp"
+#include "filigree/coding/known.hpp"
 #include "filigree/core/lazy.hpp"
 #include "filigree/core/operand.hpp"
 #include "filigree/pipe/weights.hpp"
@@ -41,7 +42,7 @@ class Encoding : public LazyMatrix<Encoding<X, D, Method>, typename std::remove_
   // Every evaluation calls it before it writes anything.
   void check() const {
     check_shapes();
-    detail::require_finite_rows(detail::Viewed<X>(samples_).view(), name(), "X");
+    if (!has_known_) detail::require_finite_rows(detail::Viewed<X>(samples_).view(), name(), "X");
     detail::require_finite_rows(detail::Viewed<D>(dictionary_).view(), name(), "the dictionary");
   }
 
@@ -90,6 +91,26 @@ class Encoding : public LazyMatrix<Encoding<X, D, Method>, typename std::remove_
     return copy;
   }
 
+  /// Returns the codes that approximate the known numbers of samples, by omp. Unknown numbers are not read. They can be
+  /// filled in from the codes: codes · D.
+  ///
+  /// Formula  argmin over the codes of the chosen atoms of ‖m · (x − c D)‖, where m is 1 for known numbers, else 0
+  /// Shapes   mask: N x d, 0 for unknown numbers, of any type
+  /// Cost     O(s (k d + s d)) for each sample with s chosen atoms
+  /// Throws   Error if the mask has another shape; in the evaluation, if a known number is not finite
+  template <class M>
+  [[nodiscard]] Encoding known(const M& mask) const {
+    static_assert(std::is_same_v<Method, omp>,
+                  "filigree: encode(X, dictionary, method).known(mask): only omp codes samples with unknown numbers");
+    detail::require(mask.rows() == rows() && mask.cols() == samples_.cols(),
+                    "encode(X, dictionary, method).known(mask): the mask must be ", rows(), "x", samples_.cols(),
+                    ", is ", mask.rows(), "x", mask.cols());
+    Encoding copy = *this;
+    copy.known_ = (mask.array() != typename M::Scalar(0)).template cast<Scalar>().matrix();
+    copy.has_known_ = true;
+    return copy;
+  }
+
   template <int O, class Integer>
   operator Eigen::SparseMatrix<Scalar, O, Integer>() const {
     return to_sparse<Eigen::SparseMatrix<Scalar, O, Integer>>();
@@ -112,14 +133,30 @@ class Encoding : public LazyMatrix<Encoding<X, D, Method>, typename std::remove_
     const detail::Session session(execution_);
     const detail::Viewed<X> samples(samples_);
     const detail::Viewed<D> dictionary(dictionary_);
+    if constexpr (std::is_same_v<Method, omp>) {
+      if (has_known_) {
+        const auto view = samples.view();
+        Known x = Known::Zero(rows(), samples_.cols());
+        for (Index i = 0; i < x.rows(); ++i)
+          for (Index j = 0; j < x.cols(); ++j)
+            if (known_(i, j) != 0) x(i, j) = view.data[i * view.row_stride + j * view.col_stride];
+        detail::require_finite_rows(detail::view(x), name(), "X, at known numbers,");
+        return detail::KnownEncoder<Scalar>(detail::view(x), detail::view(known_), dictionary.view(), method_, session)
+            .run();
+      }
+    }
     return detail::encode_rows<Scalar>(samples.view(), dictionary.view(), method_, start_, session);
   }
 
  private:
+  using Known = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
   Operand<X> samples_;
   Operand<D> dictionary_;
   Method method_;
   Sparse start_;
+  Known known_;  // 1 for known numbers, else 0
+  bool has_known_ = false;
   detail::Execution execution_;
 };
 
@@ -140,7 +177,7 @@ concept EncodingExpression = is_encoding<std::remove_cvref_t<T>>;
 ///
 /// The result is a lazy matrix: `Eigen::SparseMatrix<S, Eigen::RowMajor> codes = encode(X, D, omp{.k = 8}).on(pool)`,
 /// or `Matrix largest = encode(X, D, fista{.alpha = 0.1}) | top_k(5)`. An iterative method can start from other codes:
-/// encode(...).start(codes).
+/// encode(...).start(codes). omp can code samples of which only some numbers are known: encode(...).known(mask).
 /// Formula    X ≈ codes · D
 /// Shapes     X: N x d, dictionary: k x d, codes: N x k
 /// Cost       O(k² d) for the Gram matrix, O(N k d) for X D', and the cost of the method for each sample

@@ -56,6 +56,32 @@ struct CodeBlock {
   }
 };
 
+/// The number of consecutive samples that one task codes.
+inline constexpr Index code_task_rows = 32;
+
+/// Returns the codes of blocks of samples as a matrix. `counts` are the numbers of codes of the samples.
+template <Real S>
+Eigen::SparseMatrix<S, Eigen::RowMajor> assemble_codes(const List<CodeBlock<S>>& blocks, const List<Index>& counts,
+                                                       Index atoms, const Session& session) {
+  const Index n = counts.size();
+  Index total = 0;
+  for (const CodeBlock<S>& block : blocks) total += block.count;
+  require(total <= (std::numeric_limits<int>::max)(), "encode(X, dictionary, method): there are ", total,
+          " codes; a sparse matrix holds at most 2147483647. Encode X in parts");
+  Eigen::SparseMatrix<S, Eigen::RowMajor> result(n, atoms);
+  result.resizeNonZeros(total);
+  List<Index> begin(blocks.size() + 1, Index(0));
+  for (Index b = 0; b < blocks.size(); ++b) begin[b + 1] = begin[b] + blocks[b].count;
+  session.run(blocks.size(), [&](Index b, Index) {
+    std::copy_n(blocks[b].columns.template data<kernel::Column>(), blocks[b].count, result.innerIndexPtr() + begin[b]);
+    std::copy_n(blocks[b].values.template data<S>(), blocks[b].count, result.valuePtr() + begin[b]);
+    Index at = begin[b];
+    for (Index i = b * code_task_rows; i < (std::min)((b + 1) * code_task_rows, n); ++i)
+      result.outerIndexPtr()[i + 1] = static_cast<int>(at += counts[i]);
+  });
+  return result;
+}
+
 /// Computes codes for encode. The samples are processed in chunks, whose correlations are one product of matrices.
 template <Real S, class Method>
 class Encoder {
@@ -84,11 +110,11 @@ class Encoder {
     correlations_.get<S>((std::min)(chunk, n) * stride);
     std::fill_n(correlations_.data<S>(), (std::min)(chunk, n) * stride, S(0));
     for (Index first = 0; first < n; first += chunk) run_chunk(first, (std::min)(first + chunk, n));
-    return assemble();
+    return assemble_codes<S>(blocks_, counts_, gram_.count(), session_);
   }
 
  private:
-  static constexpr Index task_rows = 32;
+  static constexpr Index task_rows = code_task_rows;
 
   void run_chunk(Index first, Index last) {
     const Index stride = gram_.stride(), rows = last - first;
@@ -146,27 +172,6 @@ class Encoder {
     }
     ProximalSteps<S>(method_, gram_, eigenvalue_, session_).run(rows, correlations_.data<S>(), squares.data(), codes);
     return codes;
-  }
-
-  [[nodiscard]] Sparse assemble() const {
-    const Index n = samples_.rows;
-    Index total = 0;
-    for (const CodeBlock<S>& block : blocks_) total += block.count;
-    require(total <= (std::numeric_limits<int>::max)(), "encode(X, dictionary, method): there are ", total,
-            " codes; a sparse matrix holds at most 2147483647. Encode X in parts");
-    Sparse result(n, gram_.count());
-    result.resizeNonZeros(total);
-    List<Index> begin(blocks_.size() + 1, Index(0));
-    for (Index b = 0; b < blocks_.size(); ++b) begin[b + 1] = begin[b] + blocks_[b].count;
-    session_.run(blocks_.size(), [&](Index b, Index) {
-      std::copy_n(blocks_[b].columns.template data<kernel::Column>(), blocks_[b].count,
-                  result.innerIndexPtr() + begin[b]);
-      std::copy_n(blocks_[b].values.template data<S>(), blocks_[b].count, result.valuePtr() + begin[b]);
-      Index at = begin[b];
-      for (Index i = b * task_rows; i < (std::min)((b + 1) * task_rows, n); ++i)
-        result.outerIndexPtr()[i + 1] = static_cast<int>(at += counts_[i]);
-    });
-    return result;
   }
 
   MatrixView<S> samples_;

@@ -14,12 +14,25 @@ template <Real S>
 class DecodingState;
 }
 
+namespace detail {
+
+/// The inputs of one affine layer in a forward pass, for a caller. The layer is found by its parameters.
+template <Real S>
+struct InputsOfLayer {
+  const S* parameters = nullptr;
+  Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> rows = {};
+};
+
+}  // namespace detail
+
 /// Values of the whole network that any of its layers may read.
 template <Real S>
 struct NetworkValues {
   Activations<S>* input = nullptr;           ///< the samples
   const S* output_biases = nullptr;          ///< the biases of the last layer, if it has biases
   S* output_biases_gradient = nullptr;       ///< their gradient; the last layer writes it first
+  const S* output_weights = nullptr;         ///< the weights of the last layer, if it is linear
+  S* output_weights_gradient = nullptr;      ///< their gradient; the last layer writes it first
   Index outputs = 0;                         ///< number of columns of the network's output
   const S* table = nullptr;                  ///< the vectors of the embedding, if a later layer reads them
   S* table_gradient = nullptr;               ///< their gradient; the later layer writes it first
@@ -29,6 +42,7 @@ struct NetworkValues {
   S* memory_gradient = nullptr;              ///< of the loss with respect to the memory; layers add to it
   Index position = 0;                        ///< of the first token of each sequence; above 0 only in a Decoder
   detail::DecodingState<S>* decoding = nullptr;  ///< of a Decoder: the keys and values of the tokens before; null: none
+  detail::InputsOfLayer<S>* wanted = nullptr;    ///< the forward pass sets its rows; null: none
 };
 
 /// The arguments of a layer in a forward or backward pass.

@@ -184,6 +184,24 @@ class Network {
       detail::each_layer(stage, offsets_[l], [&](const auto& layer, Index offset) { f(layer, l, offset); });
     });
   }
+  template <class F>
+  void each_layer(F&& f) {
+    detail::with_indices<depth>([&]<std::size_t... L>(std::index_sequence<L...>) {
+      const auto visit = [&](auto& stage, std::size_t l) {
+        detail::each_layer(stage, offsets_[l], [&](auto& layer, Index offset) { f(layer, l, offset); });
+      };
+      (visit(std::get<L>(sequence_.stages), L), ...);
+    });
+  }
+  // Returns the inputs of the linear layer, at any depth, whose parameters begin at `offset`, for samples.
+  template <class X>
+  [[nodiscard]] Matrix inputs_of_layer(Index offset, const X& x, const char* call,
+                                       detail::Slice<Index> lengths = {}) const {
+    detail::InputsOfLayer<S> wanted;
+    wanted.parameters = parameters_.data() + offset;
+    (void)run<0, depth>(x, call, lengths, &wanted);
+    return std::move(wanted.rows);
+  }
   /// Returns true if the outputs have one row for each sequence, as after pool_mean().
   [[nodiscard]] bool pools_sequences() const { return detail::pools_sequences(sequence_); }
   // Returns true if a layer reads the table of the embedding.
@@ -207,7 +225,8 @@ class Network {
  protected:
   /// Returns the outputs of stages [first, last).
   template <std::size_t first, std::size_t last, class X, class Lengths = detail::Slice<Index>>
-  [[nodiscard]] Matrix run(const X& x, const char* call, const Lengths& lengths = {}) const {
+  [[nodiscard]] Matrix run(const X& x, const char* call, const Lengths& lengths = {},
+                           detail::InputsOfLayer<S>* wanted = nullptr) const {
     static_assert(StoredReal<typename X::Scalar, S>,
                   "filigree: network(X): X must have the scalar of the network; cast it with .cast<>()");
     detail::require(x.cols() == widths_[first], call, ": X.cols() = ", x.cols(), " must be ", widths_[first]);
@@ -216,10 +235,12 @@ class Network {
       detail::require(first == 0 || !is_in<first, last>(l) || !detail::reads_network_input(stage), call, ": stage ", l,
                       " has a skip connection and needs the samples; use network(X)");
     });
-    if (is_constrained<first, last>()) return run_stages<first, last>(x, lengths);
+    if (is_constrained<first, last>()) return run_stages<first, last>(x, lengths, wanted);
     Network constrained = *this;
     constrained.constrain();
-    return constrained.template run_stages<first, last>(x, lengths);
+    if (wanted != nullptr)
+      wanted->parameters = constrained.parameters_.data() + (wanted->parameters - parameters_.data());
+    return constrained.template run_stages<first, last>(x, lengths, wanted);
   }
 
  private:
@@ -241,11 +262,12 @@ class Network {
   }
 
   template <std::size_t first, std::size_t last, class X, class Lengths>
-  [[nodiscard]] Matrix run_stages(const X& x, const Lengths& lengths) const {
+  [[nodiscard]] Matrix run_stages(const X& x, const Lengths& lengths, detail::InputsOfLayer<S>* wanted) const {
     return detail::with_indices<last - first>([&]<std::size_t... L>(std::index_sequence<L...>) {
       const detail::Session session(detail::Execution{});
       detail::NetworkPass<S, detail::no_boundary, std::tuple_element_t<first + L, StageTuple>...> pass;
-      return Matrix(pass.infer(*this, std::tie(stage<first + L>()...), first, x, session, lengths).rows(session));
+      return Matrix(
+          pass.infer(*this, std::tie(stage<first + L>()...), first, x, session, lengths, wanted).rows(session));
     });
   }
 

@@ -57,6 +57,9 @@ class NetworkPass {
     }
     if constexpr (is_affine<std::tuple_element_t<Net::depth - 1, typename Net::StageTuple>>) {
       const Index biases = net.offset(Net::depth - 1) + weight_count(net.template stage<Net::depth - 1>());
+      const Index weights = net.offset(Net::depth - 1);
+      values.output_weights = parameters + weights;
+      values.output_weights_gradient = gradient != nullptr ? gradient + weights : nullptr;
       values.output_biases = parameters + biases;
       values.output_biases_gradient = gradient != nullptr ? gradient + biases : nullptr;
     }
@@ -81,12 +84,14 @@ class NetworkPass {
             .draw = draw};
   }
 
-  /// Returns the outputs of the stages for samples, in inference.
+  /// Returns the outputs of the stages for samples, in inference. Copies the inputs of a layer if `wanted` is not null.
   template <class Net, class Stages, class X, class L = Slice<Index>>
   Activations<S>& infer(const Net& net, const Stages& stages, std::size_t first, const X& x, const Session& session,
-                        const L& lengths = {}) {
+                        const L& lengths = {}, InputsOfLayer<S>* wanted = nullptr) {
     load(x, lengths, session);
-    sequence_.forward(stages, context(net, first, nullptr, nullptr, session, false, 0));
+    Context<S> all = context(net, first, nullptr, nullptr, session, false, 0);
+    all.network.wanted = wanted;
+    sequence_.forward(stages, all);
     return output_;
   }
 

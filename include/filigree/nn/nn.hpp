@@ -35,6 +35,7 @@
 #include "filigree/nn/penalty/l1.hpp"                     // IWYU pragma: export
 #include "filigree/nn/penalty/weight_decay.hpp"           // IWYU pragma: export
 #include "filigree/nn/predictor.hpp"                      // IWYU pragma: export
+#include "filigree/nn/prune/linear_layers.hpp"            // IWYU pragma: export
 #include "filigree/nn/prune/masks.hpp"                    // IWYU pragma: export
 #include "filigree/nn/prune/pruning.hpp"                  // IWYU pragma: export
 #include "filigree/nn/prune/schedule.hpp"                 // IWYU pragma: export

@@ -72,11 +72,11 @@ struct Sequence : detail::ScalarOf<T...> {
   // Calls f(layer, offset) for the layers with their parameters.
   template <class F>
   void each_layer(Index offset, F&& f) const {
-    const auto visit = [&](const auto& stage) {
-      detail::each_layer(stage, offset, f);
-      offset += detail::parameter_count(stage);
-    };
-    std::apply([&](const auto&... stage) { (visit(stage), ...); }, stages);
+    visit_layers(*this, offset, f);
+  }
+  template <class F>
+  void each_layer(Index offset, F&& f) {
+    visit_layers(*this, offset, f);
   }
   // Describes the layers in a checkpoint.
   [[nodiscard]] std::string text() const {
@@ -84,6 +84,16 @@ struct Sequence : detail::ScalarOf<T...> {
     const auto add = [&](const auto& stage) { all += (all.empty() ? "" : " | ") + detail::stage_text(stage); };
     std::apply([&](const auto&... stage) { (add(stage), ...); }, stages);
     return "sequence(" + all + ")";
+  }
+
+ private:
+  template <class Self, class F>
+  static void visit_layers(Self& self, Index offset, F& f) {
+    const auto visit = [&](auto& stage) {
+      detail::each_layer(stage, offset, f);
+      offset += detail::parameter_count(stage);
+    };
+    std::apply([&](auto&... stage) { (visit(stage), ...); }, self.stages);
   }
 };
 

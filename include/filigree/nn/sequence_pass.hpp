@@ -113,7 +113,10 @@ class SequencePass {
   void forward_groups(const Stages& stages, const Context<S>& context) {
     with_indices<last - first>([&]<std::size_t... g>(std::index_sequence<g...>) {
       (visit<first + g>(stages, context,
-                        [](auto& state, auto& inner, const auto&... stage) { state.forward(stage..., inner); }),
+                        [](auto& state, auto& inner, const auto& stage, const auto&... next) {
+                          copy_wanted_inputs(stage, inner);
+                          state.forward(stage, next..., inner);
+                        }),
        ...);
     });
   }
@@ -183,6 +186,14 @@ class SequencePass {
   }
 
  private:
+  template <class Stage>
+  static void copy_wanted_inputs(const Stage&, const Context<S>& context) {
+    if constexpr (is_affine<Stage>) {
+      InputsOfLayer<S>* const wanted = context.network.wanted;
+      if (wanted != nullptr && wanted->parameters == context.parameters) wanted->rows = context.inputs();
+    }
+  }
+
   /// True if the first group needs only the sum over samples of its dy, and the second group can compute this sum.
   static constexpr bool begins_with_sum = [] {
     if constexpr (groups > 1) return requires {

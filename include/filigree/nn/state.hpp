@@ -105,7 +105,7 @@ bool reads_network_input(const T& stage) {
 
 /// Calls f(layer, offset) for a layer, or for the layers of which it consists. `offset` is that of its parameters.
 template <class T, class F>
-void each_layer(const T& stage, Index offset, F&& f) {
+void each_layer(T& stage, Index offset, F&& f) {
   if constexpr (requires { stage.each_layer(offset, f); })
     stage.each_layer(offset, f);
   else if constexpr (LayerStage<T>)

@@ -40,6 +40,10 @@ struct Optional {
   void each_layer(Index offset, F&& f) const {
     if (on) detail::each_layer(stage, offset, f);
   }
+  template <class F>
+  void each_layer(Index offset, F&& f) {
+    if (on) detail::each_layer(stage, offset, f);
+  }
   // Describes the stage in a checkpoint.
   [[nodiscard]] std::string text() const { return on ? stage_text(stage) : "off"; }
 };

@@ -37,11 +37,11 @@ struct Branches : ScalarOf<Branch...> {
   // Calls f(layer, offset) for the layers with their parameters.
   template <class F>
   void each_layer(Index offset, F&& f) const {
-    const auto visit = [&](const auto& branch) {
-      branch.each_layer(offset, f);
-      offset += branch.parameter_count();
-    };
-    std::apply([&](const auto&... branch) { (visit(branch), ...); }, branches);
+    visit_layers(*this, offset, f);
+  }
+  template <class F>
+  void each_layer(Index offset, F&& f) {
+    visit_layers(*this, offset, f);
   }
 
  protected:
@@ -61,6 +61,16 @@ struct Branches : ScalarOf<Branch...> {
     std::string all;
     std::apply([&](const auto&... branch) { ((all += (all.empty() ? "" : ", ") + branch.text()), ...); }, branches);
     return all;
+  }
+
+ private:
+  template <class Self, class F>
+  static void visit_layers(Self& self, Index offset, F& f) {
+    const auto visit = [&](auto& branch) {
+      branch.each_layer(offset, f);
+      offset += branch.parameter_count();
+    };
+    std::apply([&](auto&... branch) { (visit(branch), ...); }, self.branches);
   }
 };
 

@@ -3,12 +3,10 @@
 
 #include <algorithm>
 #include <concepts>
-#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 #include "filigree/core/check.hpp"
 #include "filigree/core/generator.hpp"
@@ -33,20 +31,16 @@ struct Repeat : detail::ScalarOf<L> {
   using Category = Layer;
   template <Real S>
   using State = detail::RepeatState<L, S>;
-  std::vector<L> layers;  // one for all copies, or one for each
+  detail::List<L> layers;  // one for each copy
   Index count;
   repeat_options options;
 
-  Repeat(Index copies, std::vector<L> all, repeat_options o) : layers(std::move(all)), count(copies), options(o) {
+  Repeat(detail::List<L> all, repeat_options o) : layers(std::move(all)), count(layers.size()), options(o) {
     for (const L& layer : layers)
       detail::require(layer.parameter_count() == layers[0].parameter_count(), "repeat(count, f): all layers must have ",
                       "as many parameters, got ", layers[0].parameter_count(), " and ", layer.parameter_count());
   }
 
-  /// Returns the layer of a copy.
-  [[nodiscard]] const L& at(Index copy) const {
-    return layers[layers.size() == 1 ? 0 : static_cast<std::size_t>(copy)];
-  }
   [[nodiscard]] Index inputs() const { return layers[0].inputs(); }
   [[nodiscard]] Index outputs(Index width) const {
     Index out = width;
@@ -74,13 +68,22 @@ struct Repeat : detail::ScalarOf<L> {
   // Calls f(layer, offset) for the layers of all copies with their parameters.
   template <class F>
   void each_layer(Index offset, F&& f) const {
-    for (Index i = 0; i < count; ++i) at(i).each_layer(offset + i * layers[0].parameter_count(), f);
+    for (Index i = 0; i < count; ++i) layers[i].each_layer(offset + i * layers[i].parameter_count(), f);
   }
-  // Describes the layers in a checkpoint.
+  template <class F>
+  void each_layer(Index offset, F&& f) {
+    for (Index i = 0; i < count; ++i) layers[i].each_layer(offset + i * layers[i].parameter_count(), f);
+  }
+  // Describes the layers in a checkpoint. Equal layers are described once.
   [[nodiscard]] std::string text() const {
-    std::string all = detail::text_of("repeat(", count);
-    for (const L& layer : layers) all += ", " + layer.text();
-    return all + ")";
+    const std::string first = layers[0].text();
+    std::string others;
+    bool equal = true;
+    for (Index i = 1; i < count; ++i) {
+      others += ", " + layers[i].text();
+      equal = equal && layers[i].text() == first;
+    }
+    return detail::text_of("repeat(", count, ", ", first, equal ? "" : others, ")");
   }
 };
 
@@ -95,8 +98,8 @@ struct Repeat : detail::ScalarOf<L> {
 template <detail::Piped P>
 auto repeat(Index count, P&& layers, const repeat_options& options = {}) {
   detail::require(count >= 1, "repeat(count, layers): count must be at least 1, got ", count);
-  auto one = sequence(std::forward<P>(layers));
-  return Repeat<decltype(one)>(count, std::vector{std::move(one)}, options);
+  using L = decltype(sequence(std::forward<P>(layers)));
+  return Repeat<L>(detail::List<L>(count, sequence(std::forward<P>(layers))), options);
 }
 
 /// Makes layers of the same type that differ in their options, one after another: repeat(6, f), where f(i) returns the
@@ -108,10 +111,10 @@ template <class F>
   requires(std::invocable<const std::decay_t<F>&, Index> && !detail::Piped<F>)
 auto repeat(Index count, F&& f, const repeat_options& options = {}) {
   detail::require(count >= 1, "repeat(count, f): count must be at least 1, got ", count);
-  std::vector all{sequence(f(Index{0}))};
-  for (Index i = 1; i < count; ++i) all.push_back(sequence(f(i)));
-  using L = typename decltype(all)::value_type;
-  return Repeat<L>(count, std::move(all), options);
+  using L = decltype(sequence(f(Index{0})));
+  detail::List<L> all;
+  for (Index i = 0; i < count; ++i) all.push_back(sequence(f(i)));
+  return Repeat<L>(std::move(all), options);
 }
 
 namespace detail {
@@ -129,7 +132,7 @@ class RepeatState {
       const bool is_last = i + 1 == repeat.count;
       Activations<S>& out = is_last ? context.out : recompute ? out_ : between_[i];
       Context<S> inner = inside(repeat, context, i, out);
-      states_[recompute ? 0 : i].forward(repeat.at(i), inner);
+      states_[recompute ? 0 : i].forward(repeat.layers[i], inner);
       if (recompute && !is_last) {
         const ConstRows<S> rows = out.rows(context.session);
         S* const to = between_[i].set_dense(rows.rows(), rows.cols());
@@ -150,11 +153,11 @@ class RepeatState {
       State<L, S>& state = states_[recompute ? 0 : i];
       if (recompute && !is_last) {
         keep(dy, context);
-        state.forward(repeat.at(i), inner);
+        state.forward(repeat.layers[i], inner);
       }
       inner.dy = dy;
       inner.needs_input_gradient = i > 0 || context.needs_input_gradient;
-      dy = state.backward(repeat.at(i), inner);
+      dy = state.backward(repeat.layers[i], inner);
     }
     return dy;
   }
@@ -170,7 +173,8 @@ class RepeatState {
     dy = {.dense = kept};
   }
   Context<S> inside(const Repeat<L>& repeat, const Context<S>& context, Index i, Activations<S>& out) {
-    Context<S> inner = context.inside(i * repeat.at(0).parameter_count(), i == 0 ? context.in : between_[i - 1], out);
+    Context<S> inner =
+        context.inside(i * repeat.layers[i].parameter_count(), i == 0 ? context.in : between_[i - 1], out);
     inner.draw = Generator(context.draw, static_cast<std::uint64_t>(i)).bits64();
     return inner;
   }

@@ -5,13 +5,11 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <tuple>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
-#include "filigree/core/with_indices.hpp"
 #include "filigree/nn/network.hpp"
+#include "filigree/nn/prune/linear_layers.hpp"
 #include "filigree/nn/prune/masks.hpp"
 
 namespace filigree {
@@ -23,31 +21,24 @@ struct pruning_options {
   bool global = false;                   ///< ranks the weights of all layers together, instead of each layer by itself
   Index n = 0, m = 0;                    ///< keeps n of m consecutive inputs instead; 0: no
   Index every = 1;                       ///< steps between two changes of the masks
-  std::vector<std::size_t> stages = {};  ///< numbers of the stages that are pruned; empty: all linear stages
+  std::vector<std::size_t> stages = {};  ///< numbers of the stages that are pruned; empty: all with linear layers
 };
 
 namespace detail {
 
-/// A layer whose weights can be masked.
-template <class T>
-concept MaskableLayer = requires(const T& layer, const WeightMask& mask) {
-  layer.masked(mask);
-};
-
-/// Calls f.operator()<L>() for each stage that is pruned.
-template <class Net, class F>
-void each_pruned_stage(const pruning_options& options, F&& f) {
-  const auto visit = [&]<std::size_t L>() {
-    const auto& stages = options.stages;
-    if constexpr (MaskableLayer<std::tuple_element_t<L, typename Net::StageTuple>>) {
-      if (stages.empty() || std::find(stages.begin(), stages.end(), L) != stages.end()) f.template operator()<L>();
-    }
-  };
-  with_indices<Net::depth>([&]<std::size_t... L>(std::index_sequence<L...>) { (visit.template operator()<L>(), ...); });
+/// Returns the linear layers of the stages that are pruned.
+template <class Net>
+std::vector<LinearLayer<Net>> pruned_layers(Net& net, const pruning_options& options) {
+  std::vector<LinearLayer<Net>> layers = linear_layers(net);
+  const auto& stages = options.stages;
+  std::erase_if(layers, [&](const auto& layer) {
+    return !stages.empty() && std::find(stages.begin(), stages.end(), layer.stage()) == stages.end();
+  });
+  return layers;
 }
 
 template <class Net>
-void require_pruning(const pruning_options& options, const char* call) {
+void require_pruning(Net& net, const pruning_options& options, const char* call) {
   require(options.fraction >= 0 && options.fraction <= 1, call, ": fraction must be between 0 and 1, got ",
           options.fraction);
   require(options.initial >= 0 && options.initial <= options.fraction, call,
@@ -57,50 +48,51 @@ void require_pruning(const pruning_options& options, const char* call) {
   require(!grouped || (options.n >= 1 && options.n <= options.m), call, ": n must be from 1 to m, got ", options.n,
           " and ", options.m);
   require(!grouped || !options.global, call, ": n and m select within each layer, without {.global = true}");
-  std::size_t found = 0;
-  each_pruned_stage<Net>(options, [&]<std::size_t L>() { ++found; });
-  require(found >= (std::max)(options.stages.size(), std::size_t{1}), call,
-          ": the stages must be linear stages of the network, each named once");
+  const auto layers = pruned_layers(net, options);
+  bool valid = !layers.empty();
+  for (auto l = options.stages.begin(); l != options.stages.end(); ++l)
+    valid = valid && std::count(options.stages.begin(), l, *l) == 0 &&
+            std::any_of(layers.begin(), layers.end(), [&](const auto& layer) { return layer.stage() == *l; });
+  require(valid, call, ": the stages must be stages of the network with linear layers, each named once");
 }
 
 }  // namespace detail
 
-/// Prunes the weights of smallest magnitude of the linear stages of a network, now and in later training: sets the
-/// masks of the layers.
+/// Prunes the weights of smallest magnitude of the linear layers of a network, now and in later training: sets the
+/// masks of the layers, also of those within sequence, residual, repeat, attention and other layers.
 ///
-/// Layers within sequences, sums and transformer layers are not pruned; Linear::masked() masks those.
 /// Formula    drops ⌊fraction · count⌋ weights of each layer or, if global, of all layers together; or keeps n of m
 /// Cost       O(weights)
-/// Throws     Error if an option is out of range, a stage is not linear, or a weight is not finite
+/// Throws     Error if an option is out of range, a stage has no linear layer, or a weight is not finite
 /// Reference  Han et al., arXiv:1506.02626, section 3; n:m: Mishra et al., arXiv:2104.08378, section 3
 template <class Net>
 void prune(Net& net, const pruning_options& options = {}) {
   using Row = Eigen::Matrix<typename Net::Scalar, 1, Eigen::Dynamic, Eigen::RowMajor>;
-  detail::require_pruning<Net>(options, "prune(net, options)");
+  detail::require_pruning(net, options, "prune(net, options)");
+  const auto layers = detail::pruned_layers(net, options);
+  std::vector<WeightMask> masks;  // all of them first: an Error changes nothing
   if (options.global) {
     Index count = 0, at = 0;
-    detail::each_pruned_stage<Net>(options,
-                                   [&]<std::size_t L>() { count += std::as_const(net).template weights<L>().size(); });
+    for (const auto& layer : layers) count += layer.weights().size();
     Row all(count);
-    detail::each_pruned_stage<Net>(options, [&]<std::size_t L>() {
-      const auto weights = std::as_const(net).template weights<L>();
+    for (const auto& layer : layers) {
+      const auto weights = layer.weights();
       all.segment(at, weights.size()) = Eigen::Map<const Row>(weights.data(), weights.size());
       at += weights.size();
-    });
+    }
     const WeightMask kept = magnitude_mask(all, options.fraction);
     at = 0;
-    detail::each_pruned_stage<Net>(options, [&]<std::size_t L>() {
-      const auto weights = std::as_const(net).template weights<L>();
-      net.template mask_weights<L>(Eigen::Map<const WeightMask>(kept.data() + at, weights.rows(), weights.cols()));
+    for (const auto& layer : layers) {
+      const auto weights = layer.weights();
+      masks.emplace_back(Eigen::Map<const WeightMask>(kept.data() + at, weights.rows(), weights.cols()));
       at += weights.size();
-    });
-    return;
+    }
+  } else {
+    for (const auto& layer : layers)
+      masks.push_back(options.m > 0 ? n_m_mask(layer.weights(), options.n, options.m)
+                                    : magnitude_mask(layer.weights(), options.fraction));
   }
-  detail::each_pruned_stage<Net>(options, [&]<std::size_t L>() {
-    const auto weights = std::as_const(net).template weights<L>();
-    net.template mask_weights<L>(options.m > 0 ? n_m_mask(weights, options.n, options.m)
-                                               : magnitude_mask(weights, options.fraction));
-  });
+  for (std::size_t l = 0; l < layers.size(); ++l) layers[l].mask(masks[l]);
 }
 
 /// Pruning in the course of training: a function for {.after_step} of fit.
@@ -112,10 +104,11 @@ class Pruning {
 
   // Prunes the network after a number of steps.
   void operator()(Index step) {
+    if (!std::exchange(started_, true)) skip_steps_before(step);
     const double reached = schedule_(step);
     detail::require(reached >= 0 && reached <= 1, "pruning(net, schedule): the schedule must be from 0 to 1; schedule(",
                     step, ") is ", reached);
-    if (!(reached > reached_) || (reached < 1 && step % options_.every != 0)) return;
+    if (!changes(step, reached)) return;
     reached_ = reached;
     if (options_.m > 0 && reached < 1) return;
     pruning_options now = options_;
@@ -124,10 +117,22 @@ class Pruning {
   }
 
  private:
+  [[nodiscard]] bool changes(Index step, double reached) const {
+    return reached > reached_ && (reached >= 1 || step % options_.every == 0);
+  }
+  // Training that resumes from a checkpoint begins with a later step, and with masks: preceding changes are in them.
+  void skip_steps_before(Index step) {
+    const auto layers = detail::pruned_layers(*net_, options_);
+    if (!std::all_of(layers.begin(), layers.end(), [](const auto& layer) { return layer.is_masked(); })) return;
+    for (Index s = 1; s < step; ++s)
+      if (const double reached = schedule_(s); changes(s, reached)) reached_ = reached;
+  }
+
   Net* net_;
   Schedule schedule_;
   pruning_options options_;
   double reached_ = 0;
+  bool started_ = false;
 };
 
 /// Makes a function that prunes a network in the course of training: fit(net, ..., {.after_step = pruning(net, cubic(0,
@@ -137,13 +142,14 @@ class Pruning {
 /// weights stay 0. With n and m, the weights are pruned once, in the step in which the schedule reaches 1. The network
 /// must outlive the function.
 /// Formula    prune() with fraction initial + (fraction − initial) · schedule(step)
-/// Edge case  a checkpoint does not store masks: after resuming, weights are pruned at the next change of the masks
-/// Throws     Error if an option is out of range or a stage is not linear; in training, if the schedule is not from 0
+/// Edge case  checkpoints store masks: training that resumes gives the same bits as without an interruption
+/// Throws     Error if an option is out of range or a stage has no linear layer; in training, if the schedule is not
+/// from 0
 ///            to 1
 /// Reference  Zhu and Gupta, arXiv:1710.01878, section 3
 template <class Net, class Schedule>
 Pruning<Net, Schedule> pruning(Net& net, const Schedule& schedule, const pruning_options& options = {}) {
-  detail::require_pruning<Net>(options, "pruning(net, schedule, options)");
+  detail::require_pruning(net, options, "pruning(net, schedule, options)");
   return {net, schedule, options};
 }
 

@@ -25,6 +25,7 @@ struct Checkpoint {
   Flags active = {};                             // 1 for each latent that was not 0 in this epoch
   Index entries = 0;                             // number of nonzero codes in this epoch
   std::vector<Index> samples_since_active = {};  // for each latent, since it was last not 0
+  Flags masks = {};                              // of weights, see masks.hpp; empty: no layer has a mask
   // A training that resumes must agree with the following members.
   std::uint64_t seed = 0;
   Index batch = 0, samples = 0;
@@ -45,6 +46,7 @@ struct Checkpoint {
                     {"counters", array_of(counters)},
                     {"losses", array_of(sums)},
                     {"active", array_of(active)},
+                    {"masks", array_of(masks)},
                     {"stages", array_of(bytes_of(stages))},
                     {"objective", array_of(bytes_of(objective))},
                     {"optimizer", array_of(bytes_of(optimizer))},
@@ -74,6 +76,7 @@ struct Checkpoint {
     checkpoint.parameters = field("parameters", detail::type_of<S>()).template as<Vector>();
     checkpoint.moments = field("moments", detail::type_of<S>()).template as<Vector>();
     checkpoint.active = field("active", Type::uint8).template as<Flags>();
+    checkpoint.masks = field("masks", Type::uint8).template as<Flags>();
     const auto text = [&](const char* name) { return std::string(field(name, Type::uint8).bytes.text()); };
     checkpoint.stages = text("stages");
     checkpoint.objective = text("objective");
@@ -95,7 +98,7 @@ struct Checkpoint {
 
  private:
   using Indices = detail::Dependent<Eigen::Matrix<Index, Eigen::Dynamic, 1>, S>;
-  static constexpr std::int64_t version = 2;
+  static constexpr std::int64_t version = 3;
 
   static auto bytes_of(const std::string& text) {
     return Eigen::Map<const Flags>(reinterpret_cast<const std::uint8_t*>(text.data()), static_cast<Index>(text.size()));

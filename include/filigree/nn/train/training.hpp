@@ -18,6 +18,7 @@
 #include "filigree/nn/train/checkpoint.hpp"
 #include "filigree/nn/train/fingerprint.hpp"
 #include "filigree/nn/train/fit_options.hpp"
+#include "filigree/nn/train/masks.hpp"
 #include "filigree/nn/train/parameter_update.hpp"
 #include "filigree/nn/train/progress.hpp"
 #include "filigree/nn/train/training_memory.hpp"
@@ -314,6 +315,7 @@ class Training {
 
   void save() {
     state_.parameters = net_.parameters();
+    state_.masks = masks_of(net_);
     state_.samples_since_active = pass_.samples_since_active();
     state_.save(options_.checkpoint);
   }
@@ -341,12 +343,14 @@ class Training {
                           static_cast<Index>(from.losses.size()) == from.epoch - 1;
     const bool finite = from.parameters.allFinite() && from.moments.allFinite() && std::isfinite(from.sum);
     require(finite, options_.checkpoint, ": holds numbers that are not finite");
+    require(are_masks_of(net_, from.masks), options_.checkpoint, ": holds masks that do not fit the network");
     require(possible, options_.checkpoint, ": holds an impossible position: step ", from.steps, ", epoch ", from.epoch,
             ", sample ", from.first);
     state_ = std::move(from);
     pass_.samples_since_active() = state_.samples_since_active;
     pass_.sample_count() = (state_.epoch - 1) * samples_per_epoch() + state_.first;
     net_.parameters() = state_.parameters;
+    set_masks(net_, state_.masks);
     update_.set_moments(state_.moments);
   }
 
