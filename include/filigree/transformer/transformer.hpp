@@ -5,7 +5,6 @@
 #include "filigree/transformer/decoder.hpp"             // IWYU pragma: export
 #include "filigree/transformer/embedding.hpp"           // IWYU pragma: export
 #include "filigree/transformer/feed_forward.hpp"        // IWYU pragma: export
-#include "filigree/transformer/pool.hpp"                // IWYU pragma: export
 #include "filigree/transformer/positions.hpp"           // IWYU pragma: export
 #include "filigree/transformer/rotary.hpp"              // IWYU pragma: export
 #include "filigree/transformer/sparse_transformer.hpp"  // IWYU pragma: export
