@@ -87,7 +87,7 @@ TEST_CASE("the head has the outputs and gradients of its stages") {
   compare<double>(6, 40, {3, 1, 7, 2}, 0.5);
   compare<float>(8, 1100, {300, 1, 290}, 0.5, fg::top_k(20));  // several tiles
   compare<float>(8, 1100, {300, 1, 290}, 0.5);
-  compare<float>(5, 33, {400, 30}, 1e4);           // large outputs, whose logarithms often round to the same number
+  compare<float>(5, 33, {400, 30}, 1e4);  // large outputs, whose logarithms often round to the same number
   compare<float>(5, 33, {40, 30}, 0.5, fg::top_k(100));  // keeps all
 }
 

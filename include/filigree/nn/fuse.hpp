@@ -20,9 +20,9 @@
 #include "filigree/score_map/log1p_relu.hpp"
 #include "filigree/select/top_k.hpp"
 
-// Neighboring stages that run faster together. A specialization of Fused for stages is the state of all of them: the rule
-// is that neighbors run together if there is one. forward(a, b, context) and backward(a, b, context) do what the states
-// of the stages do one after another.
+// Neighboring stages that run faster together. A specialization of Fused for stages is the state of all of them: the
+// rule is that neighbors run together if there is one. forward(a, b, context) and backward(a, b, context) do what the
+// states of the stages do one after another.
 
 namespace filigree::detail {
 

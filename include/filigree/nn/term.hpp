@@ -22,8 +22,8 @@ struct Penalty {};
 /// Session&) const`. The gradient is with respect to y.
 ///
 /// Optional members: `by_sample` is true if the value is the mean over samples of independent values. `set` has the
-/// parameters of `add`, but overwrites the gradient. `reads_targets` is false if it does not read the targets, which may
-/// then be missing.
+/// parameters of `add`, but overwrites the gradient. `reads_targets` is false if it does not read the targets, which
+/// may then be missing.
 struct Loss {};
 /// A term of the codes of an autoencoder and of its linear decoder: `double add(detail::CodePass<S>&, double factor)
 /// const`. It adds to the gradients of the codes and of the decoder, unless they are null.

@@ -16,9 +16,9 @@ namespace filigree::detail {
 ///
 /// Tiles of the outputs are computed one after another. The largest output of each sequence and column so far, and its
 /// token, are updated by each tile. The outputs and the tokens are those of the stages one after another: the map is
-/// monotone, so it is applied to the maxima only. Two outputs whose images round to the same number are a tie, which the
-/// first token wins.
-/// Cost  2 N d m operations, and 2 s m numbers for s sequences. The backward pass: 4 s kept d operations, with `kept`
+/// monotone, so it is applied to the maxima only. Two outputs whose images round to the same number are a tie, which
+/// the first token wins. Cost  2 N d m operations, and 2 s m numbers for s sequences. The backward pass: 4 s kept d
+/// operations, with `kept`
 ///       gradients for each sequence
 template <Real S>
 class PooledLinear {
@@ -62,8 +62,8 @@ class PooledLinear {
     S* const biases = context.gradient + layer.weight_count();
     multiply_transposed(context.inputs(), by_column_, cols, context.gradient, session);
     if (layer.skip > 0)
-      multiply_transposed(context.network.input->rows(session), by_column_, cols,
-                          context.gradient + layer.in * cols, session);
+      multiply_transposed(context.network.input->rows(session), by_column_, cols, context.gradient + layer.in * cols,
+                          session);
     for (Index j = 0; j < cols; ++j) biases[j] = by_column_.sum(j);
     if (!context.needs_input_gradient) return {};
     S* const dx = gradients_.get<S>((std::max)(context.in.n * layer.in, Index{1}));
@@ -96,8 +96,7 @@ class PooledLinear {
                   {.data = tile.outputs, .stride = width, .start = start, .add = start == nullptr}, session);
     };
     const S* const biases = context.parameters + layer.weight_count() + columns.begin;
-    if (layer.skip > 0)
-      multiply_by(context.network.input->rows(session), context.parameters + layer.in * cols, biases);
+    if (layer.skip > 0) multiply_by(context.network.input->rows(session), context.parameters + layer.in * cols, biases);
     multiply_by(x, context.parameters, layer.skip > 0 ? nullptr : biases);
     session.run(ceil_div(width, columns_per_task), [&](Index task, Index) {
       const Index begin = task * columns_per_task, end = (std::min)(begin + columns_per_task, width);
