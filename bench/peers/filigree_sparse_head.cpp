@@ -4,8 +4,6 @@
 // to folder/values and the peak memory in MB above that of the operands to folder/megabytes, and prints the time in
 // seconds: CPU time with one thread, otherwise wall-clock time.
 
-#include <sys/resource.h>
-
 #include <cstdlib>
 #include <filigree/core/thread_pool.hpp>
 #include <filigree/filigree.hpp>
@@ -33,10 +31,16 @@ void write(const std::string& path, const T* from, Index count) {
       .write(reinterpret_cast<const char*>(from), static_cast<std::streamsize>(sizeof(T)) * count);
 }
 
+/// Peak memory in MB. getrusage would count that of the program that started this one.
 double peak() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) / 1024;
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;)
+    if (word == "VmHWM:") {
+      double kilobytes = 0;
+      status >> kilobytes;
+      return kilobytes / 1024;
+    }
+  return 0;
 }
 
 }  // namespace

@@ -50,7 +50,8 @@ void compare(Index d, Index m, const Lengths& lengths, double scale, const Rest&
   CHECK(y.rows() == static_cast<Index>(lengths.size()));
   CHECK(test::same(y, stages(batch)));
   const Matrix<S> target = test::normal<S>(random, y.rows(), m);
-  fg::Pass one(fused), two(stages);
+  fg::Pass one(fused);
+  fg::Pass two(stages);
   typename decltype(fused)::Vector gradient, expected, threaded;
   CHECK(one.gradient(fused, batch, target, fg::squared_error(), gradient) ==
         two.gradient(stages, batch, target, fg::squared_error(), expected));

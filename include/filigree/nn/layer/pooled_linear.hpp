@@ -17,9 +17,8 @@ namespace filigree::detail {
 /// Tiles of the outputs are computed one after another. The largest output of each sequence and column so far, and its
 /// token, are updated by each tile. The outputs and the tokens are those of the stages one after another: the map is
 /// monotone, so it is applied to the maxima only. Two outputs whose images round to the same number are a tie, which
-/// the first token wins. Cost  2 N d m operations, and 2 s m numbers for s sequences. The backward pass: 4 s kept d
-/// operations, with `kept`
-///       gradients for each sequence
+/// the first token wins.
+/// Cost  2 N d m operations, and 2 s m numbers for s sequences; the backward pass: 4 s kept d operations
 template <Real S>
 class PooledLinear {
  public:
