@@ -140,6 +140,17 @@ TEST_CASE("the head gives ties to the first token, NaN to the first NaN, and no 
   CHECK(with_nan.row(0) == outputs.row(0));  // no other sequence
 }
 
+TEST_CASE("outputs whose logarithms round to the same number are a tie, which the first token wins") {
+  auto net = fg::network(fg::linear<float>(2, 1) | fg::log1p_relu() | fg::pool_max());
+  net.parameters() << 1, 0, 0;
+  Matrix<float> x(2, 2);
+  x << 1e6F, 0, std::nextafter(1e6F, 2e6F), 1;  // the second feature shows the token that gets the gradient
+  Eigen::VectorXf gradient;
+  fg::Pass(net).gradient(net, x, Matrix<float>::Zero(1, 1), fg::squared_error(), gradient);
+  CHECK(gradient[0] != 0);
+  CHECK(gradient[1] == 0);
+}
+
 TEST_CASE("the head rejects lengths that do not sum to the rows") {
   const Matrix<float> x = Matrix<float>::Ones(4, 2);
   const auto net = fg::network(fg::linear(2, 3) | fg::log1p_relu() | fg::pool_max({1, 2}) | fg::top_k(1));
