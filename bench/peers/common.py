@@ -20,6 +20,9 @@ parser.add_argument(
 parser.add_argument("--decoding", default="build/peers/filigree_decoding", help="the compiled filigree_decoding")
 parser.add_argument("--gradients", default="build/peers/filigree_gradients", help="the compiled filigree_gradients")
 parser.add_argument("--retrieval", default="build/peers/filigree_retrieval", help="the compiled filigree_retrieval")
+parser.add_argument(
+    "--sparse-head", default="build/peers/filigree_sparse_head", help="the compiled filigree_sparse_head"
+)
 parser.add_argument("--coding", default="build/peers/filigree_coding", help="the compiled filigree_coding")
 parser.add_argument("--folder", default="build/peers/data", type=pathlib.Path, help="the folder for inputs and outputs")
 parser.add_argument("--threads", default=1, type=int)

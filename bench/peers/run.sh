@@ -17,9 +17,9 @@ if [[ ! -e $venv/ready ]]; then
   "$venv/bin/pip" install --quiet torch==2.13.0 numpy scipy faiss-cpu scikit-learn
   touch "$venv/ready"
 fi
-for script in peers patterns encoders sparsifiers decoding gradients retrieval coding; do
+for script in peers patterns encoders sparsifiers decoding gradients retrieval sparse_head coding; do
   "$venv/bin/python" "bench/peers/$script.py" --program "$build/filigree_peer" \
     --encoders "$build/filigree_encoders" --sparsifiers "$build/filigree_sparsifiers" \
     --decoding "$build/filigree_decoding" --gradients "$build/filigree_gradients" \
-    --retrieval "$build/filigree_retrieval" --coding "$build/filigree_coding" --folder "$build/data" "$@"
+    --retrieval "$build/filigree_retrieval" --sparse-head "$build/filigree_sparse_head" --coding "$build/filigree_coding" --folder "$build/data" "$@"
 done

@@ -63,7 +63,7 @@ TOPICS = [
         "Layers of transformers, and sequences of tokens. A position counts from the begin of a sequence.",
         ["transformer/attention.hpp", "transformer/cross_attention.hpp", "transformer/transformer_layer.hpp",
          "transformer/longformer_attention.hpp", "transformer/encoder_decoder.hpp", "transformer/feed_forward.hpp",
-         "transformer/embedding.hpp", "transformer/positions.hpp", "transformer/rotary.hpp", "transformer/pool.hpp",
+         "transformer/embedding.hpp", "transformer/positions.hpp", "transformer/rotary.hpp", "nn/layer/pool.hpp",
          "transformer/tied_output.hpp", "transformer/sparse_transformer.hpp", "nn/batch.hpp",
          "transformer/decoder.hpp", "transformer/decoding_state.hpp", "transformer/bert.hpp",
          "transformer/longformer.hpp", "transformer/encoder_file.hpp",
@@ -81,7 +81,7 @@ TOPICS = [
         "Losses and penalties are scaled and added: `squared_error() + 0.1 * l1()`. Here y are outputs, t "
         "targets, a the activations of a layer and W its weights. The mean is over samples.",
         ["nn/loss/squared_error.hpp", "nn/loss/normalized_squared_error.hpp", "nn/loss/cross_entropy.hpp",
-         "nn/penalty/weight_decay.hpp", "nn/loss/matryoshka.hpp", "nn/loss/aux_k.hpp", "nn/loss/gate_losses.hpp",
+         "nn/loss/ranking_losses.hpp", "nn/loss/side_flops.hpp", "nn/penalty/weight_decay.hpp", "nn/loss/matryoshka.hpp", "nn/loss/aux_k.hpp", "nn/loss/gate_losses.hpp",
          "nn/penalty/l0_penalty.hpp", "nn/penalty/l1.hpp", "nn/penalty/kl.hpp", "nn/penalty/entropy.hpp",
          "nn/penalty/flops.hpp", "nn/penalty/hoyer_square.hpp", "nn/penalty/group_lasso.hpp", "nn/term.hpp"],
     ),

@@ -25,6 +25,8 @@ Matrix<double> pooled(const Matrix<double>& x, const Lengths& lengths, const std
     const Matrix<double> tokens = x.middleRows(first, length);
     if (kind == "mean")
       y.row(s++) = tokens.colwise().sum() / static_cast<double>(length);
+    else if (kind == "sum")
+      y.row(s++) = tokens.colwise().sum();
     else if (kind == "first")
       y.row(s++) = tokens.row(0);
     else
@@ -35,16 +37,17 @@ Matrix<double> pooled(const Matrix<double>& x, const Lengths& lengths, const std
 }
 
 /// Compares outputs with pooled(), and the gradient of all parameters with differences.
-void check(const fg::Pool& pool, const std::string& kind) {
+template <class Pool>
+void check(const Pool& pool, const std::string& kind) {
   Random random(1821);
   const Lengths lengths = {3, 1, 70, 2};
   const Matrix<double> x = test::normal<double>(random, 76, 4), y = test::normal<double>(random, 4, 3);
   const fg::Batch batch{x, lengths};
   auto net = fg::network(fg::linear<double>(4, 5) | pool | fg::tanh() | fg::linear<double>(5, 3), 3);
   net.parameters() += 0.3 * test::normal<double>(random, net.parameters().size(), 1);
-  const Matrix<double> before = net.before<1>(batch);
-  CHECK(test::relative(net.before<2>(batch), pooled(before, lengths, kind)) < 1e-14);
-  CHECK(test::same(net.before<2>(x), net.before<2>(fg::Batch{x, {76}})));
+  const Matrix<double> before = net.template before<1>(batch);
+  CHECK(test::relative(net.template before<2>(batch), pooled(before, lengths, kind)) < 1e-14);
+  CHECK(test::same(net.template before<2>(x), net.template before<2>(fg::Batch{x, {76}})));
 
   fg::Pass pass(net);
   Eigen::VectorXd gradient;
@@ -71,6 +74,7 @@ TEST_CASE("pooling computes its formulas and gradients") {
   check(fg::pool_mean(), "mean");
   check(fg::pool_first(), "first");
   check(fg::pool_max(), "max");
+  check(fg::pool_sum(), "sum");
 }
 
 TEST_CASE("pool_max gives the gradient to the first maximum, and NaN is the maximum") {
@@ -125,6 +129,40 @@ TEST_CASE("a classifier of sequences learns, with the same bits for any number o
   const auto whole =
       fg::fit(once, batch, targets, fg::squared_error(), adam, {.epochs = 1, .batch = 0, .progress = false});
   CHECK(whole.losses[0] == Approx(fg::Pass(resumed).loss(resumed, batch, targets, fg::squared_error())));
+}
+
+TEST_CASE("pooling with lengths pools matrices, and replaces the lengths of a Batch") {
+  Random random(1823);
+  const Matrix<double> x = test::normal<double>(random, 76, 4);
+  const Lengths lengths = {3, 1, 70, 2};
+  const Matrix<double> largest = x | fg::pool_max(lengths), sums = x | fg::pool_sum(lengths);
+  CHECK(test::same(largest, pooled(x, lengths, "max")));
+  CHECK(test::relative(sums, pooled(x, lengths, "sum")) < 1e-14);
+  const Matrix<double> kept = x.topRows(4) | fg::pool_max({4}) | fg::top_k(1);
+  CHECK(kept.maxCoeff() == x.topRows(4).maxCoeff());
+  const Matrix<double> all = x | fg::pool_sum();
+  const Matrix<double> total = x.colwise().sum();
+  CHECK((all - total).cwiseAbs().maxCoeff() < 1e-13);
+  const auto net = fg::network(fg::linear<double>(4, 5) | fg::pool_sum(lengths), 3);
+  const auto batched = fg::network(fg::linear<double>(4, 5) | fg::pool_sum(), 3);
+  CHECK(test::same(net(x), batched(fg::Batch{x, lengths})));
+  CHECK(test::same(net(fg::Batch{x, {76}}), net(x)));
+  fg::Pass pass(net), other(batched);
+  const Matrix<double> y = test::normal<double>(random, 4, 5);
+  Eigen::VectorXd gradient, expected;
+  CHECK(pass.gradient(net, x, y, fg::squared_error(), gradient) ==
+        other.gradient(batched, fg::Batch{x, lengths}, y, fg::squared_error(), expected));
+  CHECK(test::same(gradient, expected));
+}
+
+TEST_CASE("pooling rejects invalid lengths") {
+  const Matrix<float> x = Matrix<float>::Ones(4, 2);
+  CHECK_THROWS_WITH(fg::pool_max({}), "filigree: pool_max(lengths): lengths must have at least one sequence");
+  CHECK_THROWS_WITH(fg::pool_sum({2, 0}), "filigree: pool_sum(lengths): lengths[1] must be at least 1, got 0");
+  CHECK_THROWS_WITH(x | fg::pool_max({2, 1}),
+                    "filigree: pool_max(lengths): the lengths sum to 3, they must sum to the 4 rows");
+  CHECK_THROWS_WITH(x | fg::pool_sum({5}),
+                    "filigree: pool_sum(lengths): the lengths sum to 5, they must sum to the 4 rows");
 }
 
 TEST_CASE("pooling rejects invalid networks and targets") {

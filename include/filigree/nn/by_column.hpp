@@ -15,20 +15,24 @@ class ByColumn {
  public:
   /// Sorts the entries of the lists. `values` are their values or their gradients.
   void sort(const Lists<S>& lists, const S* values, Index cols) {
+    sort(cols, [&](auto&& f) {
+      for (Index i = 0; i < lists.n; ++i)
+        for (Index e = i * lists.stride; e < i * lists.stride + lists.counts[i]; ++e) f(i, lists.columns[e], values[e]);
+    });
+  }
+  /// Sorts entries. each(f) calls f(row, column, value) for all of them, by ascending row. It is called twice.
+  template <class Each>
+  void sort(Index cols, Each&& each) {
     Index* start = start_.get<Index>(cols + 1);
     std::fill_n(start, cols + 1, Index(0));
-    const auto each = [&](auto&& f) {
-      for (Index i = 0; i < lists.n; ++i)
-        for (Index e = i * lists.stride; e < i * lists.stride + lists.counts[i]; ++e) f(i, e);
-    };
-    each([&](Index, Index e) { ++start[lists.columns[e] + 1]; });
+    each([&](Index, Index j, S) { ++start[j + 1]; });
     for (Index j = 0; j < cols; ++j) start[j + 1] += start[j];
     Column* rows = rows_.get<Column>(start[cols]);
     S* sorted = values_.get<S>(start[cols]);
-    each([&](Index i, Index e) {
-      const Index to = start[lists.columns[e]]++;
+    each([&](Index i, Index j, S value) {
+      const Index to = start[j]++;
       rows[to] = static_cast<Column>(i);
-      sorted[to] = values[e];
+      sorted[to] = value;
     });
     std::copy_backward(start, start + cols, start + cols + 1);  // each start has advanced to the next one
     start[0] = 0;

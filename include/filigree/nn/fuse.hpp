@@ -13,12 +13,15 @@
 #include "filigree/nn/layer/map_state.hpp"
 #include "filigree/nn/layer/normalizer_state.hpp"
 #include "filigree/nn/layer/penalize.hpp"
+#include "filigree/nn/layer/pool.hpp"
+#include "filigree/nn/layer/pooled_linear.hpp"
 #include "filigree/nn/layer/selection_state.hpp"
 #include "filigree/nn/penalty/l0_penalty.hpp"
+#include "filigree/score_map/log1p_relu.hpp"
 #include "filigree/select/top_k.hpp"
 
-// Neighboring stages that run faster together. A specialization of Fused for two stages is the state of both: the rule
-// is that two neighbors run together if there is one. forward(a, b, context) and backward(a, b, context) do what the
+// Neighboring stages that run faster together. A specialization of Fused for stages is the state of all of them: the
+// rule is that neighbors run together if there is one. forward(a, b, context) and backward(a, b, context) do what the
 // states of the stages do one after another.
 
 namespace filigree::detail {
@@ -126,9 +129,46 @@ class Fused<S, JumpRelu<S>, Penalize<P>> {
   State<Penalize<P>, S> penalize_;
 };
 
-template <class S, class A, class B>
+/// The head of a learned sparse encoder, which does not store the outputs of the linear layer.
+template <Real S>
+class Fused<S, Linear<S>, Log1pRelu, Pool<Pooling::max>> {
+ public:
+  void forward(const Linear<S>& linear, const Log1pRelu&, const Pool<Pooling::max>& pool, Context<S>& context) {
+    head_.forward(linear, pool, context, context.out);
+  }
+  Gradient<S> backward(const Linear<S>& linear, const Log1pRelu&, const Pool<Pooling::max>&, Context<S>& context) {
+    return head_.backward(linear, context, context.out, context.dy);
+  }
+
+ private:
+  PooledLinear<S> head_;
+};
+
+/// The head, and a selection of its k largest outputs.
+template <Real S>
+class Fused<S, Linear<S>, Log1pRelu, Pool<Pooling::max>, TopK> {
+ public:
+  void forward(const Linear<S>& linear, const Log1pRelu&, const Pool<Pooling::max>& pool, const TopK& top_k,
+               Context<S>& context) {
+    head_.forward(linear, pool, context, pooled_);
+    Context<S> last = context.inside(0, pooled_, context.out);
+    top_k_.forward(top_k, last);
+  }
+  Gradient<S> backward(const Linear<S>& linear, const Log1pRelu&, const Pool<Pooling::max>&, const TopK& top_k,
+                       Context<S>& context) {
+    Context<S> last = context.inside(0, pooled_, context.out);
+    return head_.backward(linear, context, pooled_, top_k_.backward(top_k, last));
+  }
+
+ private:
+  PooledLinear<S> head_;
+  Activations<S> pooled_;
+  State<TopK, S> top_k_;
+};
+
+template <class S, class... T>
 concept RunTogether = requires {
-  sizeof(Fused<S, A, B>);
+  sizeof(Fused<S, T...>);
 };
 
 }  // namespace filigree::detail

@@ -299,9 +299,13 @@ struct NetworkOf<std::tuple<T...>> {
 /// of sequences; 0: all samples are one sequence.
 template <class Net>
 void require_target_rows(const Net& net, Index samples, Index sequences, Index targets, const char* call) {
+  Index pooled = (std::max)(sequences, Index{1});
+  net.each_layer([&](const auto& layer, std::size_t, Index) {
+    if constexpr (requires { layer.sequence_count(pooled); }) pooled = layer.sequence_count(pooled);
+  });
   if (net.pools_sequences())
-    require(targets == (std::max)(sequences, Index{1}), call, ": Y.rows() = ", targets,
-            " must be the number of sequences, ", (std::max)(sequences, Index{1}), ", which the network pools");
+    require(targets == pooled, call, ": Y.rows() = ", targets, " must be the number of sequences, ", pooled,
+            ", which the network pools");
   else
     require(targets == samples, call, ": Y.rows() = ", targets, " must equal X.rows() = ", samples);
 }

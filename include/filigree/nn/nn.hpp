@@ -9,6 +9,7 @@
 #include "filigree/nn/layer/linear.hpp"                   // IWYU pragma: export
 #include "filigree/nn/layer/multiply.hpp"                 // IWYU pragma: export
 #include "filigree/nn/layer/penalize.hpp"                 // IWYU pragma: export
+#include "filigree/nn/layer/pool.hpp"                     // IWYU pragma: export
 #include "filigree/nn/layer/pre_bias.hpp"                 // IWYU pragma: export
 #include "filigree/nn/layer/repeat.hpp"                   // IWYU pragma: export
 #include "filigree/nn/layer/rms_norm.hpp"                 // IWYU pragma: export
@@ -18,6 +19,8 @@
 #include "filigree/nn/loss/gate_losses.hpp"               // IWYU pragma: export
 #include "filigree/nn/loss/matryoshka.hpp"                // IWYU pragma: export
 #include "filigree/nn/loss/normalized_squared_error.hpp"  // IWYU pragma: export
+#include "filigree/nn/loss/ranking_losses.hpp"            // IWYU pragma: export
+#include "filigree/nn/loss/side_flops.hpp"                // IWYU pragma: export
 #include "filigree/nn/loss/squared_error.hpp"             // IWYU pragma: export
 #include "filigree/nn/network.hpp"                        // IWYU pragma: export
 #include "filigree/nn/optimizer/adam.hpp"                 // IWYU pragma: export

@@ -75,6 +75,18 @@ class Pass {
     return this->gradient(net, x, x, objective, gradient, draw);
   }
 
+  /// Returns the loss of sequences for losses that read no targets, such as in_batch_negatives(queries).
+  template <class X, class M, Term Objective>
+  double loss(const Net& net, const Batch<X, M>& x, const Objective& objective, std::uint64_t draw = 0) {
+    return loss(net, x, no_targets<Objective>(net), objective, draw);
+  }
+  /// Computes the gradient of the loss of sequences for losses that read no targets, and returns the loss.
+  template <class X, class M, Term Objective>
+  double gradient(const Net& net, const Batch<X, M>& x, const Objective& objective, Vector& gradient,
+                  std::uint64_t draw = 0) {
+    return this->gradient(net, x, no_targets<Objective>(net), objective, gradient, draw);
+  }
+
   // Computes the same for a network that satisfies its constraints, without checking them. `lengths` are those of the
   // sequences in x.
   template <Samples X, Samples Y, Term Objective, class L = detail::Slice<Index>>
@@ -166,6 +178,13 @@ class Pass {
     active_count_ = std::accumulate(counts, counts + detail::ceil_div(codes.cols, per_task), Index{0});
   }
 
+  template <class Objective>
+  static typename Net::Matrix no_targets(const Net& net) {
+    static_assert(!detail::reads_targets<Objective>,
+                  "filigree: pass: this objective needs targets: pass.loss(net, Batch{X, lengths}, Y, objective)");
+    return typename Net::Matrix(0, net.outputs());
+  }
+
   template <class X, class L, class Y, class Objective>
   double run_constrained(const Net& net, const X& x, const L& lengths, const Y& y, const Objective& objective,
                          S* gradient, std::uint64_t draw) {
@@ -187,7 +206,8 @@ class Pass {
                     net.inputs());
     detail::require(y.cols() == net.outputs(), "pass: Y.cols() = ", y.cols(), " must be the network's outputs, ",
                     net.outputs());
-    detail::require_target_rows(net, x.rows(), lengths.size(), y.rows(), "pass");
+    const bool has_targets = detail::reads_targets<Objective> || has_codes || y.rows() > 0;
+    if (has_targets) detail::require_target_rows(net, x.rows(), lengths.size(), y.rows(), "pass");
     detail::require_valid_samples(x, "pass: X");
     detail::require_valid_samples(y, "pass: Y");
     const detail::Session session(detail::Execution{executor_, &workspace_});
@@ -211,6 +231,8 @@ class Pass {
     const detail::ConstRows<S> target(targets, n, y.cols());
     Gradient<S> dy = network_pass_.forward_backward(
         net, detail::is_by_sample(objective), context, [&](const detail::ConstRows<S>& outputs, Index first) {
+          if (!has_targets)
+            return output_gradient(objective, outputs, target, outputs.rows(), gradient != nullptr, value, session);
           return output_gradient(objective, outputs, target.middleRows(first, outputs.rows()), n, gradient != nullptr,
                                  value, session);
         });

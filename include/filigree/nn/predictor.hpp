@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <Eigen/SparseCore>
 #include <optional>
 
 #include "filigree/nn/network.hpp"
@@ -26,12 +27,12 @@ class Predictor {
   /// Throws  Error if X.cols() is not the number of inputs
   template <Samples X>
   Eigen::Map<const Matrix> operator()(const X& x) {
-    return run(x, detail::Slice<Index>(), "predictor(X)");
+    return rows_of(compute(x));
   }
   /// Returns the outputs for sequences of different lengths.
   template <class X, class M>
   Eigen::Map<const Matrix> operator()(const Batch<X, M>& x) {
-    return run(detail::tokens_of<S>(x), detail::lengths_of(x), "predictor(Batch{tokens, lengths})");
+    return rows_of(compute(x));
   }
   /// Writes the outputs to `out`, which is resized.
   template <class X>
@@ -39,11 +40,45 @@ class Predictor {
     out = (*this)(x);
   }
 
+  /// Returns the outputs that are not 0 as a sparse matrix, such as after top_k(k).
+  ///
+  /// Shapes  X: N x inputs, result: N x outputs, by rows
+  /// Throws  Error if X.cols() is not the number of inputs
+  template <class X>
+  Eigen::SparseMatrix<S, Eigen::RowMajor> sparse(const X& x) {
+    const Activations<S>& y = compute(x);
+    Eigen::SparseMatrix<S, Eigen::RowMajor> result(y.n, y.cols);
+    const auto insert = [&](Index i, Index j, S value) {
+      if (value != 0) result.insertBackByOuterInner(i, j) = value;
+    };
+    for (Index i = 0; i < y.n; ++i) {
+      result.startVec(i);
+      if (y.has_lists())
+        for (Index e = i * y.lists.stride; e < i * y.lists.stride + y.lists.counts[i]; ++e)
+          insert(i, y.lists.columns[e], y.lists.values[e]);
+      else
+        for (Index j = 0; j < y.cols; ++j) insert(i, j, y.data[i * y.cols + j]);
+    }
+    result.finalize();
+    return result;
+  }
+
  private:
   using NetworkPass = typename detail::NetworkPassOf<S, detail::no_boundary, typename Net::StageTuple>::type;
 
+  Eigen::Map<const Matrix> rows_of(Activations<S>& outputs) {
+    return outputs.rows(detail::Session(detail::Execution{executor_, &workspace_}));
+  }
+  template <Samples X>
+  Activations<S>& compute(const X& x) {
+    return run(x, detail::Slice<Index>(), "predictor(X)");
+  }
+  template <class X, class M>
+  Activations<S>& compute(const Batch<X, M>& x) {
+    return run(detail::tokens_of<S>(x), detail::lengths_of(x), "predictor(Batch{tokens, lengths})");
+  }
   template <class X, class L>
-  Eigen::Map<const Matrix> run(const X& x, const L& lengths, const char* call) {
+  Activations<S>& run(const X& x, const L& lengths, const char* call) {
     static_assert(StoredReal<typename X::Scalar, S>,
                   "filigree: predictor(X): X must have the scalar of the network; cast it with .cast<>()");
     detail::require(x.cols() == net_.inputs(), call, ": X.cols() = ", x.cols(), " must be ", net_.inputs());
@@ -58,7 +93,7 @@ class Predictor {
       net = &*constrained_;
     }
     const detail::Session session(detail::Execution{executor_, &workspace_});
-    return pass_.infer(*net, net->stages(), 0, x, session, lengths).rows(session);
+    return pass_.infer(*net, net->stages(), 0, x, session, lengths);
   }
 
   const Net& net_;

@@ -27,33 +27,51 @@ struct GroupTable {
   std::size_t count = 0;
 };
 
-/// Groups neighbors that run together. The caller may read the input of stage `boundary`, so no group contains it.
+template <Real S, class Stages, std::size_t first, class Indices>
+struct GroupOf;
+template <Real S, class Stages, std::size_t first, std::size_t... L>
+struct GroupOf<S, Stages, first, std::index_sequence<L...>> {
+  using type = Fused<S, std::tuple_element_t<first + L, Stages>...>;
+  static constexpr bool runs_together = RunTogether<S, std::tuple_element_t<first + L, Stages>...>;
+};
+
+inline constexpr std::size_t max_group = 4;
+
+/// Returns the number of stages from stage `first` that run together. The caller may read the input of stage
+/// `boundary`, so no group contains it. An identity at the boundary may end a group: its input is the output of the
+/// group.
+template <Real S, std::size_t boundary, std::size_t first, std::size_t count, class... T>
+constexpr std::size_t group_size() {
+  if constexpr (count == 1) {
+    return 1;
+  } else if constexpr (first + count <= sizeof...(T)) {
+    using Stages = std::tuple<T...>;
+    constexpr bool has_boundary = boundary > first && boundary < first + count;
+    constexpr bool ends_group = boundary + 1 == first + count;
+    if constexpr (GroupOf<S, Stages, first, std::make_index_sequence<count>>::runs_together) {
+      if constexpr (!has_boundary)
+        return count;
+      else if constexpr (ends_group)
+        if constexpr (is_identity<std::tuple_element_t<first + count - 1, Stages>>) return count;
+    }
+    return group_size<S, boundary, first, count - 1, T...>();
+  } else {
+    return group_size<S, boundary, first, count - 1, T...>();
+  }
+}
+
+/// Groups neighbors that run together, as many as possible from left to right.
 template <Real S, std::size_t boundary, class... T>
 constexpr auto group_stages() {
   constexpr std::size_t depth = sizeof...(T);
-  using Stages = std::tuple<T..., void*, void*>;
   GroupTable<depth> table;
   with_indices<depth>([&]<std::size_t... L>(std::index_sequence<L...>) {
-    // An identity at the boundary may belong to a group: its input is the output of the group.
-    const bool joins[] = {(L + 1 < depth && RunTogether<S, T, std::tuple_element_t<L + 1, Stages>> &&
-                           (L + 1 != boundary || is_identity<std::tuple_element_t<L + 1, Stages>>))...,
-                          false};
-    for (std::size_t l = 0; l < depth; l += joins[l] ? 2 : 1) table.begin[table.count++] = l;
+    const std::size_t sizes[] = {group_size<S, boundary, L, max_group, T...>()..., 0};
+    for (std::size_t l = 0; l < depth; l += sizes[l]) table.begin[table.count++] = l;
   });
   table.begin[table.count] = depth;
   return table;
 }
-
-template <Real S, std::size_t first, std::size_t count, class Stages>
-struct GroupState;
-template <Real S, std::size_t first, class Stages>
-struct GroupState<S, first, 1, Stages> {
-  using type = Fused<S, std::tuple_element_t<first, Stages>>;
-};
-template <Real S, std::size_t first, class Stages>
-struct GroupState<S, first, 2, Stages> {
-  using type = Fused<S, std::tuple_element_t<first, Stages>, std::tuple_element_t<first + 1, Stages>>;
-};
 
 /// The groups of consecutive stages, and their states.
 template <Real S, std::size_t boundary, class... T>
@@ -71,7 +89,8 @@ struct Groups {
   }
 
   template <std::size_t g>
-  using StateOf = typename GroupState<S, table.begin[g], table.begin[g + 1] - table.begin[g], std::tuple<T...>>::type;
+  using StateOf = typename GroupOf<S, std::tuple<T...>, table.begin[g],
+                                   std::make_index_sequence<table.begin[g + 1] - table.begin[g]>>::type;
   template <class Indices>
   struct StatesOf;
   template <std::size_t... g>
@@ -209,10 +228,9 @@ class SequencePass {
     constexpr std::size_t first = G::begin(g);
     Context<S> inner = context.inside(offsets_[first], *at_[g], *at_[g + 1]);
     auto& state = std::get<g>(states_);
-    if constexpr (G::begin(g + 1) - first == 1)
-      return f(state, inner, std::get<first>(stages));
-    else
-      return f(state, inner, std::get<first>(stages), std::get<first + 1>(stages));
+    return with_indices<G::begin(g + 1) - first>([&]<std::size_t... L>(std::index_sequence<L...>)->decltype(auto) {
+      return f(state, inner, std::get<first + L>(stages)...);
+    });
   }
 
   template <std::size_t g, class Stages>

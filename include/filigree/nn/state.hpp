@@ -36,6 +36,7 @@ namespace filigree {
 //   bool reads_network_input() const           returns true if the layer reads context.network.input
 //   static constexpr bool reads_sequences = true   outputs depend on the other samples of a sequence or their order
 //   static constexpr bool pools_sequences = true   outputs have one row for each sequence
+//   Index sequence_count(Index of_batch) const the number of its output rows, if it pools sequences
 //   static constexpr bool is_table, reads_table = true   the layer holds a table of vectors at the beginning of its
 //                                              parameters, or reads context.network.table
 //   project_gradient, begin_step, end_step, project_weights, satisfies_constraints, needs_samples and

@@ -22,7 +22,8 @@ struct Penalty {};
 /// Session&) const`. The gradient is with respect to y.
 ///
 /// Optional members: `by_sample` is true if the value is the mean over samples of independent values. `set` has the
-/// parameters of `add`, but overwrites the gradient.
+/// parameters of `add`, but overwrites the gradient. `reads_targets` is false if it does not read the targets, which
+/// may then be missing.
 struct Loss {};
 /// A term of the codes of an autoencoder and of its linear decoder: `double add(detail::CodePass<S>&, double factor)
 /// const`. It adds to the gradients of the codes and of the decoder, unless they are null.
@@ -91,6 +92,17 @@ template <class A, class B>
 inline constexpr bool sets_gradient<Plus<A, B>> = sets_gradient<A>;
 template <class T>
 inline constexpr bool sets_gradient<Scaled<T>> = sets_gradient<T>;
+
+/// True if a loss of an expression reads the targets. A loss that does not has the member `reads_targets`, false.
+template <class T>
+inline constexpr bool reads_targets = TermOf<T, Loss>;
+template <class T>
+  requires requires { requires !std::remove_cvref_t<T>::reads_targets; }
+inline constexpr bool reads_targets<T> = false;
+template <class A, class B>
+inline constexpr bool reads_targets<Plus<A, B>> = reads_targets<A> || reads_targets<B>;
+template <class T>
+inline constexpr bool reads_targets<Scaled<T>> = reads_targets<T>;
 
 /// Returns true if the losses of an expression may be computed in batches of samples.
 template <class T>

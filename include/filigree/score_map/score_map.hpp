@@ -4,6 +4,7 @@
 #include "filigree/score_map/alibi.hpp"          // IWYU pragma: export
 #include "filigree/score_map/bias.hpp"           // IWYU pragma: export
 #include "filigree/score_map/gelu.hpp"           // IWYU pragma: export
+#include "filigree/score_map/log1p_relu.hpp"     // IWYU pragma: export
 #include "filigree/score_map/map.hpp"            // IWYU pragma: export
 #include "filigree/score_map/relative_bias.hpp"  // IWYU pragma: export
 #include "filigree/score_map/sigmoid.hpp"        // IWYU pragma: export

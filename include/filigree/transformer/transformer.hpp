@@ -8,7 +8,6 @@
 #include "filigree/transformer/encoder_decoder.hpp"       // IWYU pragma: export
 #include "filigree/transformer/feed_forward.hpp"          // IWYU pragma: export
 #include "filigree/transformer/longformer_attention.hpp"  // IWYU pragma: export
-#include "filigree/transformer/pool.hpp"                  // IWYU pragma: export
 #include "filigree/transformer/positions.hpp"             // IWYU pragma: export
 #include "filigree/transformer/rotary.hpp"                // IWYU pragma: export
 #include "filigree/transformer/sparse_transformer.hpp"    // IWYU pragma: export

@@ -135,7 +135,8 @@ struct Linear {
 /// Formula    x W + b
 /// Cost       2 N in out operations for N samples, three times as many with the backward pass. After a stage that keeps
 ///            few entries per sample: 2 N kept out, and three times as many. Before such a stage the gradient of W
-///            costs 2 N kept in. Before top_k with small k the outputs are not stored
+///            costs 2 N kept in. Before top_k with small k the outputs are not stored, nor before
+///            log1p_relu() | pool_max()
 /// Throws     Error if in or out is below 1
 /// Reference  Glorot and Bengio, AISTATS 2010, equation 16
 template <Real S = float>
