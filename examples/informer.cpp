@@ -110,7 +110,7 @@ int main(int count, char** words) {
   const Index steps = count > 1 ? std::atoi(words[1]) : 150;
   std::vector<Index> weeks;
   for (int i = 2; i < count; ++i) weeks.push_back(std::atoi(words[i]));
-  if (weeks.empty()) weeks = {1, 4, 12};
+  if (weeks.empty()) weeks = {1, 4};
   if (steps < 1 || std::any_of(weeks.begin(), weeks.end(), [](Index w) { return w < 1 || w > 40; })) {
     std::fprintf(stderr, "informer [steps [weeks...]], with 1 to 40 weeks\n");
     return 2;
