@@ -194,9 +194,8 @@ class Network {
     });
   }
   // Returns the inputs of the linear layer, at any depth, whose parameters begin at `offset`, for samples.
-  template <class X>
-  [[nodiscard]] Matrix inputs_of_layer(Index offset, const X& x, const char* call,
-                                       detail::Slice<Index> lengths = {}) const {
+  template <class X, class Lengths = detail::Slice<Index>>
+  [[nodiscard]] Matrix inputs_of_layer(Index offset, const X& x, const char* call, const Lengths& lengths = {}) const {
     detail::InputsOfLayer<S> wanted;
     wanted.parameters = parameters_.data() + offset;
     (void)run<0, depth>(x, call, lengths, &wanted);

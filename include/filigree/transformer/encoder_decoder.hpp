@@ -51,6 +51,11 @@ struct EncoderDecoder : detail::ScalarOf<E, D> {
     encoder.each_layer(offset, f);
     decoder.each_layer(offset + encoder.parameter_count(), f);
   }
+  template <class F>
+  void each_layer(Index offset, F&& f) {
+    encoder.each_layer(offset, f);
+    decoder.each_layer(offset + encoder.parameter_count(), f);
+  }
   // Describes the layers in a checkpoint.
   [[nodiscard]] std::string text() const { return "encoder_decoder(" + encoder.text() + ", " + decoder.text() + ")"; }
 };

@@ -64,9 +64,8 @@ struct LongformerHeads {
 /// tokens, with its own query, keys and values. The tokens with the positions `globals` are global in each sequence.
 /// Formula    i not global: softmax over j ∈ window(w / 2) or j global of ⟨q_i, k_j⟩ / √width, times v;
 ///            i global: softmax over all j of ⟨q'_i, k'_j⟩ / √width, times v'; then heads W_o + b_o
-/// Shapes     x: N x d, result: N x d. q, k, v, k', v' and q' are x W + b, with W d x 6 d: the columns of W are those
-/// of
-///            q, k, v, k', v', q'. The layer is a sequence of the heads with W and b, and linear(d, d)
+/// Shapes     x: N x d, result: N x d. q, k, v, k', v' and q' are x W + b, with W d x 6 d and their columns in this
+///            order. The layer is a sequence of the heads with W and b, and linear(d, d)
 /// Cost       O(N (w + globals) d) for each sequence, and the projections; q' is computed for global tokens only
 /// Edge case  a negative position counts from the end of a sequence, and a position outside of a sequence is ignored
 /// Throws     Error if d is not a multiple of h, hkv is not h, or w is negative
