@@ -11,5 +11,6 @@
 #include "filigree/transformer/positions.hpp"             // IWYU pragma: export
 #include "filigree/transformer/rotary.hpp"                // IWYU pragma: export
 #include "filigree/transformer/sparse_transformer.hpp"    // IWYU pragma: export
+#include "filigree/transformer/tensor_names.hpp"          // IWYU pragma: export
 #include "filigree/transformer/tied_output.hpp"           // IWYU pragma: export
 #include "filigree/transformer/transformer_layer.hpp"     // IWYU pragma: export
