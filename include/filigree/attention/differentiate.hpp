@@ -12,6 +12,7 @@
 #include "filigree/engine/choose.hpp"
 #include "filigree/engine/form.hpp"
 #include "filigree/engine/kept_scores.hpp"
+#include "filigree/engine/lazy_row_gradients.hpp"
 #include "filigree/engine/row_gradients.hpp"
 #include "filigree/engine/stage_subsets.hpp"
 #include "filigree/engine/tile_gradients.hpp"
@@ -65,6 +66,8 @@ void differentiate(P& problem, const Stages& stages, const SavedRows<typename P:
     if (saved != nullptr) tiles.use_statistics(saved->maximum, saved->inverse);
     if (uses_tiles(problem, stages) && tiles.run(first, count, weight_gradient, to, parameters)) return;
   }
+  if constexpr (Form<Stages>::is_lazy && WeightGradient::has_values)
+    if (LazyRowGradients<P, Stages>(problem, stages, session).run(first, count, weight_gradient, to, parameters)) return;
   using S = typename P::Scalar;
   const auto run = [&](const auto& engine, const auto& rest) {
     RowGradients<P, std::remove_cvref_t<decltype(engine)>, std::remove_cvref_t<decltype(rest)>>(problem, engine, rest,

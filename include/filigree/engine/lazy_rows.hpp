@@ -11,12 +11,12 @@
 #include <vector>
 
 #include "filigree/core/integers.hpp"
+#include "filigree/engine/active_rows.hpp"
 #include "filigree/engine/form.hpp"
 #include "filigree/engine/online_softmax.hpp"
 #include "filigree/engine/prefix_sums.hpp"
 #include "filigree/engine/problem.hpp"
 #include "filigree/pattern/patterns_of.hpp"
-#include "filigree/pattern/reindexed.hpp"
 #include "filigree/run/engine_kind.hpp"
 #include "filigree/run/evaluator.hpp"
 
@@ -43,34 +43,14 @@ struct LazyRowWeights {
   }
 };
 
-/// A subset of the rows of a grid, ascending, and all keys.
-struct RowIndices {
-  const std::vector<Index>& rows;
-  Grid grid;
-
-  [[nodiscard]] Index query(Index r) const { return grid.query_at + rows[static_cast<std::size_t>(r)]; }
-  [[nodiscard]] Index key(Index j) const { return j; }
-  [[nodiscard]] const Grid& original(const Grid&) const { return grid; }
-  template <class F>
-  void for_each_range(Index r0, Index r1, F&& f) const {
-    for (Index r = r0; r < r1; ++r) f(query(r), query(r) + 1);
-  }
-  [[nodiscard]] Index first_query(Index q) const {
-    const auto before = [&](Index row) { return grid.query_at + row < q; };
-    return std::partition_point(rows.begin(), rows.end(), before) - rows.begin();
-  }
-  void to_keys(Index, Ranges&, const Grid&) const {}
-};
-
 /// The engine of lazy rows. Its sink is the sink of a product.
 template <class P, class Stages>
 class LazyRowsEngine {
   using Form = detail::Form<Stages>;
   using S = typename P::Scalar;
   using Patterns = decltype(patterns_of(std::declval<const Stages&>()));
-  using ActiveProblem =
-      Problem<GatheredQueries<decltype(P::queries), Index>, std::remove_reference_t<decltype(P::keys)>&>;
-  using ActiveStages = std::tuple<Reindexed<const Patterns&, RowIndices>, Softmax>;
+  using ActiveProblem = detail::ActiveProblem<P>;
+  using ActiveStages = detail::ActiveStages<Patterns>;
 
  public:
   /// The prefix sums of V, and the largest magnitude of a key.
@@ -95,12 +75,8 @@ class LazyRowsEngine {
         pattern_stages_(patterns_),
         tiles_(problem, pattern_stages_),
         exact_(problem, stages, session, count),
-        active_problem_{{problem.queries, rows_},
-                        problem.keys,
-                        {.n = static_cast<Index>(rows_.size()), .m = problem.grid.m, .key_at = problem.grid.key_at},
-                        problem.scale},
-        active_stages_(Reindexed<const Patterns&, RowIndices>{patterns_, {rows_, problem.grid}},
-                       std::get<Form::streamed>(stages)),
+        active_problem_(active_problem(problem, rows_)),
+        active_stages_(active_stages(patterns_, rows_, problem.grid, std::get<Form::streamed>(stages))),
         active_engine_(active_problem_, active_stages_, session, (std::min)(count, static_cast<Index>(rows_.size()))),
         sink_(std::get<Form::streamed>(stages).sink) {
     const Index tasks = session.concurrency() > 1 ? 4 * session.concurrency() : 1;
@@ -124,7 +100,7 @@ class LazyRowsEngine {
       return static_cast<Index>(std::lower_bound(rows_.begin(), rows_.end(), row) - rows_.begin());
     };
     const Index begin = index_of(first), end = index_of(first + count), height = active_engine_.height();
-    if (begin == end || end - begin < count) run.largest_key = largest_key(session);
+    if (begin == end || end - begin < count) run.largest_key = largest_key(problem_, session);
     const auto active = active_engine_.with_values(sink.values());
     session.run((end - begin + height - 1) / height, [&](Index task, Index worker) {
       const Index r = begin + task * height;
@@ -143,7 +119,7 @@ class LazyRowsEngine {
     kernel::LogSumExp<S> sums{};
     for (Index i = first; i < last; ++i) {
       if (!lazy_.is_lazy(i)) continue;
-      if (!has_finite_scores(i, query, run.largest_key)) {
+      if (!has_finite_scores(problem_, i, query, run.largest_key)) {
         exact_.rows(i, i + 1, scratch, sink);
         same_until = i;
         continue;
@@ -208,42 +184,6 @@ class LazyRowsEngine {
     kernel::kernels<S>().gather(rest, weights, separate, separate_count, v.data, v.stride, v.padded);
     for (Index f = 0; f < v.dv; ++f) out[f] = static_cast<S>(total[f] * weight + static_cast<double>(rest[f]));
     return {static_cast<S>(top), static_cast<S>(denominator)};
-  }
-
-  /// Returns true if no score of row i can be NaN or infinite, so that all become 0: |<q, k>| <= |q|_1 max |k|. Copies
-  /// the query to `query`.
-  bool has_finite_scores(Index i, S* query, double largest_key) const {
-    const Index d = problem_.d();
-    if (d == 0) return true;
-    problem_.queries.copy(i, query);
-    const double sum =
-        Eigen::Map<const Eigen::Array<S, Eigen::Dynamic, 1>>(query, d).abs().template cast<double>().sum();
-    const double scale = (std::max)(std::abs(static_cast<double>(problem_.scale)), 1.0);
-    return sum * largest_key * scale <= static_cast<double>((std::numeric_limits<S>::max)()) / 4;  // false for NaN
-  }
-
-  /// Returns the largest magnitude of a feature of a key, infinite if a key has NaN.
-  double largest_key(const Session& session) const {
-    const Index m = problem_.grid.m, d = problem_.d();
-    if (d == 0 || m == 0) return 0;
-    constexpr Index batch = 1024;
-    std::vector<double> largest(static_cast<std::size_t>(ceil_div(m, batch)));
-    session.run(static_cast<Index>(largest.size()), [&](Index task, Index worker) {
-      ScratchFrame frame(session.scratch(worker));
-      S* key = frame.take<S>(d);
-      double top = 0;
-      bool nan = false;
-      for (Index j = task * batch; j < (std::min)((task + 1) * batch, m); ++j) {
-        problem_.keys.copy(j, key);
-        const auto size = static_cast<double>(Eigen::Map<const Eigen::Array<S, Eigen::Dynamic, 1>>(key, d)
-                                                  .abs()
-                                                  .template maxCoeff<Eigen::PropagateNaN>());
-        nan |= size != size;
-        top = (std::max)(top, size);
-      }
-      largest[static_cast<std::size_t>(task)] = nan ? std::numeric_limits<double>::infinity() : top;
-    });
-    return *std::max_element(largest.begin(), largest.end());
   }
 
   using Lazy = typename Form::template StageAt<Form::lazy>;
