@@ -15,8 +15,8 @@ using test::same_bits;
 
 namespace {
 
-/// Compares the gradients of pipeline(rows), where `rows` are the active rows or the router that finds them, with the row
-/// tape of reference(active rows).
+/// Compares the gradients of pipeline(rows), where `rows` are the active rows or the router that finds them, with the
+/// row tape of reference(active rows).
 template <class S, class Pipeline, class Reference>
 void agrees(std::uint64_t stream, const Pipeline& pipeline, const Reference& reference) {
   Random random(stream);

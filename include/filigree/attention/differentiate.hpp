@@ -67,7 +67,8 @@ void differentiate(P& problem, const Stages& stages, const SavedRows<typename P:
     if (uses_tiles(problem, stages) && tiles.run(first, count, weight_gradient, to, parameters)) return;
   }
   if constexpr (Form<Stages>::is_lazy && WeightGradient::has_values)
-    if (LazyRowGradients<P, Stages>(problem, stages, session).run(first, count, weight_gradient, to, parameters)) return;
+    if (LazyRowGradients<P, Stages>(problem, stages, session).run(first, count, weight_gradient, to, parameters))
+      return;
   using S = typename P::Scalar;
   const auto run = [&](const auto& engine, const auto& rest) {
     RowGradients<P, std::remove_cvref_t<decltype(engine)>, std::remove_cvref_t<decltype(rest)>>(problem, engine, rest,

@@ -64,8 +64,7 @@ bool has_finite_scores(const P& problem, Index i, S* query, double largest_key) 
   const Index d = problem.d();
   if (d == 0) return true;
   problem.queries.copy(i, query);
-  const double sum =
-      Eigen::Map<const Eigen::Array<S, Eigen::Dynamic, 1>>(query, d).abs().template cast<double>().sum();
+  const double sum = Eigen::Map<const Eigen::Array<S, Eigen::Dynamic, 1>>(query, d).abs().template cast<double>().sum();
   const double scale = (std::max)(std::abs(static_cast<double>(problem.scale)), 1.0);
   return sum * largest_key * scale <= static_cast<double>((std::numeric_limits<S>::max)()) / 4;  // false for NaN
 }
@@ -85,9 +84,8 @@ double largest_key(const P& problem, const Session& session) {
     bool nan = false;
     for (Index j = task * batch; j < (std::min)((task + 1) * batch, m); ++j) {
       problem.keys.copy(j, key);
-      const auto size = static_cast<double>(Eigen::Map<const Eigen::Array<S, Eigen::Dynamic, 1>>(key, d)
-                                                .abs()
-                                                .template maxCoeff<Eigen::PropagateNaN>());
+      const auto size = static_cast<double>(
+          Eigen::Map<const Eigen::Array<S, Eigen::Dynamic, 1>>(key, d).abs().template maxCoeff<Eigen::PropagateNaN>());
       nan |= size != size;
       top = (std::max)(top, size);
     }

@@ -15,8 +15,9 @@
 #include "filigree/engine/tile_gradients.hpp"
 #include "filigree/pattern/patterns_of.hpp"
 
-// The gradients of pipelines with lazy rows, as LazyRowsEngine computes them. Active rows are computed tile by tile. The
-// output of a lazy row is a mean of rows of V, so that it has a gradient by V only, the same for each key of the mean.
+// The gradients of pipelines with lazy rows, as LazyRowsEngine computes them. Active rows are computed tile by tile.
+// The output of a lazy row is a mean of rows of V, so that it has a gradient by V only, the same for each key of the
+// mean.
 
 namespace filigree::detail {
 
@@ -152,7 +153,8 @@ class LazyRowGradients {
   }
 
   /// Adds the gradients of lazy rows to those by V. Each range of keys is the union of O(log m) nodes of a binary tree,
-  /// so that a key gets the sum of the nodes above it, without differences of large sums. Tasks have different features.
+  /// so that a key gets the sum of the nodes above it, without differences of large sums. Tasks have different
+  /// features.
   void add_lazy_rows(const ProductGradient<S>& gradient, const kernel::StridedRows<S>& to) {
     const Index m = problem_.grid.m, dv = gradient.dv();
     const Index tasks = m > 0 ? ceil_div(dv, width) : 0, size = 2 * m * width;
