@@ -91,9 +91,7 @@ TEST_CASE("training with groups resumes byte for byte, and not with another grou
   Index n = 0;
   for (const Index length : lengths) n += length;
   const fg::Batch batch{Matrix<float>(test::normal<float>(random, n, 4)), lengths};
-  const auto make = [] {
-    return fg::network(fg::linear(4, 30) | fg::log1p_relu() | fg::pool_max() | fg::top_k(9), 3);
-  };
+  const auto make = [] { return fg::network(fg::linear(4, 30) | fg::log1p_relu() | fg::pool_max() | fg::top_k(9), 3); };
   const auto objective = fg::in_batch_negatives({.documents = 1}) + 1e-3 * fg::query_flops({.documents = 1}) +
                          1e-3 * fg::document_flops({.documents = 1});
   const std::string path =
@@ -138,10 +136,12 @@ TEST_CASE("the number of documents of each query gives the number of queries") {
   CHECK(loss(fg::document_flops({.threshold = 2, .documents = 3})) == loss(fg::document_flops(3, {.threshold = 2})));
   CHECK_THROWS_WITH(fg::in_batch_negatives({.scale = 1}),
                     "filigree: in_batch_negatives({.documents}): documents must be at least 1, got 0");
-  CHECK_THROWS_WITH(fg::query_flops(2, {.documents = 1}),
-                    "filigree: query_flops(queries, {.documents}): give the number of queries or of documents, not both");
-  CHECK_THROWS_WITH(loss(fg::document_flops({.documents = 4})),
-                    "filigree: document_flops({.documents = 4}): the number of outputs must be a multiple of 5, got 12");
+  CHECK_THROWS_WITH(
+      fg::query_flops(2, {.documents = 1}),
+      "filigree: query_flops(queries, {.documents}): give the number of queries or of documents, not both");
+  CHECK_THROWS_WITH(
+      loss(fg::document_flops({.documents = 4})),
+      "filigree: document_flops({.documents = 4}): the number of outputs must be a multiple of 5, got 12");
 }
 
 TEST_CASE("fit rejects groups that do not fit") {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The head of a learned sparse encoder, linear | log1p_relu | pool_max or pool_sum | top_k, which runs without the outputs of the
-// linear layer: compared with the stages one after another, with formulas, and with differences.
+// The head of a learned sparse encoder, linear | log1p_relu | pool_max or pool_sum | top_k, which runs without the
+// outputs of the linear layer: compared with the stages one after another, with formulas, and with differences.
 #include <cmath>
 #include <filigree/filigree.hpp>
 #include <limits>

@@ -13,8 +13,8 @@ namespace {
 
 /// Compares a head in double: its vectors, and for each loss its value and all gradients.
 ///
-/// The tokens are the weights of a linear layer before the head, whose inputs are the rows of the identity. Its gradient
-/// is that with respect to the tokens.
+/// The tokens are the weights of a linear layer before the head, whose inputs are the rows of the identity. Its
+/// gradient is that with respect to the tokens.
 template <class Stages>
 void check_head(const std::string& which, const Stages& stages) {
   CAPTURE(which);

@@ -132,8 +132,7 @@ class SummedLinear {
           memory.gradient[r * width + c] = context.gradient[r * cols + kept.columns[c]];
         }
     });
-    for (Index c = 0; c < width; ++c)
-      memory.biases[c] = context.parameters[layer.weight_count() + kept.columns[c]];
+    for (Index c = 0; c < width; ++c) memory.biases[c] = context.parameters[layer.weight_count() + kept.columns[c]];
     for (Index first = sequence.begin; first < sequence.end; first += tile_rows) {
       const TileRange rows = {first, (std::min)(first + tile_rows, sequence.end)};
       multiply_tile<S>(layer, context, x, rows, {memory.weights, inputs, width, width, 1}, memory.biases, memory.tile);
@@ -161,8 +160,7 @@ class SummedLinear {
     }
     session.run(ceil_div(inputs, rows_per_task), [&](Index task, Index) {
       for (Index r = task * rows_per_task; r < (std::min)((task + 1) * rows_per_task, inputs); ++r)
-        for (Index c = 0; c < width; ++c)
-          context.gradient[r * cols + kept.columns[c]] = memory.gradient[r * width + c];
+        for (Index c = 0; c < width; ++c) context.gradient[r * cols + kept.columns[c]] = memory.gradient[r * width + c];
     });
   }
 
