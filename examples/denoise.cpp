@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 // How well do dictionaries that are learned from a noisy photograph remove its noise?
 //
-//   denoise [side [iterations [threads]]]: uses the middle side x side pixels of the photograph, by default all.
+//   denoise [side [iterations [threads [file]]]]: uses the middle side x side pixels of the photograph, by default all,
+//   and writes the noisy pixels to file.npy if a name is given.
 #include <cstdio>
 #include <cstdlib>
 #include <filigree/core/thread_pool.hpp>
 #include <filigree/filigree.hpp>
+#include <filigree/io/npy.hpp>
 
 #include "image_patches.hpp"
 #define STB_IMAGE_WRITE_IMPLEMENTATION
@@ -29,6 +31,7 @@ int main(int argc, char** argv) {
   fg::Generator generator(1);
   fg::fill_normal(noise, generator);
   const Image noisy = clean + float(sigma) * noise;
+  if (argc > 4) fg::save_npy(argv[4], noisy);
 
   Image patches = patches_of(noisy, side);
   const Image means = patches.rowwise().mean();

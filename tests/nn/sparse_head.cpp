@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The head of a learned sparse encoder, linear | log1p_relu | pool_max | top_k, which runs without the outputs of the
-// linear layer: compared with the stages one after another, with formulas, and with differences.
+// The head of a learned sparse encoder, linear | log1p_relu | pool_max or pool_sum | top_k, which runs without the
+// outputs of the linear layer: compared with the stages one after another, with formulas, and with differences.
 #include <cmath>
 #include <filigree/filigree.hpp>
 #include <limits>
@@ -34,16 +34,16 @@ struct OtherMap {
 };
 
 /// Compares the head with the stages one after another: the same bits forward, gradients up to rounding.
-template <class S, class... Rest>
-void compare(Index d, Index m, const Lengths& lengths, double scale, const Rest&... rest) {
+template <class S, class Pool, class... Rest>
+void compare(const Pool& pooling, Index d, Index m, const Lengths& lengths, double scale, const Rest&... rest) {
   Random random(77);
   Index n = 0;
   for (const Index length : lengths) n += length;
   const fg::Batch batch{Matrix<S>(test::normal<S>(random, n, d)), lengths};
   // The linear layer before the head shows the gradient with respect to the head's input.
   const auto start = fg::linear<S>(d, d) | fg::linear<S>(d, m);
-  auto fused = fg::network(((start | fg::log1p_relu() | fg::pool_max()) | ... | rest), 5);
-  auto stages = fg::network(((start | OtherMap() | fg::pool_max()) | ... | rest), 5);
+  auto fused = fg::network(((start | fg::log1p_relu() | pooling) | ... | rest), 5);
+  auto stages = fg::network(((start | OtherMap() | pooling) | ... | rest), 5);
   fused.parameters() += static_cast<S>(scale) * test::normal<S>(random, fused.parameters().size(), 1);
   stages.parameters() = fused.parameters();
   const Matrix<S> y = fused(batch);
@@ -84,12 +84,17 @@ TEST_CASE("log1p_relu computes its formula and derivative") {
 }
 
 TEST_CASE("the head has the outputs and gradients of its stages") {
-  compare<double>(6, 40, {3, 1, 7, 2}, 0.5, fg::top_k(5));
-  compare<double>(6, 40, {3, 1, 7, 2}, 0.5);
-  compare<float>(8, 1100, {300, 1, 290}, 0.5, fg::top_k(20));  // several tiles
-  compare<float>(8, 1100, {300, 1, 290}, 0.5);
-  compare<float>(5, 33, {400, 30}, 1e4);  // large outputs, whose logarithms often round to the same number
-  compare<float>(5, 33, {40, 30}, 0.5, fg::top_k(100));  // keeps all
+  const auto check = [](const auto& pooling) {
+    compare<double>(pooling, 6, 40, {3, 1, 7, 2}, 0.5, fg::top_k(5));
+    compare<double>(pooling, 6, 40, {3, 1, 7, 2}, 0.5);
+    compare<float>(pooling, 8, 1100, {300, 1, 290}, 0.5, fg::top_k(20));  // several tiles
+    compare<float>(pooling, 8, 1100, {300, 1, 290}, 0.5);
+    compare<float>(pooling, 5, 33, {40, 30}, 0.5, fg::top_k(100));  // keeps all
+  };
+  check(fg::pool_max());
+  check(fg::pool_sum());
+  compare<float>(fg::pool_max(), 5, 33, {400, 30}, 1e4);  // large outputs: logarithms often round to the same number
+  compare<float>(fg::pool_sum(), 4, 1030, {212, 300, 513, 1}, 0.5);  // sequences that begin and end at a tile
 }
 
 TEST_CASE("the gradient of the head is the one by differences") {
@@ -97,21 +102,45 @@ TEST_CASE("the gradient of the head is the one by differences") {
   const Lengths lengths = {4, 1, 6};
   const fg::Batch batch{Matrix<double>(test::normal<double>(random, 11, 3)), lengths};
   const Matrix<double> target = test::normal<double>(random, 3, 7);
-  auto net = fg::network(fg::linear<double>(3, 4) | fg::linear<double>(4, 7).skip_connection(3) | fg::log1p_relu() |
-                             fg::pool_max() | fg::top_k(3),
-                         2);
-  net.parameters() += 0.5 * test::normal<double>(random, net.parameters().size(), 1);
-  fg::Pass pass(net);
-  Eigen::VectorXd gradient;
-  pass.gradient(net, batch, target, fg::squared_error(), gradient);
-  auto moved = net;
-  const Eigen::VectorXd expected = test::differences(
-      [&](const Eigen::VectorXd& parameters) {
-        moved.parameters() = parameters;
-        return pass.loss(moved, batch, target, fg::squared_error());
-      },
-      net.parameters(), 1e-5);
-  CHECK(test::relative(gradient, expected) < 1e-7);
+  const auto check = [&](const auto& pooling) {
+    auto net = fg::network(fg::linear<double>(3, 4) | fg::linear<double>(4, 7).skip_connection(3) | fg::log1p_relu() |
+                               pooling | fg::top_k(3),
+                           2);
+    net.parameters() += 0.5 * test::normal<double>(random, net.parameters().size(), 1);
+    fg::Pass pass(net);
+    Eigen::VectorXd gradient;
+    pass.gradient(net, batch, target, fg::squared_error(), gradient);
+    auto moved = net;
+    const Eigen::VectorXd expected = test::differences(
+        [&](const Eigen::VectorXd& parameters) {
+          moved.parameters() = parameters;
+          return pass.loss(moved, batch, target, fg::squared_error());
+        },
+        net.parameters(), 1e-5);
+    CHECK(test::relative(gradient, expected) < 1e-7);
+  };
+  check(fg::pool_max());
+  check(fg::pool_sum());
+}
+
+TEST_CASE("the head with pool_sum keeps NaN in its text and its column, and gives no gradient below 0") {
+  auto net = fg::network(fg::linear<float>(1, 2) | fg::log1p_relu() | fg::pool_sum());
+  net.parameters() << 1, -1, 0, 0;
+  Matrix<float> x(4, 1);
+  x << 3, 2, 1, 4;
+  const Matrix<float> outputs = net(fg::Batch{x, {2, 2}});
+  CHECK(outputs(0, 0) == Approx(std::log(12.0)));
+  CHECK(outputs.col(1).isZero());
+  Eigen::VectorXf gradient;
+  fg::Pass(net).gradient(net, fg::Batch{x, {2, 2}}, Matrix<float>::Zero(2, 2), fg::squared_error(), gradient);
+  CHECK(gradient[0] == Approx(std::log(12.0) * (3 / 4.0 + 2 / 3.0) + std::log(10.0) * (1 / 2.0 + 4 / 5.0)));
+  CHECK(gradient[1] == 0);
+  CHECK(gradient[3] == 0);
+  net.parameters() << 1, 0, 0, 1;
+  x(2, 0) = std::numeric_limits<float>::quiet_NaN();
+  const Matrix<float> with_nan = net(fg::Batch{x, {2, 2}});
+  CHECK(std::isnan(with_nan(1, 0)));
+  CHECK(with_nan.row(0).allFinite());
 }
 
 TEST_CASE("the head gives ties to the first token, NaN to the first NaN, and no gradient below 0") {

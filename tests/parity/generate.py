@@ -20,7 +20,7 @@ names += ("scaled_dot_product", "reformer", "informer_huggingface", "informer_or
 names += ("top_k_autoencoder", "batch_top_k_autoencoder", "jump_relu_autoencoder", "gated_autoencoder")
 names += ("attention_gradients", "matryoshka_autoencoder", "io_files", "sae_lens", "sparsify", "training", "bert")
 names += ("encoder_layer", "decoder_layers", "sparse_self_attention", "sparse_coding", "cross_attention")
-names += ("longformer_layer", "longformer_model")
+names += ("longformer_layer", "longformer_model", "sparse_head")
 
 head = """# Results of public implementations
 

@@ -16,6 +16,7 @@
 #include "filigree/nn/layer/pool.hpp"
 #include "filigree/nn/layer/pooled_linear.hpp"
 #include "filigree/nn/layer/selection_state.hpp"
+#include "filigree/nn/layer/summed_linear.hpp"
 #include "filigree/nn/penalty/l0_penalty.hpp"
 #include "filigree/score_map/log1p_relu.hpp"
 #include "filigree/select/top_k.hpp"
@@ -129,39 +130,45 @@ class Fused<S, JumpRelu<S>, Penalize<P>> {
   State<Penalize<P>, S> penalize_;
 };
 
+/// The state of linear | log1p_relu | pool_max or pool_sum.
+template <Real S, Pooling pooling>
+using PooledHead = std::conditional_t<pooling == Pooling::max, PooledLinear<S>, SummedLinear<S>>;
+
 /// The head of a learned sparse encoder, which does not store the outputs of the linear layer.
-template <Real S>
-class Fused<S, Linear<S>, Log1pRelu, Pool<Pooling::max>> {
+template <Real S, Pooling pooling>
+  requires(pooling == Pooling::max || pooling == Pooling::sum)
+class Fused<S, Linear<S>, Log1pRelu, Pool<pooling>> {
  public:
-  void forward(const Linear<S>& linear, const Log1pRelu&, const Pool<Pooling::max>& pool, Context<S>& context) {
+  void forward(const Linear<S>& linear, const Log1pRelu&, const Pool<pooling>& pool, Context<S>& context) {
     head_.forward(linear, pool, context, context.out);
   }
-  Gradient<S> backward(const Linear<S>& linear, const Log1pRelu&, const Pool<Pooling::max>&, Context<S>& context) {
+  Gradient<S> backward(const Linear<S>& linear, const Log1pRelu&, const Pool<pooling>&, Context<S>& context) {
     return head_.backward(linear, context, context.out, context.dy);
   }
 
  private:
-  PooledLinear<S> head_;
+  PooledHead<S, pooling> head_;
 };
 
 /// The head, and a selection of its k largest outputs.
-template <Real S>
-class Fused<S, Linear<S>, Log1pRelu, Pool<Pooling::max>, TopK> {
+template <Real S, Pooling pooling>
+  requires(pooling == Pooling::max || pooling == Pooling::sum)
+class Fused<S, Linear<S>, Log1pRelu, Pool<pooling>, TopK> {
  public:
-  void forward(const Linear<S>& linear, const Log1pRelu&, const Pool<Pooling::max>& pool, const TopK& top_k,
+  void forward(const Linear<S>& linear, const Log1pRelu&, const Pool<pooling>& pool, const TopK& top_k,
                Context<S>& context) {
     head_.forward(linear, pool, context, pooled_);
     Context<S> last = context.inside(0, pooled_, context.out);
     top_k_.forward(top_k, last);
   }
-  Gradient<S> backward(const Linear<S>& linear, const Log1pRelu&, const Pool<Pooling::max>&, const TopK& top_k,
+  Gradient<S> backward(const Linear<S>& linear, const Log1pRelu&, const Pool<pooling>&, const TopK& top_k,
                        Context<S>& context) {
     Context<S> last = context.inside(0, pooled_, context.out);
     return head_.backward(linear, context, pooled_, top_k_.backward(top_k, last));
   }
 
  private:
-  PooledLinear<S> head_;
+  PooledHead<S, pooling> head_;
   Activations<S> pooled_;
   State<TopK, S> top_k_;
 };

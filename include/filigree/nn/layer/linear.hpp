@@ -136,7 +136,7 @@ struct Linear {
 /// Cost       2 N in out operations for N samples, three times as many with the backward pass. After a stage that keeps
 ///            few entries per sample: 2 N kept out, and three times as many. Before such a stage the gradient of W
 ///            costs 2 N kept in. Before top_k with small k the outputs are not stored, nor before
-///            log1p_relu() | pool_max()
+///            log1p_relu() | pool_max() or pool_sum()
 /// Throws     Error if in or out is below 1
 /// Reference  Glorot and Bengio, AISTATS 2010, equation 16
 template <Real S = float>

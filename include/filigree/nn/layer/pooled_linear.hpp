@@ -5,8 +5,8 @@
 #include <limits>
 
 #include "filigree/core/integers.hpp"
-#include "filigree/engine/matrix_product.hpp"
-#include "filigree/nn/layer/linear.hpp"
+#include "filigree/nn/by_column.hpp"
+#include "filigree/nn/layer/linear_tile.hpp"
 #include "filigree/nn/layer/pool.hpp"
 #include "filigree/score_map/log1p_relu.hpp"
 
@@ -74,10 +74,6 @@ class PooledLinear {
   static constexpr Index tile_rows = 512, tile_cols = 1024;  // 2 MiB of floats
   static constexpr Index columns_per_task = 128, batch = 16, features_per_task = 8;
 
-  struct Range {
-    Index begin, end;
-    [[nodiscard]] Index size() const { return end - begin; }
-  };
   struct Tile {
     const Column* sequences;  // [n] of each token
     S* y;                     // [sequences][cols] the largest outputs so far, at least 0, or NaN
@@ -86,17 +82,11 @@ class PooledLinear {
   };
 
   static void add(const Linear<S>& layer, const Context<S>& context, const ConstRows<S>& x, const Tile& tile,
-                  const Range& rows, const Range& columns) {
+                  const TileRange& rows, const TileRange& columns) {
     const Session& session = context.session;
     const Index cols = layer.out, width = columns.size();
-    const auto multiply_by = [&](const ConstRows<S>& in, const S* weights, const S* start) {
-      multiply<S>({in.data() + rows.begin * in.cols(), rows.size(), in.cols(), in.cols(), 1},
-                  {weights + columns.begin, in.cols(), width, cols, 1},
-                  {.data = tile.outputs, .stride = width, .start = start, .add = start == nullptr}, session);
-    };
-    const S* const biases = context.parameters + layer.weight_count() + columns.begin;
-    if (layer.skip > 0) multiply_by(context.network.input->rows(session), context.parameters + layer.in * cols, biases);
-    multiply_by(x, context.parameters, layer.skip > 0 ? nullptr : biases);
+    multiply_tile<S>(layer, context, x, rows, {context.parameters + columns.begin, layer.in, width, cols, 1},
+                     context.parameters + layer.weight_count() + columns.begin, tile.outputs);
     session.run(ceil_div(width, columns_per_task), [&](Index task, Index) {
       const Index begin = task * columns_per_task, end = (std::min)(begin + columns_per_task, width);
       for (Index i = rows.begin; i < rows.end; ++i) {

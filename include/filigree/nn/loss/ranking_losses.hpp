@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "filigree/engine/matrix_product.hpp"
+#include "filigree/nn/loss/query_count.hpp"
 #include "filigree/nn/term.hpp"
 
 // Losses of encoders of queries and documents. The outputs of a batch are the vectors of B queries, then blocks of B
@@ -60,19 +61,21 @@ inline double softmax_of(double* scores, Index count) {
 
 /// Options of in_batch_negatives().
 struct in_batch_negatives_options {
-  double scale = 1;  ///< factor of the scores, such as 20 for vectors of length 1
+  double scale = 1;     ///< factor of the scores, such as 20 for vectors of length 1
+  Index documents = 0;  ///< of each query, in place of the number of queries
 };
 
 /// A loss: the cross entropy of the relevant documents among all documents of a batch.
 struct InBatchNegatives {
   using Kind = Loss;
   static constexpr bool reads_targets = false;
-  Index queries;
+  detail::QueryCount count;
   double scale;
 
   template <Real S>
   double add(const detail::ConstRows<S>& y, const detail::ConstRows<S>&, double factor, S* gradient,
              const detail::Session& session) const {
+    const Index queries = count.of(y.rows(), "in_batch_negatives");
     (void)detail::RankedRows<S>(y, queries, "in_batch_negatives(queries)");
     const Index cols = y.cols(), documents = y.rows() - queries;
     using Matrix = Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
@@ -111,7 +114,19 @@ inline InBatchNegatives in_batch_negatives(Index queries, const in_batch_negativ
   detail::require(queries >= 1, "in_batch_negatives(queries): queries must be at least 1, got ", queries);
   detail::require(options.scale > 0 && std::isfinite(options.scale),
                   "in_batch_negatives(queries, {.scale}): scale must be positive and finite, got ", options.scale);
-  return {.queries = queries, .scale = options.scale};
+  detail::require(options.documents == 0,
+                  "in_batch_negatives(queries, {.documents}): give the number of queries or of documents, not both");
+  return {.count = {.queries = queries}, .scale = options.scale};
+}
+/// Measures the same cross entropy, given the number of documents of each query. The number of queries may then be
+/// another one in each step of fit: in_batch_negatives({.documents = 1}).
+///
+/// Throws  Error if documents < 1 or scale is not positive and finite; in training, if the number of output rows is not
+///         a multiple of documents + 1
+inline InBatchNegatives in_batch_negatives(const in_batch_negatives_options& options) {
+  InBatchNegatives loss = in_batch_negatives(1, {.scale = options.scale});
+  loss.count = detail::queries_with(options.documents, "in_batch_negatives({.documents})");
+  return loss;
 }
 
 /// A loss: the squared error of the margin between a relevant and another document.

@@ -14,6 +14,7 @@ template <Real S, Optimizer Opt>
 void require_options(const Opt& optimizer, const fit_options& options) {
   require(options.epochs >= 0, "fit: epochs must be at least 0, got ", options.epochs);
   require(options.batch >= 0, "fit: batch must be at least 1, or 0 for all samples, got ", options.batch);
+  require(options.group >= 1, "fit: group must be at least 1, got ", options.group);
   require(options.clip > 0, "fit: clip must be above 0, got ", options.clip);
   require(options.patience >= 0, "fit: patience must be at least 0, got ", options.patience);
   require(options.checkpoint_every >= 0, "fit: checkpoint_every must be at least 0, got ", options.checkpoint_every);
@@ -50,9 +51,11 @@ FitReport fit(Net& net, const X& samples, const Y& targets, const Objective& obj
 /// Trains a network on sequences of different lengths.
 ///
 /// A step takes whole sequences, in a random order, with at most options.batch tokens; a longer sequence is a step of
-/// its own.
+/// its own. With options.group = g, sequences g i to g i + g - 1 are a group, such as a query and its documents. A step
+/// takes whole groups: the first sequence of each, then the second of each, and so on, as in_batch_negatives() reads
+/// them. A group with more tokens is a step of its own.
 /// Shapes  tokens: N x inputs, or N ids; Y: N x outputs, or one row for each sequence if the network pools sequences
-/// Throws  Error as above, and for the option drop_rest
+/// Throws  Error as above, for the option drop_rest, and if the number of sequences is not a multiple of options.group
 template <class Net, class X, class M, Samples Y, Term Objective, Optimizer Opt>
 FitReport fit(Net& net, const Batch<X, M>& samples, const Y& targets, const Objective& objective, const Opt& optimizer,
               const fit_options& options = {}) {
@@ -75,6 +78,16 @@ FitReport fit(Net& net, const Batch<X, M>& samples, const Y& targets, const Obje
   } else {
     return detail::Training(net, optimizer, options, x, y, lengths).run(objective);
   }
+}
+
+/// Trains a network on sequences of different lengths by losses that read no targets, such as in_batch_negatives().
+template <class Net, class X, class M, Term Objective, Optimizer Opt>
+FitReport fit(Net& net, const Batch<X, M>& samples, const Objective& objective, const Opt& optimizer,
+              const fit_options& options = {}) {
+  static_assert(!detail::reads_targets<Objective>, "filigree: fit: a loss of the objective reads targets; pass Y");
+  const Index rows = net.pools_sequences() ? static_cast<Index>(samples.lengths.size()) : samples.tokens.rows();
+  const Eigen::SparseMatrix<typename Net::Scalar, Eigen::RowMajor> none(rows, net.outputs());
+  return fit(net, samples, none, objective, optimizer, options);
 }
 
 /// Trains a network with the samples as targets, as for autoencoders. The samples of a batch are copied once.

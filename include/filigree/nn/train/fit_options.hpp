@@ -24,6 +24,7 @@ struct EpochReport {
 struct fit_options {
   Index epochs = 10;                                      ///< passes over the samples
   Index batch = 0;                                        ///< samples per step; 0: all
+  Index group = 1;                                        ///< of a Batch: consecutive sequences that stay together
   bool drop_rest = false;                                 ///< skips an incomplete batch at the end of an epoch
   std::uint64_t seed = 0;                                 ///< seeds the order of samples and dropout
   double clip = std::numeric_limits<double>::infinity();  ///< largest norm of the gradient; longer ones are scaled

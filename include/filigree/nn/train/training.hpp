@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "filigree/core/with_indices.hpp"
-#include "filigree/kernel/kernels.hpp"
 #include "filigree/nn/optimizer/optimizer.hpp"
 #include "filigree/nn/pass.hpp"
 #include "filigree/nn/train/checkpoint.hpp"
@@ -22,66 +21,9 @@
 #include "filigree/nn/train/parameter_update.hpp"
 #include "filigree/nn/train/progress.hpp"
 #include "filigree/nn/train/training_memory.hpp"
+#include "filigree/nn/train/training_samples.hpp"
 
 namespace filigree::detail {
-
-/// Throws an Error if a sample is not finite.
-template <class M>
-void require_finite(const M& x, const char* name) {
-  const auto check = [&](Index i, Index j, auto value) {
-    require(std::isfinite(static_cast<double>(value)), "fit: ", name, "(", i, ", ", j, ") must be finite, got ",
-            static_cast<double>(value));
-  };
-  if constexpr (SparseSamples<M>) {
-    each_entry(x, check);
-  } else {
-    using T = typename M::Scalar;
-    for (Index i = 0; i < x.rows(); ++i) {
-      if constexpr (std::same_as<T, float> || std::same_as<T, double>) {
-        const T* row = x.reader().data() + i * x.reader().row_stride();
-        if (std::isfinite(kernel::kernels<T>().magnitude_bound(row, x.cols()))) continue;
-      }
-      for (Index j = 0; j < x.cols(); ++j) check(i, j, x(i, j));
-    }
-  }
-}
-
-/// Returns samples whose rows can be read in any order. They are copied only if they are stored in another way.
-template <class Net, class X>
-decltype(auto) samples_of(const X& x) {
-  using S = typename Net::Scalar;
-  static_assert(StoredReal<typename X::Scalar, S>,
-                "filigree: fit: X and Y must have the scalar of the network; cast them with .cast<>()");
-  using Sparse = Eigen::SparseMatrix<S, Eigen::RowMajor>;
-  if constexpr (std::same_as<X, Sparse>)
-    return static_cast<const X&>(x);
-  else if constexpr (SparseSamples<X>)
-    return Sparse(x.template cast<S>());
-  else
-    return DenseSamples<typename X::Scalar>(x);
-}
-
-/// Throws an Error if the samples and targets of fit do not match the network or are not finite.
-template <class Net, class X, class Y>
-void require_samples(const Net& net, const X& x, const Y& y, Index sequences = 0) {
-  require(x.cols() == net.inputs(), "fit: X.cols() = ", x.cols(), " must be the network's inputs, ", net.inputs());
-  require(y.cols() == net.outputs(), "fit: Y.cols() = ", y.cols(), " must be the network's outputs, ", net.outputs());
-  require_target_rows(net, x.rows(), sequences, y.rows(), "fit");
-  require(x.rows() >= 1, "fit: X must have at least 1 row");
-  require_finite(x, "X");
-  if (!are_same(x, y)) require_finite(y, "Y");
-}
-
-/// Throws an Error if a layer depends on the order of samples, which fit would shuffle.
-template <class Net>
-void require_no_sequences(const Net& net) {
-  net.each_layer([](const auto& layer, std::size_t, Index) {
-    require(
-        !requires { layer.reads_sequences; },
-        "fit: a layer of this network depends on the order of samples, such as attention: pass the samples as "
-        "Batch{X, lengths}, or as one sequence with {.batch = 0}");
-  });
-}
 
 /// A layer whose parameters can be initialized from its inputs.
 template <class T, class S, class Matrix>
@@ -108,6 +50,7 @@ class Training {
         lengths_(lengths),
         memory_(std::move(memory)),
         batch_(options.batch == 0 ? x_.rows() : options.batch),
+        group_(options.group),
         pools_(net.pools_sequences()),
         pass_(net, options.executor),
         update_(net, optimizer, options.executor),
@@ -120,8 +63,12 @@ class Training {
     state_.stages = network_text(net);
     state_.optimizer = type_name<Opt>();
     state_.data = samples_text(x, y) + lengths_text(lengths) + memory_.text();
+    if (group_ > 1) state_.data += text_of(", groups of ", group_);
     if (lengths.empty() && batch_ < x_.rows()) require_no_sequences(net);
     require(lengths.empty() || !options.drop_rest, "fit: drop_rest is not available for a Batch of sequences");
+    require(!lengths.empty() || group_ == 1, "fit: group needs a Batch of sequences, got group ", group_);
+    require(lengths.size() % group_ == 0, "fit: the number of sequences must be a multiple of group ", group_, ", got ",
+            lengths.size());
   }
 
   template <class Objective>
@@ -173,7 +120,7 @@ class Training {
       constexpr Index max_rows = 1024;
       if (!lengths_.empty()) choose_sequences((std::min)(batch_, max_rows));
       const Index count = lengths_.empty() ? (std::min)({batch_, x_.rows(), max_rows}) : rows_of_step();
-      const SelectedRows<X> first = {x_, order_.data(), count};
+      const SelectedRows<X> first = {x_, rows_in_order(), count};
       typename Net::Matrix rows(first.rows(), first.cols());
       to_dense_samples(first, rows.data(), Session(Execution{}));
       if (lengths_.empty()) {
@@ -200,40 +147,66 @@ class Training {
     else if (batch_ < x_.rows())
       generator.shuffle(order_);
   }
-  /// Puts the samples of sequences in a random order of the sequences.
+  /// Puts the samples of sequences in a random order of their groups.
   void shuffle_sequences(Generator& generator) {
-    std::vector<Index> begins;
+    std::vector<Index> groups(static_cast<std::size_t>(lengths_.size() / group_)), begins;
+    std::iota(groups.begin(), groups.end(), Index{0});
+    for (Index s = 0, begin = 0; s < lengths_.size(); begin += lengths_[s++]) begins.push_back(begin);
+    if (batch_ < x_.rows()) generator.shuffle(groups);
     sequence_order_.clear();
-    for (Index s = 0, begin = 0; s < lengths_.size(); begin += lengths_[s++]) {
-      begins.push_back(begin);
-      sequence_order_.push_back(s);
-    }
-    if (batch_ < x_.rows()) generator.shuffle(sequence_order_);
     epoch_lengths_.clear();
     Index at = 0;
-    for (const Index s : sequence_order_) {
-      epoch_lengths_.push_back(lengths_[s]);
-      for (Index i = 0; i < lengths_[s]; ++i)
-        order_[static_cast<std::size_t>(at++)] = begins[static_cast<std::size_t>(s)] + i;
-    }
+    for (const Index group : groups)
+      for (Index s = group * group_; s < (group + 1) * group_; ++s) {
+        sequence_order_.push_back(s);
+        epoch_lengths_.push_back(lengths_[s]);
+        for (Index i = 0; i < lengths_[s]; ++i)
+          order_[static_cast<std::size_t>(at++)] = begins[static_cast<std::size_t>(s)] + i;
+      }
   }
-  /// Sets the lengths of the sequences of a step: as many as have at most `max_rows` samples, but at least one.
+  /// Sets the lengths of the sequences of a step: as many groups as have at most `max_rows` samples, but at least one.
   void choose_sequences(Index max_rows) {
     step_lengths_.clear();
     first_sequence_ = 0;
     Index at = 0, rows = 0;
-    for (const Index length : epoch_lengths_) {
+    for (auto group = epoch_lengths_.begin(); group != epoch_lengths_.end(); group += group_) {
+      const Index length = std::accumulate(group, group + group_, Index{0});
       if (at >= state_.first) {
-        if (!step_lengths_.empty() && rows + length > max_rows) return;
+        if (!step_lengths_.empty() && rows + length > max_rows) break;
         require(rows > 0 || at == state_.first, options_.checkpoint, ": holds an impossible position: sample ",
                 state_.first, " is not the first of a sequence");
-        step_lengths_.push_back(length);
+        step_lengths_.insert(step_lengths_.end(), group, group + group_);
         rows += length;
       } else {
-        ++first_sequence_;
+        first_sequence_ += group_;
       }
       at += length;
     }
+    if (group_ > 1) interleave_groups();
+  }
+  /// Puts the sequences of a step in the order of their places in their groups.
+  void interleave_groups() {
+    const std::vector<Index> lengths = step_lengths_;
+    const auto count = static_cast<Index>(lengths.size());
+    std::vector<Index> begins(1, state_.first);
+    for (const Index length : lengths) begins.push_back(begins.back() + length);
+    step_lengths_.clear();
+    step_sequences_.clear();
+    step_order_.clear();
+    for (Index place = 0; place < group_; ++place)
+      for (Index s = place; s < count; s += group_) {
+        const auto at = static_cast<std::size_t>(s);
+        step_lengths_.push_back(lengths[at]);
+        step_sequences_.push_back(sequence_order_[static_cast<std::size_t>(first_sequence_ + s)]);
+        step_order_.insert(step_order_.end(), order_.begin() + begins[at], order_.begin() + begins[at + 1]);
+      }
+  }
+  /// Returns the numbers of the samples of a step, and of its sequences.
+  [[nodiscard]] const Index* rows_in_order() const {
+    return group_ > 1 ? step_order_.data() : order_.data() + state_.first;
+  }
+  [[nodiscard]] const Index* sequences_in_order() const {
+    return group_ > 1 ? step_sequences_.data() : sequence_order_.data() + first_sequence_;
   }
   [[nodiscard]] Index rows_of_step() const {
     return std::accumulate(step_lengths_.begin(), step_lengths_.end(), Index{0});
@@ -243,11 +216,11 @@ class Training {
   [[nodiscard]] SelectedRows<Y> targets_of_step(const Index* order, Index count) const {
     if (!pools_) return {y_, order, count};
     if (lengths_.empty()) return {y_, nullptr, y_.rows()};
-    return {y_, sequence_order_.data() + first_sequence_, static_cast<Index>(step_lengths_.size())};
+    return {y_, sequences_in_order(), static_cast<Index>(step_lengths_.size())};
   }
 
   [[nodiscard]] auto memory_of_step() {
-    return memory_.of(sequence_order_.data() + first_sequence_, static_cast<Index>(step_lengths_.size()));
+    return memory_.of(sequences_in_order(), static_cast<Index>(step_lengths_.size()));
   }
   /// Computes the gradient of a step, and returns its loss.
   template <class Objective>
@@ -269,7 +242,7 @@ class Training {
     const Index left = x_.rows() - state_.first, max_count = batch_ + (left == batch_ + 1 && batch_ > 1 ? 1 : 0);
     if (!lengths_.empty()) choose_sequences(batch_);
     const Index count = lengths_.empty() ? (std::min)(left, max_count) : rows_of_step();
-    const Index* order = batch_ < x_.rows() ? order_.data() + state_.first : nullptr;  // null: all samples, in order
+    const Index* order = batch_ < x_.rows() || group_ > 1 ? rows_in_order() : nullptr;  // null: all samples, in order
     const SelectedRows<X> x = {x_, order, count};
     const SelectedRows<Y> y = targets_of_step(order, count);
     const std::uint64_t draw = Generator(options_.seed, static_cast<std::uint64_t>(state_.steps)).bits64();
@@ -361,7 +334,7 @@ class Training {
   const Y& y_;
   const Slice<Index> lengths_;
   Memory memory_;
-  const Index batch_;
+  const Index batch_, group_;
   const bool pools_;  // the outputs have one row for each sequence
   Pass<Net> pass_;
   ParameterUpdate<Net, Opt> update_;
@@ -369,6 +342,7 @@ class Training {
   std::vector<Index> order_;                         // of the samples
   std::vector<Index> sequence_order_;                // numbers of the sequences, in the order of the epoch
   std::vector<Index> epoch_lengths_, step_lengths_;  // their lengths
+  std::vector<Index> step_order_, step_sequences_;   // of the samples and sequences of a step, if there are groups
   Index first_sequence_ = 0;                         // of the step, in the order of the epoch
   Checkpoint<S> state_;
 };
