@@ -56,3 +56,21 @@ TEST_CASE("layer_norm gives each sample mean 0 and variance 1, and rejects inval
   CHECK_THROWS_WITH(fg::network(fg::linear(4, 5) | fg::layer_norm(6)),
                     "filigree: layer_norm(6): gets 5 columns from the stage before it, not 6");
 }
+
+TEST_CASE("losses of more samples than fit into the cache are right after a last layer that takes all samples at once") {
+  Random random(733);
+  const Index n = 1000, width = 128;  // the outputs have more than 768 KB
+  const Matrix<double> x = test::normal<double>(random, n, width), y = test::normal<double>(random, n, width);
+  const auto check = [&](const auto& net) {
+    const Matrix<double> rest = net(x) - y;
+    fg::Pass pass(net);
+    CHECK(pass.loss(net, x, y, fg::squared_error()) == Approx(rest.squaredNorm() / n));
+    Eigen::VectorXd gradient;
+    CHECK(pass.gradient(net, x, y, fg::squared_error(), gradient) == Approx(rest.squaredNorm() / n));
+    const Eigen::VectorXd expected = 2. / n * rest.colwise().sum().transpose();  // that of the last biases
+    CHECK(test::relative(Eigen::VectorXd(gradient.tail(width)), expected) < 1e-12);
+  };
+  check(fg::network(fg::layer_norm<double>(width)));
+  check(fg::network(fg::linear<double>(width, width) | fg::layer_norm<double>(width)));
+  check(fg::network(fg::repeat(2, fg::residual(fg::linear<double>(width, width)))));
+}

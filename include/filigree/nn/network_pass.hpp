@@ -103,7 +103,7 @@ class NetworkPass {
   Gradient<S> forward_backward(const Net& net, bool by_sample, const Context<S>& context, F&& loss) {
     constexpr std::size_t begin = Sequence::tail(), end = Sequence::groups;
     Activations<S>& all = sequence_.at(begin);
-    const Index n = all.n, batch = by_sample ? tail_batch(net) : n;
+    const Index n = all.n, batch = by_sample && begin < end ? tail_batch(net) : n;
     const auto run_batch = [&](Index first, const Context<S>& batch_context) {
       sequence_.template forward_groups<begin, end>(net.stages(), batch_context);
       const Gradient<S> dy = loss(output_.rows(batch_context.session), first);
