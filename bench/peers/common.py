@@ -24,6 +24,9 @@ parser.add_argument(
     "--sparse-head", default="build/peers/filigree_sparse_head", help="the compiled filigree_sparse_head"
 )
 parser.add_argument("--coding", default="build/peers/filigree_coding", help="the compiled filigree_coding")
+parser.add_argument(
+    "--transformers", default="build/peers/filigree_transformers", help="the compiled filigree_transformers"
+)
 parser.add_argument("--folder", default="build/peers/data", type=pathlib.Path, help="the folder for inputs and outputs")
 parser.add_argument("--threads", default=1, type=int)
 parser.add_argument("--repetitions", default=5, type=int)
@@ -55,7 +58,9 @@ def normal(n):
 
 
 class Program:
-    """A program that computes on arrays in a folder, once for each line of its input, and prints the time."""
+    """A program that computes on arrays in a folder, once for each line of its input, and prints the time.
+
+    `path` is its path, or a list of it and first arguments."""
 
     def __init__(self, path, folder, arrays, arguments):
         self.folder = folder
@@ -63,7 +68,10 @@ class Program:
         for name, x in arrays.items():
             x.tofile(folder / name)
         self.program = subprocess.Popen(
-            [path, str(folder), *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [*(path if isinstance(path, list) else [path]), str(folder), *map(str, arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
     def ask(self, line):

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # bench/peers/run.sh [--threads n] [--repetitions n] [--sizes n...]: compares attention (top-k, all keys, patterns) and
-# autoencoders, sparsifiers, decoding, gradients of attention, sparse retrieval and sparse coding by NumPy, SciPy, PyTorch, faiss and
-# Filigree.
+# autoencoders, sparsifiers, decoding, gradients of attention, sparse retrieval, sparse coding and transformers by NumPy,
+# SciPy, PyTorch, transformers, faiss and Filigree.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -12,14 +12,17 @@ cmake=${CMAKE:-cmake}
 "$cmake" --build "$build"
 
 venv=$build/venv
-if [[ ! -e $venv/ready ]]; then
+packages="torch==2.13.0 transformers==5.23.0 numpy scipy faiss-cpu scikit-learn"
+if [[ ! -e $venv/ready || $(<"$venv/ready") != "$packages" ]]; then
   python3 -m venv "$venv"
-  "$venv/bin/pip" install --quiet torch==2.13.0 numpy scipy faiss-cpu scikit-learn
-  touch "$venv/ready"
+  # shellcheck disable=SC2086 # a list of words
+  "$venv/bin/pip" install --quiet $packages
+  echo "$packages" >"$venv/ready"
 fi
-for script in peers patterns encoders sparsifiers decoding gradients retrieval sparse_head coding; do
+for script in peers patterns encoders sparsifiers decoding gradients retrieval sparse_head coding transformer; do
   "$venv/bin/python" "bench/peers/$script.py" --program "$build/filigree_peer" \
     --encoders "$build/filigree_encoders" --sparsifiers "$build/filigree_sparsifiers" \
     --decoding "$build/filigree_decoding" --gradients "$build/filigree_gradients" \
-    --retrieval "$build/filigree_retrieval" --sparse-head "$build/filigree_sparse_head" --coding "$build/filigree_coding" --folder "$build/data" "$@"
+    --retrieval "$build/filigree_retrieval" --sparse-head "$build/filigree_sparse_head" --coding "$build/filigree_coding" \
+    --transformers "$build/filigree_transformers" --folder "$build/data" "$@"
 done

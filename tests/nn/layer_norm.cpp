@@ -57,7 +57,8 @@ TEST_CASE("layer_norm gives each sample mean 0 and variance 1, and rejects inval
                     "filigree: layer_norm(6): gets 5 columns from the stage before it, not 6");
 }
 
-TEST_CASE("losses of more samples than fit into the cache are right after a last layer that takes all samples at once") {
+TEST_CASE(
+    "losses of more samples than fit into the cache are right after a last layer that takes all samples at once") {
   Random random(733);
   const Index n = 1000, width = 128;  // the outputs have more than 768 KB
   const Matrix<double> x = test::normal<double>(random, n, width), y = test::normal<double>(random, n, width);
