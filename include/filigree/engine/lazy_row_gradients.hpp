@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <Eigen/Core>
 #include <algorithm>
 #include <atomic>
 #include <tuple>
@@ -95,7 +96,7 @@ class LazyRowGradients {
       for (Index i = first + task * batch; i < (std::min)(first + (task + 1) * batch, first + count); ++i) {
         const S* const d_out = gradient.d_out.data + (i - gradient.first) * gradient.d_out.stride;
         if (!has_finite_scores(problem_, i, query, top) ||
-            !kernel::kernels<S>().all_finite(d_out, gradient.d_out.stride, 1, gradient.dv()))
+            !Eigen::Map<const Eigen::Array<S, Eigen::Dynamic, 1>>(d_out, gradient.dv()).allFinite())
           finite.store(false, std::memory_order_relaxed);
       }
     });
